@@ -1,0 +1,27 @@
+//! One module per command, and what they share: how a program starts, prints
+//! its error and ends. The only place that knows a command line.
+
+pub mod getopt;
+pub mod supervise;
+pub mod svc;
+pub mod svok;
+pub mod svscan;
+pub mod svstat;
+
+use crate::error::Error;
+use crate::sys::output;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs a program: gives `run` the command line (the program's own name first),
+/// prints its error as `PROGRAM: ...` and turns the result into an exit code.
+pub fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match run(&arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            output::err(&error.line(program));
+            ExitCode::from(error.code())
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `svc [-udopchaitkx] dir...`: send commands to supervise.
+
+use super::getopt;
+use crate::error::{Error, USAGE};
+use crate::formats::control::Command;
+use crate::service::{self, NotSent, Origin, Trouble};
+use crate::sys::errno::reason;
+use crate::sys::output;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// 0.76's line, to the letter: encore's `-1 -2 -q -w` are taken but not named.
+const OPTIONS: &[u8] = b"svc options: u up, d down, o once, x exit, p pause, c continue, \
+h hup, a alarm, i interrupt, t term, k kill\n";
+
+/// The program. As in 0.76 it ends with 0 even if no service could be reached.
+pub fn main() -> ExitCode {
+    super::main("svc", run)
+}
+
+fn run(arguments: &[OsString]) -> Result<u8, Error> {
+    let (called, words) = match arguments {
+        [called, words @ ..] => (called.as_os_str(), words),
+        [] => (OsStr::new("svc"), arguments),
+    };
+    let known = Command::ALL.map(|command| command.encode().unwrap_or(0));
+    let parsed = match getopt::parse(words, &known) {
+        Ok(parsed) => parsed,
+        Err(illegal) => {
+            output::err(&illegal.line(called));
+            output::err(OPTIONS);
+            return Ok(USAGE);
+        }
+    };
+    let commands = each_once(&parsed.letters);
+    let origin = Origin::open()?;
+    for name in parsed.operands {
+        match origin.visit(name, || service::send(Path::new(""), &commands, true)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => output::err(&not_sent(name, &error)),
+            Err(Trouble::Chdir(error)) => {
+                output::err(&Error::unable("chdir to", name, "", error).warning("svc"));
+            }
+            Err(Trouble::Back(error)) => return Err(error),
+        }
+    }
+    Ok(0)
+}
+
+/// Each letter once, at its first place.
+fn each_once(letters: &[u8]) -> Vec<u8> {
+    let mut commands = Vec::new();
+    for letter in letters {
+        if !commands.contains(letter) {
+            commands.push(*letter);
+        }
+    }
+    commands
+}
+
+fn not_sent(name: &OsStr, error: &NotSent) -> Vec<u8> {
+    let (before, after) = match error {
+        NotSent::NotRunning => ("unable to control", "supervise not running"),
+        NotSent::Open(error) => ("unable to control", reason(error)),
+        NotSent::Write(error) => ("error writing commands to", reason(error)),
+    };
+    [
+        b"svc: warning: ",
+        before.as_bytes(),
+        b" ",
+        name.as_bytes(),
+        b": ",
+        after.as_bytes(),
+        b"\n",
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_letter_is_sent_once_at_its_first_place() {
+        assert_eq!(each_once(b"ddu"), b"du");
+        assert_eq!(each_once(b"oot"), b"ot");
+        assert_eq!(each_once(b"xdx"), b"xd");
+    }
+}

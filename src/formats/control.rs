@@ -1,0 +1,120 @@
+//! `supervise/control`: one byte, one command.
+//!
+//! | byte | svc option | command |
+//! |---|---|---|
+//! | `u` | `-u` | up: start it, and again whenever it ends |
+//! | `d` | `-d` | down: TERM, then CONT; do not start it again |
+//! | `o` | `-o` | once: start it, but not again |
+//! | `p` `c` | `-p` `-c` | pause (STOP), continue (CONT) |
+//! | `h` `a` `i` `t` `k` | same | HUP, ALRM, INT, TERM, KILL |
+//! | `1` `2` `q` `w` | same | USR1, USR2, QUIT, WINCH (daemontools-encore's) |
+//! | `x` | `-x` | exit as soon as the service is down |
+//!
+//! Other bytes are ignored. Source: <https://cr.yp.to/daemontools/svc.html>.
+
+/// A signal that supervise sends to its service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the names are those of signal(7)")]
+pub enum Signal {
+    Term,
+    Hup,
+    Alarm,
+    Int,
+    Kill,
+    Usr1,
+    Usr2,
+    Quit,
+    Winch,
+    Stop,
+    Cont,
+}
+
+/// A command to supervise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Start the service, and start it again whenever it ends.
+    Up,
+    /// Stop the service and do not start it again.
+    Down,
+    /// Start the service, but do not start it again.
+    Once,
+    /// Send STOP and mark it paused.
+    Pause,
+    /// Send CONT and mark it not paused.
+    Continue,
+    /// Exit as soon as the service is down.
+    Exit,
+    /// Send a signal.
+    Signal(Signal),
+}
+
+impl Command {
+    /// Every command, in the order of svc's usage line; encore's behind them.
+    pub const ALL: [Command; 15] = [
+        Command::Up,
+        Command::Down,
+        Command::Once,
+        Command::Exit,
+        Command::Pause,
+        Command::Continue,
+        Command::Signal(Signal::Hup),
+        Command::Signal(Signal::Alarm),
+        Command::Signal(Signal::Int),
+        Command::Signal(Signal::Term),
+        Command::Signal(Signal::Kill),
+        Command::Signal(Signal::Usr1),
+        Command::Signal(Signal::Usr2),
+        Command::Signal(Signal::Quit),
+        Command::Signal(Signal::Winch),
+    ];
+
+    /// The command that `byte` stands for; None for a byte to be ignored.
+    pub fn decode(byte: u8) -> Option<Command> {
+        Command::ALL
+            .into_iter()
+            .find(|command| command.encode() == Some(byte))
+    }
+
+    /// The byte that stands for this command; None for STOP and CONT as bare
+    /// signals, which have none.
+    pub fn encode(self) -> Option<u8> {
+        Some(match self {
+            Command::Up => b'u',
+            Command::Down => b'd',
+            Command::Once => b'o',
+            Command::Pause => b'p',
+            Command::Continue => b'c',
+            Command::Exit => b'x',
+            Command::Signal(Signal::Term) => b't',
+            Command::Signal(Signal::Hup) => b'h',
+            Command::Signal(Signal::Alarm) => b'a',
+            Command::Signal(Signal::Int) => b'i',
+            Command::Signal(Signal::Kill) => b'k',
+            Command::Signal(Signal::Usr1) => b'1',
+            Command::Signal(Signal::Usr2) => b'2',
+            Command::Signal(Signal::Quit) => b'q',
+            Command::Signal(Signal::Winch) => b'w',
+            Command::Signal(Signal::Stop | Signal::Cont) => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_256_bytes_fifteen_are_commands() {
+        let known: Vec<u8> = (0..=255)
+            .filter(|byte| Command::decode(*byte).is_some())
+            .collect();
+        assert_eq!(known, b"12acdhikopqtuwx");
+    }
+
+    #[test]
+    fn every_command_survives_a_round_trip() {
+        for command in Command::ALL {
+            assert_eq!(Command::decode(command.encode().unwrap()), Some(command));
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Bytes on disk and in pipes, and the types they stand for. No files, no
+//! clock, no system calls: the byte tables are in `docs/formats.md`.
+
+pub mod control;
+pub mod ended;
+pub mod status;
+pub mod tai64n;

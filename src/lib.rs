@@ -1,0 +1,24 @@
+//! daemontools for Linux, in Rust: the library under the commands.
+//!
+//! What is on disk is in [`formats`], what decides in `machine` and `plan`
+//! modules that do no I/O, what acts in the shells beside them, what people
+//! type in [`cmd`]. Dependencies point one way: `bin` → `cmd` → the rest → `sys`.
+
+/// How `svcstart`, `svcstop`, `svcreset` and `svcrestart` do what they promise.
+pub mod admin;
+/// Plain facts about a child process: its id, how it ended.
+pub mod child;
+/// One module per command: its arguments, its lines of output, its exit code.
+pub mod cmd;
+/// The one error type, with daemontools' sentences and exit codes.
+pub mod error;
+/// Bytes on disk and in pipes, and the types they stand for.
+pub mod formats;
+/// A service directory seen from outside: its status, its control FIFO, its name.
+pub mod service;
+/// Keep one service running.
+pub mod supervise;
+/// Keep one supervise running for each directory here.
+pub mod svscan;
+/// The system calls: the only place with unsafe.
+pub mod sys;

@@ -1,0 +1,178 @@
+//! A service directory seen from outside, as svc, svok and svstat see it.
+
+use crate::error::Error;
+use crate::formats::status::Status;
+use crate::sys::{errno, file};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The directory a command was started in, to which it comes back from each
+/// service directory it enters.
+pub struct Origin(File);
+
+/// Why a service directory could not be used.
+pub enum Trouble {
+    /// It could not be entered; nothing was done.
+    Chdir(io::Error),
+    /// The way back is barred: nothing more can be done.
+    Back(Error),
+}
+
+impl Origin {
+    /// Opens the current directory.
+    ///
+    /// # Errors
+    /// `unable to open current directory`.
+    pub fn open() -> Result<Origin, Error> {
+        file::open_read(Path::new("."))
+            .map(Origin)
+            .map_err(|error| Error::unable_to("open current directory", error))
+    }
+
+    /// Does `work` in the service directory `name` and comes back.
+    ///
+    /// # Errors
+    /// [`Trouble`]: what `work` itself meets is in its result.
+    pub fn visit<T>(&self, name: &OsStr, work: impl FnOnce() -> T) -> Result<T, Trouble> {
+        enter(name).map_err(Trouble::Chdir)?;
+        let result = work();
+        file::change_directory(&self.0)
+            .map_err(|error| Trouble::Back(Error::unable_to("set directory", error)))?;
+        Ok(result)
+    }
+}
+
+/// Enters `name`, or where [`locate`] finds it. The error is that for `name` itself.
+fn enter(name: &OsStr) -> io::Result<()> {
+    let Err(error) = std::env::set_current_dir(name) else {
+        return Ok(());
+    };
+    let place = locate(name);
+    if place.as_os_str() != name && std::env::set_current_dir(&place).is_ok() {
+        return Ok(());
+    }
+    Err(error)
+}
+
+/// Where the service `name` is: `name` itself; but a bare name (no slash) that
+/// is no directory here is looked up in `$SVDIR` if that is set, else in
+/// `/service`, else in `/etc/service`.
+pub fn locate(name: &OsStr) -> PathBuf {
+    let here = PathBuf::from(name);
+    if name.is_empty() || name.as_bytes().contains(&b'/') || here.is_dir() {
+        return here;
+    }
+    roots()
+        .into_iter()
+        .map(|root| root.join(name))
+        .find(|place| place.is_dir())
+        .unwrap_or(here)
+}
+
+/// The directories in which services are looked up.
+fn roots() -> Vec<PathBuf> {
+    match std::env::var_os("SVDIR") {
+        Some(root) if !root.is_empty() => vec![root.into()],
+        _ => vec!["/service".into(), "/etc/service".into()],
+    }
+}
+
+/// Every service in the first of the directories of [`locate`] that exists, by
+/// name; dot names and files are left out. None exists: none, unless it was named by `$SVDIR`.
+///
+/// # Errors
+/// `unable to read DIRECTORY`.
+pub fn all() -> Result<Vec<OsString>, Error> {
+    let named = std::env::var_os("SVDIR").is_some_and(|root| !root.is_empty());
+    for root in roots() {
+        let entries = match std::fs::read_dir(&root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => continue,
+            Err(error) => return Err(Error::unable("read", root.as_os_str(), "", error)),
+        };
+        let mut services: Vec<OsString> = entries
+            .flatten()
+            .filter(|entry| !entry.file_name().as_bytes().starts_with(b"."))
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .map(PathBuf::into_os_string)
+            .collect();
+        services.sort();
+        return Ok(services);
+    }
+    Ok(Vec::new())
+}
+
+/// What supervise's `ok` FIFO says about `directory`.
+pub enum Supervised {
+    /// A supervise runs there.
+    Yes,
+    /// None runs: the FIFO has no reader.
+    No,
+    /// It cannot be told; ENOENT: none ever ran there.
+    Unknown(io::Error),
+}
+
+/// Whether a supervise runs in `directory`.
+pub fn is_supervised(directory: &Path) -> Supervised {
+    match file::open_write(&directory.join("supervise/ok")) {
+        Ok(_) => Supervised::Yes,
+        Err(error) if errno::is_no_reader(&error) => Supervised::No,
+        Err(error) => Supervised::Unknown(error),
+    }
+}
+
+/// Why there is no status.
+pub enum NoStatus {
+    /// The file could not be opened.
+    Open(io::Error),
+    /// It could not be read.
+    Read(io::Error),
+    /// It has fewer than 18 bytes.
+    BadFormat,
+}
+
+/// Reads `supervise/status` in `directory`.
+///
+/// # Errors
+/// [`NoStatus`].
+pub fn read_status(directory: &Path) -> Result<Status, NoStatus> {
+    let file = file::open_read(&directory.join("supervise/status")).map_err(NoStatus::Open)?;
+    let mut bytes = Vec::with_capacity(Status::BYTES);
+    file.take(Status::BYTES as u64)
+        .read_to_end(&mut bytes)
+        .map_err(NoStatus::Read)?;
+    Status::decode(&bytes).ok_or(NoStatus::BadFormat)
+}
+
+/// Why commands were not sent.
+pub enum NotSent {
+    /// The control FIFO has no reader: no supervise runs.
+    NotRunning,
+    /// It could not be opened.
+    Open(io::Error),
+    /// It could not be written to.
+    Write(io::Error),
+}
+
+/// Sends `commands` to the supervise of `directory`, all in one write, so that
+/// nothing comes between them. Waits if the FIFO is full and `may_wait`.
+///
+/// # Errors
+/// [`NotSent`].
+pub fn send(directory: &Path, commands: &[u8], may_wait: bool) -> Result<(), NotSent> {
+    let mut fifo = file::open_write(&directory.join("supervise/control")).map_err(|error| {
+        if errno::is_no_reader(&error) {
+            NotSent::NotRunning
+        } else {
+            NotSent::Open(error)
+        }
+    })?;
+    if may_wait {
+        file::set_blocking(&fifo).map_err(NotSent::Write)?;
+    }
+    fifo.write_all(commands).map_err(NotSent::Write)
+}

@@ -1,0 +1,139 @@
+//! The service directory as supervise keeps it: `supervise/` with its lock,
+//! FIFOs and status, and the file `down`. All paths are relative to the service
+//! directory, which is the current one; `name` is what it was called on the
+//! command line and is used in messages only.
+
+use crate::child::{End, Pid};
+use crate::error::Error;
+use crate::formats::ended;
+use crate::formats::status::{Status, Want};
+use crate::sys::{errno, fifo, file, lock};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+/// The open files of a supervised service directory, in the order 0.76 makes them.
+pub struct Dir {
+    /// Where commands arrive; nonblocking.
+    pub control: File,
+    /// Keeps `control` from reaching its end when the last svc closes it.
+    _control_writer: File,
+    /// Held locked as long as this supervise lives.
+    _lock: File,
+    /// Open for reading: what svok and svstat look for. None until [`Dir::announce`].
+    ok: Option<File>,
+}
+
+/// What is wanted at the start: down if there is a file `down`, else up.
+///
+/// # Errors
+/// `unable to stat NAME/down`, but for a file that is not there.
+pub fn configured(name: &OsStr) -> Result<Want, Error> {
+    match std::fs::metadata("down") {
+        Ok(_) => Ok(Want::Down),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Want::Up),
+        Err(error) => Err(Error::unable("stat", name, "/down", error)),
+    }
+}
+
+impl Dir {
+    /// Makes `supervise/` (if it is a symbolic link to nothing: its target, as
+    /// Debian's package does), takes the lock and opens the control FIFO.
+    ///
+    /// # Errors
+    /// 0.76's: `unable to acquire NAME/supervise/lock` if another supervise runs here.
+    pub fn open(name: &OsStr) -> Result<Dir, Error> {
+        make_supervise_directory()?;
+        let acquire = |error| Error::unable("acquire", name, "/supervise/lock", error);
+        let lock = file::open_append(Path::new("supervise/lock")).map_err(acquire)?;
+        lock::try_exclusive(&lock).map_err(acquire)?;
+
+        let path = Path::new("supervise/control");
+        // A failure shows when it is opened.
+        let _ = fifo::make(path);
+        let control = file::open_read(path)
+            .map_err(|error| Error::unable("read", name, "/supervise/control", error))?;
+        let writer = file::open_write(path)
+            .map_err(|error| Error::unable("write", name, "/supervise/control", error))?;
+        Ok(Dir {
+            control,
+            _control_writer: writer,
+            _lock: lock,
+            ok: None,
+        })
+    }
+
+    /// Makes and opens the FIFO `ok`: from now on this service is supervised.
+    ///
+    /// # Errors
+    /// `unable to read NAME/supervise/ok`.
+    pub fn announce(&mut self, name: &OsStr) -> Result<(), Error> {
+        let path = Path::new("supervise/ok");
+        let _ = fifo::make(path);
+        let ok = file::open_read(path)
+            .map_err(|error| Error::unable("read", name, "/supervise/ok", error))?;
+        self.ok = Some(ok);
+        Ok(())
+    }
+}
+
+/// Errors of mkdir are not told: opening the lock will say what is wrong.
+fn make_supervise_directory() -> Result<(), Error> {
+    let path = Path::new("supervise");
+    let Err(error) = file::make_directory(path) else {
+        return Ok(());
+    };
+    if error.kind() != ErrorKind::AlreadyExists {
+        return Ok(());
+    }
+    match std::fs::read_link(path) {
+        Ok(target) => {
+            let _ = file::make_directory(&target);
+            Ok(())
+        }
+        Err(error) if errno::is_invalid(&error) => Ok(()),
+        Err(source) => Err(Error::Unnamed {
+            doing: "readlink ./supervise",
+            source,
+        }),
+    }
+}
+
+/// Replaces `supervise/status`: written to `status.new`, then renamed, so that
+/// no reader sees half of it.
+///
+/// # Errors
+/// 0.76's three sentences about `status.new`.
+pub fn write_status(name: &OsStr, status: &Status) -> Result<(), Error> {
+    let new = Path::new("supervise/status.new");
+    let object = "/supervise/status.new";
+    let mut file =
+        file::open_truncate(new).map_err(|error| Error::unable("open", name, object, error))?;
+    let write = |error| Error::unable("write", name, object, error);
+    let bytes = status.encode();
+    match file.write(&bytes).map_err(write)? {
+        Status::BYTES => {}
+        _ => {
+            return Err(Error::unable(
+                "write",
+                name,
+                object,
+                io::Error::from(ErrorKind::WriteZero),
+            ));
+        }
+    }
+    drop(file);
+    std::fs::rename(new, "supervise/status")
+        .map_err(|error| Error::unable("rename", name, "/supervise/status.new to status", error))
+}
+
+/// Says how the service ended, if somebody has made the file for it. Nothing
+/// depends on it, so a failure is not told.
+pub fn write_ended(pid: Pid, end: End) {
+    let Ok(mut file) = file::open_write(Path::new("supervise/ended")) else {
+        return;
+    };
+    let _ = file.set_len(0);
+    let _ = file.write_all(ended::encode(pid, end).as_bytes());
+}

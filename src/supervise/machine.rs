@@ -1,0 +1,230 @@
+//! What supervise decides: events in, actions out, no I/O and no clock.
+//!
+//! The states are told by four facts: whether there is a child, what is wanted,
+//! whether a start is *owed* (asked for by `u` or `o` and not yet made), and
+//! whether supervise is *leaving* (`x`). Rules:
+//!
+//! - A start is due when there is no child and one is owed, or `u` is wanted
+//!   and supervise is not leaving.
+//! - A start is made at once if the last one is a second ago, else when it is.
+//!   So there is at most one start a second, and never a longer wait.
+//! - After a failed fork the wait is a minute, as 0.76's message says; `u` and
+//!   `o` cut it short.
+//! - Leaving ends as soon as there is no child and no start is owed.
+//! - Every change of child, want, pause or leaving is published, in 0.76's
+//!   order: before the signals of `p` and `c`, after those of `d`.
+
+use crate::child::Pid;
+use crate::formats::control::{Command, Signal};
+use crate::formats::status::{Status, Want};
+use crate::formats::tai64n::Tai64n;
+use std::time::{Duration, Instant};
+
+/// The shortest time from one start to the next.
+pub const START_INTERVAL: Duration = Duration::from_secs(1);
+/// The time from a failed fork to the next try.
+pub const FORK_RETRY: Duration = Duration::from_secs(60);
+/// The time from a failed write of the status to the next try.
+pub const PUBLISH_RETRY: Duration = Duration::from_secs(5);
+
+/// The moment of an event, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// By which all decisions are taken.
+    pub monotonic: Instant,
+    /// What the status file says.
+    pub wall: Tai64n,
+}
+
+/// What happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// Everything is set up.
+    Boot,
+    /// A control byte came.
+    Control(Command),
+    /// The answer to [`Action::Start`]: this is the child.
+    Started(Pid),
+    /// The answer to [`Action::Start`]: there is none, the fork failed.
+    StartFailed,
+    /// The child has ended and is reaped.
+    Exited,
+    /// The answer to [`Action::Publish`] and [`Action::Republish`] if it failed.
+    PublishFailed,
+    /// The [`Machine::deadline`] has passed.
+    Timer,
+}
+
+/// What the shell is to do, in this order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Start the service; answer with [`Event::Started`] or [`Event::StartFailed`].
+    Start,
+    /// Send this to the child.
+    Send(Signal),
+    /// Write [`Machine::status`] to the status file.
+    Publish,
+    /// The same, after a failure that has been reported.
+    Republish,
+    /// Exit with code 0.
+    Leave,
+}
+
+/// The state of one supervise.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    child: Option<Pid>,
+    want: Want,
+    paused: bool,
+    owed: bool,
+    leaving: bool,
+    since: Tai64n,
+    last_try: Option<Instant>,
+    not_before: Option<Instant>,
+    republish_at: Option<Instant>,
+}
+
+impl Machine {
+    /// A service that is down; `want` is [`Want::Down`] if it has a `down` file.
+    pub fn new(want: Want, now: Now) -> Machine {
+        Machine {
+            child: None,
+            want,
+            paused: false,
+            owed: false,
+            leaving: false,
+            since: now.wall,
+            last_try: None,
+            not_before: None,
+            republish_at: None,
+        }
+    }
+
+    /// What the status file is to say.
+    pub fn status(&self) -> Status {
+        Status {
+            since: self.since,
+            pid: self.child,
+            paused: self.paused,
+            want: self.want,
+        }
+    }
+
+    /// When [`Event::Timer`] is wanted; None: never.
+    pub fn deadline(&self) -> Option<Instant> {
+        let start = if self.start_is_due() {
+            self.not_before
+        } else {
+            None
+        };
+        match (start, self.republish_at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Takes one event and says what to do.
+    pub fn step(&mut self, event: Event, now: Now) -> Vec<Action> {
+        let mut actions = match event {
+            Event::Boot => vec![],
+            Event::Control(command) => self.control(command),
+            Event::Started(pid) => {
+                self.child = Some(pid);
+                self.paused = false;
+                self.owed = false;
+                self.since = now.wall;
+                self.tried(now, START_INTERVAL);
+                vec![Action::Publish]
+            }
+            Event::StartFailed => {
+                self.tried(now, FORK_RETRY);
+                vec![]
+            }
+            Event::Exited => {
+                self.child = None;
+                self.paused = false;
+                self.since = now.wall;
+                vec![Action::Publish]
+            }
+            Event::PublishFailed => {
+                self.republish_at = Some(now.monotonic + PUBLISH_RETRY);
+                return vec![];
+            }
+            Event::Timer => match self.republish_at {
+                Some(at) if at <= now.monotonic => vec![Action::Republish],
+                _ => vec![],
+            },
+        };
+        if self.leaving && self.child.is_none() && !self.owed {
+            actions.extend([Action::Publish, Action::Leave]);
+        } else if self.start_is_due() && self.not_before.is_none_or(|at| at <= now.monotonic) {
+            actions.push(Action::Start);
+        }
+        if actions
+            .iter()
+            .any(|action| matches!(action, Action::Publish | Action::Republish))
+        {
+            self.republish_at = None;
+        }
+        actions
+    }
+
+    fn start_is_due(&self) -> bool {
+        self.child.is_none() && (self.owed || (self.want == Want::Up && !self.leaving))
+    }
+
+    fn tried(&mut self, now: Now, wait: Duration) {
+        self.last_try = Some(now.monotonic);
+        self.not_before = Some(now.monotonic + wait);
+    }
+
+    fn control(&mut self, command: Command) -> Vec<Action> {
+        let running = self.child.is_some();
+        match command {
+            Command::Up | Command::Once => {
+                self.want = match command {
+                    Command::Up => Want::Up,
+                    _ => Want::Once,
+                };
+                if !running {
+                    self.owed = true;
+                    self.not_before = self.last_try.map(|at| at + START_INTERVAL);
+                }
+                vec![Action::Publish]
+            }
+            Command::Down => {
+                self.want = Want::Down;
+                self.owed = false;
+                self.paused = false;
+                if running {
+                    vec![
+                        Action::Send(Signal::Term),
+                        Action::Send(Signal::Cont),
+                        Action::Publish,
+                    ]
+                } else {
+                    vec![Action::Publish]
+                }
+            }
+            Command::Pause | Command::Continue if !running => vec![Action::Publish],
+            Command::Pause => {
+                self.paused = true;
+                vec![Action::Publish, Action::Send(Signal::Stop)]
+            }
+            Command::Continue => {
+                self.paused = false;
+                vec![Action::Publish, Action::Send(Signal::Cont)]
+            }
+            Command::Exit => {
+                self.leaving = true;
+                vec![Action::Publish]
+            }
+            Command::Signal(signal) if running => vec![Action::Send(signal)],
+            Command::Signal(_) => vec![],
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

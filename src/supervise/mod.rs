@@ -1,0 +1,15 @@
+//! supervise: keep one service running.
+//!
+//! It starts `./run` in the service directory, starts it again when it ends,
+//! obeys the bytes that come through `supervise/control` and says in
+//! `supervise/status` what the service does now.
+//!
+//! [`machine`] decides, [`shell`] acts, [`dir`] knows the files.
+//! Source of the rules: <https://cr.yp.to/daemontools/supervise.html>, and
+//! Debian's package where that page is silent.
+
+pub mod dir;
+pub mod machine;
+pub mod shell;
+
+pub use shell::run;

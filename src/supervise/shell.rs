@@ -1,0 +1,231 @@
+//! The loop of supervise: wait, turn what happened into events, let the machine
+//! decide, do what it says.
+
+use super::dir::{self, Dir};
+use super::machine::{Action, Event, Machine, Now};
+use crate::child::Pid;
+use crate::error::{Error, TEMPORARY};
+use crate::formats::control::{Command, Signal};
+use crate::formats::tai64n::Tai64n;
+use crate::sys::fifo::Input;
+use crate::sys::signals::{Number, Signals};
+use crate::sys::{child, clock, errno, fifo, output, poll, start};
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+
+const PROGRAM: &str = "supervise";
+
+/// How much of the control FIFO is taken at a time.
+const CONTROL_BYTES: usize = 64;
+
+/// How often a control file that is no FIFO is read: it might have no end.
+const CONTROL_READS: usize = 16;
+
+/// Whether supervise goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Done,
+}
+
+/// One running supervise.
+struct Shell<'a> {
+    name: &'a OsStr,
+    machine: Machine,
+    dir: Dir,
+    signals: Signals,
+    /// False once the control file has reached its end, which a FIFO never does.
+    hears_control: bool,
+}
+
+/// Runs supervise on the service directory `name`; comes back when told to
+/// exit and the service is down.
+///
+/// # Errors
+/// Those of the set-up, with 0.76's sentences. Once the service has been
+/// started nothing ends it but `x`.
+pub fn run(name: &OsStr) -> Result<(), Error> {
+    start::hand_on_descriptors();
+    let signals = Signals::new(&[Number::CHLD])
+        .map_err(|error| Error::unable("create pipe for", name, "", error))?;
+    std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
+    let machine = Machine::new(dir::configured(name)?, now());
+    let dir = Dir::open(name)?;
+    let mut shell = Shell {
+        name,
+        machine,
+        dir,
+        signals,
+        hears_control: true,
+    };
+    shell.perform(vec![Action::Publish]);
+    shell.dir.announce(name)?;
+    if shell.step(Event::Boot) == Flow::Done {
+        return Ok(());
+    }
+    if !fifo::is_fifo(&shell.dir.control) {
+        output::err_without_waiting(&line(
+            name,
+            b"",
+            b"/supervise/control is not a FIFO: its commands are read once",
+        ));
+        // What it holds is obeyed, as in 0.76; then there is nothing to wait for.
+        for _ in 0..CONTROL_READS {
+            if shell.read_control() == Flow::Done {
+                return Ok(());
+            }
+        }
+        shell.hears_control = false;
+    }
+    while shell.turn() == Flow::On {}
+    Ok(())
+}
+
+impl Shell<'_> {
+    /// Waits for something to happen and deals with all of it: first children
+    /// that ended, then commands, then the time, which is 0.76's order.
+    fn turn(&mut self) -> Flow {
+        let control = self.hears_control.then(|| self.dir.control.as_fd());
+        let deadline = self.machine.deadline();
+        let [child, command] = poll::wait([Some(self.signals.as_fd()), control], deadline);
+        if child && self.reap() == Flow::Done {
+            return Flow::Done;
+        }
+        if command && self.read_control() == Flow::Done {
+            return Flow::Done;
+        }
+        if self
+            .machine
+            .deadline()
+            .is_some_and(|at| at <= clock::monotonic())
+        {
+            return self.step(Event::Timer);
+        }
+        Flow::On
+    }
+
+    /// One signal may stand for many children, some of them not ours.
+    fn reap(&mut self) -> Flow {
+        while self.signals.next().is_some() {}
+        while let Some((pid, end)) = child::reap() {
+            if self.machine.status().pid == Some(pid) {
+                dir::write_ended(pid, end);
+                if self.step(Event::Exited) == Flow::Done {
+                    return Flow::Done;
+                }
+            }
+        }
+        Flow::On
+    }
+
+    fn read_control(&mut self) -> Flow {
+        let mut buffer = [0; CONTROL_BYTES];
+        let count = match fifo::read(&mut self.dir.control, &mut buffer) {
+            Input::Bytes(count) => count,
+            Input::Nothing => 0,
+            Input::End => {
+                self.hears_control = false;
+                0
+            }
+        };
+        for byte in buffer.into_iter().take(count) {
+            if let Some(command) = Command::decode(byte)
+                && self.step(Event::Control(command)) == Flow::Done
+            {
+                return Flow::Done;
+            }
+        }
+        Flow::On
+    }
+
+    fn step(&mut self, event: Event) -> Flow {
+        let actions = self.machine.step(event, now());
+        self.perform(actions)
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) -> Flow {
+        for action in actions {
+            match action {
+                Action::Start => {
+                    let answer = match start(self.name) {
+                        Ok(pid) => Event::Started(pid),
+                        Err(error) => {
+                            output::err_without_waiting(&line(
+                                self.name,
+                                b"unable to fork for ",
+                                format!(", sleeping 60 seconds: {}", errno::reason(&error))
+                                    .as_bytes(),
+                            ));
+                            Event::StartFailed
+                        }
+                    };
+                    // A start is always the last action of its list.
+                    return self.step(answer);
+                }
+                Action::Send(signal) => {
+                    if let Some(pid) = self.machine.status().pid {
+                        child::send(pid, number(signal));
+                    }
+                }
+                Action::Publish | Action::Republish => {
+                    if let Err(error) = dir::write_status(self.name, &self.machine.status()) {
+                        if action == Action::Publish {
+                            output::err_without_waiting(&error.warning(PROGRAM));
+                        }
+                        // Asks for nothing but a later try.
+                        let _ = self.machine.step(Event::PublishFailed, now());
+                    }
+                }
+                Action::Leave => return Flow::Done,
+            }
+        }
+        Flow::On
+    }
+}
+
+/// Starts `./run`.
+fn start(name: &OsStr) -> std::io::Result<Pid> {
+    child::spawn(|| {
+        let run = OsStr::new("./run");
+        let error = child::exec(run, &[run]);
+        let error = Error::unable("start", name, "/run", error);
+        output::err(&error.line(PROGRAM));
+        TEMPORARY
+    })
+}
+
+fn now() -> Now {
+    Now {
+        monotonic: clock::monotonic(),
+        wall: Tai64n::from_unix(clock::wall()),
+    }
+}
+
+/// A warning about the service: `supervise: warning: BEFORE NAME AFTER`.
+fn line(name: &OsStr, before: &[u8], after: &[u8]) -> Vec<u8> {
+    [
+        b"supervise: warning: ",
+        before,
+        name.as_bytes(),
+        after,
+        b"\n",
+    ]
+    .concat()
+}
+
+fn number(signal: Signal) -> Number {
+    match signal {
+        Signal::Term => Number::TERM,
+        Signal::Hup => Number::HUP,
+        Signal::Alarm => Number::ALRM,
+        Signal::Int => Number::INT,
+        Signal::Kill => Number::KILL,
+        Signal::Usr1 => Number::USR1,
+        Signal::Usr2 => Number::USR2,
+        Signal::Quit => Number::QUIT,
+        Signal::Winch => Number::WINCH,
+        Signal::Stop => Number::STOP,
+        Signal::Cont => Number::CONT,
+    }
+}

@@ -1,0 +1,422 @@
+//! What svscan decides: what was seen and what happened in, actions out; no I/O
+//! and no clock.
+//!
+//! A service is a directory, known by its device and inode: renaming it changes
+//! nothing, and two symbolic links to it are one service. It is *active* while
+//! an entry of the scan directory leads to it. A supervise that ends is started
+//! again while its service is active; a service that is neither active nor has
+//! a supervise is forgotten.
+
+use crate::child::{End, Pid};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::time::{Duration, Instant};
+
+/// Between two tries at what went wrong, and between two looks around where
+/// inotify cannot be relied on: 0.76's five seconds.
+pub const INTERVAL: Duration = Duration::from_secs(5);
+/// The shortest time from one start of a supervise to the next.
+pub const START_INTERVAL: Duration = Duration::from_secs(1);
+/// A directory made in place is taken up when it has a `run` and nothing in it
+/// has changed for so long.
+pub const QUIET: Duration = Duration::from_millis(250);
+
+/// Which directory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Id {
+    /// Its device number.
+    pub device: u64,
+    /// Its inode number.
+    pub inode: u64,
+}
+
+/// Which of the two supervises of a service.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Half {
+    /// Of the service itself.
+    Main,
+    /// Of its `log`.
+    Log,
+}
+
+/// What an entry of the scan directory turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// A directory, perhaps behind a symbolic link. `log` is whether it has
+    /// something called `log`; it only counts the first time it is seen.
+    Directory {
+        /// Which one.
+        id: Id,
+        /// It is to be a pair.
+        log: bool,
+    },
+    /// Not there, or no directory.
+    Nothing,
+    /// It could not be examined, which has been reported.
+    Trouble,
+}
+
+/// What a directory that was made in place looked like: if nothing differs, it is quiet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// It has a `run` that may be executed.
+    pub has_run: bool,
+    /// Times of change that tell one look from the next.
+    pub changed: Vec<(i64, i64)>,
+}
+
+/// What the shell is to do, in this order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Examine the entry of this name and say what it is: [`Plan::saw`].
+    Examine(OsString),
+    /// Look at the directory of this name: [`Plan::looked`].
+    Look(OsString),
+    /// Make the pipe of this service: [`Plan::pipe_made`] or [`Plan::pipe_failed`].
+    MakePipe(Id, OsString),
+    /// Start a supervise: [`Plan::started`] or [`Plan::start_failed`].
+    Start {
+        /// Of which service.
+        id: Id,
+        /// Of which half.
+        half: Half,
+        /// Under which name.
+        name: OsString,
+    },
+    /// This half is due: [`Plan::resume`], once what was to be examined is.
+    Resume(Id, Half),
+    /// Close the pipe of this service: it is forgotten.
+    Forget(Id),
+}
+
+/// One supervise.
+#[derive(Debug, Default)]
+struct Process {
+    pid: Option<Pid>,
+    started: Option<Instant>,
+    /// When it is to be started (again); None while it runs, and for a service not active.
+    due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Service {
+    /// The entries that lead to it; the first is the one it is started under.
+    names: Vec<OsString>,
+    main: Process,
+    /// None: it has no `log`.
+    log: Option<Process>,
+    /// The pipe is not made yet.
+    waits_for_pipe: bool,
+}
+
+impl Service {
+    fn half(&mut self, half: Half) -> Option<&mut Process> {
+        match half {
+            Half::Main => Some(&mut self.main),
+            Half::Log => self.log.as_mut(),
+        }
+    }
+
+    fn processes(&self) -> impl Iterator<Item = (Half, &Process)> {
+        [
+            (Half::Main, Some(&self.main)),
+            (Half::Log, self.log.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(half, process)| Some((half, process?)))
+    }
+
+    fn is_over(&self) -> bool {
+        self.names.is_empty() && self.processes().all(|(_, process)| process.pid.is_none())
+    }
+}
+
+/// A directory that was made in place and may not be complete yet.
+#[derive(Debug)]
+struct Fresh {
+    /// It is taken up then, whatever it holds: 0.76 would not wait longer.
+    at_the_latest: Instant,
+    next_look: Instant,
+    last_look: Option<Look>,
+}
+
+/// All that svscan knows.
+#[derive(Debug, Default)]
+pub struct Plan {
+    services: BTreeMap<Id, Service>,
+    names: BTreeMap<OsString, Id>,
+    pids: HashMap<Pid, (Id, Half)>,
+    /// Entries to examine again, because something went wrong with them.
+    troubled: BTreeMap<OsString, Instant>,
+    fresh: BTreeMap<OsString, Fresh>,
+}
+
+impl Plan {
+    /// Whether the directory `id` is known, so that its `log` needs no look.
+    pub fn knows(&self, id: Id) -> bool {
+        self.services.contains_key(&id)
+    }
+
+    /// When [`Plan::tick`] is wanted; None: never.
+    pub fn deadline(&self) -> Option<Instant> {
+        let due = self
+            .services
+            .values()
+            .flat_map(|service| service.processes().filter_map(|(_, process)| process.due));
+        let troubled = self.troubled.values().copied();
+        let fresh = self.fresh.values().map(|fresh| fresh.next_look);
+        due.chain(troubled).chain(fresh).min()
+    }
+
+    /// The time has come for something: a retry, a restart, a look.
+    pub fn tick(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let overdue = |at: &Instant| *at <= now;
+        for (name, at) in &self.troubled {
+            if overdue(at) {
+                actions.push(Action::Examine(name.clone()));
+            }
+        }
+        for (name, fresh) in &self.fresh {
+            if overdue(&fresh.next_look) {
+                actions.push(Action::Look(name.clone()));
+            }
+        }
+        let mut resume = Vec::new();
+        for (id, service) in &mut self.services {
+            for half in [Half::Main, Half::Log] {
+                let names = service.names.clone();
+                let Some(process) = service.half(half) else {
+                    continue;
+                };
+                if process.due.as_ref().is_some_and(overdue) {
+                    process.due = None;
+                    // The names may lead elsewhere by now.
+                    actions.extend(names.into_iter().map(Action::Examine));
+                    resume.push(Action::Resume(*id, half));
+                }
+            }
+        }
+        actions.extend(resume);
+        actions
+    }
+
+    /// A directory was made in place under `name`: it may still be empty, so it
+    /// is not taken up at once.
+    pub fn made_in_place(&mut self, name: &OsStr, now: Instant) {
+        self.fresh.entry(name.to_owned()).or_insert(Fresh {
+            at_the_latest: now + INTERVAL,
+            next_look: now + QUIET,
+            last_look: None,
+        });
+    }
+
+    /// Whatever is called `name` now came there whole: a rename or a link.
+    pub fn came_whole(&mut self, name: &OsStr) {
+        self.fresh.remove(name);
+    }
+
+    /// The answer to [`Action::Look`]; None: it is gone.
+    pub fn looked(&mut self, name: &OsStr, look: Option<Look>, now: Instant) -> Vec<Action> {
+        let Some(fresh) = self.fresh.get_mut(name) else {
+            return Vec::new();
+        };
+        let quiet = look.as_ref().is_some_and(|look| look.has_run) && fresh.last_look == look;
+        if look.is_none() || quiet || fresh.at_the_latest <= now {
+            self.fresh.remove(name);
+            return vec![Action::Examine(name.to_owned())];
+        }
+        fresh.last_look = look;
+        fresh.next_look = (now + QUIET).min(fresh.at_the_latest);
+        Vec::new()
+    }
+
+    /// The whole scan directory was read: what is not in `listing` is gone.
+    pub fn listed(&mut self, listing: &BTreeSet<OsString>) -> Vec<Action> {
+        let gone = |name: &&OsString| !listing.contains(*name);
+        let names = self
+            .names
+            .keys()
+            .chain(self.troubled.keys())
+            .chain(self.fresh.keys());
+        let gone: BTreeSet<OsString> = names.filter(gone).cloned().collect();
+        let mut actions = Vec::new();
+        for name in gone {
+            self.fresh.remove(&name);
+            actions.extend(self.unlink(&name));
+        }
+        actions
+    }
+
+    /// What the entry `name` is now.
+    pub fn saw(&mut self, name: &OsStr, sight: Sight, now: Instant) -> Vec<Action> {
+        self.troubled.remove(name);
+        match sight {
+            Sight::Nothing => {
+                self.fresh.remove(name);
+                self.unlink(name)
+            }
+            Sight::Trouble => {
+                self.troubled.insert(name.to_owned(), now + INTERVAL);
+                // As in 0.76, what led somewhere before does not any more.
+                self.unlink(name)
+            }
+            Sight::Directory { id, log } => {
+                if self.fresh.contains_key(name) && !self.knows(id) {
+                    return Vec::new();
+                }
+                self.fresh.remove(name);
+                self.link(name, id, log, now)
+            }
+        }
+    }
+
+    /// `name` leads to `id`.
+    fn link(&mut self, name: &OsStr, id: Id, log: bool, now: Instant) -> Vec<Action> {
+        if self.names.get(name) == Some(&id) {
+            return Vec::new();
+        }
+        let mut actions = self.unlink(name);
+        self.names.insert(name.to_owned(), id);
+        let service = self.services.entry(id).or_insert_with(|| Service {
+            names: Vec::new(),
+            main: Process::default(),
+            log: log.then(Process::default),
+            waits_for_pipe: log,
+        });
+        service.names.push(name.to_owned());
+        if service.names.len() > 1 {
+            return actions;
+        }
+        if service.waits_for_pipe {
+            actions.push(Action::MakePipe(id, name.to_owned()));
+            return actions;
+        }
+        actions.extend(self.start_what_is_down(id, now));
+        actions
+    }
+
+    /// `name` leads nowhere any more.
+    fn unlink(&mut self, name: &OsStr) -> Vec<Action> {
+        self.troubled.remove(name);
+        let Some(id) = self.names.remove(name) else {
+            return Vec::new();
+        };
+        if let Some(service) = self.services.get_mut(&id) {
+            service.names.retain(|other| other != name);
+            if service.names.is_empty() {
+                service.main.due = None;
+                if let Some(log) = &mut service.log {
+                    log.due = None;
+                }
+            }
+        }
+        self.forget_if_over(id)
+    }
+
+    fn forget_if_over(&mut self, id: Id) -> Vec<Action> {
+        if self.services.get(&id).is_some_and(Service::is_over) {
+            self.services.remove(&id);
+            return vec![Action::Forget(id)];
+        }
+        Vec::new()
+    }
+
+    /// The pipe of `id` is made.
+    pub fn pipe_made(&mut self, id: Id, now: Instant) -> Vec<Action> {
+        if let Some(service) = self.services.get_mut(&id) {
+            service.waits_for_pipe = false;
+        }
+        self.start_what_is_down(id, now)
+    }
+
+    /// The pipe of `id` could not be made, which has been reported: it is
+    /// forgotten, and its entry examined again later.
+    pub fn pipe_failed(&mut self, id: Id, now: Instant) -> Vec<Action> {
+        let names = self.services.get(&id).map(|service| service.names.clone());
+        let mut actions = Vec::new();
+        for name in names.unwrap_or_default() {
+            actions.extend(self.unlink(&name));
+            self.troubled.insert(name, now + INTERVAL);
+        }
+        actions
+    }
+
+    fn start_what_is_down(&mut self, id: Id, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for half in [Half::Main, Half::Log] {
+            actions.extend(self.start_half(id, half, now));
+        }
+        actions
+    }
+
+    /// Starts a half that is down, or says when it may be started.
+    fn start_half(&mut self, id: Id, half: Half, now: Instant) -> Option<Action> {
+        let service = self.services.get_mut(&id)?;
+        if service.waits_for_pipe {
+            return None;
+        }
+        let name = service.names.first()?.clone();
+        let process = service.half(half)?;
+        if process.pid.is_some() {
+            return None;
+        }
+        let not_before = process.started.map_or(now, |at| at + START_INTERVAL);
+        if not_before > now {
+            process.due = Some(process.due.map_or(not_before, |due| due.max(not_before)));
+            return None;
+        }
+        process.due = None;
+        Some(Action::Start { id, half, name })
+    }
+
+    /// The names of this half's service have been examined: start it if it is still wanted.
+    pub fn resume(&mut self, id: Id, half: Half, now: Instant) -> Vec<Action> {
+        self.start_half(id, half, now).into_iter().collect()
+    }
+
+    /// A supervise was started.
+    pub fn started(&mut self, id: Id, half: Half, pid: Pid, now: Instant) {
+        let Some(process) = self.services.get_mut(&id).and_then(|s| s.half(half)) else {
+            return;
+        };
+        process.pid = Some(pid);
+        process.started = Some(now);
+        process.due = None;
+        self.pids.insert(pid, (id, half));
+    }
+
+    /// A supervise could not be started, which has been reported.
+    pub fn start_failed(&mut self, id: Id, half: Half, now: Instant) {
+        if let Some(process) = self.services.get_mut(&id).and_then(|s| s.half(half)) {
+            process.due = Some(now + INTERVAL);
+        }
+    }
+
+    /// A child ended. A supervise that was told to exit, or was killed, is back
+    /// at once (but at most one start a second); one that gave up within a
+    /// second, with an error, is tried again after 0.76's five.
+    pub fn ended(&mut self, pid: Pid, end: End, now: Instant) -> Vec<Action> {
+        let Some((id, half)) = self.pids.remove(&pid) else {
+            return Vec::new();
+        };
+        let Some(service) = self.services.get_mut(&id) else {
+            return Vec::new();
+        };
+        let active = !service.names.is_empty();
+        if let Some(process) = service.half(half) {
+            process.pid = None;
+            let started = process.started.unwrap_or(now);
+            let gave_up = matches!(end, End::Exited(1..)) && now < started + START_INTERVAL;
+            let wait = if gave_up { INTERVAL } else { START_INTERVAL };
+            process.due = active.then_some((started + wait).max(now));
+        }
+        let mut actions = self.forget_if_over(id);
+        actions.extend(self.tick(now));
+        actions
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

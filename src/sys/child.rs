@@ -1,0 +1,285 @@
+//! Start children, become other programs, reap and signal.
+//!
+//! Every program of this crate has one thread, which is what makes [`spawn`] safe.
+
+use crate::child::{End, Pid};
+use crate::sys::signals::{self, Number};
+use std::convert::Infallible;
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+/// Forks, does `work` in the child and ends the child with the code that `work`
+/// gives, without running anything else of this process.
+///
+/// # Errors
+/// EAGAIN, ENOMEM: see fork(2).
+pub fn spawn(work: impl FnOnce() -> u8) -> io::Result<Pid> {
+    // SAFETY: clippy.toml forbids threads, so the child may do what this process may.
+    match unsafe { libc::fork() } {
+        0 => {
+            let code = work();
+            // SAFETY: _exit does not come back and runs no handler of the parent's.
+            unsafe { libc::_exit(code.into()) }
+        }
+        pid => match u32::try_from(pid).ok().and_then(Pid::new) {
+            Some(pid) => Ok(pid),
+            None => Err(io::Error::last_os_error()),
+        },
+    }
+}
+
+/// A child that has ended, if there is one; it is gone then.
+///
+/// Uses waitpid(2) itself: a wrapper that cannot name a real-time signal would
+/// lose the child that one killed.
+pub fn reap() -> Option<(Pid, End)> {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place to write to.
+        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        if pid == -1 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+            continue;
+        }
+        let pid = u32::try_from(pid).ok().and_then(Pid::new)?;
+        return Some((pid, end(status)));
+    }
+}
+
+fn end(status: i32) -> End {
+    let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
+    if libc::WIFSIGNALED(status) {
+        End::Killed(byte(libc::WTERMSIG(status)))
+    } else {
+        End::Exited(byte(libc::WEXITSTATUS(status)))
+    }
+}
+
+/// Sends `signal` to the process `pid`; one that is gone does not mind.
+pub fn send(pid: Pid, signal: Number) {
+    if let Ok(pid) = i32::try_from(pid.get()) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal.nix());
+    }
+}
+
+/// Sends `signal` to the process group `leader`, if there is anybody in it.
+pub fn send_group(leader: Pid, signal: Number) {
+    if let Ok(leader) = i32::try_from(leader.get()) {
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), signal.nix());
+    }
+}
+
+/// In a child: makes it the leader of a process group of its own.
+pub fn lead_group() {
+    let zero = nix::unistd::Pid::from_raw(0);
+    // A fresh child of ours can always do this.
+    let _ = nix::unistd::setpgid(zero, zero);
+}
+
+/// In a parent: as [`lead_group`] for the child `pid`, so that the group exists
+/// whichever of the two runs first.
+pub fn make_group(pid: Pid) {
+    if let Ok(pid) = i32::try_from(pid.get()) {
+        let pid = nix::unistd::Pid::from_raw(pid);
+        // EACCES: it has become another program, and did it itself before that.
+        let _ = nix::unistd::setpgid(pid, pid);
+    }
+}
+
+/// In a child: makes a copy of `fd` its stdin.
+///
+/// # Errors
+/// What dup2(2) says.
+pub fn set_stdin(fd: impl AsFd) -> io::Result<()> {
+    nix::unistd::dup2_stdin(fd).map_err(super::io)
+}
+
+/// In a child: makes a copy of `fd` its stdout.
+///
+/// # Errors
+/// What dup2(2) says.
+pub fn set_stdout(fd: impl AsFd) -> io::Result<()> {
+    nix::unistd::dup2_stdout(fd).map_err(super::io)
+}
+
+/// In a child: makes a copy of `fd` its stderr.
+///
+/// # Errors
+/// What dup2(2) says.
+pub fn set_stderr(fd: impl AsFd) -> io::Result<()> {
+    nix::unistd::dup2_stderr(fd).map_err(super::io)
+}
+
+/// Becomes the program `path` with the given `arguments` (the first is its own
+/// name), this process's environment, an empty signal mask and the signal
+/// dispositions this process was started with.
+///
+/// # Errors
+/// What execve(2) says; it comes back only then.
+pub fn exec(path: &OsStr, arguments: &[&OsStr]) -> io::Error {
+    exec_with(path, arguments, &[])
+}
+
+/// As [`exec`], with `changes` made to the environment.
+///
+/// # Errors
+/// As [`exec`].
+pub fn exec_with(path: &OsStr, arguments: &[&OsStr], changes: &[(&OsStr, &OsStr)]) -> io::Error {
+    signals::restore_for_child();
+    match try_exec(path, arguments, changes) {
+        Err(error) => error,
+    }
+}
+
+/// As [`exec`], looking for `name` in PATH (`/bin:/usr/bin` if that is unset) as
+/// 0.76 does: a name with a `/` is used as it is; an element that may not be
+/// used (EACCES, EPERM, EISDIR) is passed over but remembered; one without the
+/// file is passed over; any other error ends the search. An empty element is
+/// the current directory.
+///
+/// # Errors
+/// As [`exec`].
+pub fn exec_in_path(name: &OsStr, arguments: &[&OsStr]) -> io::Error {
+    signals::restore_for_child();
+    if name.as_bytes().contains(&b'/') {
+        return match try_exec(name, arguments, &[]) {
+            Err(error) => error,
+        };
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
+    let mut remembered = io::Error::from_raw_os_error(libc::ENOENT);
+    for element in path.as_bytes().split(|byte| *byte == b':') {
+        let element: &[u8] = if element.is_empty() { b"." } else { element };
+        let mut file = element.to_vec();
+        file.push(b'/');
+        file.extend_from_slice(name.as_bytes());
+        let Err(error) = try_exec(&OsString::from_vec(file), arguments, &[]);
+        match error.raw_os_error() {
+            Some(libc::ENOENT) => {}
+            Some(libc::EACCES | libc::EPERM | libc::EISDIR) => remembered = error,
+            _ => return error,
+        }
+    }
+    remembered
+}
+
+/// Comes back only with an error.
+fn try_exec(
+    path: &OsStr,
+    arguments: &[&OsStr],
+    changes: &[(&OsStr, &OsStr)],
+) -> io::Result<Infallible> {
+    let path = c_string(path)?;
+    let arguments = arguments
+        .iter()
+        .map(|argument| c_string(argument))
+        .collect::<io::Result<Vec<_>>>()?;
+    if changes.is_empty() {
+        return nix::unistd::execv(&path, &arguments).map_err(super::io);
+    }
+    let kept = std::env::vars_os().filter(|(name, _)| !changes.iter().any(|(n, _)| n == name));
+    let changed = changes
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let environment = kept
+        .chain(changed)
+        .map(|(mut entry, value)| {
+            entry.push("=");
+            entry.push(value);
+            c_string(&entry)
+        })
+        .collect::<io::Result<Vec<_>>>()?;
+    nix::unistd::execve(&path, &arguments, &environment).map_err(super::io)
+}
+
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// Starts a child that waits for the exclusive lock on `file` in our stead and
+/// ends when it has it, with code 0. The lock belongs to the open file, which
+/// both share, so it is ours from then on.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_lock_waiter(file: &std::fs::File) -> io::Result<Pid> {
+    spawn(|| {
+        loop {
+            match super::lock::exclusive(file) {
+                Ok(()) => return 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return 111,
+            }
+        }
+    })
+}
+
+/// The path of the program that stands beside this one under `name`, if there
+/// is one that may be executed.
+pub fn beside(name: &str) -> Option<OsString> {
+    let own = std::env::current_exe().ok()?;
+    let path = own.parent()?.join(name);
+    super::file::may_execute(Path::new(&path)).then(|| path.into_os_string())
+}
+
+/// A process that has ended but was not waited for must not stay behind when a
+/// test ends it; so this is the one place tests need a blocking wait.
+#[cfg(test)]
+pub(crate) fn wait_for(pid: Pid) -> End {
+    let mut status = 0;
+    let raw = i32::try_from(pid.get()).unwrap();
+    // SAFETY: `status` is a valid place to write to.
+    assert_eq!(unsafe { libc::waitpid(raw, &mut status, 0) }, raw);
+    end(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_child_ends_with_the_code_of_its_work() {
+        assert_eq!(wait_for(spawn(|| 7).unwrap()), End::Exited(7));
+    }
+
+    #[test]
+    fn a_real_time_signal_is_told_as_its_number() {
+        let pid = spawn(|| {
+            // SAFETY: raise takes any number.
+            unsafe { libc::raise(libc::SIGRTMIN() + 1) };
+            0
+        });
+        let number = u8::try_from(libc::SIGRTMIN() + 1).unwrap();
+        assert_eq!(wait_for(pid.unwrap()), End::Killed(number));
+    }
+
+    #[test]
+    fn the_next_program_has_an_empty_mask_and_does_not_ignore_sigpipe() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let pid = spawn(|| {
+            let _blocked = signals::Signals::new(&[Number::CHLD, Number::TERM]).unwrap();
+            set_stdout(&writer).unwrap();
+            exec(
+                OsStr::new("/bin/grep"),
+                &[
+                    OsStr::new("grep"),
+                    OsStr::new("^Sig[BI]"),
+                    OsStr::new("/proc/self/status"),
+                ],
+            );
+            111
+        });
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(wait_for(pid.unwrap()), End::Exited(0));
+        assert!(text.contains("SigBlk:\t0000000000000000"), "{text}");
+        let ignored = text.split("SigIgn:\t").nth(1).unwrap().trim();
+        let ignored = u64::from_str_radix(ignored, 16).unwrap();
+        let was_ignored = crate::sys::start::sigpipe_was_ignored();
+        assert_eq!(ignored & (1 << (libc::SIGPIPE - 1)) != 0, was_ignored);
+    }
+}

@@ -1,0 +1,123 @@
+//! Open files the way daemontools opens them: never blocking, never inherited
+//! by a child ([`std::fs::OpenOptions`] sets O_CLOEXEC by itself).
+
+use std::ffi::CString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Opens for reading (O_RDONLY | O_NONBLOCK).
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_read(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Opens for writing (O_WRONLY | O_NONBLOCK). A FIFO that nobody has open for
+/// reading says ENXIO.
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_write(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Opens for appending, made with mode 0600 if it is not there.
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Opens for writing, emptied, made with mode 0644 if it is not there.
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_truncate(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Makes one directory of mode 0700 (less the umask).
+///
+/// # Errors
+/// What mkdir(2) says.
+pub fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Makes writes to `file` wait, as they do by default.
+///
+/// # Errors
+/// What fcntl(2) says.
+pub fn set_blocking(file: &File) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let flags = fcntl(file.as_fd(), FcntlArg::F_GETFL).map_err(super::io)?;
+    let flags = OFlag::from_bits_retain(flags) & !OFlag::O_NONBLOCK;
+    fcntl(file.as_fd(), FcntlArg::F_SETFL(flags))
+        .map(drop)
+        .map_err(super::io)
+}
+
+/// Makes the directory open as `directory` the current one.
+///
+/// # Errors
+/// What fchdir(2) says.
+pub fn change_directory(directory: &File) -> io::Result<()> {
+    nix::unistd::fchdir(directory).map_err(super::io)
+}
+
+/// Whether this process may execute `path`, by its effective ids: for root,
+/// whether any execute bit is set.
+pub fn may_execute(path: &Path) -> bool {
+    let Ok(name) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: `name` is a C string that lives through the call.
+    unsafe { libc::faccessat(libc::AT_FDCWD, name.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
+}
+
+/// Whether inotify may miss changes in the directory open as `directory`,
+/// because another machine or a daemon can make them: NFS, SMB, 9p, FUSE and
+/// the like (statfs(2) gives the numbers).
+pub fn is_remote(directory: &File) -> bool {
+    const REMOTE: [i64; 9] = [
+        0x6969,      // NFS
+        0x517B,      // SMB
+        0xFF53_4D42, // CIFS
+        0xFE53_4D42, // SMB2
+        0x0102_1997, // 9p
+        0x6573_5546, // FUSE
+        0x5346_414F, // AFS
+        0x7375_7245, // Coda
+        0x00C3_6400, // Ceph
+    ];
+    nix::sys::statfs::fstatfs(directory).is_ok_and(|fs| {
+        #[allow(
+            clippy::useless_conversion,
+            reason = "the type's width differs by architecture"
+        )]
+        REMOTE.contains(&i64::from(fs.filesystem_type().0))
+    })
+}

@@ -1,0 +1,28 @@
+//! The only place with `unsafe`, `nix` or `libc`; safe functions and plain types come out.
+//!
+//! Rules of this folder: one file per subject; every descriptor is opened
+//! close-on-exec; errors are [`std::io::Error`] and keep their number; nothing
+//! here decides anything.
+#![allow(
+    unsafe_code,
+    reason = "system calls live here, each with its SAFETY line"
+)]
+
+pub mod child;
+pub mod clock;
+pub mod errno;
+pub mod fifo;
+pub mod file;
+pub mod limits;
+pub mod lock;
+pub mod output;
+pub mod poll;
+pub mod process;
+pub mod signals;
+pub mod start;
+pub mod watch;
+
+/// A `nix` error as an [`std::io::Error`] of the same number.
+pub(crate) fn io(error: nix::Error) -> std::io::Error {
+    std::io::Error::from_raw_os_error(error as i32)
+}

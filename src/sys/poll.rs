@@ -1,0 +1,61 @@
+//! Wait until a descriptor can be read or a deadline has passed.
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+/// How long to hold back when the kernel refuses to wait (no memory): long
+/// enough not to spin, short enough that nobody is kept waiting.
+const REFUSED: Duration = Duration::from_millis(100);
+
+/// Waits until one of `fds` can be read (or its other end is gone) or
+/// `deadline` has passed, and tells for each whether it can be read. None in
+/// `fds` stands for a source that is not there.
+///
+/// Never fails: an interrupted wait is begun again, and one that the kernel
+/// refuses ends after a pause with nothing readable, so that a caller in a loop
+/// neither dies nor spins. `deadline` None waits for ever.
+pub fn wait<const N: usize>(
+    fds: [Option<BorrowedFd<'_>>; N],
+    deadline: Option<Instant>,
+) -> [bool; N] {
+    let mut ready = [false; N];
+    loop {
+        let mut polled: Vec<(usize, PollFd<'_>)> = fds
+            .iter()
+            .enumerate()
+            .filter_map(|(place, fd)| Some((place, PollFd::new((*fd)?, PollFlags::POLLIN))))
+            .collect();
+        let mut list: Vec<PollFd<'_>> = polled.iter().map(|(_, fd)| fd.clone()).collect();
+        let timeout = deadline
+            .map(|at| TimeSpec::from(at.saturating_duration_since(super::clock::monotonic())));
+        match ppoll(&mut list, timeout, None) {
+            Ok(_) => {
+                for ((place, _), fd) in polled.drain(..).zip(&list) {
+                    if let Some(slot) = ready.get_mut(place) {
+                        *slot = fd.any().unwrap_or(true);
+                    }
+                }
+                return ready;
+            }
+            Err(Errno::EINTR) => {}
+            Err(_) => {
+                let _ = ppoll(&mut [], Some(TimeSpec::from(REFUSED)), None);
+                return ready;
+            }
+        }
+    }
+}
+
+/// Whether `fd` would take a short write (up to 4096 bytes to a pipe) at once.
+pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    let mut list = [PollFd::new(fd, PollFlags::POLLOUT)];
+    match ppoll(&mut list, Some(TimeSpec::from(Duration::ZERO)), None) {
+        Ok(_) => list
+            .iter()
+            .any(|fd| fd.revents().is_some_and(|r| r.contains(PollFlags::POLLOUT))),
+        Err(_) => true,
+    }
+}

@@ -1,0 +1,63 @@
+//! Facts about other processes, from `/proc` (proc(5)).
+
+use crate::child::Pid;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the process `pid` has existed, by a clock that nobody can set; None
+/// if it is gone or hidden from us. Good to a hundredth of a second.
+pub fn age(pid: Pid) -> Option<Duration> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let ticks = start_ticks(&stat)?;
+    // SAFETY: sysconf only asks.
+    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
+    let started = Duration::from_millis(ticks.checked_mul(1000)?.checked_div(per_second)?);
+    Some(super::clock::since_boot().saturating_sub(started))
+}
+
+/// Field 22 of `/proc/PID/stat`: when it was started, in ticks since boot. The
+/// name in field 2 may hold spaces and parentheses, so count from its last one.
+fn start_ticks(stat: &[u8]) -> Option<u64> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Whether a process named `name` runs whose current directory is `directory`.
+/// None if `/proc` cannot tell.
+pub fn runs_in(name: &str, directory: &Path) -> Option<bool> {
+    let wanted = std::fs::metadata(directory).ok()?;
+    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
+        let comm = std::fs::read(entry.path().join("comm")).unwrap_or_default();
+        if comm.strip_suffix(b"\n") != Some(name.as_bytes()) {
+            continue;
+        }
+        let Ok(cwd) = std::fs::metadata(entry.path().join("cwd")) else {
+            continue;
+        };
+        if (cwd.dev(), cwd.ino()) == (wanted.dev(), wanted.ino()) {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_found_behind_a_name_with_parentheses() {
+        let stat = b"7 (a) b (c)) S 1 7 7 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
+        assert_eq!(start_ticks(stat), Some(4242));
+        assert_eq!(start_ticks(b"7 a S 1"), None);
+    }
+
+    #[test]
+    fn this_process_is_younger_than_the_machine() {
+        let own = Pid::new(std::process::id()).unwrap();
+        assert!(age(own).unwrap() <= crate::sys::clock::since_boot());
+        assert_eq!(runs_in("no such program", Path::new("/")), Some(false));
+    }
+}

@@ -1,0 +1,125 @@
+//! Signals: numbers, one readable descriptor for those we wait for, and what a
+//! child must be given back.
+//!
+//! The signals are blocked and read from a signalfd. Unlike a handler with a
+//! pipe, that leaves no window in which a signal for a new child is answered by
+//! its parent's handler; the price, a mask to clear, is paid in one place,
+//! [`restore_for_child`].
+
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal as Nix, signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// A signal's number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Number(Nix);
+
+#[expect(missing_docs, reason = "the names are those of signal(7)")]
+impl Number {
+    pub const ALRM: Number = Number(Nix::SIGALRM);
+    pub const CHLD: Number = Number(Nix::SIGCHLD);
+    pub const CONT: Number = Number(Nix::SIGCONT);
+    pub const HUP: Number = Number(Nix::SIGHUP);
+    pub const INT: Number = Number(Nix::SIGINT);
+    pub const KILL: Number = Number(Nix::SIGKILL);
+    pub const PIPE: Number = Number(Nix::SIGPIPE);
+    pub const QUIT: Number = Number(Nix::SIGQUIT);
+    pub const STOP: Number = Number(Nix::SIGSTOP);
+    pub const TERM: Number = Number(Nix::SIGTERM);
+    pub const USR1: Number = Number(Nix::SIGUSR1);
+    pub const USR2: Number = Number(Nix::SIGUSR2);
+    pub const WINCH: Number = Number(Nix::SIGWINCH);
+
+    pub(super) fn nix(self) -> Nix {
+        self.0
+    }
+
+    /// The signal of number `raw`, if there is one of that number with a name.
+    pub fn from_raw(raw: i32) -> Option<Number> {
+        Nix::try_from(raw).ok().map(Number)
+    }
+
+    /// Its name, as `SIGTERM`.
+    pub fn name(self) -> &'static str {
+        self.0.as_str()
+    }
+}
+
+/// A readable descriptor on which the signals it was made for arrive. While it
+/// lives, and after, they are blocked in this process.
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Blocks `numbers` and makes the descriptor. SIGCHLD, if among them, is no
+    /// longer ignored, and comes for children that end, not for those that stop.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM: see signalfd(2).
+    pub fn new(numbers: &[Number]) -> io::Result<Signals> {
+        let mut set = SigSet::empty();
+        for number in numbers {
+            set.add(number.0);
+        }
+        if numbers.contains(&Number::CHLD) {
+            default_sigchld();
+        }
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let fd = SignalFd::with_flags(&set, flags).map_err(super::io)?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None).map_err(super::io)?;
+        Ok(Signals(fd))
+    }
+
+    /// The next signal that came, if any.
+    pub fn next(&self) -> Option<Number> {
+        let info = self.0.read_signal().ok().flatten()?;
+        Number::from_raw(info.ssi_signo.try_into().ok()?)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// SIGCHLD: default action, no signal for a child that stops or continues. A
+/// SIGCHLD inherited as ignored would make the kernel reap our children.
+fn default_sigchld() {
+    use nix::sys::signal::{SaFlags, SigAction, sigaction};
+    let action = SigAction::new(SigHandler::SigDfl, SaFlags::SA_NOCLDSTOP, SigSet::empty());
+    // SAFETY: SIG_DFL is no function of ours that could be called.
+    let _ = unsafe { sigaction(Nix::SIGCHLD, &action) };
+}
+
+/// Whether this process ignores `number`.
+pub fn is_ignored(number: Number) -> bool {
+    // SAFETY: a zeroed sigaction is a valid one to be written to; asking changes nothing.
+    unsafe {
+        let mut old: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(number.0 as i32, std::ptr::null(), &mut old) == 0
+            && old.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// In a child, before exec: an empty mask, SIGCHLD at its default, and SIGPIPE
+/// as this process was given it (Rust's runtime ignores it). Other dispositions
+/// are as inherited, because nothing here changes them.
+pub(super) fn restore_for_child() {
+    if !super::start::sigpipe_was_ignored() {
+        // SAFETY: SIG_DFL is no function of ours that could be called.
+        let _ = unsafe { signal(Nix::SIGPIPE, SigHandler::SigDfl) };
+    }
+    // SAFETY: as above.
+    let _ = unsafe { signal(Nix::SIGCHLD, SigHandler::SigDfl) };
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// Ends this process by the signal `number`, so that its parent sees what ended
+/// it. Comes back if the signal ends nobody by default.
+pub fn die_of(number: Number) {
+    let mut set = SigSet::empty();
+    set.add(number.0);
+    let _ = sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&set), None);
+    let _ = signal_hook::low_level::emulate_default_handler(number.0 as i32);
+}

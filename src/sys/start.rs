@@ -1,0 +1,56 @@
+//! What this process was given at its start and Rust's runtime then changed.
+//!
+//! Before `main`, Rust's runtime ignores SIGPIPE and opens `/dev/null` on each of
+//! the descriptors 0 to 2 that is closed. daemontools does neither, and a service
+//! must get what its supervise got. So the two facts are noted before the runtime
+//! starts, by a function in `.init_array`, and [`hand_on_descriptors`] and
+//! [`super::signals::restore_for_child`] put them back for children.
+//!
+//! These are the only statics of the crate: written once, before `main`.
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+/// Bit N is set if descriptor N (0 to 2) was closed when the process started.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+/// Whether SIGPIPE was ignored when the process started.
+static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: glibc and musl call each entry of .init_array once, in the only thread,
+// before main; `note` uses nothing that a runtime would have to set up first.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static NOTE: extern "C" fn() = note;
+
+extern "C" fn note() {
+    let mut closed = 0;
+    for fd in 0..3 {
+        // SAFETY: F_GETFD only asks; any number is allowed.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+            closed |= 1 << fd;
+        }
+    }
+    CLOSED.store(closed, Ordering::Relaxed);
+    let ignored = super::signals::is_ignored(super::signals::Number::PIPE);
+    SIGPIPE_IGNORED.store(ignored, Ordering::Relaxed);
+}
+
+/// Whether SIGPIPE was ignored when this process started.
+pub(crate) fn sigpipe_was_ignored() -> bool {
+    SIGPIPE_IGNORED.load(Ordering::Relaxed)
+}
+
+/// Makes sure that those of the descriptors 0 to 2 that were closed when this
+/// process started are closed in the programs it starts, too.
+pub fn hand_on_descriptors() {
+    let closed = CLOSED.load(Ordering::Relaxed);
+    for fd in 0..3 {
+        if closed & (1 << fd) != 0 {
+            // SAFETY: the runtime opened /dev/null here before main, and nobody closes it.
+            let place = unsafe { BorrowedFd::borrow_raw(fd) };
+            // If it cannot be marked it is not open, which is what is wanted.
+            let _ = fcntl(place, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+        }
+    }
+}

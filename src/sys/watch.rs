@@ -1,0 +1,106 @@
+//! inotify(7): be told of changes in directories.
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+/// Which directory a [`Change`] is in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Place(WatchDescriptor);
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Something happened to the entry `name`: it was made, moved, removed or,
+    /// if asked for, opened. Look at it again: many changes may come as one.
+    Entry {
+        /// The directory it is in.
+        place: Place,
+        /// The entry's name there.
+        name: OsString,
+        /// It is a directory that was just made here, and so is perhaps empty still.
+        new_directory: bool,
+    },
+    /// The kernel lost events: look at everything again.
+    Lost,
+    /// The watched directory itself is no longer watched (removed or unmounted).
+    Ended(Place),
+}
+
+/// A set of watched directories, and a readable descriptor that tells of changes in them.
+pub struct Watch(Inotify);
+
+impl Watch {
+    /// An empty set.
+    ///
+    /// # Errors
+    /// EMFILE when the user has too many already (fs.inotify.max_user_instances): inotify_init(2).
+    pub fn new() -> io::Result<Watch> {
+        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+        Inotify::init(flags).map(Watch).map_err(super::io)
+    }
+
+    /// Watches the entries of the directory `path` being made, moved and removed.
+    ///
+    /// # Errors
+    /// ENOSPC when the user watches too much already; ENOTDIR; see inotify_add_watch(2).
+    pub fn entries(&self, path: &Path) -> io::Result<Place> {
+        self.add(path, AddWatchFlags::empty())
+    }
+
+    /// As [`Watch::entries`], and entries being opened too.
+    ///
+    /// # Errors
+    /// As [`Watch::entries`].
+    pub fn entries_and_opens(&self, path: &Path) -> io::Result<Place> {
+        self.add(path, AddWatchFlags::IN_OPEN)
+    }
+
+    fn add(&self, path: &Path, more: AddWatchFlags) -> io::Result<Place> {
+        let mask = AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_MOVE
+            | AddWatchFlags::IN_ONLYDIR
+            | more;
+        self.0.add_watch(path, mask).map(Place).map_err(super::io)
+    }
+
+    /// Watches `place` no more.
+    pub fn forget(&self, place: Place) {
+        let _ = self.0.rm_watch(place.0);
+    }
+
+    /// The changes that have come: up to a buffer full of them, none if there are none.
+    pub fn changes(&self) -> Vec<Change> {
+        let Ok(events) = self.0.read_events() else {
+            return Vec::new();
+        };
+        events
+            .into_iter()
+            .filter_map(|event| {
+                if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
+                    return Some(Change::Lost);
+                }
+                let place = Place(event.wd);
+                if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+                    return Some(Change::Ended(place));
+                }
+                Some(Change::Entry {
+                    place,
+                    name: event.name?,
+                    new_directory: event
+                        .mask
+                        .contains(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ISDIR),
+                })
+            })
+            .collect()
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
