@@ -1,1 +1,137 @@
-//! x
+//! `svcstart`, `svcstop`, `svcreset`, `svcrestart`: do it, wait for it, say
+//! whether it is so.
+//!
+//! [`verdict`] decides (statuses in, verdict out), [`progress`] makes the line
+//! the administrator reads, [`act`] goes through the steps of each command; the
+//! rest does the waiting: [`wait`] for events, [`watcher`] for a service,
+//! [`script`] for its `./start` and `./stop`, [`lock`] for other people.
+
+pub mod act;
+pub mod failure;
+pub mod lock;
+pub mod progress;
+pub mod script;
+pub mod verdict;
+pub mod wait;
+pub mod watcher;
+
+use crate::child::{End, Pid};
+use crate::sys::signals::{Number, Signals, die_of, is_ignored};
+use crate::sys::{child, output, poll};
+use failure::Stop;
+use progress::Progress;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// Exit code: at least one service is not as it was asked to be.
+pub const FAILED: u8 = 1;
+
+/// What to do with a service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// `svcstart`.
+    Start,
+    /// `svcstop`.
+    Stop,
+    /// `svcreset`: start it, or stop it if it has a `down` file.
+    Reset,
+    /// `svcrestart`: stop and start it if it runs.
+    Restart,
+}
+
+/// How to do it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Print errors only.
+    pub quiet: bool,
+    /// Work at all services at once.
+    pub parallel: bool,
+    /// How long a script, a start or a stop may take; None: the default of each.
+    pub timeout: Option<Duration>,
+    /// How long a service without a `start` script must stay up.
+    pub settle: Duration,
+    /// Send KILL to a service that has not stopped in time.
+    pub kill: bool,
+    /// Make it last: remove `down` after a start, create it after a stop.
+    pub persist: bool,
+}
+
+/// Does `task` for each of `names`, in order or, with [`Options::parallel`], at
+/// once. Gives the exit code of `program`: 0 only if all succeeded.
+pub fn run(program: &str, task: Task, names: &[OsString], options: &Options) -> u8 {
+    let caught: Vec<Number> = [Number::INT, Number::TERM, Number::HUP, Number::QUIT]
+        .into_iter()
+        .filter(|number| !is_ignored(*number))
+        .chain([Number::CHLD])
+        .collect();
+    let signals = match Signals::new(&caught) {
+        Ok(signals) => signals,
+        Err(error) => {
+            let error = crate::error::Error::unable_to("wait for signals", error);
+            output::err(&error.line(program));
+            return error.code();
+        }
+    };
+    let one = |name: &OsStr| one(program, task, name, options, &signals);
+    if options.parallel && names.len() > 1 {
+        return all_at_once(names, &signals, one);
+    }
+    let mut code = 0;
+    for name in names {
+        code = code.max(one(name));
+    }
+    code
+}
+
+/// Does it for one service and reports.
+fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Signals) -> u8 {
+    let mut progress = Progress::new(name, options.quiet, options.parallel);
+    match act::perform(task, name, options, signals, &mut progress) {
+        Ok(()) => 0,
+        Err(Stop::Failed(failure)) => {
+            let _ = output::out(&progress.end(task, false));
+            output::err(&failure.line(program, name));
+            FAILED
+        }
+        Err(Stop::Interrupted(number)) => {
+            let _ = output::out(&progress.break_off());
+            die_of(number);
+            FAILED
+        }
+    }
+}
+
+/// One child for each name. A signal that ends us ends them, too.
+fn all_at_once(names: &[OsString], signals: &Signals, one: impl Fn(&OsStr) -> u8) -> u8 {
+    let mut code = 0;
+    let mut workers: Vec<Pid> = Vec::new();
+    for name in names {
+        match child::spawn(|| one(name)) {
+            Ok(pid) => workers.push(pid),
+            // No process left for it: then it is done here, before the rest.
+            Err(_) => code = code.max(one(name)),
+        }
+    }
+    let mut interrupted = None;
+    while !workers.is_empty() {
+        poll::wait([Some(signals.as_fd())], None);
+        while let Some(number) = signals.next() {
+            if number != Number::CHLD {
+                workers.iter().for_each(|pid| child::send(*pid, number));
+                interrupted = Some(number);
+            }
+        }
+        while let Some((pid, end)) = child::reap() {
+            let before = workers.len();
+            workers.retain(|worker| *worker != pid);
+            if before != workers.len() && end != End::Exited(0) {
+                code = FAILED;
+            }
+        }
+    }
+    if let Some(number) = interrupted {
+        die_of(number);
+    }
+    code
+}

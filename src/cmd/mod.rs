@@ -1,9 +1,14 @@
 //! One module per command, and what they share: how a program starts, prints
 //! its error and ends. The only place that knows a command line.
 
+pub mod admin;
 pub mod getopt;
 pub mod supervise;
 pub mod svc;
+pub mod svcreset;
+pub mod svcrestart;
+pub mod svcstart;
+pub mod svcstop;
 pub mod svok;
 pub mod svscan;
 pub mod svstat;

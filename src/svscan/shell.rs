@@ -166,6 +166,7 @@ impl Shell {
                     place,
                     name,
                     new_directory,
+                    ..
                 } => {
                     if place == watched.here && !is_hidden(&name) {
                         if new_directory {

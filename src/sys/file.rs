@@ -1,6 +1,7 @@
 //! Open files the way daemontools opens them: never blocking, never inherited
 //! by a child ([`std::fs::OpenOptions`] sets O_CLOEXEC by itself).
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -67,14 +68,26 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Makes writes to `file` wait, as they do by default.
+/// Makes reads from and writes to `file` wait, as they do by default.
 ///
 /// # Errors
 /// What fcntl(2) says.
 pub fn set_blocking(file: &File) -> io::Result<()> {
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    change_flag(file, OFlag::O_NONBLOCK, false)
+}
+
+/// Makes reads from and writes to `file` not wait.
+///
+/// # Errors
+/// What fcntl(2) says.
+pub fn set_nonblocking(file: &File) -> io::Result<()> {
+    change_flag(file, OFlag::O_NONBLOCK, true)
+}
+
+fn change_flag(file: &File, flag: OFlag, on: bool) -> io::Result<()> {
     let flags = fcntl(file.as_fd(), FcntlArg::F_GETFL).map_err(super::io)?;
-    let flags = OFlag::from_bits_retain(flags) & !OFlag::O_NONBLOCK;
+    let mut flags = OFlag::from_bits_retain(flags);
+    flags.set(flag, on);
     fcntl(file.as_fd(), FcntlArg::F_SETFL(flags))
         .map(drop)
         .map_err(super::io)

@@ -22,6 +22,8 @@ pub enum Change {
         name: OsString,
         /// It is a directory that was just made here, and so is perhaps empty still.
         new_directory: bool,
+        /// It was only opened.
+        opened: bool,
     },
     /// The kernel lost events: look at everything again.
     Lost,
@@ -93,6 +95,7 @@ impl Watch {
                     new_directory: event
                         .mask
                         .contains(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ISDIR),
+                    opened: event.mask.contains(AddWatchFlags::IN_OPEN),
                 })
             })
             .collect()

@@ -1,0 +1,327 @@
+//! The steps of svcstart, svcstop, svcreset and svcrestart, for one service.
+
+use super::failure::{Failure, Stop};
+use super::lock::Lock;
+use super::progress::Progress;
+use super::script::Script;
+use super::verdict::{self, Start, Verdict};
+use super::wait::{Waiter, say};
+use super::watcher::Watcher;
+use super::{Options, Task};
+use crate::child::End;
+use crate::formats::ended;
+use crate::formats::status::{Status, Want};
+use crate::service;
+use crate::sys::signals::Signals;
+use crate::sys::{clock, file, process};
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A start or stop without a script may take so long.
+const LIMIT: Duration = Duration::from_secs(60);
+/// A script may take so long.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
+/// After KILL a process is gone within so long, unless it hangs in the kernel.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Does `task` for the service `name` and says so through `progress`; the end of
+/// the line after a failure is the caller's.
+///
+/// # Errors
+/// Why the service is not as asked.
+pub fn perform(
+    task: Task,
+    name: &OsStr,
+    options: &Options,
+    signals: &Signals,
+    progress: &mut Progress,
+) -> Result<(), Stop> {
+    let directory = service::locate(name);
+    let mut waiter = Waiter::new(signals, progress);
+    match task {
+        Task::Start => waiter.begin("Starting"),
+        Task::Stop => waiter.begin("Stopping"),
+        Task::Reset | Task::Restart => {}
+    }
+    let no_directory = |source| Failure::NoDirectory { source };
+    let metadata = std::fs::metadata(&directory).map_err(no_directory)?;
+    if !metadata.is_dir() {
+        return Err(no_directory(io::Error::from(ErrorKind::NotADirectory)).into());
+    }
+    let mut watcher = Watcher::new(directory);
+    watcher.wait_supervised(&mut waiter)?;
+    let lock = Lock::take(watcher.directory(), options.timeout, &mut waiter)?;
+    let mut work = Work {
+        options,
+        lock,
+        watcher,
+        waiter,
+    };
+    match task {
+        Task::Start => work.start(),
+        Task::Stop => work.stop(),
+        Task::Reset if work.is_configured_down()? => {
+            work.waiter.begin("Stopping");
+            work.stop()
+        }
+        Task::Reset => {
+            work.waiter.begin("Starting");
+            work.start()
+        }
+        Task::Restart => work.restart(),
+    }
+}
+
+/// The work on one service, its lock held.
+struct Work<'a> {
+    options: &'a Options,
+    lock: Lock,
+    watcher: Watcher,
+    waiter: Waiter<'a>,
+}
+
+impl Work<'_> {
+    fn start(&mut self) -> Result<(), Stop> {
+        if self.script_is_to_run(Script::Start)? {
+            self.run(Script::Start)?;
+        } else {
+            self.start_and_watch()?;
+        }
+        if self.options.persist {
+            remove_down(self.watcher.directory())?;
+        }
+        self.ok(Task::Start);
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<(), Stop> {
+        if self.script_is_to_run(Script::Stop)? {
+            match self.run(Script::Stop) {
+                Ok(()) => self.check_that_it_is_down()?,
+                Err(Stop::Failed(_)) if self.options.kill => self.kill()?,
+                Err(stop) => return Err(stop),
+            }
+        } else {
+            self.stop_and_watch()?;
+        }
+        if self.options.persist {
+            create_down(self.watcher.directory())?;
+        }
+        self.ok(Task::Stop);
+        Ok(())
+    }
+
+    /// A service that is between two starts runs, too: it is wanted up.
+    fn restart(&mut self) -> Result<(), Stop> {
+        let status = self.watcher.status()?;
+        if status.pid.is_none() && status.want != Want::Up {
+            let remark = self.waiter.progress.remark("is down: not restarted");
+            say(&remark);
+            return Ok(());
+        }
+        self.waiter.begin("Stopping");
+        self.stop()?;
+        self.waiter.begin("Starting");
+        self.start()
+    }
+
+    fn ok(&mut self, task: Task) {
+        let line = self.waiter.progress.end(task, true);
+        say(&line);
+    }
+
+    fn limit(&self) -> Duration {
+        self.options.timeout.unwrap_or(LIMIT)
+    }
+
+    fn is_configured_down(&self) -> Result<bool, Failure> {
+        is_there(&self.watcher.directory().join("down")).map_err(|source| Failure::Unable {
+            doing: "examine down".to_owned(),
+            source,
+        })
+    }
+
+    /// Called from its own script, a command does not run the scripts again.
+    fn script_is_to_run(&self, script: Script) -> Result<bool, Failure> {
+        if self.lock.is_callers() {
+            return Ok(false);
+        }
+        script.exists(self.watcher.directory())
+    }
+
+    fn run(&mut self, script: Script) -> Result<(), Stop> {
+        let limit = self.options.timeout.unwrap_or(SCRIPT_LIMIT);
+        let watcher = &self.watcher;
+        let state = || match watcher.status().map(|status| status.pid) {
+            Ok(Some(pid)) => format!("up (pid {pid})"),
+            Ok(None) => "down".to_owned(),
+            Err(_) => "in an unknown state".to_owned(),
+        };
+        script.run(
+            watcher.directory(),
+            &self.lock,
+            limit,
+            &mut self.waiter,
+            state,
+        )
+    }
+
+    fn start_and_watch(&mut self) -> Result<(), Stop> {
+        let record = EndRecord::ask(self.watcher.directory());
+        let before = self.watcher.status()?;
+        let age = before.pid.and_then(process::age);
+        let mut start = Start::new(before, age, self.options.settle);
+        self.watcher
+            .send(if before.paused { b"uc" } else { b"u" })?;
+        let deadline = clock::monotonic() + self.limit() + self.options.settle;
+        let verdict = self
+            .watcher
+            .observe(&mut self.waiter, deadline, |status, now| {
+                start.saw(status, now)
+            })?;
+        match verdict {
+            Verdict::Done => Ok(()),
+            Verdict::Crashed => Err(Failure::Crashed { end: record.read() }.into()),
+            Verdict::Overruled => Err(Failure::TakenDown.into()),
+            Verdict::Wait(_) if self.watcher.answered() => Err(Failure::NotStarted {
+                waited: self.limit(),
+            }
+            .into()),
+            Verdict::Wait(_) => Err(self.no_answer()),
+        }
+    }
+
+    fn stop_and_watch(&mut self) -> Result<(), Stop> {
+        self.watcher.send(b"d")?;
+        let limit = self.limit();
+        match self.watch_it_stop(limit)? {
+            None => Ok(()),
+            Some(_) if self.options.kill => self.kill(),
+            Some(Status { pid: Some(pid), .. }) if self.watcher.answered() => {
+                Err(Failure::StillUp { pid, waited: limit }.into())
+            }
+            Some(_) => Err(self.no_answer()),
+        }
+    }
+
+    /// Waits until it is down; the status if it is not after `limit`.
+    fn watch_it_stop(&mut self, limit: Duration) -> Result<Option<Status>, Stop> {
+        let deadline = clock::monotonic() + limit;
+        let verdict = self
+            .watcher
+            .observe(&mut self.waiter, deadline, |status, _| {
+                verdict::stopped(status)
+            })?;
+        match verdict {
+            Verdict::Done => Ok(None),
+            Verdict::Overruled | Verdict::Crashed => Err(Failure::TakenUp.into()),
+            Verdict::Wait(_) => Ok(Some(self.watcher.status()?)),
+        }
+    }
+
+    /// KILL itself is not answered by a status, but the `d` before it is, even if
+    /// the service has ended just now.
+    fn kill(&mut self) -> Result<(), Stop> {
+        self.watcher.send(b"dk")?;
+        match self.watch_it_stop(KILL_LIMIT)? {
+            None => Ok(()),
+            Some(Status { pid: Some(pid), .. }) => Err(Failure::Unkillable {
+                pid,
+                waited: KILL_LIMIT,
+            }
+            .into()),
+            Some(_) => Err(self.no_answer()),
+        }
+    }
+
+    /// Its `./stop` says that the service is down: it is OK only if that is so.
+    fn check_that_it_is_down(&mut self) -> Result<(), Stop> {
+        let status = self.watcher.status()?;
+        match (status.pid, status.want) {
+            (None, Want::Down | Want::Once) => Ok(()),
+            (None, Want::Up) => Err(Failure::TakenUp.into()),
+            (Some(pid), Want::Up | Want::Once) => Err(Failure::StopLied { pid }.into()),
+            (Some(_), Want::Down) => match self.watch_it_stop(self.limit())? {
+                None => Ok(()),
+                Some(Status { pid: Some(pid), .. }) => Err(Failure::StopLied { pid }.into()),
+                Some(_) => Ok(()),
+            },
+        }
+    }
+
+    fn no_answer(&self) -> Stop {
+        Failure::NoAnswer {
+            waited: self.limit(),
+        }
+        .into()
+    }
+}
+
+/// Whether `path` exists, by the rule for `down`: what leads nowhere does not.
+fn is_there(path: &Path) -> io::Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks supervise to say how the service ends (see [`ended`]) while this lives.
+struct EndRecord(PathBuf);
+
+impl EndRecord {
+    fn ask(directory: &Path) -> EndRecord {
+        let path = directory.join("supervise/ended");
+        let _ = std::fs::remove_file(&path);
+        // Without it we only cannot tell how it ended.
+        let _ = file::open_append(&path);
+        EndRecord(path)
+    }
+
+    fn read(&self) -> Option<End> {
+        let bytes = std::fs::read(&self.0).ok()?;
+        ended::decode(&bytes).map(|(_, end)| end)
+    }
+}
+
+impl Drop for EndRecord {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// From now on the service is started at boot.
+fn remove_down(directory: &Path) -> Result<(), Failure> {
+    let path = directory.join("down");
+    let doing = "remove down";
+    let failed = |source| Failure::NotPersisted { doing, source };
+    match std::fs::remove_file(path) {
+        Ok(()) => sync(directory).map_err(failed),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+/// From now on the service is not started at boot.
+fn create_down(directory: &Path) -> Result<(), Failure> {
+    let path = directory.join("down");
+    let doing = "create down";
+    let failed = |source| Failure::NotPersisted { doing, source };
+    if is_there(&path).map_err(failed)? {
+        return Ok(());
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .and_then(|_| sync(directory))
+        .map_err(failed)
+}
+
+/// A reboot, even one that nobody planned, is to find the directory as it is now.
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,103 @@
+//! One at a time: the lock that makes svcstart, svcstop, svcreset and
+//! svcrestart of two people wait for each other.
+//!
+//! It is an flock on the directory `supervise`, which only the one who runs
+//! supervise can open, and which needs no file of its own. It ends with the
+//! process that holds it. A script that such a command runs is told by the
+//! environment variable [`HELD`] which locks are held on its behalf, so that it
+//! can call these commands for its own service.
+
+use super::failure::{Failure, Stop};
+use super::wait::Waiter;
+use crate::child::End;
+use crate::sys::signals::Number;
+use crate::sys::{child, clock, file, lock};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// The locks held by the commands this one is called from: `DEVICE:INODE` of
+/// each `supervise` directory, separated by blanks.
+pub const HELD: &str = "SVC_HELD";
+
+/// Nobody who holds the lock needs longer: a stop script and a start script, each to its limit.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The lock, held until it is dropped.
+pub enum Lock {
+    /// We hold it.
+    Ours(File, String),
+    /// It is held by the command from whose script this one is called.
+    Callers,
+}
+
+impl Lock {
+    /// Waits for the lock of the service in `directory`.
+    ///
+    /// # Errors
+    /// [`Failure::Busy`] if another holds it for longer than anybody should.
+    pub fn take(
+        directory: &Path,
+        longest: Option<Duration>,
+        waiter: &mut Waiter<'_>,
+    ) -> Result<Lock, Stop> {
+        let unable = |source| Failure::Unable {
+            doing: "lock supervise".to_owned(),
+            source,
+        };
+        let file = file::open_read(&directory.join("supervise")).map_err(unable)?;
+        let metadata = file.metadata().map_err(unable)?;
+        let id = format!("{}:{}", metadata.dev(), metadata.ino());
+        let held = std::env::var(HELD).unwrap_or_default();
+        if held.split(' ').any(|other| other == id) {
+            return Ok(Lock::Callers);
+        }
+        match lock::try_exclusive(&file) {
+            Ok(()) => return Ok(Lock::Ours(file, id)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(unable(error).into()),
+        }
+        let longest = longest.unwrap_or_default().max(LONGEST);
+        let deadline = clock::monotonic() + longest;
+        let helper = child::spawn_lock_waiter(&file).map_err(unable)?;
+        loop {
+            let wake = match waiter.wait([None, None], Some(deadline)) {
+                Ok(wake) => wake,
+                Err(stop) => {
+                    child::send(helper, Number::KILL);
+                    return Err(stop);
+                }
+            };
+            if let Some((_, end)) = wake.ended.iter().find(|(pid, _)| *pid == helper) {
+                return match end {
+                    End::Exited(0) => Ok(Lock::Ours(file, id)),
+                    _ => Err(Failure::Busy { waited: longest }.into()),
+                };
+            }
+            if clock::monotonic() >= deadline {
+                child::send(helper, Number::KILL);
+                return Err(Failure::Busy { waited: longest }.into());
+            }
+        }
+    }
+
+    /// Whether this command was called from a script of the same service's.
+    pub fn is_callers(&self) -> bool {
+        matches!(self, Lock::Callers)
+    }
+
+    /// What [`HELD`] is to say to a script.
+    pub fn held(&self) -> OsString {
+        let mut held = std::env::var_os(HELD).unwrap_or_default();
+        if let Lock::Ours(_, id) = self {
+            if !held.is_empty() {
+                held.push(" ");
+            }
+            held.push(id);
+        }
+        held
+    }
+}

@@ -1,0 +1,327 @@
+//! A service's own `./start` and `./stop`.
+//!
+//! A script is run in the service directory, as the leader of a process group
+//! of its own, with no input and with its output through us, so that it and the
+//! progress line stay readable and nothing it leaves behind can hold us up.
+
+use super::failure::{Failure, Stop};
+use super::lock::{HELD, Lock};
+use super::progress::Stream;
+use super::wait::{Waiter, say};
+use crate::child::{End, Pid};
+use crate::sys::fifo::{self, Input};
+use crate::sys::signals::Number;
+use crate::sys::{child, clock, errno, file, output};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a script that has not ended in time may take to end at TERM.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How much a script's output is read on after its end, in pieces of
+/// [`PIECE`] bytes: what it left behind might print for ever.
+const LAST_PIECES: usize = 256;
+
+/// How much of a script's output is passed on at a time.
+const PIECE: usize = 4096;
+
+/// A script of a service's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Script {
+    /// `./start`
+    Start,
+    /// `./stop`
+    Stop,
+}
+
+impl Script {
+    /// Its file name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Script::Start => "start",
+            Script::Stop => "stop",
+        }
+    }
+
+    /// Whether the service in `directory` has this script.
+    ///
+    /// # Errors
+    /// It is there, but cannot be one.
+    pub fn exists(self, directory: &Path) -> Result<bool, Failure> {
+        let script = self.name();
+        let path = directory.join(script);
+        match std::fs::metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => Err(Failure::NotAFile { script }),
+            Ok(_) if !file::may_execute(&path) => Err(Failure::NotExecutable { script }),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                match std::fs::symlink_metadata(&path) {
+                    Ok(_) => Err(Failure::Dangling { script }),
+                    Err(_) => Ok(false),
+                }
+            }
+            Err(source) => Err(Failure::Unable {
+                doing: format!("examine ./{script}"),
+                source,
+            }),
+        }
+    }
+
+    /// Runs it and gives its verdict.
+    ///
+    /// # Errors
+    /// It could not be run, did not exit 0, or not within `limit`; then its
+    /// process group is ended. `state` says what the service does then.
+    pub fn run(
+        self,
+        directory: &Path,
+        lock: &Lock,
+        limit: Duration,
+        waiter: &mut Waiter<'_>,
+        state: impl FnOnce() -> String,
+    ) -> Result<(), Stop> {
+        let script = self.name();
+        let failed = |source| Failure::NotRun { script, source };
+        let mut running = Running::start(self, directory, lock).map_err(failed)?;
+        let deadline = clock::monotonic() + limit;
+        let end = loop {
+            match running.turn(waiter, deadline) {
+                Ok(Some(end)) => break end,
+                Ok(None) if clock::monotonic() >= deadline => {
+                    running.end_group(waiter);
+                    return Err(Failure::Hung {
+                        script,
+                        waited: limit,
+                        state: state(),
+                    }
+                    .into());
+                }
+                Ok(None) => {}
+                Err(stop) => {
+                    running.end_group(waiter);
+                    return Err(stop);
+                }
+            }
+        };
+        running.pass_on_the_rest(waiter);
+        if let Some(error) = running.exec_error() {
+            return Err(explain(self, directory, error).into());
+        }
+        match end {
+            End::Exited(0) => Ok(()),
+            End::Exited(code) => Err(Failure::Refused { script, code }.into()),
+            End::Killed(number) => Err(Failure::ScriptKilled { script, number }.into()),
+        }
+    }
+}
+
+/// A script that runs.
+struct Running {
+    pid: Pid,
+    out: Option<File>,
+    err: Option<File>,
+    /// Gives the number of the error if it could not be executed, else its end.
+    exec: File,
+}
+
+impl Running {
+    fn start(script: Script, directory: &Path, lock: &Lock) -> io::Result<Running> {
+        let (out, out_writer) = io::pipe()?;
+        let (err, err_writer) = io::pipe()?;
+        let (exec, mut exec_writer) = io::pipe()?;
+        let path = path_with_our_programs();
+        let held = lock.held();
+        let pid = child::spawn(|| {
+            child::lead_group();
+            let program = OsString::from(format!("./{}", script.name()));
+            let prepared = std::env::set_current_dir(directory)
+                .and_then(|()| child::set_stdin(file::open_read(Path::new("/dev/null"))?))
+                .and_then(|()| child::set_stdout(&out_writer))
+                .and_then(|()| child::set_stderr(&err_writer));
+            let error = match prepared {
+                Ok(()) => child::exec_with(
+                    &program,
+                    &[&program],
+                    &[(OsStr::new("PATH"), &path), (OsStr::new(HELD), &held)],
+                ),
+                Err(error) => error,
+            };
+            let number = error.raw_os_error().unwrap_or_default();
+            let _ = exec_writer.write_all(&number.to_ne_bytes());
+            crate::error::TEMPORARY
+        })?;
+        child::make_group(pid);
+        let file = |end: io::PipeReader| {
+            let file = File::from(OwnedFd::from(end));
+            file::set_nonblocking(&file).map(|()| file)
+        };
+        Ok(Running {
+            pid,
+            out: Some(file(out)?),
+            err: Some(file(err)?),
+            exec: file(exec)?,
+        })
+    }
+
+    /// Waits for something to happen; how it ended, if it has.
+    fn turn(
+        &mut self,
+        waiter: &mut Waiter<'_>,
+        deadline: std::time::Instant,
+    ) -> Result<Option<End>, Stop> {
+        let fds = [&self.out, &self.err].map(|fd| fd.as_ref().map(AsFd::as_fd));
+        let wake = waiter.wait(fds, Some(deadline))?;
+        let [out, err] = wake.ready;
+        if out {
+            pass_on(&mut self.out, Stream::Out, waiter);
+        }
+        if err {
+            pass_on(&mut self.err, Stream::Err, waiter);
+        }
+        Ok(wake
+            .ended
+            .iter()
+            .find(|(pid, _)| *pid == self.pid)
+            .map(|(_, end)| *end))
+    }
+
+    fn pass_on_the_rest(&mut self, waiter: &mut Waiter<'_>) {
+        for _ in 0..LAST_PIECES {
+            let more = [
+                pass_on(&mut self.out, Stream::Out, waiter),
+                pass_on(&mut self.err, Stream::Err, waiter),
+            ];
+            if more == [false, false] {
+                return;
+            }
+        }
+    }
+
+    fn exec_error(&mut self) -> Option<io::Error> {
+        let mut number = [0; 4];
+        self.exec.read_exact(&mut number).ok()?;
+        Some(io::Error::from_raw_os_error(i32::from_ne_bytes(number)))
+    }
+
+    /// Ends the script and all that is in its process group: TERM, and KILL for
+    /// what is left after a moment. Another signal to us does not cut it short.
+    fn end_group(&mut self, waiter: &mut Waiter<'_>) {
+        child::send_group(self.pid, Number::TERM);
+        child::send_group(self.pid, Number::CONT);
+        self.wait_for_end(waiter);
+        child::send_group(self.pid, Number::KILL);
+        self.wait_for_end(waiter);
+        self.pass_on_the_rest(waiter);
+    }
+
+    fn wait_for_end(&mut self, waiter: &mut Waiter<'_>) {
+        let deadline = clock::monotonic() + GRACE;
+        while clock::monotonic() < deadline {
+            if let Ok(Some(_)) = self.turn(waiter, deadline) {
+                return;
+            }
+        }
+    }
+}
+
+/// Passes a piece of output on; whether there was any.
+fn pass_on(from: &mut Option<File>, stream: Stream, waiter: &mut Waiter<'_>) -> bool {
+    let Some(file) = from else {
+        return false;
+    };
+    let mut piece = [0; PIECE];
+    let count = match fifo::read(file, &mut piece) {
+        Input::Bytes(count) => count,
+        Input::Nothing => return false,
+        Input::End => {
+            *from = None;
+            return false;
+        }
+    };
+    let bytes = piece.get(..count).unwrap_or_default();
+    let (before, said) = waiter.progress.script(stream, bytes);
+    say(&before);
+    match stream {
+        Stream::Out => say(&said),
+        Stream::Err => output::err(&said),
+    }
+    true
+}
+
+/// PATH with the directory of this program behind it, so that a script finds
+/// the `svc` that belongs to it wherever that stands.
+fn path_with_our_programs() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
+    if let Some(directory) = std::env::current_exe()
+        .ok()
+        .as_deref()
+        .and_then(Path::parent)
+        && !std::env::split_paths(&path).any(|element| element == directory)
+    {
+        path.push(":");
+        path.push(directory);
+    }
+    path
+}
+
+/// Why execve(2) failed, in words that name what to mend.
+fn explain(script: Script, directory: &Path, source: io::Error) -> Failure {
+    let name = script.name();
+    let first_line = || {
+        let mut start = Vec::new();
+        let file = File::open(directory.join(name)).ok()?;
+        file.take(256).read_to_end(&mut start).ok()?;
+        let line = start.split(|byte| *byte == b'\n').next()?;
+        interpreter(line)
+    };
+    if source.kind() == ErrorKind::NotFound
+        && let Some(interpreter) = first_line()
+    {
+        return Failure::NoInterpreter {
+            script: name,
+            interpreter,
+        };
+    }
+    if errno::is_no_program(&source) && first_line().is_none() {
+        return Failure::NoShebang { script: name };
+    }
+    Failure::NotRun {
+        script: name,
+        source,
+    }
+}
+
+/// The interpreter that the first line of a script names. What cannot be seen,
+/// above all the carriage return of a file from another system, is shown.
+fn interpreter(line: &[u8]) -> Option<String> {
+    let line = line.strip_prefix(b"#!")?.trim_ascii_start();
+    let name = line.split(|byte| *byte == b' ' || *byte == b'\t').next()?;
+    let carriage_return = name.ends_with(b"\r");
+    let name = String::from_utf8_lossy(name.strip_suffix(b"\r").unwrap_or(name))
+        .escape_debug()
+        .to_string();
+    Some(if carriage_return {
+        format!("{name} followed by a carriage return (its lines end in CR LF)")
+    } else {
+        name
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreter_is_named_with_a_carriage_return_shown() {
+        assert_eq!(interpreter(b"#! /bin/sh -e").unwrap(), "/bin/sh");
+        assert_eq!(
+            interpreter(b"#!/bin/sh\r").unwrap(),
+            "/bin/sh followed by a carriage return (its lines end in CR LF)"
+        );
+        assert_eq!(interpreter(b"echo"), None);
+    }
+}

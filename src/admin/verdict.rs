@@ -1,0 +1,211 @@
+//! When is a service started, when is it stopped? Statuses in, verdict out; no
+//! I/O and no clock.
+
+use crate::child::Pid;
+use crate::formats::status::{Status, Want};
+use crate::formats::tai64n::Tai64n;
+use std::time::{Duration, Instant};
+
+/// What is known by now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing yet: look again at a new status, or then.
+    Wait(Option<Instant>),
+    /// It is as asked.
+    Done,
+    /// It ended although it was to run.
+    Crashed,
+    /// Somebody else has asked for the opposite.
+    Overruled,
+}
+
+/// Watches a service that was sent `u` until it has stayed up with one pid for
+/// the settling time.
+#[derive(Debug)]
+pub struct Start {
+    settle: Duration,
+    /// The last status that is not a result of our `u`.
+    before: Status,
+    /// For how long the process of `before` had been up as wanted.
+    settled_before: Duration,
+    /// The process that must stay: its pid, its stamp, and since when it counts.
+    up: Option<(Pid, Tai64n, Instant)>,
+}
+
+impl Start {
+    /// `before` is the status before `u` was sent, `age` how long its process
+    /// has existed, if it has one and that is known.
+    pub fn new(before: Status, age: Option<Duration>, settle: Duration) -> Start {
+        // A process that was told to go down, or paused, has yet to show that it stays.
+        let counts = before.want == Want::Up && !before.paused;
+        Start {
+            settle,
+            before,
+            settled_before: age.filter(|_| counts).unwrap_or_default(),
+            up: None,
+        }
+    }
+
+    /// Takes the newest status, which supervise wrote after it got our `u`.
+    pub fn saw(&mut self, status: &Status, now: Instant) -> Verdict {
+        if status.want == Want::Down {
+            return Verdict::Overruled;
+        }
+        match (status.pid, self.up) {
+            (Some(pid), None) => {
+                let same = self.before.pid == Some(pid) && self.before.since == status.since;
+                let credit = if same {
+                    self.settled_before
+                } else {
+                    Duration::ZERO
+                };
+                let since = now.checked_sub(credit).unwrap_or(now);
+                self.up = Some((pid, status.since, since));
+            }
+            (Some(pid), Some((first, stamp, _))) => {
+                if (pid, status.since) != (first, stamp) {
+                    return Verdict::Crashed;
+                }
+            }
+            (None, Some(_)) => return Verdict::Crashed,
+            (None, None) if status.since != self.before.since => {
+                // Something ended since `before`: the process that was told to
+                // go down or to run once, or else the one we asked for.
+                if self.before.pid.is_some() && self.before.want != Want::Up {
+                    self.before = *status;
+                } else {
+                    return Verdict::Crashed;
+                }
+            }
+            (None, None) => {}
+        }
+        self.tick(now)
+    }
+
+    /// Nothing new, but time has passed.
+    pub fn tick(&self, now: Instant) -> Verdict {
+        match self.up {
+            None => Verdict::Wait(None),
+            Some((_, _, since)) if now >= since + self.settle => Verdict::Done,
+            Some((_, _, since)) => Verdict::Wait(Some(since + self.settle)),
+        }
+    }
+}
+
+/// Whether a service that was sent `d` is down, by a status that supervise wrote
+/// after it got that.
+pub fn stopped(status: &Status) -> Verdict {
+    match (status.want, status.pid) {
+        (Want::Down, None) => Verdict::Done,
+        (Want::Down, Some(_)) => Verdict::Wait(None),
+        (Want::Up | Want::Once, _) => Verdict::Overruled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock;
+
+    const SETTLE: Duration = Duration::from_secs(2);
+
+    fn status(pid: u32, stamp: u64, want: Want) -> Status {
+        Status {
+            since: Tai64n::from_unix(Duration::from_secs(stamp)),
+            pid: Pid::new(pid),
+            paused: false,
+            want,
+        }
+    }
+
+    fn after(now: Instant, seconds: u64) -> Instant {
+        now + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_service_that_stays_up_for_the_settling_time_is_started() {
+        let now = clock::monotonic();
+        let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE);
+        assert_eq!(start.saw(&status(0, 1, Want::Up), now), Verdict::Wait(None));
+        assert_eq!(
+            start.saw(&status(7, 2, Want::Up), now),
+            Verdict::Wait(Some(after(now, 2)))
+        );
+        assert_eq!(
+            start.tick(after(now, 1)),
+            Verdict::Wait(Some(after(now, 2)))
+        );
+        assert_eq!(start.tick(after(now, 2)), Verdict::Done);
+    }
+
+    #[test]
+    fn a_service_that_has_long_been_up_is_started_at_once() {
+        let now = after(clock::monotonic(), 0);
+        let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE);
+        assert_eq!(start.saw(&status(7, 1, Want::Up), now), Verdict::Done);
+    }
+
+    #[test]
+    fn a_service_that_was_told_to_go_down_has_yet_to_show_that_it_stays() {
+        let now = clock::monotonic();
+        let mut start = Start::new(status(7, 1, Want::Down), Some(SETTLE), SETTLE);
+        assert_eq!(
+            start.saw(&status(7, 1, Want::Up), now),
+            Verdict::Wait(Some(after(now, 2)))
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_process_that_was_told_to_go_down_is_no_crash() {
+        let now = clock::monotonic();
+        let mut start = Start::new(status(7, 1, Want::Down), None, SETTLE);
+        assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Wait(None));
+        assert_eq!(
+            start.saw(&status(8, 3, Want::Up), now),
+            Verdict::Wait(Some(after(now, 2)))
+        );
+        assert_eq!(start.saw(&status(0, 4, Want::Up), now), Verdict::Crashed);
+    }
+
+    #[test]
+    fn a_crash_is_seen_by_a_missing_pid_another_pid_or_only_another_stamp() {
+        let now = clock::monotonic();
+        for crashed in [
+            status(0, 3, Want::Up),
+            status(8, 3, Want::Up),
+            status(7, 3, Want::Up),
+        ] {
+            let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE);
+            start.saw(&status(7, 2, Want::Up), now);
+            assert_eq!(start.saw(&crashed, now), Verdict::Crashed);
+        }
+    }
+
+    #[test]
+    fn a_crash_that_came_before_the_first_look_is_seen_by_the_stamp() {
+        let now = clock::monotonic();
+        let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE);
+        assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Crashed);
+        let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE);
+        assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Crashed);
+    }
+
+    #[test]
+    fn somebody_elses_wish_overrules() {
+        let now = clock::monotonic();
+        let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE);
+        start.saw(&status(7, 2, Want::Up), now);
+        assert_eq!(
+            start.saw(&status(7, 2, Want::Down), now),
+            Verdict::Overruled
+        );
+        assert_eq!(stopped(&status(7, 2, Want::Up)), Verdict::Overruled);
+        assert_eq!(stopped(&status(0, 2, Want::Once)), Verdict::Overruled);
+    }
+
+    #[test]
+    fn stopped_is_down_and_wanted_down() {
+        assert_eq!(stopped(&status(7, 2, Want::Down)), Verdict::Wait(None));
+        assert_eq!(stopped(&status(0, 2, Want::Down)), Verdict::Done);
+    }
+}

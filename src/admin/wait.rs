@@ -1,0 +1,87 @@
+//! Waiting, with everything that may happen meanwhile: dots, children that
+//! end, a signal that tells us to stop.
+
+use super::failure::Stop;
+use super::progress::Progress;
+use crate::child::{End, Pid};
+use crate::sys::signals::{Number, Signals};
+use crate::sys::{child, clock, output, poll};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+/// A dot is printed whenever so long has passed.
+const DOT: Duration = Duration::from_secs(1);
+
+/// What all waiting for one service shares.
+pub struct Waiter<'a> {
+    signals: &'a Signals,
+    /// The line the administrator reads.
+    pub progress: &'a mut Progress,
+    next_dot: Instant,
+}
+
+/// Why a wait ended.
+pub struct Wake {
+    /// Which of the descriptors can be read.
+    pub ready: [bool; 2],
+    /// Our children that ended.
+    pub ended: Vec<(Pid, End)>,
+}
+
+impl<'a> Waiter<'a> {
+    /// Nothing is waited for yet.
+    pub fn new(signals: &'a Signals, progress: &'a mut Progress) -> Waiter<'a> {
+        Waiter {
+            signals,
+            progress,
+            next_dot: clock::monotonic() + DOT,
+        }
+    }
+
+    /// The work begins: `Starting NAME .`
+    pub fn begin(&mut self, verb: &'static str) {
+        let line = self.progress.begin(verb);
+        say(&line);
+        self.next_dot = clock::monotonic() + DOT;
+    }
+
+    /// Waits for one of `fds`, the end of a child, the deadline or the next dot,
+    /// at which whatever has no event of its own can be looked at again.
+    ///
+    /// # Errors
+    /// [`Stop::Interrupted`].
+    pub fn wait(
+        &mut self,
+        fds: [Option<BorrowedFd<'_>>; 2],
+        deadline: Option<Instant>,
+    ) -> Result<Wake, Stop> {
+        let [a, b] = fds;
+        let until = deadline.map_or(self.next_dot, |at| at.min(self.next_dot));
+        let [signal, a, b] = poll::wait([Some(self.signals.as_fd()), a, b], Some(until));
+        if clock::monotonic() >= self.next_dot {
+            let dot = self.progress.dot();
+            say(&dot);
+            self.next_dot += DOT;
+        }
+        let mut wake = Wake {
+            ready: [a, b],
+            ended: Vec::new(),
+        };
+        if signal {
+            while let Some(number) = self.signals.next() {
+                if number != Number::CHLD {
+                    return Err(Stop::Interrupted(number));
+                }
+            }
+            wake.ended.extend(std::iter::from_fn(child::reap));
+        }
+        Ok(wake)
+    }
+}
+
+/// Prints on stdout. Nobody reading it changes nothing about the work.
+pub fn say(bytes: &[u8]) {
+    if !bytes.is_empty() {
+        let _ = output::out(bytes);
+    }
+}

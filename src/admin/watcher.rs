@@ -1,0 +1,216 @@
+//! A service under observation: is it supervised, what does its status say, and
+//! be told when that changes.
+
+use super::failure::{Failure, Stop};
+use super::verdict::Verdict;
+use super::wait::Waiter;
+use crate::formats::status::Status;
+use crate::service::{self, NoStatus, NotSent, Supervised};
+use crate::sys::watch::{Change, Place, Watch};
+use crate::sys::{clock, process};
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a new directory may wait for its supervise: twice 0.76's scan interval.
+const SUPERVISE_WAIT: Duration = Duration::from_secs(10);
+
+/// A service directory and what tells us of changes in it.
+pub struct Watcher {
+    directory: PathBuf,
+    /// None: no inotify; then every dot is a look.
+    watch: Option<Watch>,
+    /// The directory `supervise`, once it is watched.
+    supervise: Option<Place>,
+    /// Supervise has written a status since the last command was sent.
+    answered: bool,
+}
+
+impl Watcher {
+    /// Watches the service in `directory`.
+    pub fn new(directory: PathBuf) -> Watcher {
+        let watch = Watch::new().ok();
+        Watcher {
+            directory,
+            watch,
+            supervise: None,
+            answered: false,
+        }
+    }
+
+    /// The service directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whether supervise has shown that it got the last command.
+    pub fn answered(&self) -> bool {
+        self.answered
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Waits until a supervise runs for the service.
+    ///
+    /// # Errors
+    /// Why none does, after ten seconds.
+    pub fn wait_supervised(&mut self, waiter: &mut Waiter<'_>) -> Result<(), Stop> {
+        let deadline = clock::monotonic() + SUPERVISE_WAIT;
+        if let Some(watch) = &self.watch
+            && watch.entries(&self.directory).is_err()
+        {
+            self.watch = None;
+        }
+        loop {
+            // Watch first, look then: what happens in between is not missed.
+            if let Some(watch) = &self.watch {
+                let path = self.directory.join("supervise");
+                self.supervise = watch.entries_and_opens(&path).ok();
+            }
+            match service::is_supervised(&self.directory) {
+                Supervised::Yes => break,
+                Supervised::No => {}
+                Supervised::Unknown(error) => match error.kind() {
+                    ErrorKind::NotFound => {}
+                    ErrorKind::PermissionDenied => {
+                        return Err(Failure::Denied {
+                            what: "supervise/ok",
+                        }
+                        .into());
+                    }
+                    _ => {
+                        return Err(Failure::Unable {
+                            doing: "open supervise/ok".to_owned(),
+                            source: error,
+                        }
+                        .into());
+                    }
+                },
+            }
+            if clock::monotonic() >= deadline {
+                return Err(self.why_unsupervised().into());
+            }
+            waiter.wait([self.fd(), None], Some(deadline))?;
+            self.status_was_replaced();
+        }
+        // From now on only new statuses matter, not who reads them.
+        if let Some(watch) = &self.watch {
+            self.supervise = watch.entries(&self.directory.join("supervise")).ok();
+            if self.supervise.is_none() {
+                self.watch = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn why_unsupervised(&self) -> Failure {
+        let waited = SUPERVISE_WAIT;
+        let hidden = |name: &OsStr| name.as_bytes().starts_with(b".");
+        let path = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
+        if path.file_name().is_some_and(hidden) {
+            return Failure::Hidden { waited };
+        }
+        // A service's svscan runs in the directory above it, a log's in the one above that.
+        let mut above = path.ancestors().skip(1).take(2);
+        let runs = above.any(|root| process::runs_in("svscan", root) == Some(true));
+        if runs {
+            Failure::NoSupervise { waited }
+        } else {
+            Failure::NoSvscan
+        }
+    }
+
+    /// Takes all changes that have come; whether the status was replaced.
+    fn status_was_replaced(&mut self) -> bool {
+        let Some(watch) = &self.watch else {
+            return true;
+        };
+        let mut replaced = false;
+        loop {
+            let changes = watch.changes();
+            if changes.is_empty() {
+                return replaced;
+            }
+            replaced |= changes.iter().any(|change| match change {
+                Change::Entry {
+                    place,
+                    name,
+                    opened: false,
+                    ..
+                } => Some(*place) == self.supervise && name == "status",
+                Change::Entry { .. } | Change::Ended(_) => false,
+                Change::Lost => true,
+            });
+        }
+    }
+
+    /// The status now.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn status(&self) -> Result<Status, Failure> {
+        service::read_status(&self.directory).map_err(|error| match error {
+            NoStatus::BadFormat => Failure::BadStatus,
+            NoStatus::Open(source) | NoStatus::Read(source) => Failure::Unable {
+                doing: "read supervise/status".to_owned(),
+                source,
+            },
+        })
+    }
+
+    /// Sends commands; what was written to the status before does not count
+    /// as their answer.
+    ///
+    /// # Errors
+    /// No supervise, or one that does not read.
+    pub fn send(&mut self, commands: &[u8]) -> Result<(), Failure> {
+        self.status_was_replaced();
+        self.answered = false;
+        service::send(&self.directory, commands, false).map_err(|error| match error {
+            NotSent::NotRunning => Failure::SuperviseGone,
+            NotSent::Open(source) => Failure::Unable {
+                doing: "open supervise/control".to_owned(),
+                source,
+            },
+            NotSent::Write(source) => Failure::Deaf { source },
+        })
+    }
+
+    /// Shows `judge` every new status, and again when it asked for that, until
+    /// its verdict is no [`Verdict::Wait`] or the deadline has passed; then that
+    /// is the result. What was written before supervise got our last command is
+    /// not shown.
+    ///
+    /// # Errors
+    /// [`Failure::SuperviseGone`], and what is wrong with the status.
+    pub fn observe(
+        &mut self,
+        waiter: &mut Waiter<'_>,
+        deadline: Instant,
+        mut judge: impl FnMut(&Status, Instant) -> Verdict,
+    ) -> Result<Verdict, Stop> {
+        let mut until = deadline;
+        loop {
+            waiter.wait([self.fd(), None], Some(until.min(deadline)))?;
+            self.answered |= self.status_was_replaced();
+            let now = clock::monotonic();
+            if self.answered {
+                match judge(&self.status()?, now) {
+                    Verdict::Wait(at) => until = at.unwrap_or(deadline),
+                    verdict => return Ok(verdict),
+                }
+            }
+            if matches!(service::is_supervised(&self.directory), Supervised::No) {
+                return Err(Failure::SuperviseGone.into());
+            }
+            if now >= deadline {
+                return Ok(Verdict::Wait(None));
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The program svcstart: see [`daemontools_rs::cmd::svcstart`].
+
+fn main() -> std::process::ExitCode {
+    daemontools_rs::cmd::svcstart::main()
+}

@@ -1,0 +1,16 @@
+//! `svcreset [options] service...`: bring services to their configured state.
+
+use super::admin;
+use crate::admin::Task;
+use std::process::ExitCode;
+
+/// The program.
+pub fn main() -> ExitCode {
+    let command = admin::command(
+        "svcreset",
+        "Bring services to their configured state: stopped if they have a down file, else started",
+    )
+    .arg(admin::settle())
+    .arg(admin::kill());
+    admin::main(command, Task::Reset)
+}

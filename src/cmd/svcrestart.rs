@@ -1,0 +1,16 @@
+//! `svcrestart [options] service...`: stop and start the services that run.
+
+use super::admin;
+use crate::admin::Task;
+use std::process::ExitCode;
+
+/// The program.
+pub fn main() -> ExitCode {
+    let command = admin::command(
+        "svcrestart",
+        "Stop and start services, but only those that run",
+    )
+    .arg(admin::settle())
+    .arg(admin::kill());
+    admin::main(command, Task::Restart)
+}
