@@ -13,7 +13,7 @@ use crate::formats::ended;
 use crate::formats::status::{Status, Want};
 use crate::service;
 use crate::sys::signals::Signals;
-use crate::sys::{clock, file, process};
+use crate::sys::{clock, errno, file, process};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -49,7 +49,7 @@ pub fn perform(
     let no_directory = |source| Failure::NoDirectory { source };
     let metadata = std::fs::metadata(&directory).map_err(no_directory)?;
     if !metadata.is_dir() {
-        return Err(no_directory(io::Error::from(ErrorKind::NotADirectory)).into());
+        return Err(no_directory(errno::not_a_directory()).into());
     }
     let mut watcher = Watcher::new(directory);
     watcher.wait_supervised(&mut waiter)?;

@@ -16,8 +16,9 @@ enum At {
     Beginning,
     /// Behind `Stopping NAME ....`.
     Dots,
-    /// Within a line of the script's.
-    ScriptLine,
+    /// Behind a script's output; whether the last line of its stdout and of its
+    /// stderr has ended.
+    Script([bool; 2]),
 }
 
 /// The progress of the work on one service.
@@ -105,11 +106,15 @@ impl Progress {
         }
         let before = self.break_off();
         if let Some(last) = bytes.last() {
-            self.at = if *last == b'\n' {
-                At::Beginning
-            } else {
-                At::ScriptLine
+            let [mut out, mut err] = match self.at {
+                At::Script(ended) => ended,
+                At::Beginning | At::Dots => [true, true],
             };
+            match stream {
+                Stream::Out => out = *last == b'\n',
+                Stream::Err => err = *last == b'\n',
+            }
+            self.at = At::Script([out, err]);
         }
         (before, bytes.to_vec())
     }
@@ -152,7 +157,7 @@ impl Progress {
         if self.quiet {
             return line;
         }
-        if self.at == At::ScriptLine {
+        if matches!(self.at, At::Script(ended) if ended != [true, true]) {
             line.push(b'\n');
         }
         if self.at != At::Dots {
@@ -181,7 +186,7 @@ impl Progress {
                 self.at = At::Beginning;
                 b"\n".to_vec()
             }
-            At::Beginning | At::ScriptLine => Vec::new(),
+            At::Beginning | At::Script(_) => Vec::new(),
         }
     }
 }

@@ -212,19 +212,22 @@ impl Running {
     fn end_group(&mut self, waiter: &mut Waiter<'_>) {
         child::send_group(self.pid, Number::TERM);
         child::send_group(self.pid, Number::CONT);
-        self.wait_for_end(waiter);
+        let ended = self.ends_within(GRACE, waiter);
         child::send_group(self.pid, Number::KILL);
-        self.wait_for_end(waiter);
+        if !ended {
+            self.ends_within(GRACE, waiter);
+        }
         self.pass_on_the_rest(waiter);
     }
 
-    fn wait_for_end(&mut self, waiter: &mut Waiter<'_>) {
-        let deadline = clock::monotonic() + GRACE;
+    fn ends_within(&mut self, limit: Duration, waiter: &mut Waiter<'_>) -> bool {
+        let deadline = clock::monotonic() + limit;
         while clock::monotonic() < deadline {
             if let Ok(Some(_)) = self.turn(waiter, deadline) {
-                return;
+                return true;
             }
         }
+        false
     }
 }
 
