@@ -12,3 +12,18 @@
 
 /// Scratch directories, programs, daemons, waiting: what all tests share.
 mod harness;
+
+/// svcstart: verdicts, scripts, waiting for supervise, two people at once.
+mod svcstart;
+
+/// svcstop: really down, KILL, `./stop`, `--persist`.
+mod svcstop;
+
+/// svcreset: follows the `down` file.
+mod svcreset;
+
+/// svcrestart: only what runs.
+mod svcrestart;
+
+/// What the tree promises: docs for every command, boundaries between modules.
+mod tree;

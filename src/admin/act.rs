@@ -24,6 +24,9 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 /// A script may take so long.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
+/// A supervise that is well obeys within so long, even 0.76, which hears nothing
+/// for a second after a start.
+const OBEYED: Duration = Duration::from_secs(3);
 /// After KILL a process is gone within so long, unless it hangs in the kernel.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -238,17 +241,36 @@ impl Work<'_> {
     }
 
     /// Its `./stop` says that the service is down: it is OK only if that is so.
+    /// Supervise may not have obeyed the script's `svc -d` yet.
     fn check_that_it_is_down(&mut self) -> Result<(), Stop> {
-        let status = self.watcher.status()?;
-        match (status.pid, status.want) {
-            (None, Want::Down | Want::Once) => Ok(()),
-            (None, Want::Up) => Err(Failure::TakenUp.into()),
-            (Some(pid), Want::Up | Want::Once) => Err(Failure::StopLied { pid }.into()),
-            (Some(_), Want::Down) => match self.watch_it_stop(self.limit())? {
-                None => Ok(()),
-                Some(Status { pid: Some(pid), .. }) => Err(Failure::StopLied { pid }.into()),
-                Some(_) => Ok(()),
-            },
+        let is_down = |status: &Status| status.pid.is_none() && status.want != Want::Up;
+        if is_down(&self.watcher.status()?) {
+            return Ok(());
+        }
+        self.watcher.expect_no_answer();
+        let deadline = clock::monotonic() + OBEYED;
+        let verdict = self
+            .watcher
+            .observe(&mut self.waiter, deadline, |status, _| {
+                if is_down(status) {
+                    Verdict::Done
+                } else {
+                    Verdict::Wait(None)
+                }
+            })?;
+        if verdict == Verdict::Done {
+            return Ok(());
+        }
+        let mut status = self.watcher.status()?;
+        if status.want == Want::Down {
+            match self.watch_it_stop(self.limit())? {
+                None => return Ok(()),
+                Some(last) => status = last,
+            }
+        }
+        match status.pid {
+            Some(pid) => Err(Failure::StopLied { pid }.into()),
+            None => Err(Failure::TakenUp.into()),
         }
     }
 

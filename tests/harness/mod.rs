@@ -7,21 +7,21 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// No event in a test takes longer, however slow the machine.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Marks all processes of one scratch directory, by their environment.
 const MARK: &str = "DAEMONTOOLS_RS_TEST";
 
 /// Whose programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Suite {
+pub(crate) enum Suite {
     /// Those built from this checkout.
     Ours,
     /// Debian's package daemontools.
@@ -30,12 +30,12 @@ pub enum Suite {
 
 impl Suite {
     /// The path of `program`.
-    pub fn program(self, program: &str) -> PathBuf {
+    pub(crate) fn program(self, program: &str) -> PathBuf {
         self.directory().join(program)
     }
 
     /// Where its programs stand.
-    pub fn directory(self) -> PathBuf {
+    pub(crate) fn directory(self) -> PathBuf {
         match self {
             Suite::Ours => Path::new(env!("CARGO_BIN_EXE_supervise"))
                 .parent()
@@ -48,7 +48,7 @@ impl Suite {
 
 /// Whether the programs `needed` (by PATH) are all there. If not, says which
 /// test is skipped for it; where REQUIRE_ALL_TESTS is set, that is a failure.
-pub fn has(test: &str, needed: &[&str]) -> bool {
+pub(crate) fn has(test: &str, needed: &[&str]) -> bool {
     let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let missing: Vec<&str> = needed
         .iter()
@@ -67,7 +67,7 @@ pub fn has(test: &str, needed: &[&str]) -> bool {
 }
 
 /// Whether the tests run as root; if not, as [`has`].
-pub fn is_root(test: &str) -> bool {
+pub(crate) fn is_root(test: &str) -> bool {
     skip_unless(test, unsafe_free_uid() == 0, "needs root")
 }
 
@@ -89,23 +89,23 @@ fn unsafe_free_uid() -> u32 {
 
 /// What a program left.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Output {
+pub(crate) struct Output {
     /// Its stdout.
-    pub out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
     /// Its stderr.
-    pub err: Vec<u8>,
+    pub(crate) err: Vec<u8>,
     /// Its exit code; 1000 + the signal that killed it.
-    pub code: i32,
+    pub(crate) code: i32,
 }
 
 impl Output {
     /// Its stdout as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.out).into_owned()
     }
 
     /// Its stderr as text.
-    pub fn errors(&self) -> String {
+    pub(crate) fn errors(&self) -> String {
         String::from_utf8_lossy(&self.err).into_owned()
     }
 }
@@ -119,13 +119,13 @@ impl std::fmt::Debug for Output {
 
 /// A directory of its own for one test. When it goes, so does every process
 /// that was started through it, and every child of those.
-pub struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
     /// Makes it.
-    pub fn new() -> Scratch {
+    pub(crate) fn new() -> Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path =
@@ -136,34 +136,34 @@ impl Scratch {
     }
 
     /// Its path; absolute.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The path of `name` in it.
-    pub fn at(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn at(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 
     /// Makes `name` with these contents.
-    pub fn write(&self, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) {
         fs::write(self.at(name), contents).unwrap();
     }
 
     /// Makes the directory `name` and those above it.
-    pub fn mkdir(&self, name: impl AsRef<Path>) {
+    pub(crate) fn mkdir(&self, name: impl AsRef<Path>) {
         fs::create_dir_all(self.at(name)).unwrap();
     }
 
     /// Makes an executable shell script.
-    pub fn script(&self, name: impl AsRef<Path>, body: &str) {
+    pub(crate) fn script(&self, name: impl AsRef<Path>, body: &str) {
         let path = self.at(&name);
         self.write(&name, format!("#!/bin/sh\n{body}\n"));
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Makes the service directory `name` whose `run` is this shell script.
-    pub fn service(&self, name: impl AsRef<Path>, run: &str) {
+    pub(crate) fn service(&self, name: impl AsRef<Path>, run: &str) {
         self.mkdir(&name);
         self.script(name.as_ref().join("run"), run);
     }
@@ -171,7 +171,7 @@ impl Scratch {
     /// A command to be run in this directory, marked as belonging to it, with
     /// no input and the reference's programs not in its way: PATH is that of
     /// `suite` first.
-    pub fn command(&self, suite: Suite, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command(&self, suite: Suite, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         let path = format!(
             "{}:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -187,7 +187,12 @@ impl Scratch {
     }
 
     /// Runs a program of `suite` to its end.
-    pub fn run<S: AsRef<OsStr>>(&self, suite: Suite, program: &str, arguments: &[S]) -> Output {
+    pub(crate) fn run<S: AsRef<OsStr>>(
+        &self,
+        suite: Suite,
+        program: &str,
+        arguments: &[S],
+    ) -> Output {
         let mut command = self.command(suite, suite.program(program));
         command.args(arguments);
         finish(command)
@@ -195,7 +200,7 @@ impl Scratch {
 
     /// Starts a program of `suite` that is to go on; its stdout and stderr go
     /// to the files `NAME.out` and `NAME.err` here.
-    pub fn daemon<S: AsRef<OsStr>>(
+    pub(crate) fn daemon<S: AsRef<OsStr>>(
         &self,
         suite: Suite,
         program: &str,
@@ -208,26 +213,38 @@ impl Scratch {
     }
 
     /// As [`Scratch::daemon`], for any command.
-    pub fn start(&self, mut command: Command, name: &str) -> Daemon {
+    pub(crate) fn start(&self, mut command: Command, name: &str) -> Daemon {
         let file = |end| fs::File::create(self.at(format!("{name}.{end}"))).unwrap();
         command.stdout(file("out")).stderr(file("err"));
         Daemon(command.spawn().unwrap())
     }
 
+    /// Starts our svscan over the directory `service` here.
+    pub(crate) fn svscan(&self) -> Daemon {
+        self.mkdir("service");
+        self.daemon(Suite::Ours, "svscan", &["service"], "svscan")
+    }
+
+    /// Puts the service directory `name` into `service`, as a symbolic link.
+    pub(crate) fn link(&self, name: &str) {
+        let target = Path::new("..").join(name);
+        std::os::unix::fs::symlink(target, self.at("service").join(name)).unwrap();
+    }
+
     /// The text of a file here; empty if it is not there.
-    pub fn read(&self, name: impl AsRef<Path>) -> String {
+    pub(crate) fn read(&self, name: impl AsRef<Path>) -> String {
         String::from_utf8_lossy(&fs::read(self.at(name)).unwrap_or_default()).into_owned()
     }
 
     /// Waits until the supervise of the service `name` here is ready for commands.
-    pub fn wait_supervised(&self, name: &str) {
+    pub(crate) fn wait_supervised(&self, name: &str) {
         wait_until(&format!("{name} is supervised"), || {
             self.run(Suite::Ours, "svok", &[name]).code == 0
         });
     }
 
     /// What our svstat says of `name`, without the name.
-    pub fn svstat(&self, name: &str) -> String {
+    pub(crate) fn svstat(&self, name: &str) -> String {
         let said = self.run(Suite::Ours, "svstat", &[name]).text();
         said.trim_end()
             .split_once(": ")
@@ -237,7 +254,7 @@ impl Scratch {
     }
 
     /// Waits until the service `name` is up and gives its pid.
-    pub fn wait_up(&self, name: &str) -> u32 {
+    pub(crate) fn wait_up(&self, name: &str) -> u32 {
         let mut pid = None;
         wait_until(&format!("{name} is up"), || {
             pid = self.pid(name);
@@ -247,21 +264,21 @@ impl Scratch {
     }
 
     /// Waits until the service `name` is down.
-    pub fn wait_down(&self, name: &str) {
+    pub(crate) fn wait_down(&self, name: &str) {
         wait_until(&format!("{name} is down"), || {
             self.svstat(name).starts_with("down")
         });
     }
 
     /// The pid of the service `name`, if it is up, from its status file.
-    pub fn pid(&self, name: &str) -> Option<u32> {
+    pub(crate) fn pid(&self, name: &str) -> Option<u32> {
         let status = fs::read(self.at(name).join("supervise/status")).ok()?;
         let pid = u32::from_le_bytes(status.get(12..16)?.try_into().unwrap());
         (pid != 0).then_some(pid)
     }
 
     /// The processes that were started through this directory and still run.
-    pub fn processes(&self) -> Vec<u32> {
+    pub(crate) fn processes(&self) -> Vec<u32> {
         let mark = [MARK.as_bytes(), b"=", self.path.as_os_str().as_bytes()].concat();
         let numbers = fs::read_dir("/proc").unwrap().flatten();
         numbers
@@ -293,7 +310,7 @@ impl Drop for Scratch {
 }
 
 /// Sends a signal by name; a process that is gone does not mind.
-pub fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let _ = Command::new("/bin/kill")
         .args(["-s", name, "--", &pid.to_string()])
         .stdout(Stdio::null())
@@ -302,7 +319,7 @@ pub fn signal(pid: u32, name: &str) {
 }
 
 /// Whether there is a process `pid` that is no zombie.
-pub fn is_alive(pid: u32) -> bool {
+pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')')
         .next()
@@ -311,26 +328,26 @@ pub fn is_alive(pid: u32) -> bool {
 }
 
 /// A program that runs until its end is waited for; killed and reaped on drop.
-pub struct Daemon(Child);
+pub(crate) struct Daemon(Child);
 
 impl Daemon {
     /// Its pid.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
 
     /// Sends it a signal by name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(self.pid(), name);
     }
 
     /// Whether it still runs.
-    pub fn runs(&mut self) -> bool {
+    pub(crate) fn runs(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }
 
     /// Waits for its end; the code as in [`Output::code`].
-    pub fn wait(&mut self) -> i32 {
+    pub(crate) fn wait(&mut self) -> i32 {
         let mut code = None;
         wait_until("the program ends", || {
             code = self.0.try_wait().unwrap();
@@ -354,7 +371,7 @@ fn exit_code(status: std::process::ExitStatus) -> i32 {
 }
 
 /// Runs `command` to its end, with a deadline, and gives what it left.
-pub fn finish(mut command: Command) -> Output {
+pub(crate) fn finish(mut command: Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -383,16 +400,10 @@ fn pause() {
 
 /// Looks again and again until `condition` holds; after the deadline it panics,
 /// saying `what` did not come.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         pause();
     }
-}
-
-/// As [`CommandExt::exec`] cannot be used in a test: makes `command` start with
-/// the given argv\[0\].
-pub fn called(command: &mut Command, name: &str) {
-    command.arg0(name);
 }

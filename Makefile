@@ -1,0 +1,54 @@
+# What people and CI run; nothing else does anything that is not here.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+
+PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart
+BUILT = target/release
+
+bindir = $(DESTDIR)$(PREFIX)/bin
+mandir = $(DESTDIR)$(PREFIX)/share/man/man8
+datadir = $(DESTDIR)$(PREFIX)/share/daemontools-rs
+
+.PHONY: all build check needs lint test doc demo bench install clean
+
+all: build
+
+build:
+	$(CARGO) build --release --locked --bins
+
+# Everything that must hold: installs what the tests need (as root), then
+# format, lints, all tests, and the documentation of the library.
+check: needs lint test doc
+
+needs:
+	tools/install-test-needs
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+test:
+	$(CARGO) test --locked
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+# A small service tree that is killed, stopped and started before your eyes.
+demo: build
+	tools/demo $(BUILT)
+
+bench: build
+	$(CARGO) bench --locked --bench system
+
+install: build
+	install -d $(bindir) $(mandir) $(datadir)
+	for program in $(PROGRAMS); do \
+		install -m 755 $(BUILT)/$$program $(bindir)/ && \
+		install -m 644 docs/man/$$program.8 $(mandir)/ || exit 1; \
+	done
+	cp -R service-examples $(datadir)/
+
+clean:
+	$(CARGO) clean

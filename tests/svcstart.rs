@@ -1,0 +1,610 @@
+use crate::harness::{Output, Scratch, Suite, finish, is_alive, signal, wait_until};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// A service that stays.
+const STAYS: &str = "exec sleep 1000";
+
+fn svcstart(scratch: &Scratch, arguments: &[&str]) -> Output {
+    scratch.run(Suite::Ours, "svcstart", arguments)
+}
+
+/// The one line on stderr that a failure must have, without what comes before the reason.
+fn reason(output: &Output, service: &str) -> String {
+    let errors = output.errors();
+    let start = format!("svcstart: fatal: {service}: ");
+    let said = errors
+        .strip_prefix(&start)
+        .unwrap_or_else(|| panic!("{output:?}"));
+    assert_eq!(said.matches('\n').count(), 1, "{output:?}");
+    said.trim_end().to_owned()
+}
+
+#[test]
+fn a_service_that_stays_up_is_ok_and_named_as_it_was_typed() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("mldonkey", STAYS);
+    scratch.link("mldonkey");
+    let output = svcstart(&scratch, &["--settle", "1s", "service/mldonkey/"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let text = output.text();
+    let dots = text
+        .strip_prefix("Starting service/mldonkey/ ")
+        .and_then(|rest| rest.strip_suffix("OK\n"))
+        .unwrap_or_else(|| panic!("{output:?}"));
+    assert!(
+        !dots.is_empty() && dots.bytes().all(|byte| byte == b'.'),
+        "{output:?}"
+    );
+    assert_eq!(output.errors(), "");
+    assert!(scratch.pid("mldonkey").is_some());
+}
+
+#[test]
+fn a_service_that_has_long_been_up_is_ok_at_once_and_left_alone() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.link("a");
+    assert_eq!(
+        svcstart(&scratch, &["--settle", "500ms", "service/a"]).code,
+        0
+    );
+    let pid = scratch.pid("a");
+    let output = svcstart(&scratch, &["--settle", "500ms", "service/a"]);
+    assert_eq!(output.text(), "Starting service/a .OK\n");
+    assert_eq!(scratch.pid("a"), pid);
+}
+
+#[test]
+fn a_crash_fails_and_says_how_it_ended() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    for (name, run, how) in [
+        ("exits", "exit 3", "it started and then exited 3;"),
+        (
+            "dies",
+            "kill -SEGV $$",
+            "it started and then was killed by SIGSEGV;",
+        ),
+        (
+            "absent",
+            "exec ./nothing",
+            "it started and then exited 127;",
+        ),
+    ] {
+        scratch.service(name, run);
+        scratch.link(name);
+        let service = format!("service/{name}");
+        let output = svcstart(&scratch, &[&service]);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.text().ends_with("FAILED\n"), "{output:?}");
+        assert!(reason(&output, &service).starts_with(how), "{output:?}");
+        assert!(!scratch.at(name).join("supervise/ended").exists());
+    }
+}
+
+#[test]
+fn a_service_without_a_program_to_run_fails() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.mkdir("a");
+    scratch.link("a");
+    let output = svcstart(&scratch, &["service/a"]);
+    assert_eq!(output.code, 1);
+    assert!(
+        reason(&output, "service/a").contains("exited 111;"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_crash_within_the_settling_time_fails_even_if_it_was_up_at_first() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.mkdir("a");
+    // It lives until the test has seen it up.
+    scratch.script("a/run", "while [ ! -e die ]; do sleep 0.01; done; exit 4");
+    scratch.write("a/down", "");
+    scratch.link("a");
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| svcstart(&scratch, &["--settle", "1h", "service/a"]));
+        scratch.wait_up("a");
+        scratch.write("a/die", "");
+        output.join().unwrap()
+    });
+    assert_eq!(output.code, 1);
+    assert!(
+        reason(&output, "service/a").contains("exited 4;"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_paused_service_is_continued() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.link("a");
+    scratch.wait_up("a");
+    scratch.run(Suite::Ours, "svc", &["-p", "a"]);
+    wait_until("it is paused", || scratch.svstat("a").contains(", paused"));
+    assert_eq!(
+        svcstart(&scratch, &["--settle", "10ms", "service/a"]).code,
+        0
+    );
+    assert!(!scratch.svstat("a").contains("paused"));
+}
+
+#[test]
+fn a_wish_to_go_down_meanwhile_is_told() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.link("a");
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| svcstart(&scratch, &["--settle", "1h", "service/a"]));
+        // The file shows that svcstart has sent its command.
+        wait_until("svcstart is at work", || {
+            scratch.at("a/supervise/ended").exists()
+        });
+        scratch.wait_up("a");
+        wait_until("svc -d is obeyed", || {
+            scratch.run(Suite::Ours, "svc", &["-d", "a"]);
+            scratch.svstat("a").starts_with("down")
+        });
+        output.join().unwrap()
+    });
+    assert_eq!(output.code, 1);
+    assert!(reason(&output, "service/a").starts_with("somebody told it to go down"));
+}
+
+#[test]
+fn the_start_script_gives_the_verdict_and_its_output_stays_readable() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.write("a/down", "");
+    scratch.script(
+        "a/start",
+        "svc -u . && echo \"in ${PWD##*/}\" && printf 'half a line' && echo help >&2",
+    );
+    scratch.link("a");
+    let output = svcstart(&scratch, &["service/a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(
+        output.text(),
+        "Starting service/a .\nin a\nhalf a line\nStarting service/a .OK\n"
+    );
+    assert_eq!(output.errors(), "help\n");
+    scratch.wait_up("a");
+}
+
+#[test]
+fn a_start_script_that_refuses_fails_with_its_code() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.script("a/start", "svc -d .; exit 1");
+    scratch.link("a");
+    let output = svcstart(&scratch, &["service/a"]);
+    assert_eq!(output.code, 1);
+    assert_eq!(output.text(), "Starting service/a .FAILED\n");
+    assert!(reason(&output, "service/a").starts_with("./start exited 1;"));
+    scratch.wait_down("a");
+}
+
+#[test]
+fn a_start_script_that_cannot_be_run_is_explained() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    let cases: [(&str, &str, u32, &str); 5] = [
+        ("a", "#!/bin/sh\n", 0o644, "./start is not executable;"),
+        (
+            "b",
+            "#!/no/such\n",
+            0o755,
+            "./start needs /no/such, which is not there;",
+        ),
+        (
+            "c",
+            "#!/bin/sh\r\nexit 0\r\n",
+            0o755,
+            "./start needs /bin/sh followed by a carriage return",
+        ),
+        ("d", "exit 0\n", 0o755, "./start has no #! line;"),
+        (
+            "e",
+            "#!/bin/sh\nkill -KILL $$\n",
+            0o755,
+            "./start was killed by SIGKILL;",
+        ),
+    ];
+    for (name, script, mode, why) in cases {
+        scratch.service(name, STAYS);
+        let path = scratch.at(name).join("start");
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        scratch.link(name);
+        let service = format!("service/{name}");
+        let output = svcstart(&scratch, &[&service]);
+        assert_eq!(output.code, 1);
+        assert!(reason(&output, &service).starts_with(why), "{output:?}");
+    }
+    scratch.service("f", STAYS);
+    scratch.mkdir("f/start");
+    scratch.link("f");
+    let output = svcstart(&scratch, &["service/f"]);
+    assert!(reason(&output, "service/f").starts_with("./start is not a file;"));
+    scratch.service("g", STAYS);
+    std::os::unix::fs::symlink("nothing", scratch.at("g/start")).unwrap();
+    scratch.link("g");
+    let output = svcstart(&scratch, &["service/g"]);
+    assert!(reason(&output, "service/g").starts_with("./start is a symbolic link to nothing;"));
+}
+
+#[test]
+fn a_start_script_that_hangs_is_ended_with_all_it_started() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    // One that does not listen to TERM, with a child that does not either.
+    scratch.script(
+        "a/start",
+        "trap '' TERM; sleep 1000 & echo $! > child; echo $$ > script; wait; wait; sleep 1000",
+    );
+    scratch.link("a");
+    let output = svcstart(&scratch, &["--timeout", "300ms", "service/a"]);
+    assert_eq!(output.code, 1);
+    let why = reason(&output, "service/a");
+    assert!(
+        why.starts_with("./start has not ended within 300ms"),
+        "{why}"
+    );
+    assert!(why.contains("the service is up (pid "), "{why}");
+    for file in ["a/child", "a/script"] {
+        let pid = scratch.read(file).trim().parse().unwrap();
+        wait_until("all of the script is gone", || !is_alive(pid));
+    }
+}
+
+#[test]
+fn what_a_start_script_leaves_in_the_background_holds_nobody_up() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.script("a/start", "sleep 1000 & echo $! > child; exit 0");
+    scratch.link("a");
+    assert_eq!(svcstart(&scratch, &["service/a"]).code, 0);
+    assert!(is_alive(scratch.read("a/child").trim().parse().unwrap()));
+}
+
+#[test]
+fn a_start_script_may_call_svcstart_for_its_own_service() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.write("a/down", "");
+    scratch.script("a/start", "svcstart --settle 10ms . && echo probed");
+    scratch.link("a");
+    let output = svcstart(&scratch, &["service/a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(
+        output.text(),
+        "Starting service/a .\nStarting . .OK\nprobed\nStarting service/a .OK\n"
+    );
+}
+
+#[test]
+fn an_interrupted_svcstart_ends_its_script_and_dies_of_the_signal() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.script("a/start", "echo $$ > script; exec sleep 1000");
+    scratch.link("a");
+    let mut start = scratch.daemon(Suite::Ours, "svcstart", &["service/a"], "svcstart");
+    wait_until("the script runs", || {
+        !scratch.read("a/script").trim().is_empty()
+    });
+    start.signal("INT");
+    assert_eq!(start.wait(), 1002);
+    let pid = scratch.read("a/script").trim().parse().unwrap();
+    wait_until("the script is gone", || !is_alive(pid));
+}
+
+#[test]
+fn a_link_just_made_is_waited_for_a_thousand_times_of_a_thousand() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    for round in 0..1000 {
+        let name = format!("s{round}");
+        scratch.service(&name, STAYS);
+        scratch.link(&name);
+        let service = format!("service/{name}");
+        let output = svcstart(&scratch, &["--settle", "0s", &service]);
+        assert_eq!(output.code, 0, "round {round}: {output:?}");
+        fs::remove_file(scratch.at(&service)).unwrap();
+        scratch.run(Suite::Ours, "svc", &["-dx", &name]);
+        scratch.run(Suite::Ours, "svc", &["-k", &name]);
+    }
+}
+
+#[test]
+fn a_directory_that_nobody_takes_up_fails_and_says_why() {
+    let scratch = Scratch::new();
+    scratch.service("lonely", STAYS);
+    let _svscan = scratch.svscan();
+    scratch.service("service/.hidden", STAYS);
+    std::thread::scope(|scope| {
+        let lonely = scope.spawn(|| svcstart(&scratch, &["lonely"]));
+        let hidden = svcstart(&scratch, &["service/.hidden"]);
+        assert_eq!(hidden.code, 1);
+        assert!(reason(&hidden, "service/.hidden").contains("names that begin with a dot;"));
+        let lonely = lonely.join().unwrap();
+        assert_eq!(lonely.code, 1);
+        assert!(
+            reason(&lonely, "lonely")
+                .starts_with("no supervise runs for it and no svscan runs here")
+        );
+    });
+}
+
+#[test]
+fn what_is_no_service_directory_fails_at_once() {
+    let scratch = Scratch::new();
+    scratch.write("file", "");
+    let output = svcstart(&scratch, &["nosuch"]);
+    assert_eq!(output.text(), "Starting nosuch .FAILED\n");
+    assert!(
+        reason(&output, "nosuch").starts_with("no such service directory: file does not exist;")
+    );
+    let output = svcstart(&scratch, &["file"]);
+    assert!(reason(&output, "file").starts_with("no such service directory: not a directory;"));
+}
+
+#[test]
+fn several_services_are_worked_at_in_order_and_one_failure_counts() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    for (name, run) in [("a", STAYS), ("b", "exit 1"), ("c", STAYS)] {
+        scratch.service(name, run);
+        scratch.link(name);
+    }
+    let arguments = ["--settle", "10ms", "service/a", "service/b", "service/c"];
+    let output = svcstart(&scratch, &arguments);
+    assert_eq!(output.code, 1);
+    let text = output.text();
+    let verdicts: Vec<(&str, bool)> = text
+        .lines()
+        .map(|line| (line.split(' ').nth(1).unwrap(), line.ends_with(".OK")))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("service/a", true),
+            ("service/b", false),
+            ("service/c", true)
+        ]
+    );
+}
+
+#[test]
+fn in_parallel_the_waits_overlap_and_every_line_is_whole() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    // Each start script ends only when the others run, too.
+    for name in ["a", "b", "c"] {
+        scratch.service(name, STAYS);
+        scratch.script(
+            format!("{name}/start"),
+            "echo here; : > up; while [ ! -e ../a/up ] || [ ! -e ../b/up ] || [ ! -e ../c/up ]; do sleep 0.01; done",
+        );
+        scratch.link(name);
+    }
+    let output = svcstart(
+        &scratch,
+        &["--parallel", "service/a", "service/b", "service/c"],
+    );
+    assert_eq!(output.code, 0, "{output:?}");
+    let text = output.text();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        &lines[3..],
+        ["service/a: here", "service/b: here", "service/c: here"]
+    );
+    for (line, name) in lines.iter().zip(["a", "b", "c"]) {
+        assert!(
+            line.starts_with(&format!("Starting service/{name} .")),
+            "{line}"
+        );
+        assert!(line.ends_with(".OK"), "{line}");
+    }
+}
+
+#[test]
+fn in_parallel_one_failure_counts_and_an_interrupt_reaches_all() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.service("b", "exit 1");
+    for name in ["a", "b"] {
+        scratch.link(name);
+    }
+    let arguments = ["--parallel", "--settle", "10ms", "service/a", "service/b"];
+    assert_eq!(svcstart(&scratch, &arguments).code, 1);
+    let arguments = ["--parallel", "--settle", "1h", "service/a", "a"];
+    let mut start = scratch.daemon(Suite::Ours, "svcstart", &arguments, "start");
+    wait_until("svcstart is at work", || {
+        scratch.at("a/supervise/ended").exists()
+    });
+    start.signal("TERM");
+    assert_eq!(start.wait(), 1015);
+}
+
+#[test]
+fn two_people_wait_for_each_other() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.write("a/down", "");
+    scratch.script(
+        "a/start",
+        "echo start begins >> ../log; svc -u .; while [ ! -e ../go ]; do sleep 0.01; done; echo start ends >> ../log",
+    );
+    scratch.script("a/stop", "echo stop begins >> ../log; svc -d .");
+    scratch.link("a");
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| svcstart(&scratch, &["service/a"]));
+        wait_until("the start script runs", || {
+            scratch.read("log").contains("start begins")
+        });
+        let stop = scope.spawn(|| scratch.run(Suite::Ours, "svcstop", &["service/a"]));
+        // It has its helper, so it waits for the lock.
+        wait_until("svcstop waits", || {
+            let programs = scratch.processes().into_iter();
+            let comm = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            programs.filter(|pid| comm(*pid) == "svcstop\n").count() == 2
+        });
+        assert!(!scratch.read("log").contains("stop begins"));
+        scratch.write("go", "");
+        assert_eq!(start.join().unwrap().code, 0);
+        let stop = stop.join().unwrap();
+        assert_eq!(stop.code, 0, "{stop:?}");
+    });
+    assert_eq!(
+        scratch.read("log"),
+        "start begins\nstart ends\nstop begins\n"
+    );
+    assert!(scratch.svstat("a").starts_with("down"));
+}
+
+#[test]
+fn many_people_at_once_leave_the_service_as_the_last_one_wanted_it() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.link("a");
+    scratch.wait_supervised("a");
+    std::thread::scope(|scope| {
+        let people: Vec<_> = (0..12)
+            .map(|person| {
+                let scratch = &scratch;
+                scope.spawn(move || match person % 2 {
+                    0 => svcstart(scratch, &["--settle", "20ms", "service/a"]),
+                    _ => scratch.run(Suite::Ours, "svcstop", &["service/a"]),
+                })
+            })
+            .collect();
+        for person in people {
+            let output = person.join().unwrap();
+            assert_eq!(output.code, 0, "{output:?}");
+        }
+    });
+    assert_eq!(scratch.run(Suite::Ours, "svcstop", &["service/a"]).code, 0);
+    assert!(scratch.svstat("a").starts_with("down"));
+}
+
+#[test]
+fn persist_removes_the_down_file_once_the_service_is_up_and_not_before() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    for (name, run, code, left) in [("a", STAYS, 0, false), ("b", "exit 1", 1, true)] {
+        scratch.service(name, run);
+        scratch.write(format!("{name}/down"), "");
+        scratch.link(name);
+        let service = format!("service/{name}");
+        let output = svcstart(&scratch, &["--persist", "--settle", "10ms", &service]);
+        assert_eq!(output.code, code, "{output:?}");
+        assert_eq!(scratch.at(name).join("down").exists(), left);
+    }
+}
+
+#[test]
+fn quiet_prints_errors_only() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    for (name, run) in [("a", STAYS), ("b", "exit 1")] {
+        scratch.service(name, run);
+        scratch.link(name);
+    }
+    scratch.script("a/start", "echo hello; svc -u .");
+    let output = svcstart(
+        &scratch,
+        &["-q", "--settle", "10ms", "service/a", "service/b"],
+    );
+    assert_eq!(output.code, 1);
+    assert_eq!(output.text(), "");
+    assert!(reason(&output, "service/b").contains("exited 1;"));
+}
+
+#[test]
+fn a_bare_name_is_looked_up_in_svdir() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("elsewhere", STAYS);
+    std::os::unix::fs::symlink("../elsewhere", scratch.at("service/squid")).unwrap();
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svcstart"));
+    command
+        .args(["--settle", "10ms", "squid"])
+        .env("SVDIR", scratch.at("service"));
+    let output = finish(command);
+    assert_eq!(output.text(), "Starting squid .OK\n");
+    assert_eq!(output.code, 0);
+}
+
+#[test]
+fn a_wrong_command_line_is_100_and_one_line() {
+    let scratch = Scratch::new();
+    for arguments in [
+        vec![],
+        vec!["-x", "a"],
+        vec!["--timeout", "3", "a"],
+        vec!["--kill", "a"],
+    ] {
+        let output = svcstart(&scratch, &arguments);
+        assert_eq!(output.code, 100, "{output:?}");
+        let errors = output.errors();
+        assert!(errors.starts_with("svcstart: fatal: "), "{errors}");
+        assert_eq!(errors.matches('\n').count(), 1, "{errors}");
+        assert_eq!(output.text(), "");
+    }
+}
+
+#[test]
+fn a_supervise_that_dies_meanwhile_is_told() {
+    let scratch = Scratch::new();
+    scratch.service("a", STAYS);
+    let supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
+    scratch.wait_supervised("a");
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| svcstart(&scratch, &["--settle", "1h", "a"]));
+        wait_until("svcstart is at work", || {
+            scratch.at("a/supervise/ended").exists()
+        });
+        signal(supervise.pid(), "KILL");
+        drop(supervise);
+        output.join().unwrap()
+    });
+    assert_eq!(output.code, 1);
+    assert!(
+        reason(&output, "a").starts_with("its supervise exited meanwhile;"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn it_works_on_the_original_supervise_too() {
+    if !crate::harness::has("svcstart on the original supervise", &["svscan"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", STAYS);
+    let _supervise = scratch.daemon(Suite::Reference, "supervise", &["a"], "supervise");
+    let output = svcstart(&scratch, &["--settle", "10ms", "a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let output = scratch.run(Suite::Ours, "svcstop", &["a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(scratch.svstat("a").starts_with("down"));
+}

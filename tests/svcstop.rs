@@ -1,0 +1,259 @@
+use crate::harness::{Output, Scratch, Suite, is_alive, is_root, wait_until};
+
+const STAYS: &str = "exec sleep 1000";
+
+/// A service that does not listen to TERM.
+const STUBBORN: &str = "trap '' TERM; : > ready; while :; do sleep 1000; done";
+
+fn svcstop(scratch: &Scratch, arguments: &[&str]) -> Output {
+    scratch.run(Suite::Ours, "svcstop", arguments)
+}
+
+fn reason(output: &Output, service: &str) -> String {
+    let errors = output.errors();
+    let start = format!("svcstop: fatal: {service}: ");
+    let said = errors
+        .strip_prefix(&start)
+        .unwrap_or_else(|| panic!("{output:?}"));
+    assert_eq!(said.matches('\n').count(), 1, "{output:?}");
+    said.trim_end().to_owned()
+}
+
+#[test]
+fn a_stopped_service_is_really_gone_and_its_log_is_left_running() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.service("a/log", "exec cat > out");
+    scratch.link("a");
+    let pid = scratch.wait_up("a");
+    let log = scratch.wait_up("a/log");
+    let output = svcstop(&scratch, &["service/a/"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(
+        output.text().starts_with("Stopping service/a/ ."),
+        "{output:?}"
+    );
+    assert!(output.text().ends_with("OK\n"), "{output:?}");
+    assert!(!is_alive(pid));
+    assert!(is_alive(log));
+    assert!(scratch.svstat("a").starts_with("down"));
+}
+
+#[test]
+fn a_service_that_is_down_is_ok() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.write("a/down", "");
+    scratch.link("a");
+    assert_eq!(
+        svcstop(&scratch, &["service/a"]).text(),
+        "Stopping service/a .OK\n"
+    );
+}
+
+#[test]
+fn a_service_that_does_not_stop_fails_and_kill_ends_it() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STUBBORN);
+    scratch.link("a");
+    let pid = scratch.wait_up("a");
+    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    let output = svcstop(&scratch, &["--timeout", "100ms", "service/a"]);
+    assert_eq!(output.code, 1);
+    assert!(output.text().ends_with("FAILED\n"));
+    let why = reason(&output, "service/a");
+    assert!(
+        why.starts_with(&format!("it still runs (pid {pid}) 100ms after TERM;")),
+        "{why}"
+    );
+    let output = svcstop(&scratch, &["--timeout", "100ms", "--kill", "service/a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(!is_alive(pid));
+}
+
+#[test]
+fn a_paused_service_stops() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.link("a");
+    scratch.wait_up("a");
+    scratch.run(Suite::Ours, "svc", &["-p", "a"]);
+    wait_until("it is paused", || scratch.svstat("a").contains(", paused"));
+    assert_eq!(svcstop(&scratch, &["service/a"]).code, 0);
+}
+
+#[test]
+fn a_crashing_service_stops_crashing() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", "echo x >> starts; exit 1");
+    scratch.link("a");
+    wait_until("it crashes", || scratch.at("a/starts").exists());
+    assert_eq!(svcstop(&scratch, &["service/a"]).code, 0);
+    assert_eq!(scratch.svstat("a").split(' ').next(), Some("down"));
+    assert!(!scratch.svstat("a").contains("want up"));
+}
+
+#[test]
+fn a_stop_script_stops_it_and_is_not_believed_without_proof() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("honest", STAYS);
+    scratch.script("honest/stop", "echo stopping; svc -d .");
+    scratch.service("liar", STAYS);
+    scratch.script("liar/stop", "exit 0");
+    scratch.service("refuses", STAYS);
+    scratch.script("refuses/stop", "exit 7");
+    for name in ["honest", "liar", "refuses"] {
+        scratch.link(name);
+        scratch.wait_up(name);
+    }
+    let output = svcstop(&scratch, &["service/honest"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(
+        output.text(),
+        "Stopping service/honest .\nstopping\nStopping service/honest .OK\n"
+    );
+    let output = svcstop(&scratch, &["service/liar"]);
+    assert_eq!(output.code, 1);
+    assert!(
+        reason(&output, "service/liar").starts_with("./stop exited 0, but the service still runs")
+    );
+    let output = svcstop(&scratch, &["service/refuses"]);
+    assert_eq!(output.code, 1);
+    assert!(reason(&output, "service/refuses").starts_with("./stop exited 7;"));
+    let output = svcstop(&scratch, &["--kill", "service/refuses"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(scratch.svstat("refuses").starts_with("down"));
+}
+
+#[test]
+fn a_stop_script_that_cannot_be_run_or_hangs_fails() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.write("a/stop", "#!/bin/sh\n");
+    scratch.service("b", STAYS);
+    scratch.script("b/stop", "echo $$ > script; exec sleep 1000");
+    for name in ["a", "b"] {
+        scratch.link(name);
+        scratch.wait_up(name);
+    }
+    let output = svcstop(&scratch, &["service/a"]);
+    assert!(reason(&output, "service/a").starts_with("./stop is not executable;"));
+    let output = svcstop(&scratch, &["--timeout", "300ms", "service/b"]);
+    assert_eq!(output.code, 1);
+    assert!(reason(&output, "service/b").starts_with("./stop has not ended within 300ms"));
+    assert!(!is_alive(scratch.read("b/script").trim().parse().unwrap()));
+}
+
+#[test]
+fn a_wish_to_go_up_meanwhile_is_told() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STUBBORN);
+    scratch.link("a");
+    scratch.wait_up("a");
+    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| svcstop(&scratch, &["service/a"]));
+        wait_until("svcstop has sent its command", || {
+            scratch.svstat("a").contains("want down")
+        });
+        scratch.run(Suite::Ours, "svc", &["-u", "a"]);
+        output.join().unwrap()
+    });
+    assert_eq!(output.code, 1);
+    assert!(reason(&output, "service/a").starts_with("somebody told it to go up"));
+}
+
+#[test]
+fn a_service_told_to_leave_meanwhile_is_down_all_the_same() {
+    let scratch = Scratch::new();
+    scratch.service("a", STUBBORN);
+    let mut supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
+    let pid = scratch.wait_up("a");
+    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| svcstop(&scratch, &["a"]));
+        wait_until("svcstop has sent its command", || {
+            scratch.svstat("a").contains("want down")
+        });
+        scratch.run(Suite::Ours, "svc", &["-xk", "a"]);
+        output.join().unwrap()
+    });
+    assert_eq!(supervise.wait(), 0);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(!is_alive(pid));
+}
+
+#[test]
+fn persist_creates_the_down_file_once_the_service_is_down_and_not_before() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    for (name, run, code) in [("a", STAYS, 0), ("b", STUBBORN, 1)] {
+        scratch.service(name, run);
+        scratch.link(name);
+        scratch.wait_up(name);
+        if code != 0 {
+            wait_until("it ignores TERM", || {
+                scratch.at(name).join("ready").exists()
+            });
+        }
+        let service = format!("service/{name}");
+        let output = svcstop(
+            &scratch,
+            &["--persist", "--timeout", "100ms", "--kill", &service],
+        );
+        assert_eq!(output.code, 0, "{output:?}");
+        assert!(scratch.at(name).join("down").exists());
+    }
+}
+
+#[test]
+fn a_down_file_that_cannot_be_made_is_told() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    std::os::unix::fs::symlink("no/where", scratch.at("a/down")).unwrap();
+    scratch.link("a");
+    scratch.wait_up("a");
+    let output = svcstop(&scratch, &["--persist", "service/a"]);
+    assert_eq!(output.code, 1);
+    let why = reason(&output, "service/a");
+    assert!(
+        why.contains("unable to create down: file already exists"),
+        "{why}"
+    );
+}
+
+#[test]
+fn without_the_right_to_ask_supervise_it_says_so() {
+    if !is_root("svcstop without the right to ask supervise") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.link("a");
+    scratch.wait_up("a");
+    let mut command = scratch.command(Suite::Ours, "/usr/bin/setpriv");
+    // A copy, because the way to the original may be barred to others.
+    std::fs::copy(Suite::Ours.program("svcstop"), "/tmp/svcstop-of-a-test").unwrap();
+    command
+        .args([
+            "--reuid",
+            "65534",
+            "--clear-groups",
+            "/tmp/svcstop-of-a-test",
+        ])
+        .arg(scratch.at("a"));
+    let output = crate::harness::finish(command);
+    std::fs::remove_file("/tmp/svcstop-of-a-test").unwrap();
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.errors().contains("access denied"), "{output:?}");
+}

@@ -1,0 +1,233 @@
+//! What can be checked about the tree itself.
+
+use crate::harness::Suite;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The names of all commands, from the tree.
+fn commands() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(root().join("src/bin"))
+        .unwrap()
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    names.sort();
+    assert!(names.len() >= 9, "{names:?}");
+    names
+}
+
+/// All files below `directory` whose name ends in `ending`.
+fn files(directory: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![root().join(directory)];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.to_str().unwrap().ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The code of a file without its comments and its tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_command_is_documented_tested_and_installed() {
+    let (readme, index, makefile) = (read("README.md"), read("docs/README.md"), read("Makefile"));
+    for name in commands() {
+        assert!(
+            readme.contains(&format!("docs/{name}.md")),
+            "README.md lacks {name}"
+        );
+        assert!(
+            index.contains(&format!("({name}.md)")),
+            "docs/README.md lacks {name}"
+        );
+        assert!(
+            read("tests/main.rs").contains(&format!("mod {name};")),
+            "tests lack {name}"
+        );
+        assert!(
+            makefile.contains(&format!(" {name}")),
+            "make install lacks {name}"
+        );
+        for page in [format!("docs/{name}.md"), format!("docs/man/{name}.8")] {
+            assert!(read(&page).contains(&name), "{page}");
+        }
+        let stub = read(&format!("src/bin/{name}.rs"));
+        assert!(stub.lines().count() <= 5, "src/bin/{name}.rs is no stub");
+    }
+}
+
+#[test]
+fn every_option_is_in_the_page_and_in_the_man_page() {
+    for name in ["svcstart", "svcstop", "svcreset", "svcrestart"] {
+        let help = Command::new(Suite::Ours.program(name))
+            .arg("--help")
+            .output()
+            .unwrap();
+        assert!(help.status.success());
+        let help = String::from_utf8(help.stdout).unwrap();
+        let options: Vec<&str> = help
+            .split(|letter: char| letter.is_whitespace() || letter == ',')
+            .filter(|word| word.starts_with("--") && word.len() > 2)
+            .collect();
+        assert!(options.len() >= 4, "{help}");
+        for option in options {
+            let page = read(&format!("docs/{name}.md"));
+            assert!(page.contains(option), "docs/{name}.md lacks {option}");
+            let page = read(&format!("docs/man/{name}.8")).replace("\\-", "-");
+            let bare = option.trim_start_matches('-');
+            assert!(
+                page.contains(option) || page.contains(&format!("Fl -{bare}")),
+                "docs/man/{name}.8 lacks {option}"
+            );
+        }
+    }
+}
+
+#[test]
+fn system_calls_are_in_sys_and_command_lines_in_cmd() {
+    for path in files("src", ".rs") {
+        let place = path.strip_prefix(root().join("src")).unwrap().to_owned();
+        let code = code(&path);
+        let has = |word: &str| code.contains(word);
+        if !place.starts_with("sys") {
+            for word in ["unsafe ", "libc::", "nix::", "signal_hook::"] {
+                assert!(!has(word), "{place:?} uses {word}");
+            }
+        }
+        if !place.starts_with("cmd") {
+            assert!(!has("clap::"), "{place:?} uses clap");
+        }
+    }
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    // What each part may use of the crate; `sys` and `formats` stand at the bottom.
+    let rules: [(&str, &[&str]); 6] = [
+        ("sys", &["child", "sys"]),
+        ("formats", &["child", "formats"]),
+        ("supervise/machine.rs", &["child", "formats"]),
+        ("svscan/plan.rs", &["child"]),
+        ("admin/verdict.rs", &["child", "formats"]),
+        ("admin/progress.rs", &[]),
+    ];
+    for (part, allowed) in rules {
+        let path = root().join("src").join(part);
+        let paths = if path.is_dir() {
+            files(&format!("src/{part}"), ".rs")
+        } else {
+            vec![path]
+        };
+        for path in paths {
+            for used in code(&path).split("crate::").skip(1) {
+                let module: String = used
+                    .chars()
+                    .take_while(|c| c.is_ascii_lowercase())
+                    .collect();
+                assert!(
+                    allowed.contains(&module.as_str()),
+                    "{path:?} uses crate::{module}"
+                );
+            }
+        }
+    }
+    for path in files("src", ".rs") {
+        let place = path.strip_prefix(root().join("src")).unwrap().to_owned();
+        if !place.starts_with("cmd") && !place.starts_with("bin") && place != Path::new("lib.rs") {
+            assert!(
+                !code(&path).contains("crate::cmd"),
+                "{place:?} knows a command line"
+            );
+        }
+    }
+}
+
+#[test]
+fn unsafe_has_its_reason() {
+    for path in files("src/sys", ".rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let blocks = text.matches("unsafe {").count() + text.matches("#[unsafe(").count();
+        let reasons = text.matches("// SAFETY:").count();
+        assert!(
+            reasons >= blocks,
+            "{path:?}: {blocks} unsafe blocks, {reasons} reasons"
+        );
+    }
+}
+
+#[test]
+fn the_scripts_of_the_examples_and_tools_are_executable_and_parse() {
+    let mut scripts = files("service-examples", "/run");
+    for name in ["/start", "/stop"] {
+        scripts.extend(files("service-examples", name));
+    }
+    assert!(scripts.len() >= 5, "{scripts:?}");
+    scripts.extend(files("tools", ""));
+    for script in scripts {
+        let mode = fs::metadata(&script).unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{script:?} is not executable");
+        let parsed = Command::new("/bin/sh")
+            .arg("-n")
+            .arg(&script)
+            .status()
+            .unwrap();
+        assert!(parsed.success(), "{script:?}");
+    }
+}
+
+#[test]
+fn the_changes_speak_of_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(read("CHANGES.md").contains(&format!("## {version}")));
+}
+
+#[test]
+fn links_between_the_pages_lead_somewhere() {
+    let mut pages = files("docs", ".md");
+    pages.push(root().join("README.md"));
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = page.parent().unwrap().join(target);
+            assert!(path.exists(), "{page:?} links to {target}");
+        }
+    }
+}
