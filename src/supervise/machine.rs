@@ -10,7 +10,8 @@
 //!   So there is at most one start a second, and never a longer wait.
 //! - After a failed fork the wait is a minute, as 0.76's message says; `u` and
 //!   `o` cut it short.
-//! - Leaving ends as soon as there is no child and no start is owed.
+//! - Leaving ends as soon as there is no child and no start is owed, or the fork
+//!   for it has failed: `x` always ends.
 //! - Every change of child, want, pause or leaving is published, in 0.76's
 //!   order: before the signals of `p` and `c`, after those of `d`.
 
@@ -77,6 +78,7 @@ pub struct Machine {
     want: Want,
     paused: bool,
     owed: bool,
+    fork_failed: bool,
     leaving: bool,
     since: Tai64n,
     last_try: Option<Instant>,
@@ -92,6 +94,7 @@ impl Machine {
             want,
             paused: false,
             owed: false,
+            fork_failed: false,
             leaving: false,
             since: now.wall,
             last_try: None,
@@ -132,11 +135,13 @@ impl Machine {
                 self.child = Some(pid);
                 self.paused = false;
                 self.owed = false;
+                self.fork_failed = false;
                 self.since = now.wall;
                 self.tried(now, START_INTERVAL);
                 vec![Action::Publish]
             }
             Event::StartFailed => {
+                self.fork_failed = true;
                 self.tried(now, FORK_RETRY);
                 vec![]
             }
@@ -155,7 +160,7 @@ impl Machine {
                 _ => vec![],
             },
         };
-        if self.leaving && self.child.is_none() && !self.owed {
+        if self.leaving && self.child.is_none() && (!self.owed || self.fork_failed) {
             actions.extend([Action::Publish, Action::Leave]);
         } else if self.start_is_due() && self.not_before.is_none_or(|at| at <= now.monotonic) {
             actions.push(Action::Start);
@@ -188,6 +193,7 @@ impl Machine {
                 };
                 if !running {
                     self.owed = true;
+                    self.fork_failed = false;
                     self.not_before = self.last_try.map(|at| at + START_INTERVAL);
                 }
                 vec![Action::Publish]

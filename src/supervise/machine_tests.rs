@@ -222,10 +222,13 @@ fn words(machine: &Machine, now: Now) -> String {
     }
     if machine.child.is_none() {
         match machine.not_before {
-            Some(at) if at > now.monotonic + START_INTERVAL => text.push_str(", fork failed"),
+            Some(at) if at > now.monotonic + START_INTERVAL => text.push_str(", within the minute"),
             Some(at) if at > now.monotonic => text.push_str(", within the second"),
             _ => {}
         }
+    }
+    if machine.fork_failed {
+        text.push_str(", fork failed");
     }
     text
 }
@@ -270,6 +273,9 @@ fn every_event_in_every_state_does_what_the_table_says() {
                 events.push(Event::Exited);
             }
             events.push(Event::Timer);
+        }
+        if !starting {
+            assert_x_ends(machine.clone(), now);
         }
         let mut rows = String::new();
         for event in events {
@@ -322,6 +328,37 @@ fn every_event_in_every_state_does_what_the_table_says() {
         std::fs::write(path, &table).unwrap();
     }
     assert_eq!(table, std::fs::read_to_string(path).unwrap());
+}
+
+/// After `x` it leaves: when the child ends, if there is one, or after the one
+/// start that is owed, or after the fork for that has failed.
+fn assert_x_ends(machine: Machine, now: Now) {
+    for answer in [Event::Started(pid(9)), Event::StartFailed] {
+        let mut machine = machine.clone();
+        let mut now = now;
+        let mut event = Event::Control(Command::Exit);
+        let mut starts = 0;
+        loop {
+            let actions = machine.step(event, now);
+            if actions.contains(&Action::Leave) {
+                break;
+            }
+            now = later(now, FORK_RETRY);
+            event = if actions.contains(&Action::Start) {
+                starts += 1;
+                assert!(starts <= 1, "it starts again after x: {machine:?}");
+                answer
+            } else if machine.child.is_some() {
+                Event::Exited
+            } else {
+                assert!(
+                    machine.deadline().is_some(),
+                    "nothing will end it: {machine:?}"
+                );
+                Event::Timer
+            };
+        }
+    }
 }
 
 /// A small generator of numbers that looks random and is the same every time
