@@ -23,7 +23,7 @@ build:
 check: needs lint test doc
 
 needs:
-	tools/install-test-needs
+	tools/install-needs test
 
 lint:
 	$(CARGO) fmt --check
@@ -40,6 +40,7 @@ demo: build
 	tools/demo $(BUILT)
 
 bench: build
+	tools/install-needs bench
 	$(CARGO) bench --locked --bench system
 
 install: build
