@@ -1,10 +1,10 @@
 //! `svcstart`, `svcstop`, `svcreset`, `svcrestart`: do it, wait for it, say
 //! whether it is so.
 //!
-//! [`verdict`] decides (statuses in, verdict out), [`progress`] makes the line
-//! the administrator reads, [`act`] goes through the steps of each command; the
-//! rest does the waiting: [`wait`] for events, [`watcher`] for a service,
-//! [`script`] for its `./start` and `./stop`, [`lock`] for other people.
+//! `verdict` decides (statuses in, verdict out), `progress` makes the line
+//! the administrator reads, `act` goes through the steps of each command; the
+//! rest does the waiting: `wait` for events, `watcher` for a service,
+//! `script` for its `./start` and `./stop`, `lock` for other people.
 
 pub mod act;
 pub mod failure;

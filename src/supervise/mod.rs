@@ -4,7 +4,7 @@
 //! obeys the bytes that come through `supervise/control` and says in
 //! `supervise/status` what the service does now.
 //!
-//! [`machine`] decides, [`shell`] acts, [`dir`] knows the files.
+//! `machine` decides, `shell` acts, `dir` knows the files.
 //! Source of the rules: <https://cr.yp.to/daemontools/supervise.html>, and
 //! Debian's package where that page is silent.
 

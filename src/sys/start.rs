@@ -4,7 +4,7 @@
 //! the descriptors 0 to 2 that is closed. daemontools does neither, and a service
 //! must get what its supervise got. So the two facts are noted before the runtime
 //! starts, by a function in `.init_array`, and [`hand_on_descriptors`] and
-//! [`super::signals::restore_for_child`] put them back for children.
+//! `signals::restore_for_child` put them back for children.
 //!
 //! These are the only statics of the crate: written once, before `main`.
 
