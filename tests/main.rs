@@ -12,3 +12,5 @@
 
 /// Scratch directories, programs, daemons, waiting: what all tests share.
 mod harness;
+/// The same situations played with Debian's daemontools 0.76 and with ours.
+mod oracle;
