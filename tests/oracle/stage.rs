@@ -304,8 +304,7 @@ impl Stage {
 
     /// Tells all that is to be seen of the service `s`.
     pub(super) fn look(&mut self) {
-        let status = std::fs::read(self.scratch.at("s/supervise/status")).unwrap_or_default();
-        self.say(status_text(&status));
+        self.tell_status(&self.scratch.at("s/supervise/status"));
         self.run("svstat", &["s"]);
         self.run("svok", &["s"]);
         let record = self.scratch.read("s/record");
@@ -318,10 +317,17 @@ impl Stage {
         }
     }
 
-    /// Tells what files are in `directory`: type, mode, size.
+    /// Tells what the status file `path` holds, but for its stamp.
+    pub(super) fn tell_status(&mut self, path: &Path) {
+        let status = std::fs::read(path).unwrap_or_default();
+        self.say(status_text(&status));
+    }
+
+    /// Tells what files are in `directory`, but for a daemon's output: type, mode, size.
     pub(super) fn files(&mut self, directory: &str) {
         let entries = std::fs::read_dir(self.scratch.at(directory)).unwrap();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| !path.to_string_lossy().contains("/daemon"));
         paths.sort();
         for path in paths {
             let metadata = path.symlink_metadata().unwrap();
