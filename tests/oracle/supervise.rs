@@ -131,8 +131,7 @@ echo "$# arguments, called $0"
 tr '\0' ' ' </proc/$$/cmdline; echo
 tr '\0' '\n' </proc/$$/environ | grep -e ^A= -e ^EMPTY -e ^= -e ^DAEMONTOOLS -e ^LANG | sort
 tr '\0' '\n' </proc/$$/environ | grep -c =
-for fd in 0 1 2 3 5 6 7 8 9; do echo "$fd $(readlink /proc/$$/fd/$fd)"; done
-ls /proc/$$/fd | grep -c .
+for fd in /proc/$$/fd/*; do echo "${fd##*/}"; readlink "$fd"; done
 grep -e ^SigBlk -e ^SigIgn -e ^ShdPnd -e ^SigPnd /proc/$$/status
 grep -e 'open files' -e core -e processes /proc/$$/limits
 umask; nice
@@ -675,7 +674,7 @@ fn ends() -> Vec<Situation> {
 }
 
 /// Starts supervise on a service and tells what there is then.
-fn begin(stage: &mut Stage, is_normally_down: bool, run: &str) {
+pub(super) fn begin(stage: &mut Stage, is_normally_down: bool, run: &str) {
     stage.service(run);
     if is_normally_down {
         stage.scratch.write("s/down", "");
