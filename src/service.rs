@@ -45,8 +45,11 @@ impl Origin {
     }
 }
 
-/// Enters `name`, or where [`locate`] finds it. The error is that for `name` itself.
-fn enter(name: &OsStr) -> io::Result<()> {
+/// Makes `name`, or where [`locate`] finds it, the current directory.
+///
+/// # Errors
+/// What chdir(2) says of `name` itself.
+pub fn enter(name: &OsStr) -> io::Result<()> {
     let Err(error) = std::env::set_current_dir(name) else {
         return Ok(());
     };

@@ -25,5 +25,7 @@ mod svcreset;
 /// svcrestart: only what runs.
 mod svcrestart;
 
+/// The same situations played with Debian's daemontools 0.76 and with ours.
+mod oracle;
 /// What the tree promises: docs for every command, boundaries between modules.
 mod tree;

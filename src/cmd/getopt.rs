@@ -1,8 +1,8 @@
 //! Option letters as daemontools' own getopt reads them.
 //!
 //! Options end at the first word that does not begin with `-`; `-` alone is an
-//! operand and ends them, too; `--` ends them and is dropped. Letters may be
-//! clustered.
+//! operand and ends them, too; a word that begins with `--` ends them and is
+//! dropped, whatever follows in it. Letters may be clustered.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -51,7 +51,7 @@ pub fn parse<'a>(words: &'a [OsString], known: &[u8]) -> Result<Parsed<'a>, Ille
             break;
         }
         operands = rest;
-        if cluster == b"-" {
+        if cluster.starts_with(b"-") {
             break;
         }
         for letter in cluster {
@@ -84,6 +84,7 @@ mod tests {
     fn a_lone_dash_is_an_operand_and_two_are_dropped() {
         assert_eq!(parse(&words("-u - a"), b"u").unwrap().operands, ["-", "a"]);
         assert_eq!(parse(&words("-u -- -a"), b"u").unwrap().operands, ["-a"]);
+        assert_eq!(parse(&words("--u -a"), b"u").unwrap().operands, ["-a"]);
     }
 
     #[test]

@@ -257,13 +257,14 @@ impl Plan {
                 self.unlink(name)
             }
             Sight::Trouble => {
-                self.troubled.insert(name.to_owned(), now + INTERVAL);
                 // As in 0.76, what led somewhere before does not any more.
-                self.unlink(name)
+                let actions = self.unlink(name);
+                self.troubled.insert(name.to_owned(), now + INTERVAL);
+                actions
             }
             Sight::Directory { id, log } => {
                 if self.fresh.contains_key(name) && !self.knows(id) {
-                    return Vec::new();
+                    return self.unlink(name);
                 }
                 self.fresh.remove(name);
                 self.link(name, id, log, now)
