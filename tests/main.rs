@@ -27,5 +27,8 @@ mod svcrestart;
 
 /// The same situations played with Debian's daemontools 0.76 and with ours.
 mod oracle;
+/// Real daemons of Debian's, from `service-examples`, driven by our commands.
+mod real_daemons;
+
 /// What the tree promises: docs for every command, boundaries between modules.
 mod tree;
