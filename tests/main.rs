@@ -7,8 +7,11 @@
     clippy::panic,
     clippy::disallowed_methods,
     clippy::disallowed_macros,
+    unreachable_pub,
     reason = "a test may panic, and starts the programs it tests"
 )]
 
 /// Scratch directories, programs, daemons, waiting: what all tests share.
 mod harness;
+/// supervise with real processes.
+mod supervise;
