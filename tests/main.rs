@@ -15,3 +15,5 @@
 mod harness;
 /// supervise with real processes.
 mod supervise;
+/// svscan with real supervises.
+mod svscan;
