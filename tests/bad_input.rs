@@ -54,31 +54,38 @@ fn a_directory_that_is_not_there_is_told_by_all() {
 
 #[test]
 fn a_run_that_cannot_be_executed_is_told_each_second_until_it_can() {
-    for (make, why) in [
+    let cases = [
         ("true", "file does not exist"),
-        ("echo '#!/bin/sh' > a/run", "access denied"),
-        ("mkdir a/run", "access denied"),
+        ("echo '#!/bin/sh' > run", "access denied"),
+        ("mkdir run", "access denied"),
         (
-            "echo '#!/no/such/interpreter' > a/run; chmod +x a/run",
+            "echo '#!/no/such/interpreter' > run; chmod +x run",
             "file does not exist",
         ),
-        ("echo nonsense > a/run; chmod +x a/run", "exec format error"),
-        ("ln -s run a/run", "symbolic link loop"),
-    ] {
-        let scratch = Scratch::new();
-        scratch.mkdir("a");
-        shell(&scratch, make);
-        let supervise = supervise(&scratch, "a");
-        let line = format!("supervise: fatal: unable to start a/run: {why}\n");
-        wait_said(&scratch, "supervise", &line, 2);
-        shell(&scratch, "rm -rf a/run");
+        ("echo nonsense > run; chmod +x run", "exec format error"),
+        ("ln -s run run", "symbolic link loop"),
+    ];
+    let scratch = Scratch::new();
+    let started: Vec<(String, &str, Daemon)> = (0..)
+        .zip(cases)
+        .map(|(number, (make, why))| {
+            let name = format!("case-{number}");
+            scratch.mkdir(&name);
+            shell(&scratch, &format!("cd {name}; {make}"));
+            let daemon = scratch.daemon(Suite::Ours, "supervise", &[&name], &name);
+            (name, why, daemon)
+        })
+        .collect();
+    for (name, why, supervise) in started {
+        let line = format!("supervise: fatal: unable to start {name}/run: {why}\n");
+        wait_said(&scratch, &name, &line, 2);
         scratch.script("new", WAITS);
-        fs::rename(scratch.at("new"), scratch.at("a/run")).unwrap();
+        shell(&scratch, &format!("rm -rf {name}/run; mv new {name}/run"));
         wait_until("it runs", || {
-            let pid = scratch.pid("a").unwrap_or(0);
+            let pid = scratch.pid(&name).unwrap_or(0);
             fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == b"sleep\n")
         });
-        is_calm(&scratch, &supervise, "supervise");
+        is_calm(&scratch, &supervise, &name);
     }
 }
 

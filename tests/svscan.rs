@@ -290,6 +290,13 @@ fn a_replaced_service_runs_beside_the_new_one_until_it_is_told_to_exit() {
     assert_eq!(scratch.read("svscan.err"), "");
 }
 
+/// Sends a signal and waits until it has ended the process: one that waits to
+/// read would still take what comes before it is gone, and lose it.
+fn end(pid: u32, name: &str) {
+    signal(pid, name);
+    wait_until("the process is gone", || !is_alive(pid));
+}
+
 #[test]
 fn no_line_on_the_way_to_the_log_is_lost_whoever_dies() {
     let scratch = Scratch::new();
@@ -328,14 +335,18 @@ fn no_line_on_the_way_to_the_log_is_lost_whoever_dies() {
     scratch.wait_down("scan/a/log");
     arrive(said, &say(&mut feed));
     let service = scratch.wait_up("scan/a");
-    signal(wait_supervise(&svscan, "a"), "KILL");
-    signal(service, "KILL");
+    let main = wait_supervise(&svscan, "a");
+    end(main, "KILL");
+    end(service, "KILL");
     arrive(said, &say(&mut feed));
+    let main = wait_another(&svscan, "a", main);
+    let service = scratch.wait_up("scan/a");
     svc(&scratch, "-dx", "scan/a");
+    wait_until("both are gone", || !is_alive(main) && !is_alive(service));
     arrive(said, &say(&mut feed));
     // And the log's supervise goes, too: its successor starts the log.
     let log = wait_supervise(&svscan, "log");
-    signal(log, "KILL");
+    end(log, "KILL");
     let lines = say(&mut feed);
     arrive(said, &lines);
     arrive(got, &lines);
@@ -343,8 +354,8 @@ fn no_line_on_the_way_to_the_log_is_lost_whoever_dies() {
     // The log and its supervise are killed while it has nothing in hand.
     let log = wait_another(&svscan, "log", log);
     let reader = scratch.wait_up("scan/a/log");
-    signal(log, "KILL");
-    signal(reader, "KILL");
+    end(log, "KILL");
+    end(reader, "KILL");
     let lines = say(&mut feed);
     arrive(said, &lines);
     arrive(got, &lines);
