@@ -10,25 +10,31 @@
     reason = "a test may panic, and starts the programs it tests"
 )]
 
+/// What is broken, full, odd or missing.
+mod bad_input;
 /// Scratch directories, programs, daemons, waiting: what all tests share.
 mod harness;
-
-/// svcstart: verdicts, scripts, waiting for supervise, two people at once.
-mod svcstart;
-
-/// svcstop: really down, KILL, `./stop`, `--persist`.
-mod svcstop;
-
-/// svcreset: follows the `down` file.
-mod svcreset;
-
-/// svcrestart: only what runs.
-mod svcrestart;
-
 /// The same situations played with Debian's daemontools 0.76 and with ours.
 mod oracle;
 /// Real daemons of Debian's, from `service-examples`, driven by our commands.
 mod real_daemons;
-
+/// supervise with real processes.
+mod supervise;
+/// svc: $SVDIR, the letters of encore.
+mod svc;
+/// svcreset: follows the `down` file.
+mod svcreset;
+/// svcrestart: only what runs.
+mod svcrestart;
+/// svcstart: verdicts, scripts, waiting for supervise, two people at once.
+mod svcstart;
+/// svcstop: really down, KILL, `./stop`, `--persist`.
+mod svcstop;
+/// svok: $SVDIR.
+mod svok;
+/// svscan with real supervises.
+mod svscan;
+/// svstat: $SVDIR, all services, an unreadable status.
+mod svstat;
 /// What the tree promises: docs for every command, boundaries between modules.
 mod tree;

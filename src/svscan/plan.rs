@@ -93,6 +93,8 @@ pub enum Action {
 #[derive(Debug, Default)]
 struct Process {
     pid: Option<Pid>,
+    /// A start was asked for and is not answered yet.
+    asked: bool,
     started: Option<Instant>,
     /// When it is to be started (again); None while it runs, and for a service not active.
     due: Option<Instant>,
@@ -127,7 +129,10 @@ impl Service {
     }
 
     fn is_over(&self) -> bool {
-        self.names.is_empty() && self.processes().all(|(_, process)| process.pid.is_none())
+        self.names.is_empty()
+            && self
+                .processes()
+                .all(|(_, process)| process.pid.is_none() && !process.asked)
     }
 }
 
@@ -359,7 +364,7 @@ impl Plan {
         }
         let name = service.names.first()?.clone();
         let process = service.half(half)?;
-        if process.pid.is_some() {
+        if process.pid.is_some() || process.asked {
             return None;
         }
         let not_before = process.started.map_or(now, |at| at + START_INTERVAL);
@@ -368,6 +373,7 @@ impl Plan {
             return None;
         }
         process.due = None;
+        process.asked = true;
         Some(Action::Start { id, half, name })
     }
 
@@ -382,16 +388,23 @@ impl Plan {
             return;
         };
         process.pid = Some(pid);
+        process.asked = false;
         process.started = Some(now);
         process.due = None;
         self.pids.insert(pid, (id, half));
     }
 
-    /// A supervise could not be started, which has been reported.
-    pub fn start_failed(&mut self, id: Id, half: Half, now: Instant) {
-        if let Some(process) = self.services.get_mut(&id).and_then(|s| s.half(half)) {
-            process.due = Some(now + INTERVAL);
+    /// A supervise could not be started, which has been reported: it is tried
+    /// again later, if its service is still active then.
+    pub fn start_failed(&mut self, id: Id, half: Half, now: Instant) -> Vec<Action> {
+        if let Some(service) = self.services.get_mut(&id) {
+            let active = !service.names.is_empty();
+            if let Some(process) = service.half(half) {
+                process.asked = false;
+                process.due = active.then_some(now + INTERVAL);
+            }
         }
+        self.forget_if_over(id)
     }
 
     /// A child ended. A supervise that was told to exit, or was killed, is back

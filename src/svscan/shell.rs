@@ -226,10 +226,7 @@ impl Shell {
                         continue;
                     }
                     let sight = self.examine(&name);
-                    // Its consequences come before what was to follow it.
-                    let next = self.plan.saw(&name, sight, clock::monotonic());
-                    next.into_iter().rev().for_each(|a| queue.push_front(a));
-                    continue;
+                    self.plan.saw(&name, sight, clock::monotonic())
                 }
                 Action::Look(name) => self.plan.looked(&name, look(&name), clock::monotonic()),
                 Action::MakePipe(id, name) => match io::pipe() {
@@ -242,23 +239,24 @@ impl Shell {
                         self.plan.pipe_failed(id, clock::monotonic())
                     }
                 },
-                Action::Start { id, half, name } => {
-                    match self.start(id, half, &name) {
-                        Ok(pid) => self.plan.started(id, half, pid, clock::monotonic()),
-                        Err(error) => {
-                            warn(&Error::unable("fork for", &name, rest(half), error));
-                            self.plan.start_failed(id, half, clock::monotonic());
-                        }
+                Action::Start { id, half, name } => match self.start(id, half, &name) {
+                    Ok(pid) => {
+                        self.plan.started(id, half, pid, clock::monotonic());
+                        Vec::new()
                     }
-                    Vec::new()
-                }
+                    Err(error) => {
+                        warn(&Error::unable("fork for", &name, rest(half), error));
+                        self.plan.start_failed(id, half, clock::monotonic())
+                    }
+                },
                 Action::Resume(id, half) => self.plan.resume(id, half, clock::monotonic()),
                 Action::Forget(id) => {
                     self.pipes.remove(&id);
                     Vec::new()
                 }
             };
-            queue.extend(next);
+            // Its consequences come before what was to follow it.
+            next.into_iter().rev().for_each(|a| queue.push_front(a));
         }
     }
 

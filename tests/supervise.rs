@@ -1,0 +1,650 @@
+//! supervise with real processes: what the machine's own tests cannot see.
+
+use crate::harness::{self, Daemon, Scratch, Suite, finish, wait_until};
+use daemontools_rs::formats::status::{Status, Want};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+/// A service that only waits.
+pub(crate) const WAITS: &str = "exec sleep 1000";
+
+/// A service that notes when its process was made, in hundredths of a second
+/// since boot, and ends.
+const NOTES_AND_ENDS: &str = "cut -d' ' -f22 /proc/$$/stat >> starts";
+
+/// Starts our supervise on `name`.
+pub(crate) fn supervise(scratch: &Scratch, name: &str) -> Daemon {
+    let daemon = scratch.daemon(Suite::Ours, "supervise", &[name], "supervise");
+    scratch.wait_supervised(name);
+    daemon
+}
+
+/// Does this in the scratch directory.
+pub(crate) fn shell(scratch: &Scratch, script: &str) {
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-ec", script]);
+    let output = finish(command);
+    assert_eq!(
+        (output.code, output.errors()),
+        (0, String::new()),
+        "{script}"
+    );
+}
+
+/// Sends commands to `name`.
+pub(crate) fn svc(scratch: &Scratch, options: &str, name: &str) {
+    let output = scratch.run(Suite::Ours, "svc", &[options, name]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+}
+
+/// The status of `name`.
+pub(crate) fn status(scratch: &Scratch, name: &str) -> Status {
+    let bytes = fs::read(scratch.at(name).join("supervise/status")).unwrap();
+    assert_eq!(bytes.len(), Status::BYTES);
+    Status::decode(&bytes).unwrap()
+}
+
+/// Waits until the status of `name` is such.
+fn wait_status(scratch: &Scratch, name: &str, is_so: impl Fn(Status) -> bool) -> Status {
+    wait_until("the status is as it should be", || {
+        is_so(status(scratch, name))
+    });
+    status(scratch, name)
+}
+
+/// The fields of `/proc/PID/stat` from the third on; none if it is gone.
+fn stat(pid: u32) -> Vec<String> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat).into_owned();
+    let rest = stat.rsplit_once(')').unwrap_or_default().1;
+    rest.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// The pids of the children of `parent`, zombies among them.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let numbers = fs::read_dir("/proc").unwrap().flatten();
+    numbers
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| stat(*pid).get(1) == Some(&parent.to_string()))
+        .collect()
+}
+
+/// The processor time that `pid` has used, in hundredths of a second.
+pub(crate) fn cpu(pid: u32) -> u64 {
+    let number = |place: usize| stat(pid)[place].parse::<u64>().unwrap();
+    number(11) + number(12)
+}
+
+/// How often `pid` has gone to sleep.
+pub(crate) fn sleeps(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("voluntary_"));
+    let number = line.unwrap().split_ascii_whitespace().nth(1).unwrap();
+    number.parse().unwrap()
+}
+
+/// The open descriptors of `pid`.
+pub(crate) fn descriptors(pid: u32) -> BTreeSet<u32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    entries
+        .map(|entry| entry.file_name().to_str().unwrap().parse().unwrap())
+        .collect()
+}
+
+/// Lets some seconds pass, told by the starts of a service that ends at once.
+pub(crate) fn let_time_pass(scratch: &Scratch) {
+    let ticks = || scratch.read("clock/starts").lines().count();
+    scratch.service("clock", NOTES_AND_ENDS);
+    let before = ticks();
+    let _clock = scratch.daemon(Suite::Ours, "supervise", &["clock"], "clock");
+    wait_until("the clock ticks", || ticks() >= before + 3);
+}
+
+/// An ordinary user that nobody else is: no test run, no process.
+pub(crate) struct Stranger(u32);
+
+impl Stranger {
+    /// None, having said why, if there can be none here.
+    pub(crate) fn new(test: &str, scratch: &Scratch) -> Option<Stranger> {
+        if !harness::is_root(test) || !harness::has(test, &["setpriv", "prlimit"]) {
+            return None;
+        }
+        let stranger = Stranger(100_000 + std::process::id());
+        let mut command = stranger.command(scratch, "/usr/bin/test");
+        command.arg("-x").arg(Suite::Ours.program("supervise"));
+        if finish(command).code != 0 {
+            let why = "an ordinary user cannot reach the programs";
+            assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "{why}");
+            eprintln!("SKIPPED {test}: {why}");
+            return None;
+        }
+        Some(stranger)
+    }
+
+    /// As [`Scratch::command`] for our programs, run by this user.
+    pub(crate) fn command(&self, scratch: &Scratch, program: &str) -> Command {
+        let mut command = scratch.command(Suite::Ours, "setpriv");
+        let id = self.0.to_string();
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+        command.arg(Suite::Ours.program(program));
+        command
+    }
+
+    /// Gives `name` and all in it to this user.
+    pub(crate) fn owns(&self, scratch: &Scratch, name: &str) {
+        let mut command = scratch.command(Suite::Ours, "chown");
+        command.args(["-R", &format!("{0}:{0}", self.0)]);
+        command.arg(scratch.at(name));
+        assert_eq!(finish(command).code, 0);
+    }
+}
+
+/// Starts our supervise on `name` under strace, which writes to the file `trace`.
+fn traced(scratch: &Scratch, name: &str) -> Daemon {
+    let mut command = scratch.command(Suite::Ours, "strace");
+    command.args(["-o", "trace"]);
+    command.arg(Suite::Ours.program("supervise")).arg(name);
+    let daemon = scratch.start(command, "strace");
+    scratch.wait_supervised(name);
+    daemon
+}
+
+/// The calls in the trace, without those of a mere start of a program.
+fn calls(scratch: &Scratch) -> Vec<String> {
+    scratch.read("trace").lines().map(str::to_owned).collect()
+}
+
+fn is_fork(call: &str) -> bool {
+    ["fork(", "vfork(", "clone(", "clone3("]
+        .iter()
+        .any(|name| call.starts_with(name))
+}
+
+/// Everything that may hold up a process that is not to be held up.
+fn is_wait(call: &str) -> bool {
+    [
+        "ppoll",
+        "poll(",
+        "nanosleep",
+        "clock_nanosleep",
+        "select",
+        "pselect",
+        "epoll",
+    ]
+    .iter()
+    .any(|name| call.starts_with(name))
+}
+
+#[test]
+fn a_service_that_ends_at_once_is_started_once_a_second() {
+    let scratch = Scratch::new();
+    scratch.service("a", NOTES_AND_ENDS);
+    let _supervise = supervise(&scratch, "a");
+    let starts = || -> Vec<u64> {
+        let noted = scratch.read("a/starts");
+        let whole = noted.rsplit_once('\n').unwrap_or_default().0;
+        whole.lines().map(|line| line.parse().unwrap()).collect()
+    };
+    wait_until("it was started four times", || starts().len() >= 4);
+    for pair in starts().windows(2) {
+        assert!(pair[1] - pair[0] >= 100, "{:?}", starts());
+    }
+}
+
+#[test]
+fn a_service_that_ran_a_second_is_started_again_without_waiting() {
+    if !harness::has("restart at once", &["strace"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", "echo >> starts; exec sleep 1.1");
+    let mut strace = traced(&scratch, "a");
+    wait_until("it was started twice", || {
+        scratch.read("a/starts").lines().count() >= 2
+    });
+    svc(&scratch, "-dx", "a");
+    assert_eq!(strace.wait(), 0);
+    let calls = calls(&scratch);
+    let forks: Vec<usize> = (0..calls.len()).filter(|at| is_fork(&calls[*at])).collect();
+    let death = calls[forks[0]..]
+        .iter()
+        .position(|call| call.starts_with("wait4(") && call.contains("WIFEXITED"))
+        .unwrap();
+    let between = &calls[forks[0] + death..forks[1]];
+    assert!(
+        !between.iter().any(|call| is_wait(call)),
+        "{between:#?}\nwait between the end and the next start"
+    );
+    // And nothing was to be waited for while it ran.
+    let waits: Vec<&String> = calls[forks[0]..forks[1]]
+        .iter()
+        .filter(|call| is_wait(call))
+        .collect();
+    assert!(
+        waits.iter().all(|call| call.contains(", NULL, NULL")),
+        "{waits:#?}"
+    );
+}
+
+#[test]
+fn commands_are_heard_during_the_first_second() {
+    if !harness::has("commands in the first second", &["strace"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", WAITS);
+    let mut strace = traced(&scratch, "a");
+    scratch.wait_up("a");
+    svc(&scratch, "-d", "a");
+    scratch.wait_down("a");
+    svc(&scratch, "-x", "a");
+    assert_eq!(strace.wait(), 0);
+    let calls = calls(&scratch);
+    let fork = calls.iter().position(|call| is_fork(call)).unwrap();
+    let term = calls.iter().position(|call| call.contains("SIGTERM) "));
+    for call in &calls[fork..term.unwrap()] {
+        // Both the children and the control FIFO, at any time.
+        let listens = call.contains("{fd=") && call.matches("fd=").count() >= 2;
+        assert!(!is_wait(call) || listens, "{call}");
+    }
+    let heard = calls
+        .iter()
+        .position(|call| call.contains("\"d\""))
+        .unwrap();
+    let between = &calls[heard..term.unwrap()];
+    assert!(!between.iter().any(|call| is_wait(call)), "{between:#?}");
+    assert!(calls[term.unwrap() + 1].contains("SIGCONT"), "{calls:#?}");
+}
+
+#[test]
+fn a_service_that_waits_for_its_next_start_can_be_kept_down() {
+    let scratch = Scratch::new();
+    scratch.service("a", "echo >> starts");
+    let _supervise = supervise(&scratch, "a");
+    wait_until("it was started", || !scratch.read("a/starts").is_empty());
+    svc(&scratch, "-d", "a");
+    wait_status(&scratch, "a", |s| s.pid.is_none() && s.want == Want::Down);
+    let starts = scratch.read("a/starts");
+    let_time_pass(&scratch);
+    assert_eq!(scratch.read("a/starts"), starts);
+    svc(&scratch, "-o", "a");
+    wait_until("it was started once", || {
+        scratch.read("a/starts").len() == starts.len() + 1
+    });
+}
+
+/// A service that notes every signal it gets. It has said `ready` when it can.
+const NOTES_SIGNALS: &str = "
+    for name in HUP INT QUIT USR1 USR2 ALRM TERM WINCH; do
+        trap \"echo $name >> got\" $name
+    done
+    sleep 1000 &
+    echo >> ready
+    while :; do wait; done";
+
+fn noting_signals(scratch: &Scratch, name: &str) -> Daemon {
+    scratch.service(name, NOTES_SIGNALS);
+    let daemon = supervise(scratch, name);
+    wait_until("the service is ready", || {
+        !scratch.read(format!("{name}/ready")).is_empty()
+    });
+    daemon
+}
+
+#[test]
+fn every_signal_arrives() {
+    let scratch = Scratch::new();
+    let _supervise = noting_signals(&scratch, "a");
+    let mut expected = String::new();
+    for (option, name) in [
+        ("-h", "HUP"),
+        ("-a", "ALRM"),
+        ("-i", "INT"),
+        ("-t", "TERM"),
+        ("-1", "USR1"),
+        ("-2", "USR2"),
+        ("-q", "QUIT"),
+        ("-w", "WINCH"),
+        ("-d", "TERM"),
+    ] {
+        svc(&scratch, option, "a");
+        expected.push_str(name);
+        expected.push('\n');
+        wait_until(name, || scratch.read("a/got") == expected);
+    }
+    let pid = scratch.pid("a").unwrap();
+    svc(&scratch, "-uk", "a");
+    wait_status(&scratch, "a", |s| s.pid.is_some_and(|new| new.get() != pid));
+}
+
+#[test]
+fn a_service_that_a_real_time_signal_kills_is_reaped_and_started_again() {
+    let scratch = Scratch::new();
+    scratch.service("a", "echo >> starts; kill -35 $$");
+    scratch.mkdir("a/supervise");
+    scratch.write("a/supervise/ended", "");
+    let _supervise = supervise(&scratch, "a");
+    wait_until("it was started three times", || {
+        scratch.read("a/starts").lines().count() >= 3
+    });
+    assert!(scratch.read("a/supervise/ended").ends_with(" signal 35\n"));
+}
+
+#[test]
+fn children_that_are_not_the_service_are_reaped() {
+    let scratch = Scratch::new();
+    scratch.service("a", WAITS);
+    shell(&scratch, "mkfifo gate");
+    let mut command = scratch.command(Suite::Ours, "sh");
+    let script = "true & (read line < gate) & exec supervise a";
+    command.args(["-c", script]);
+    let supervise = scratch.start(command, "supervise");
+    let pid = scratch.wait_up("a");
+    assert!(children(supervise.pid()).len() >= 2);
+    scratch.write("gate", "go on\n");
+    wait_until("only the service is left", || {
+        children(supervise.pid()) == [pid]
+    });
+    assert_eq!(scratch.pid("a"), Some(pid));
+}
+
+#[test]
+fn each_change_of_state_replaces_the_status_file() {
+    let scratch = Scratch::new();
+    let _supervise = noting_signals(&scratch, "a");
+    let path = scratch.at("a/supervise/status");
+    for option in ["-u", "-p", "-c", "-o", "-x"] {
+        let old = File::open(&path).unwrap();
+        assert_eq!(old.metadata().unwrap().nlink(), 1);
+        svc(&scratch, option, "a");
+        wait_until(&format!("the status is replaced for {option}"), || {
+            old.metadata().unwrap().nlink() == 0
+        });
+        assert_eq!(old.metadata().unwrap().len(), 18, "as it was");
+    }
+    let old = File::open(&path).unwrap();
+    for (count, option) in ["-t", "-h", "-a", "-i", "-h"].iter().enumerate() {
+        svc(&scratch, option, "a");
+        wait_until("the signal comes", || {
+            scratch.read("a/got").lines().count() == count + 1
+        });
+    }
+    assert_eq!(old.metadata().unwrap().nlink(), 1);
+    svc(&scratch, "-d", "a");
+    wait_until("the status is replaced for -d", || {
+        old.metadata().unwrap().nlink() == 0
+    });
+}
+
+#[test]
+fn without_a_child_signals_do_nothing_and_states_are_published_still() {
+    if !harness::has("signals without a child", &["strace"]) {
+        return;
+    }
+    let renames = |commands: &str| {
+        let scratch = Scratch::new();
+        scratch.service("a", WAITS);
+        scratch.write("a/down", "");
+        let mut strace = traced(&scratch, "a");
+        svc(&scratch, &format!("-{commands}x"), "a");
+        assert_eq!(strace.wait(), 0);
+        let calls = calls(&scratch);
+        assert!(!calls.iter().any(|call| call.starts_with("kill(")));
+        assert!(!calls.iter().any(|call| is_fork(call)));
+        calls.iter().filter(|c| c.starts_with("rename")).count()
+    };
+    let bare = renames("");
+    assert_eq!(renames("thaik12qw"), bare);
+    assert_eq!(renames("d"), bare + 1);
+    assert_eq!(renames("pc"), bare + 2);
+}
+
+#[test]
+fn the_status_tells_each_state() {
+    let scratch = Scratch::new();
+    scratch.service("a", "trap '' TERM; while :; do sleep 1000; done");
+    scratch.write("a/down", "");
+    let mut supervise = supervise(&scratch, "a");
+    let facts = |s: Status| (s.pid.is_some(), s.paused, s.want);
+
+    let first = wait_status(&scratch, "a", |_| true);
+    assert_eq!(facts(first), (false, false, Want::Down));
+
+    svc(&scratch, "-u", "a");
+    let up = wait_status(&scratch, "a", |s| s.pid.is_some());
+    assert_eq!(facts(up), (true, false, Want::Up));
+    assert_ne!(up.since, first.since);
+    assert!(harness::is_alive(up.pid.unwrap().get()));
+
+    for (option, paused, want) in [
+        ("-p", true, Want::Up),
+        ("-c", false, Want::Up),
+        ("-o", false, Want::Once),
+        ("-p", true, Want::Once),
+        ("-d", false, Want::Down),
+        ("-p", true, Want::Down),
+    ] {
+        svc(&scratch, option, "a");
+        let now = wait_status(&scratch, "a", |s| facts(s) == (true, paused, want));
+        assert_eq!((now.pid, now.since), (up.pid, up.since), "{option}");
+    }
+
+    svc(&scratch, "-k", "a");
+    let down = wait_status(&scratch, "a", |s| s.pid.is_none());
+    assert_eq!(facts(down), (false, false, Want::Down));
+    assert_ne!(down.since, up.since);
+
+    svc(&scratch, "-p", "a");
+    svc(&scratch, "-u", "a");
+    let again = wait_status(&scratch, "a", |s| s.pid.is_some());
+    assert_eq!(facts(again), (true, false, Want::Up));
+    svc(&scratch, "-x", "a");
+    svc(&scratch, "-k", "a");
+    assert_eq!(supervise.wait(), 0);
+    let last = status(&scratch, "a");
+    assert_eq!(facts(last), (false, false, Want::Up), "want stays");
+    let output = scratch.run(Suite::Ours, "svok", &["a"]);
+    assert_eq!(output.code, 100);
+}
+
+#[test]
+fn how_it_ended_is_written_only_where_somebody_wants_to_know() {
+    let scratch = Scratch::new();
+    scratch.service("a", "test -e end && exit 7; exec sleep 1000");
+    let _supervise = supervise(&scratch, "a");
+    let first = scratch.wait_up("a");
+    svc(&scratch, "-k", "a");
+    wait_status(&scratch, "a", |s| s.pid.is_some_and(|p| p.get() != first));
+    assert!(!scratch.at("a/supervise/ended").exists());
+
+    scratch.write(
+        "a/supervise/ended",
+        "something longer than what will be written",
+    );
+    let second = scratch.pid("a").unwrap();
+    svc(&scratch, "-k", "a");
+    wait_status(&scratch, "a", |s| s.pid.is_some_and(|p| p.get() != second));
+    let ended = format!("{second} signal 9\n");
+    assert_eq!(scratch.read("a/supervise/ended"), ended);
+
+    scratch.write("a/end", "");
+    svc(&scratch, "-dk", "a");
+    wait_status(&scratch, "a", |s| s.pid.is_none());
+    svc(&scratch, "-o", "a");
+    wait_until("the code is written", || {
+        scratch.read("a/supervise/ended").ends_with(" exit 7\n")
+    });
+}
+
+#[test]
+fn an_idle_supervise_never_wakes_up() {
+    let scratch = Scratch::new();
+    scratch.service("up", WAITS);
+    scratch.service("down", WAITS);
+    scratch.write("down/down", "");
+    let up = scratch.daemon(Suite::Ours, "supervise", &["up"], "up");
+    let down = scratch.daemon(Suite::Ours, "supervise", &["down"], "down");
+    scratch.wait_up("up");
+    scratch.wait_supervised("down");
+    let asleep = |pid: u32| stat(pid)[0] == "S";
+    wait_until("both sleep", || asleep(up.pid()) && asleep(down.pid()));
+    // The last second of a start has nothing to wait for, either.
+    let before = (sleeps(up.pid()), sleeps(down.pid()));
+    let_time_pass(&scratch);
+    assert_eq!((sleeps(up.pid()), sleeps(down.pid())), before);
+}
+
+#[test]
+fn the_service_has_exactly_the_descriptors_supervise_was_given() {
+    for (redirections, closed) in [
+        ("", 0),
+        ("7</dev/null 9>/dev/null", 0),
+        ("<&- >&- 2>&-", 3),
+        (">&- 8>/dev/null", 1),
+    ] {
+        let scratch = Scratch::new();
+        scratch.service("a", WAITS);
+        let start = |program: &str| {
+            let mut command = scratch.command(Suite::Ours, "sh");
+            command.args(["-c", &format!("exec {program} {redirections}")]);
+            scratch.start(command, program)
+        };
+        // Once it sleeps, its loader is done, too.
+        let is_sleep = |pid: u32| {
+            wait_until("the process is sleep, and sleeps", || {
+                let comm = fs::read(format!("/proc/{pid}/comm")).unwrap();
+                comm == b"sleep\n" && stat(pid)[0] == "S"
+            });
+        };
+        // What the tests themselves were given, and the redirections.
+        let like_supervise = start("sleep 1000");
+        is_sleep(like_supervise.pid());
+        let given = descriptors(like_supervise.pid());
+        let supervise = start("supervise a");
+        let pid = scratch.wait_up("a");
+        is_sleep(pid);
+        assert_eq!(descriptors(pid), given, "{redirections}");
+        let own = descriptors(supervise.pid());
+        let own: BTreeSet<u32> = own.difference(&given).copied().collect();
+        // Signals, lock, control twice, ok; and /dev/null for those that were closed.
+        assert_eq!(own.len(), 5 + closed, "{redirections}: {own:?}");
+    }
+}
+
+#[test]
+fn the_service_has_an_empty_mask_and_what_was_ignored() {
+    let scratch = Scratch::new();
+    scratch.service(
+        "a",
+        "grep '^Sig[BI]' /proc/self/status > mask; exec sleep 1000",
+    );
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", "trap '' HUP; exec supervise a"]);
+    let _supervise = scratch.start(command, "supervise");
+    wait_until("the mask is noted", || {
+        scratch.read("a/mask").lines().count() == 2
+    });
+    let mask = scratch.read("a/mask");
+    assert!(mask.contains("SigBlk:\t0000000000000000"), "{mask}");
+    let ignored = mask.split("SigIgn:\t").nth(1).unwrap().trim();
+    let ignored = u64::from_str_radix(ignored, 16).unwrap();
+    // HUP is 1, CHLD 17, PIPE 13 (which Rust's runtime ignores).
+    assert_eq!(ignored & (1 | 1 << 16 | 1 << 12), 1, "{mask}");
+}
+
+/// A service whose supervise has something to say at each change of state.
+fn complaining(scratch: &Scratch) {
+    scratch.service("a", "echo $$ > pid; echo >> starts; exec sleep 1000");
+    scratch.mkdir("a/supervise/status");
+}
+
+/// Our supervise on `a` with this stderr.
+fn with_stderr(scratch: &Scratch, stderr: std::io::PipeWriter) -> Daemon {
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", "exec supervise a 2>&0 </dev/null"]);
+    command.stdin(stderr);
+    scratch.start(command, "supervise")
+}
+
+/// What both tests of a bad stderr go on with: all commands are obeyed.
+fn obeys(scratch: &Scratch, mut supervise: Daemon) {
+    let starts = |count: usize| {
+        wait_until("it was started", || {
+            scratch.read("a/starts").lines().count() == count
+        });
+    };
+    starts(1);
+    svc(scratch, "-t", "a");
+    starts(2);
+    svc(scratch, "-pcd", "a");
+    svc(scratch, "-x", "a");
+    assert_eq!(supervise.wait(), 0);
+}
+
+#[test]
+fn a_full_stderr_does_not_hold_supervise_up() {
+    let scratch = Scratch::new();
+    complaining(&scratch);
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    while writer.write(&[b'.'; 4096]).is_ok() {}
+    while writer.write(b".").is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    let supervise = with_stderr(&scratch, writer);
+    scratch.wait_supervised("a");
+    obeys(&scratch, supervise);
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_does_not_end_supervise() {
+    let scratch = Scratch::new();
+    complaining(&scratch);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let supervise = with_stderr(&scratch, writer);
+    scratch.wait_supervised("a");
+    obeys(&scratch, supervise);
+}
+
+#[test]
+fn a_failed_fork_is_told_and_commands_are_heard_meanwhile() {
+    let scratch = Scratch::new();
+    let Some(stranger) = Stranger::new("fork failure", &scratch) else {
+        return;
+    };
+    scratch.service("a", WAITS);
+    stranger.owns(&scratch, "a");
+    let inner = stranger.command(&scratch, "supervise");
+    let mut command = scratch.command(Suite::Ours, "prlimit");
+    command.arg("--nproc=1:100").arg(inner.get_program());
+    command.args(inner.get_args()).arg("a");
+    let mut supervise = scratch.start(command, "supervise");
+    let line = "supervise: warning: unable to fork for a, sleeping 60 seconds: temporary failure\n";
+    let told = |count: usize| {
+        wait_until("the failure is told", || {
+            scratch.read("supervise.err") == line.repeat(count)
+        });
+    };
+    told(1);
+    scratch.wait_supervised("a");
+    assert_eq!(status(&scratch, "a").pid, None);
+    assert_eq!(status(&scratch, "a").want, Want::Up);
+
+    svc(&scratch, "-d", "a");
+    wait_status(&scratch, "a", |s| s.want == Want::Down);
+    svc(&scratch, "-u", "a");
+    told(2);
+
+    let mut raise = stranger.command(&scratch, "/usr/bin/prlimit");
+    raise.args(["--nproc=100:100", "--pid", &supervise.pid().to_string()]);
+    assert_eq!(finish(raise).code, 0);
+    svc(&scratch, "-u", "a");
+    scratch.wait_up("a");
+    svc(&scratch, "-dx", "a");
+    assert_eq!(supervise.wait(), 0);
+    told(2);
+}

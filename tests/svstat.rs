@@ -1,0 +1,113 @@
+//! svstat beyond the original: all services, bare names, and a status that cannot be read.
+
+use crate::harness::{Scratch, Suite, finish};
+use crate::supervise::{WAITS, shell, supervise};
+use crate::svc::{two_of_a_name, with_svdir};
+
+#[test]
+fn a_bare_name_is_looked_up_in_svdir_and_shown_as_it_was_given() {
+    let scratch = Scratch::new();
+    let _supervises = two_of_a_name(&scratch);
+    let names = ["a", "b", "nothing"];
+    let output = with_svdir(&scratch, "elsewhere", "svstat", &names);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    let text = output.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("a: down "), "{text}");
+    assert!(lines[1].starts_with("b: down "), "{text}");
+    assert_eq!(lines[2], "nothing: unable to chdir: file does not exist");
+}
+
+#[test]
+fn a_directory_here_comes_before_svdir_and_a_file_does_not() {
+    let scratch = Scratch::new();
+    let mut supervises = two_of_a_name(&scratch);
+    drop(supervises.remove(0));
+    let output = with_svdir(&scratch, "", "svstat", &["a", "b"]);
+    let text = output.text();
+    assert!(
+        text.starts_with("a: supervise not running\nb: down "),
+        "{text}"
+    );
+}
+
+#[test]
+fn without_a_name_all_services_of_svdir_are_shown_in_order() {
+    let scratch = Scratch::new();
+    for name in ["services/b", "services/a", "services/.hidden", "store/c"] {
+        scratch.service(name, WAITS);
+        scratch.write(format!("{name}/down"), "");
+    }
+    shell(
+        &scratch,
+        "ln -s ../store/c services/c; ln -s nothing services/d; touch services/file",
+    );
+    let _supervise = supervise(&scratch, "services/b");
+    let output = with_svdir(&scratch, "", "svstat", &[]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    let text = output.text();
+    let place = scratch.at("services").display().to_string();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.strip_prefix(&place).unwrap())
+        .collect();
+    let never = "unable to open supervise/ok: file does not exist";
+    assert_eq!(lines[0], format!("/a: {never}"));
+    assert!(lines[1].starts_with("/b: down "), "{text}");
+    assert_eq!(lines[2], format!("/c: {never}"));
+    assert_eq!(lines.len(), 3);
+}
+
+#[test]
+fn without_a_name_an_svdir_that_is_not_there_is_told_and_an_empty_one_is_empty() {
+    let scratch = Scratch::new();
+    let output = with_svdir(&scratch, "", "svstat", &[]);
+    let place = scratch.at("services");
+    let expected = format!(
+        "svstat: fatal: unable to read {}: file does not exist\n",
+        place.display()
+    );
+    assert_eq!((output.code, output.errors()), (111, expected));
+    assert_eq!(output.text(), "");
+    scratch.mkdir("services");
+    let output = with_svdir(&scratch, "", "svstat", &[]);
+    assert_eq!(
+        (output.code, output.text(), output.errors()),
+        Default::default()
+    );
+}
+
+#[test]
+fn a_status_that_cannot_be_read_is_told() {
+    let scratch = Scratch::new();
+    scratch.service("a", WAITS);
+    scratch.mkdir("a/supervise/status");
+    let _supervise = supervise(&scratch, "a");
+    let output = scratch.run(Suite::Ours, "svstat", &["a"]);
+    assert_eq!(
+        output.text(),
+        "a: unable to read supervise/status: is a directory\n"
+    );
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    shell(&scratch, "rmdir a/supervise/status");
+    assert_eq!(
+        scratch.svstat("a"),
+        "unable to open supervise/status: file does not exist"
+    );
+}
+
+#[test]
+fn a_thousand_names_are_all_shown() {
+    let scratch = Scratch::new();
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svstat"));
+    let names: Vec<String> = (0..1000)
+        .map(|number| format!("nothing-{number}"))
+        .collect();
+    command.args(&names);
+    let output = finish(command);
+    let expected: String = names
+        .iter()
+        .map(|name| format!("{name}: unable to chdir: file does not exist\n"))
+        .collect();
+    assert_eq!(output.text(), expected);
+}
