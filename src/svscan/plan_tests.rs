@@ -842,10 +842,7 @@ impl World {
                         plan.pipe_made(id, self.now)
                     }
                 }
-                Action::Start { id, half, name } => {
-                    self.start(plan, id, half, &name);
-                    Vec::new()
-                }
+                Action::Start { id, half, name } => self.start(plan, id, half, &name),
                 Action::Resume(id, half) => plan.resume(id, half, self.now),
                 Action::Forget(id) => {
                     let life = self.lives.remove(&id).unwrap_or_default();
@@ -863,7 +860,7 @@ impl World {
         }
     }
 
-    fn start(&mut self, plan: &mut Plan, id: Id, half: Half, name: &OsStr) {
+    fn start(&mut self, plan: &mut Plan, id: Id, half: Half, name: &OsStr) -> Vec<Action> {
         assert_eq!(
             self.last_sight.get(name),
             Some(&Some(id)),
@@ -886,6 +883,7 @@ impl World {
         life.process.insert(half, pid);
         plan.started(id, half, pid, self.now);
         self.counts[0] += 1;
+        Vec::new()
     }
 
     /// One turn of the shell's loop: changes, deaths, time.
