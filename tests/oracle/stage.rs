@@ -13,7 +13,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A `run` that records its start and every signal it can, and ends by SIGTERM.
+/// A `run` that records its start and every signal it can, and ends by SIGTERM,
+/// whatever comes behind that.
 pub(super) const RECORDER: &str = "
 trap 'echo hup >>record' HUP
 trap 'echo int >>record' INT
@@ -21,13 +22,13 @@ trap 'echo alarm >>record' ALRM
 trap 'echo cont >>record' CONT
 trap 'echo usr1 >>record' USR1
 trap 'echo quit >>record' QUIT
-trap 'echo term >>record; exit' TERM
+trap 'trap - CONT; echo term >>record; exit' TERM
 echo start $$ >>record
 sleep 1000 & while :; do wait $!; done";
 
-/// As [`RECORDER`], but it does not end by SIGTERM.
+/// As [`RECORDER`], but it does not end by SIGTERM, so it records what follows.
 pub(super) fn stubborn() -> String {
-    RECORDER.replace("; exit", "")
+    RECORDER.replace("; exit", "").replace("trap - CONT; ", "")
 }
 
 /// One playing of one situation.
@@ -92,12 +93,15 @@ impl Stage {
         }
     }
 
-    /// A copy of svscan without a supervise beside it.
+    /// A copy of svscan without a supervise beside it. Another process makes it:
+    /// while this one writes a file, no other thread's child may run it.
     pub(super) fn alone(&self, name: &str) -> PathBuf {
         let copy = self.scratch.at("alone").join(name);
         if !copy.exists() {
             self.scratch.mkdir("alone");
-            std::fs::copy(self.cast.svscan.program(name), &copy).unwrap();
+            let mut cp = self.command("cp");
+            cp.arg(self.cast.svscan.program(name)).arg(&copy);
+            assert_eq!(finish(cp).code, 0);
         }
         copy
     }
@@ -190,7 +194,16 @@ impl Stage {
 
     /// Makes the service `s` with this `run`.
     pub(super) fn service(&mut self, run: &str) {
-        self.scratch.service("s", run);
+        self.script("s/run", run);
+    }
+
+    /// Makes an executable shell script and the directory it is in. As with
+    /// [`Stage::alone`], another process must write it.
+    pub(super) fn script(&self, name: &str, body: &str) {
+        self.scratch.write("script", format!("#!/bin/sh\n{body}\n"));
+        let mut install = self.command("install");
+        install.args(["-D", "-m755", "script", name]);
+        assert_eq!(finish(install).code, 0);
     }
 
     /// Starts supervise on the service `s` and waits until all is at rest.
@@ -323,11 +336,13 @@ impl Stage {
         self.say(status_text(&status));
     }
 
-    /// Tells what files are in `directory`, but for a daemon's output: type, mode, size.
+    /// Tells what files are in `directory`: type, mode, size; but for those whose
+    /// size depends on process ids or repetitions.
     pub(super) fn files(&mut self, directory: &str) {
         let entries = std::fs::read_dir(self.scratch.at(directory)).unwrap();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.retain(|path| !path.to_string_lossy().contains("/daemon"));
+        let varies = |name: &str| name.contains("/daemon") || name.ends_with("/record");
+        paths.retain(|path| !varies(&path.to_string_lossy()));
         paths.sort();
         for path in paths {
             let metadata = path.symlink_metadata().unwrap();

@@ -132,7 +132,7 @@ tr '\0' ' ' </proc/$$/cmdline; echo
 tr '\0' '\n' </proc/$$/environ | grep -e ^A= -e ^EMPTY -e ^= -e ^DAEMONTOOLS -e ^LANG | sort
 tr '\0' '\n' </proc/$$/environ | grep -c =
 for fd in /proc/$$/fd/*; do echo "${fd##*/}"; readlink "$fd"; done
-grep -e ^SigBlk -e ^SigIgn -e ^ShdPnd -e ^SigPnd /proc/$$/status
+grep -e ^SigBlk -e ^SigIgn /proc/self/status
 grep -e 'open files' -e core -e processes /proc/$$/limits
 umask; nice
 read -r _ _ _ _ group session _ </proc/$$/stat

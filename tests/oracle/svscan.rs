@@ -1,7 +1,7 @@
 //! svscan: which entries of a directory get a supervise, under which name, with
 //! what, and when another one.
 
-use super::stage::{RECORDER, Stage, open_fifo};
+use super::stage::{Stage, open_fifo};
 use super::{Cast, Situation, compare, situation};
 use crate::harness::{Suite, is_alive, signal, wait_until};
 
@@ -170,6 +170,13 @@ fn entries() -> Vec<Situation> {
             stage.tell_errors();
         },
     ));
+    all.push(situation("svscan warns again and again", |stage| {
+        scan(stage, "ln -s gone dangling; service a; ln -s log a/log");
+        stage.start("svscan", &["scan"]);
+        stage.wait_errors("stat dangling:", 2);
+        stage.wait_errors("stat a/log:", 2);
+        stage.tell_errors();
+    }));
     all.push(situation(
         "svscan finds a service that cannot be run",
         |stage| {
@@ -270,7 +277,7 @@ fn starts() -> Vec<Situation> {
             move |stage| {
                 scan(stage, "service s/log");
                 for name in ["scan/s/run", "scan/s/log/run"] {
-                    stage.scratch.script(name, super::supervise::HEIR);
+                    stage.script(name, super::supervise::HEIR);
                 }
                 stage.start_by(prefix, "svscan", &["scan"]);
                 for name in ["scan/s/got", "scan/s/log/got"] {
@@ -285,12 +292,12 @@ fn starts() -> Vec<Situation> {
         "a service and its log are connected, though either dies",
         |stage| {
             scan(stage, "mkdir s/log");
-            stage.scratch.script(
+            stage.script(
                 "scan/s/run",
                 "exec 2>/dev/null; n=$(ls | grep -c ^line); : >line$n
              echo line $n; exec sleep 1000",
             );
-            stage.scratch.script("scan/s/log/run", "exec cat >>text");
+            stage.script("scan/s/log/run", "exec cat >>text");
             stage.start("svscan", &["scan"]);
             stage.wait_file("scan/s/log/text", "line", 1);
             for (half, lines) in [("scan/s", 2), ("scan/s/log", 2), ("scan/s", 3)] {
@@ -487,7 +494,7 @@ fn changes() -> Vec<Situation> {
 
 /// Makes the scan directory with the service `s` and what `script` adds.
 pub(super) fn scan(stage: &mut Stage, script: &str) {
-    stage.scratch.script("run", NAMED);
+    stage.script("run", NAMED);
     let service = "service() { mkdir -p -- \"$1\"; cp -- \"$run\" \"./$1/run\"; }";
     stage.sh(&format!(
         "run=$PWD/run; mkdir scan; cd scan; {service}
@@ -509,7 +516,7 @@ pub(super) fn second_look(stage: &mut Stage) {
         .into_iter()
         .find(|name| !scratch.at("scan").join(name).exists());
     let name = name.unwrap();
-    scratch.service(&name, NAMED);
+    stage.script(&format!("{name}/run"), NAMED);
     std::fs::rename(scratch.at(&name), scratch.at("scan").join(&name)).unwrap();
     wait_name(stage, &name, 1);
     stage.scratch.wait_up(&format!("scan/{name}"));
