@@ -13,7 +13,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 /// is unwilling to go down, and the commands that lead there.
 type State = (&'static str, bool, bool, &'static [&'static str]);
 
-const STATES: [State; 9] = [
+const STATES: [State; 11] = [
     ("down", true, false, &[]),
     ("up", false, false, &[]),
     ("paused", false, false, &["p"]),
@@ -22,6 +22,8 @@ const STATES: [State; 9] = [
     ("leaving and paused", false, false, &["px"]),
     ("leaving and up once", true, false, &["o", "x"]),
     ("down again", false, false, &["d"]),
+    ("up and unwilling to go down", false, true, &[]),
+    ("paused and unwilling to go down", false, true, &["p"]),
     ("up but wanted down", false, true, &["d"]),
 ];
 
@@ -426,7 +428,7 @@ fn starts() -> Vec<Situation> {
             },
         ));
     }
-    for umask in ["000", "022", "027", "077", "377"] {
+    for umask in ["000", "022", "027", "037", "077"] {
         all.push(situation(
             format!("supervise makes its files with umask {umask}"),
             move |stage| {
