@@ -121,7 +121,7 @@ const PATHS: [(&str, &str, &str); 6] = [
     ),
     (
         ":SCRATCH/empty",
-        "ln -s \"$PWD/good/supervise\" scan/supervise",
+        "rm -r scan/s/log; ln -s \"$PWD/good/supervise\" scan/supervise",
         "it is in the scan directory",
     ),
 ];
@@ -252,6 +252,9 @@ fn starts() -> Vec<Situation> {
                     .env("PATH", path.replace("SCRATCH", &here));
                 stage.start_command(command);
                 for half in ["s", "s/log"] {
+                    if !stage.scratch.at("scan").join(half).exists() {
+                        continue;
+                    }
                     wait_until("it is supervised, or that is impossible", || {
                         let ok = stage.scratch.at(format!("scan/{half}/supervise/ok"));
                         stage.errors_with(&format!(" {half}: ")) > 0 || open_fifo(&ok).is_ok()
