@@ -104,10 +104,11 @@ fn tree() -> Situation {
 /// What a shell says, in which svc, svok and svstat are those of the cast.
 fn tell(stage: &mut Stage, script: &str) {
     let directory = stage.cast.clients.directory();
-    stage.sh(&format!(
-        "PATH={}:/usr/bin:/bin; {script}",
-        directory.display()
-    ));
+    let mut command = stage.command("/bin/sh");
+    command
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+        .args(["-c", script]);
+    stage.finish(script, command);
 }
 
 #[test]

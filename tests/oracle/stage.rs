@@ -13,21 +13,21 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A `run` that records its start and every signal it can, and ends by SIGTERM.
+/// A `run` that records its start and every signal it can, but for SIGCONT,
+/// which may come while it ends; it ends by SIGTERM.
 pub(super) const RECORDER: &str = "
 trap 'echo hup >>record' HUP
 trap 'echo int >>record' INT
 trap 'echo alarm >>record' ALRM
-trap 'echo cont >>record' CONT
 trap 'echo usr1 >>record' USR1
 trap 'echo quit >>record' QUIT
 trap 'echo term >>record; exit' TERM
 echo start $$ >>record
 sleep 1000 & while :; do wait $!; done";
 
-/// As [`RECORDER`], but it does not end by SIGTERM.
+/// As [`RECORDER`], but it does not end by SIGTERM, and records SIGCONT.
 pub(super) fn stubborn() -> String {
-    RECORDER.replace("; exit", "")
+    format!("trap 'echo cont >>record' CONT\n{RECORDER}").replace("; exit", "")
 }
 
 /// One playing of one situation.
@@ -92,12 +92,15 @@ impl Stage {
         }
     }
 
-    /// A copy of svscan without a supervise beside it.
+    /// A copy of svscan without a supervise beside it. Another process makes it:
+    /// while this one writes a file, no other thread's child may run it.
     pub(super) fn alone(&self, name: &str) -> PathBuf {
         let copy = self.scratch.at("alone").join(name);
         if !copy.exists() {
             self.scratch.mkdir("alone");
-            std::fs::copy(self.cast.svscan.program(name), &copy).unwrap();
+            let mut cp = self.command("cp");
+            cp.arg(self.cast.svscan.program(name)).arg(&copy);
+            assert_eq!(finish(cp).code, 0);
         }
         copy
     }
@@ -190,7 +193,16 @@ impl Stage {
 
     /// Makes the service `s` with this `run`.
     pub(super) fn service(&mut self, run: &str) {
-        self.scratch.service("s", run);
+        self.script("s/run", run);
+    }
+
+    /// Makes an executable shell script and the directory it is in. As with
+    /// [`Stage::alone`], another process must write it.
+    pub(super) fn script(&self, name: &str, body: &str) {
+        self.scratch.write("script", format!("#!/bin/sh\n{body}\n"));
+        let mut install = self.command("install");
+        install.args(["-D", "-m755", "script", name]);
+        assert_eq!(finish(install).code, 0);
     }
 
     /// Starts supervise on the service `s` and waits until all is at rest.
@@ -309,7 +321,11 @@ impl Stage {
         self.run("svok", &["s"]);
         let record = self.scratch.read("s/record");
         let record: String = record.lines().map(|line| format!("{line} ")).collect();
+        // Which of two signals sent together is handled first is the shell's affair.
+        let record = record.replace("cont term", "term cont");
         self.say(format!("record: {}", blank_pids(&record)));
+        let state = self.scratch.pid("s").map(|pid| field(pid, "State:"));
+        self.say(format!("the process: {state:?}"));
         if self.daemon().runs() {
             self.say("supervise runs");
         } else {
@@ -323,11 +339,13 @@ impl Stage {
         self.say(status_text(&status));
     }
 
-    /// Tells what files are in `directory`, but for a daemon's output: type, mode, size.
+    /// Tells what files are in `directory`: type, mode, size; but for those whose
+    /// size depends on process ids or repetitions.
     pub(super) fn files(&mut self, directory: &str) {
         let entries = std::fs::read_dir(self.scratch.at(directory)).unwrap();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.retain(|path| !path.to_string_lossy().contains("/daemon"));
+        let varies = |name: &str| name.contains("/daemon") || name.ends_with("/record");
+        paths.retain(|path| !varies(&path.to_string_lossy()));
         paths.sort();
         for path in paths {
             let metadata = path.symlink_metadata().unwrap();
@@ -338,11 +356,8 @@ impl Stage {
                 kind if kind.is_file() => "file",
                 _ => "other",
             };
-            let size = if kind == "directory" {
-                0
-            } else {
-                metadata.size()
-            };
+            let has_size = kind == "file" || kind == "fifo";
+            let size = if has_size { metadata.size() } else { 0 };
             let mode = metadata.mode() & 0o7777;
             let mut line = path.as_os_str().as_bytes().to_vec();
             line.extend(format!(": {kind} {mode:04o}, {size} bytes").bytes());
@@ -395,18 +410,20 @@ fn is_empty(path: &Path) -> bool {
 
 /// Whether the process waits and no signal waits for it; or it is stopped.
 pub(super) fn is_asleep(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let field = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_ascii_whitespace().nth(1))
-            .unwrap_or_default()
-    };
-    let undelivered = |name| field(name).bytes().any(|digit| digit != b'0');
-    match field("State:") {
+    let undelivered = |name| field(pid, name).bytes().any(|digit| digit != b'0');
+    match &*field(pid, "State:") {
         "T" => true,
         "S" => !undelivered("SigPnd:") && !undelivered("ShdPnd:"),
         _ => false,
     }
+}
+
+/// The first word behind `name` in what the kernel says of the process.
+fn field(pid: u32, name: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(name));
+    let word = line.and_then(|line| line.split_ascii_whitespace().nth(1));
+    word.unwrap_or_default().to_owned()
 }
 
 /// What a status file holds, but for its stamp.

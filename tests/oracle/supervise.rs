@@ -13,7 +13,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 /// is unwilling to go down, and the commands that lead there.
 type State = (&'static str, bool, bool, &'static [&'static str]);
 
-const STATES: [State; 9] = [
+const STATES: [State; 11] = [
     ("down", true, false, &[]),
     ("up", false, false, &[]),
     ("paused", false, false, &["p"]),
@@ -22,6 +22,8 @@ const STATES: [State; 9] = [
     ("leaving and paused", false, false, &["px"]),
     ("leaving and up once", true, false, &["o", "x"]),
     ("down again", false, false, &["d"]),
+    ("up and unwilling to go down", false, true, &[]),
+    ("paused and unwilling to go down", false, true, &["p"]),
     ("up but wanted down", false, true, &["d"]),
 ];
 
@@ -132,7 +134,7 @@ tr '\0' ' ' </proc/$$/cmdline; echo
 tr '\0' '\n' </proc/$$/environ | grep -e ^A= -e ^EMPTY -e ^= -e ^DAEMONTOOLS -e ^LANG | sort
 tr '\0' '\n' </proc/$$/environ | grep -c =
 for fd in /proc/$$/fd/*; do echo "${fd##*/}"; readlink "$fd"; done
-grep -e ^SigBlk -e ^SigIgn -e ^ShdPnd -e ^SigPnd /proc/$$/status
+grep -e ^SigBlk -e ^SigIgn /proc/self/status
 grep -e 'open files' -e core -e processes /proc/$$/limits
 umask; nice
 read -r _ _ _ _ group session _ </proc/$$/stat
@@ -426,7 +428,7 @@ fn starts() -> Vec<Situation> {
             },
         ));
     }
-    for umask in ["000", "022", "027", "077", "377"] {
+    for umask in ["000", "022", "027", "037", "077"] {
         all.push(situation(
             format!("supervise makes its files with umask {umask}"),
             move |stage| {

@@ -121,7 +121,7 @@ const PATHS: [(&str, &str, &str); 6] = [
     ),
     (
         ":SCRATCH/empty",
-        "ln -s \"$PWD/good/supervise\" scan/supervise",
+        "rm -r scan/s/log; ln -s \"$PWD/good/supervise\" scan/supervise",
         "it is in the scan directory",
     ),
 ];
@@ -170,6 +170,13 @@ fn entries() -> Vec<Situation> {
             stage.tell_errors();
         },
     ));
+    all.push(situation("svscan warns again and again", |stage| {
+        scan(stage, "ln -s gone dangling; service a; ln -s log a/log");
+        stage.start("svscan", &["scan"]);
+        stage.wait_errors("stat dangling:", 2);
+        stage.wait_errors("stat a/log:", 2);
+        stage.tell_errors();
+    }));
     all.push(situation(
         "svscan finds a service that cannot be run",
         |stage| {
@@ -245,6 +252,9 @@ fn starts() -> Vec<Situation> {
                     .env("PATH", path.replace("SCRATCH", &here));
                 stage.start_command(command);
                 for half in ["s", "s/log"] {
+                    if !stage.scratch.at("scan").join(half).exists() {
+                        continue;
+                    }
                     wait_until("it is supervised, or that is impossible", || {
                         let ok = stage.scratch.at(format!("scan/{half}/supervise/ok"));
                         stage.errors_with(&format!(" {half}: ")) > 0 || open_fifo(&ok).is_ok()
@@ -270,7 +280,7 @@ fn starts() -> Vec<Situation> {
             move |stage| {
                 scan(stage, "service s/log");
                 for name in ["scan/s/run", "scan/s/log/run"] {
-                    stage.scratch.script(name, super::supervise::HEIR);
+                    stage.script(name, super::supervise::HEIR);
                 }
                 stage.start_by(prefix, "svscan", &["scan"]);
                 for name in ["scan/s/got", "scan/s/log/got"] {
@@ -285,12 +295,12 @@ fn starts() -> Vec<Situation> {
         "a service and its log are connected, though either dies",
         |stage| {
             scan(stage, "mkdir s/log");
-            stage.scratch.script(
+            stage.script(
                 "scan/s/run",
                 "exec 2>/dev/null; n=$(ls | grep -c ^line); : >line$n
              echo line $n; exec sleep 1000",
             );
-            stage.scratch.script("scan/s/log/run", "exec cat >>text");
+            stage.script("scan/s/log/run", "exec cat >>text");
             stage.start("svscan", &["scan"]);
             stage.wait_file("scan/s/log/text", "line", 1);
             for (half, lines) in [("scan/s", 2), ("scan/s/log", 2), ("scan/s", 3)] {
@@ -487,7 +497,7 @@ fn changes() -> Vec<Situation> {
 
 /// Makes the scan directory with the service `s` and what `script` adds.
 pub(super) fn scan(stage: &mut Stage, script: &str) {
-    stage.scratch.script("run", NAMED);
+    stage.script("run", NAMED);
     let service = "service() { mkdir -p -- \"$1\"; cp -- \"$run\" \"./$1/run\"; }";
     stage.sh(&format!(
         "run=$PWD/run; mkdir scan; cd scan; {service}
@@ -509,7 +519,7 @@ pub(super) fn second_look(stage: &mut Stage) {
         .into_iter()
         .find(|name| !scratch.at("scan").join(name).exists());
     let name = name.unwrap();
-    scratch.service(&name, NAMED);
+    stage.script(&format!("{name}/run"), NAMED);
     std::fs::rename(scratch.at(&name), scratch.at("scan").join(&name)).unwrap();
     wait_name(stage, &name, 1);
     stage.scratch.wait_up(&format!("scan/{name}"));
