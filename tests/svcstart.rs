@@ -224,7 +224,7 @@ fn a_start_script_that_cannot_be_run_is_explained() {
     for (name, script, mode, why) in cases {
         scratch.service(name, STAYS);
         let path = scratch.at(name).join("start");
-        fs::write(&path, script).unwrap();
+        scratch.executable(&path, script);
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         scratch.link(name);
         let service = format!("service/{name}");

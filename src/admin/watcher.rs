@@ -6,7 +6,7 @@ use super::verdict::Verdict;
 use super::wait::Waiter;
 use crate::formats::status::Status;
 use crate::service::{self, NoStatus, NotSent, Supervised};
-use crate::sys::watch::{Change, Place, Watch};
+use crate::sys::watch::{Change, How, Place, Watch};
 use crate::sys::{clock, process};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -142,13 +142,10 @@ impl Watcher {
                 return replaced;
             }
             replaced |= changes.iter().any(|change| match change {
-                Change::Entry {
-                    place,
-                    name,
-                    opened: false,
-                    ..
-                } => Some(*place) == self.supervise && name == "status",
-                Change::Entry { .. } | Change::Ended(_) => false,
+                Change::Entry { place, name, how } => {
+                    *how == How::Moved && Some(*place) == self.supervise && name == "status"
+                }
+                Change::Ended(_) => false,
                 Change::Lost => true,
             });
         }

@@ -21,6 +21,10 @@ pub const START_INTERVAL: Duration = Duration::from_secs(1);
 /// has changed for so long.
 pub const QUIET: Duration = Duration::from_millis(250);
 
+/// A new link is taken up when it has stood for so long: `ln -sf` makes it under
+/// a name of its own and renames it then.
+pub const LINK_QUIET: Duration = Duration::from_millis(20);
+
 /// Which directory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Id {
@@ -96,6 +100,8 @@ struct Process {
     /// A start was asked for and is not answered yet.
     asked: bool,
     started: Option<Instant>,
+    /// The name it was last started under.
+    name: OsString,
     /// When it is to be started (again); None while it runs, and for a service not active.
     due: Option<Instant>,
 }
@@ -216,7 +222,16 @@ impl Plan {
         });
     }
 
-    /// Whatever is called `name` now came there whole: a rename or a link.
+    /// A link (or a file) was made under `name`, which may not be its name for long.
+    pub fn linked(&mut self, name: &OsStr, now: Instant) {
+        self.fresh.entry(name.to_owned()).or_insert(Fresh {
+            at_the_latest: now + LINK_QUIET,
+            next_look: now + LINK_QUIET,
+            last_look: None,
+        });
+    }
+
+    /// Whatever is called `name` now came there whole, by a rename, or is gone.
     pub fn came_whole(&mut self, name: &OsStr) {
         self.fresh.remove(name);
     }
@@ -374,6 +389,7 @@ impl Plan {
         }
         process.due = None;
         process.asked = true;
+        process.name.clone_from(&name);
         Some(Action::Start { id, half, name })
     }
 
@@ -409,7 +425,8 @@ impl Plan {
 
     /// A child ended. A supervise that was told to exit, or was killed, is back
     /// at once (but at most one start a second); one that gave up within a
-    /// second, with an error, is tried again after 0.76's five.
+    /// second, with an error, is tried again after 0.76's five, unless the name
+    /// it was started under is not its service's any more.
     pub fn ended(&mut self, pid: Pid, end: End, now: Instant) -> Vec<Action> {
         let Some((id, half)) = self.pids.remove(&pid) else {
             return Vec::new();
@@ -418,10 +435,13 @@ impl Plan {
             return Vec::new();
         };
         let active = !service.names.is_empty();
+        let names = service.names.clone();
         if let Some(process) = service.half(half) {
             process.pid = None;
             let started = process.started.unwrap_or(now);
-            let gave_up = matches!(end, End::Exited(1..)) && now < started + START_INTERVAL;
+            let gave_up = matches!(end, End::Exited(1..))
+                && now < started + START_INTERVAL
+                && names.contains(&process.name);
             let wait = if gave_up { INTERVAL } else { START_INTERVAL };
             process.due = active.then_some((started + wait).max(now));
         }

@@ -586,6 +586,34 @@ fn a_directory_made_in_place_is_taken_up_after_five_seconds_whatever_it_holds() 
 }
 
 #[test]
+fn a_new_link_is_taken_up_under_the_name_it_keeps() {
+    let mut case = Case::new();
+    case.plan.linked(OsStr::new("temporary"), case.now);
+    assert_eq!(case.is("temporary", 1), []);
+    assert_eq!(case.plan.deadline(), Some(case.now + LINK_QUIET));
+    case.plan.came_whole(OsStr::new("temporary"));
+    case.plan.came_whole(OsStr::new("a"));
+    assert_eq!(case.is_gone("temporary"), []);
+    assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
+}
+
+#[test]
+fn a_new_link_that_keeps_its_name_is_taken_up_soon() {
+    let mut case = Case::new();
+    case.plan.linked(OsStr::new("a"), case.now);
+    assert_eq!(case.is("a", 1), []);
+    case.wait(LINK_QUIET);
+    assert_eq!(case.tick(), [Action::Look("a".into())]);
+    let look = Some(Look {
+        has_run: false,
+        changed: vec![],
+    });
+    let next = case.looked("a", look);
+    assert_eq!(next, [Action::Examine("a".into())]);
+    assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
+}
+
+#[test]
 fn a_directory_made_in_place_that_goes_is_nothing() {
     let mut case = Case::new();
     case.made_in_place("a");

@@ -6,7 +6,7 @@ use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::sys::limits::{OpenFiles, raise_open_files};
 use crate::sys::signals::{Number, Signals};
-use crate::sys::watch::{Change, Place, Watch};
+use crate::sys::watch::{Change, How, Place, Watch};
 use crate::sys::{child, clock, file, output, poll, start};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -162,17 +162,13 @@ impl Shell {
         let mut entries = BTreeSet::new();
         for change in watched.watch.changes() {
             match change {
-                Change::Entry {
-                    place,
-                    name,
-                    new_directory,
-                    ..
-                } => {
+                Change::Entry { place, name, how } => {
                     if place == watched.here && !is_hidden(&name) {
-                        if new_directory {
-                            self.plan.made_in_place(&name, clock::monotonic());
-                        } else {
-                            self.plan.came_whole(&name);
+                        let now = clock::monotonic();
+                        match how {
+                            How::DirectoryMade => self.plan.made_in_place(&name, now),
+                            How::Made => self.plan.linked(&name, now),
+                            How::Moved | How::Opened => self.plan.came_whole(&name),
                         }
                     }
                     entries.extend(watched.concerned(place, &name));

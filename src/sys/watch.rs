@@ -10,6 +10,19 @@ use std::path::Path;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Place(WatchDescriptor);
 
+/// How an entry changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// A directory of this name was made here, and so is perhaps empty still.
+    DirectoryMade,
+    /// Anything else of this name was made here: a file, a link.
+    Made,
+    /// It was only opened.
+    Opened,
+    /// It was moved here or away, or removed.
+    Moved,
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -20,10 +33,8 @@ pub enum Change {
         place: Place,
         /// The entry's name there.
         name: OsString,
-        /// It is a directory that was just made here, and so is perhaps empty still.
-        new_directory: bool,
-        /// It was only opened.
-        opened: bool,
+        /// How it changed.
+        how: How,
     },
     /// The kernel lost events: look at everything again.
     Lost,
@@ -92,13 +103,22 @@ impl Watch {
                 Some(Change::Entry {
                     place,
                     name: event.name?,
-                    new_directory: event
-                        .mask
-                        .contains(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ISDIR),
-                    opened: event.mask.contains(AddWatchFlags::IN_OPEN),
+                    how: how(event.mask),
                 })
             })
             .collect()
+    }
+}
+
+fn how(mask: AddWatchFlags) -> How {
+    if mask.contains(AddWatchFlags::IN_OPEN) {
+        How::Opened
+    } else if !mask.contains(AddWatchFlags::IN_CREATE) {
+        How::Moved
+    } else if mask.contains(AddWatchFlags::IN_ISDIR) {
+        How::DirectoryMade
+    } else {
+        How::Made
     }
 }
 

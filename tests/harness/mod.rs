@@ -4,9 +4,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -155,11 +154,25 @@ impl Scratch {
         fs::create_dir_all(self.at(name)).unwrap();
     }
 
-    /// Makes an executable shell script.
+    /// Makes an executable shell script. Another program writes it: what this
+    /// one, with its many threads, has open for writing at a fork could not be
+    /// executed (ETXTBSY) until the child has become another program.
     pub(crate) fn script(&self, name: impl AsRef<Path>, body: &str) {
-        let path = self.at(&name);
-        self.write(&name, format!("#!/bin/sh\n{body}\n"));
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        self.executable(name, format!("#!/bin/sh\n{body}\n"));
+    }
+
+    /// As [`Scratch::script`], with these contents whole.
+    pub(crate) fn executable(&self, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) {
+        let mut install = Command::new("install")
+            .args(["-m", "755", "/dev/stdin"])
+            .arg(self.at(name))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = install.stdin.take().unwrap();
+        stdin.write_all(contents.as_ref()).unwrap();
+        drop(stdin);
+        assert!(install.wait().unwrap().success());
     }
 
     /// Makes the service directory `name` whose `run` is this shell script.
