@@ -573,6 +573,23 @@ fn a_wrong_command_line_is_100_and_one_line() {
 }
 
 #[test]
+fn a_duration_beyond_all_clocks_is_a_long_one() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.link("a");
+    let arguments = [
+        "--timeout",
+        "584942417355y",
+        "--settle",
+        "10ms",
+        "service/a",
+    ];
+    let output = svcstart(&scratch, &arguments);
+    assert_eq!(output.code, 0, "{output:?}");
+}
+
+#[test]
 fn a_supervise_that_dies_meanwhile_is_told() {
     let scratch = Scratch::new();
     scratch.service("a", STAYS);

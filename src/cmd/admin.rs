@@ -14,6 +14,9 @@ use std::time::Duration;
 /// The settling time if none is given.
 const SETTLE: &str = "2s";
 
+/// Nobody waits longer, and no clock counts that far.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// The options all four commands have.
 pub fn command(name: &'static str, about: &'static str) -> Command {
     Command::new(name)
@@ -67,6 +70,7 @@ fn duration(name: &'static str) -> Arg {
         .value_name("DURATION")
         .value_parser(|text: &str| -> Result<Duration, String> {
             humantime::parse_duration(text)
+                .map(|duration| duration.min(LONGEST))
                 .map_err(|error| format!("{error}; write it as 30s or 2min"))
         })
 }
