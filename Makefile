@@ -11,7 +11,7 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 mandir = $(DESTDIR)$(PREFIX)/share/man/man8
 datadir = $(DESTDIR)$(PREFIX)/share/daemontools-rs
 
-.PHONY: all build check needs lint test doc demo bench install clean
+.PHONY: all build check needs lint test doc man demo bench install clean
 
 all: build
 
@@ -34,6 +34,12 @@ test:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+# The man pages say what docs says; after a change of a page, make them anew.
+man:
+	for program in $(PROGRAMS); do \
+		tools/man-page docs/$$program.md > docs/man/$$program.8 || exit 1; \
+	done
 
 # A small service tree that is killed, stopped and started before your eyes.
 demo: build

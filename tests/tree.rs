@@ -118,6 +118,20 @@ fn every_option_is_in_the_page_and_in_the_man_page() {
 }
 
 #[test]
+fn every_man_page_says_what_its_page_says() {
+    for name in commands() {
+        let made = Command::new(root().join("tools/man-page"))
+            .arg(root().join(format!("docs/{name}.md")))
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+        let page = read(&format!("docs/man/{name}.8"));
+        let made = String::from_utf8(made.stdout).unwrap();
+        assert!(made == page, "docs/man/{name}.8 is not current: make man");
+    }
+}
+
+#[test]
 fn system_calls_are_in_sys_and_command_lines_in_cmd() {
     for path in files("src", ".rs") {
         let place = path.strip_prefix(root().join("src")).unwrap().to_owned();
