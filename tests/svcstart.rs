@@ -578,13 +578,7 @@ fn a_duration_beyond_all_clocks_is_a_long_one() {
     let _svscan = scratch.svscan();
     scratch.service("a", STAYS);
     scratch.link("a");
-    let arguments = [
-        "--timeout",
-        "5000000000y",
-        "--settle",
-        "10ms",
-        "service/a",
-    ];
+    let arguments = ["--timeout", "5000000000y", "--settle", "10ms", "service/a"];
     let output = svcstart(&scratch, &arguments);
     assert_eq!(output.code, 0, "{output:?}");
 }
