@@ -86,17 +86,65 @@ fn a_crash_fails_and_says_how_it_ended() {
 }
 
 #[test]
-fn a_service_without_a_program_to_run_fails() {
+fn a_run_that_cannot_be_executed_is_explained() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
-    scratch.mkdir("a");
-    scratch.link("a");
-    let output = svcstart(&scratch, &["service/a"]);
-    assert_eq!(output.code, 1);
+    let cases: [(&str, &str, &str); 6] = [
+        ("a", "true", "there is no ./run;"),
+        ("b", "touch run", "./run is not executable; chmod +x it"),
+        ("c", "mkdir run", "./run is not a file;"),
+        ("d", "echo exit >run; chmod +x run", "./run has no #! line;"),
+        (
+            "e",
+            "echo '#!/no/such' >run; chmod +x run",
+            "./run needs /no/such, which is not there;",
+        ),
+        (
+            "f",
+            "ln -s nothing run",
+            "./run is a symbolic link to nothing;",
+        ),
+    ];
+    for (name, make, why) in cases {
+        scratch.mkdir(name);
+        let mut command = scratch.command(Suite::Ours, "/bin/sh");
+        command.args(["-c", make]).current_dir(scratch.at(name));
+        assert_eq!(finish(command).code, 0);
+        scratch.link(name);
+        let service = format!("service/{name}");
+        let output = svcstart(&scratch, &[&service]);
+        assert_eq!(output.code, 1);
+        assert!(reason(&output, &service).starts_with(why), "{output:?}");
+    }
+    scratch.service("g", "exit 111");
+    scratch.link("g");
+    let output = svcstart(&scratch, &["service/g"]);
     assert!(
-        reason(&output, "service/a").contains("exited 111;"),
+        reason(&output, "service/g").contains("exited 111;"),
         "{output:?}"
     );
+}
+
+#[test]
+fn a_full_stderr_makes_no_service_of_a_run_that_is_not_there() {
+    let scratch = Scratch::new();
+    scratch.mkdir("a");
+    let mut command = scratch.command(Suite::Ours, "/bin/sh");
+    // Nobody reads the FIFO, and it is full when supervise starts.
+    let script = "mkfifo pipe; exec 3<>pipe 2>pipe; \
+                  dd if=/dev/zero of=pipe bs=65536 count=1 oflag=nonblock 2>/dev/null; \
+                  exec supervise a 3<&-";
+    command.args(["-c", script]);
+    let mut child = command.spawn().unwrap();
+    scratch.wait_supervised("a");
+    let output = svcstart(&scratch, &["a"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(
+        reason(&output, "a").starts_with("there is no ./run;"),
+        "{output:?}"
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use super::failure::{Failure, Stop};
 use super::lock::Lock;
 use super::progress::Progress;
-use super::script::Script;
+use super::script::{self, Script};
 use super::verdict::{self, Start, Verdict};
 use super::wait::{Waiter, say};
 use super::watcher::Watcher;
 use super::{Options, Task};
 use crate::child::End;
+use crate::error::TEMPORARY;
 use crate::formats::ended;
 use crate::formats::status::{Status, Want};
 use crate::service;
@@ -187,7 +188,7 @@ impl Work<'_> {
             })?;
         match verdict {
             Verdict::Done => Ok(()),
-            Verdict::Crashed => Err(Failure::Crashed { end: record.read() }.into()),
+            Verdict::Crashed => Err(self.why_it_ended(record.read()).into()),
             Verdict::Overruled => Err(Failure::TakenDown.into()),
             Verdict::Wait(_) if self.watcher.answered() => Err(Failure::NotStarted {
                 waited: self.limit(),
@@ -195,6 +196,15 @@ impl Work<'_> {
             .into()),
             Verdict::Wait(_) => Err(self.no_answer()),
         }
+    }
+
+    /// 111 is what supervise's child exits with when it cannot execute `./run`.
+    fn why_it_ended(&self, end: Option<End>) -> Failure {
+        let fault = match end {
+            Some(End::Exited(TEMPORARY)) => script::fault_of_run(self.watcher.directory()),
+            _ => None,
+        };
+        fault.unwrap_or(Failure::Crashed { end })
     }
 
     fn stop_and_watch(&mut self) -> Result<(), Stop> {
@@ -299,7 +309,7 @@ impl EndRecord {
         let path = directory.join("supervise/ended");
         let _ = std::fs::remove_file(&path);
         // Without it we only cannot tell how it ended.
-        let _ = file::open_append(&path);
+        let _ = file::create_new(&path);
         EndRecord(path)
     }
 

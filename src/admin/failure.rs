@@ -91,9 +91,14 @@ pub enum Failure {
         duration(waited)
     )]
     Unkillable { pid: Pid, waited: Duration },
-    #[error("./{script} is not executable; chmod +x it, or remove it")]
+    #[error("there is no ./run; write one")]
+    NoRun,
+    #[error("./{script} is not executable; chmod +x it{}", or_remove(script))]
     NotExecutable { script: &'static str },
-    #[error("./{script} is not a file; make it an executable script, or remove it")]
+    #[error(
+        "./{script} is not a file; make it an executable script{}",
+        or_remove(script)
+    )]
     NotAFile { script: &'static str },
     #[error("./{script} is a symbolic link to nothing; mend or remove it")]
     Dangling { script: &'static str },
@@ -151,6 +156,15 @@ impl Failure {
 
 fn duration(duration: &Duration) -> humantime::FormattedDuration {
     humantime::format_duration(*duration)
+}
+
+/// A service can do without the check scripts, but not without `run`.
+fn or_remove(script: &str) -> &'static str {
+    if script == "run" {
+        ""
+    } else {
+        ", or remove it"
+    }
 }
 
 fn how(end: &Option<End>) -> String {

@@ -16,6 +16,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,23 +53,7 @@ impl Script {
     /// # Errors
     /// It is there, but cannot be one.
     pub fn exists(self, directory: &Path) -> Result<bool, Failure> {
-        let script = self.name();
-        let path = directory.join(script);
-        match std::fs::metadata(&path) {
-            Ok(metadata) if !metadata.is_file() => Err(Failure::NotAFile { script }),
-            Ok(_) if !file::may_execute(&path) => Err(Failure::NotExecutable { script }),
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                match std::fs::symlink_metadata(&path) {
-                    Ok(_) => Err(Failure::Dangling { script }),
-                    Err(_) => Ok(false),
-                }
-            }
-            Err(source) => Err(Failure::Unable {
-                doing: format!("examine ./{script}"),
-                source,
-            }),
-        }
+        is_executable(self.name(), directory)
     }
 
     /// Runs it and gives its verdict.
@@ -271,47 +256,89 @@ fn path_with_our_programs() -> OsString {
     path
 }
 
-/// Why execve(2) failed, in words that name what to mend.
-fn explain(script: Script, directory: &Path, source: io::Error) -> Failure {
-    let name = script.name();
-    let first_line = || {
-        let mut start = Vec::new();
-        let file = File::open(directory.join(name)).ok()?;
-        file.take(256).read_to_end(&mut start).ok()?;
-        let line = start.split(|byte| *byte == b'\n').next()?;
-        interpreter(line)
-    };
-    if source.kind() == ErrorKind::NotFound
-        && let Some(interpreter) = first_line()
-    {
-        return Failure::NoInterpreter {
-            script: name,
-            interpreter,
-        };
-    }
-    if errno::is_no_program(&source) && first_line().is_none() {
-        return Failure::NoShebang { script: name };
-    }
-    Failure::NotRun {
-        script: name,
-        source,
+/// Whether the file `script` is there and may be executed.
+fn is_executable(script: &'static str, directory: &Path) -> Result<bool, Failure> {
+    let path = directory.join(script);
+    match std::fs::metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => Err(Failure::NotAFile { script }),
+        Ok(_) if !file::may_execute(&path) => Err(Failure::NotExecutable { script }),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            match std::fs::symlink_metadata(&path) {
+                Ok(_) => Err(Failure::Dangling { script }),
+                Err(_) => Ok(false),
+            }
+        }
+        Err(source) => Err(Failure::Unable {
+            doing: format!("examine ./{script}"),
+            source,
+        }),
     }
 }
 
-/// The interpreter that the first line of a script names. What cannot be seen,
-/// above all the carriage return of a file from another system, is shown.
-fn interpreter(line: &[u8]) -> Option<String> {
+/// Why supervise cannot have executed `./run` in `directory`, if that is plain
+/// to see.
+pub fn fault_of_run(directory: &Path) -> Option<Failure> {
+    let script = "run";
+    match is_executable(script, directory) {
+        Err(failure) => return Some(failure),
+        Ok(false) => return Some(Failure::NoRun),
+        Ok(true) => {}
+    }
+    let start = beginning(script, directory)?;
+    if start.starts_with(b"\x7fELF") {
+        return None;
+    }
+    match interpreter(&start) {
+        None => Some(Failure::NoShebang { script }),
+        Some(name) if directory.join(OsStr::from_bytes(name)).exists() => None,
+        Some(name) => Some(Failure::NoInterpreter {
+            script,
+            interpreter: shown(name),
+        }),
+    }
+}
+
+/// Why execve(2) failed, in words that name what to mend.
+fn explain(script: Script, directory: &Path, source: io::Error) -> Failure {
+    let script = script.name();
+    let start = beginning(script, directory).unwrap_or_default();
+    match interpreter(&start) {
+        Some(name) if source.kind() == ErrorKind::NotFound => Failure::NoInterpreter {
+            script,
+            interpreter: shown(name),
+        },
+        None if errno::is_no_program(&source) => Failure::NoShebang { script },
+        _ => Failure::NotRun { script, source },
+    }
+}
+
+/// As much of a script as execve(2) looks at.
+fn beginning(script: &str, directory: &Path) -> Option<Vec<u8>> {
+    let mut start = Vec::new();
+    let file = file::open_read(&directory.join(script)).ok()?;
+    file.take(256).read_to_end(&mut start).ok()?;
+    Some(start)
+}
+
+/// The interpreter that the first line of a script names.
+fn interpreter(script: &[u8]) -> Option<&[u8]> {
+    let line = script.split(|byte| *byte == b'\n').next()?;
     let line = line.strip_prefix(b"#!")?.trim_ascii_start();
-    let name = line.split(|byte| *byte == b' ' || *byte == b'\t').next()?;
-    let carriage_return = name.ends_with(b"\r");
-    let name = String::from_utf8_lossy(name.strip_suffix(b"\r").unwrap_or(name))
-        .escape_debug()
-        .to_string();
-    Some(if carriage_return {
-        format!("{name} followed by a carriage return (its lines end in CR LF)")
-    } else {
-        name
-    })
+    line.split(|byte| *byte == b' ' || *byte == b'\t').next()
+}
+
+/// A name with what cannot be seen in it, above all the carriage return of a
+/// file from another system.
+fn shown(name: &[u8]) -> String {
+    let text = |name| String::from_utf8_lossy(name).escape_debug().to_string();
+    match name.strip_suffix(b"\r") {
+        Some(name) => format!(
+            "{} followed by a carriage return (its lines end in CR LF)",
+            text(name)
+        ),
+        None => text(name),
+    }
 }
 
 #[cfg(test)]
@@ -320,9 +347,9 @@ mod tests {
 
     #[test]
     fn the_interpreter_is_named_with_a_carriage_return_shown() {
-        assert_eq!(interpreter(b"#! /bin/sh -e").unwrap(), "/bin/sh");
+        assert_eq!(interpreter(b"#! /bin/sh -e\nx").unwrap(), b"/bin/sh");
         assert_eq!(
-            interpreter(b"#!/bin/sh\r").unwrap(),
+            shown(interpreter(b"#!/bin/sh\r\n").unwrap()),
             "/bin/sh followed by a carriage return (its lines end in CR LF)"
         );
         assert_eq!(interpreter(b"echo"), None);

@@ -121,8 +121,11 @@ impl Watcher {
             return Failure::Hidden { waited };
         }
         // A service's svscan runs in the directory above it, a log's in the one above that.
-        let mut above = path.ancestors().skip(1).take(2);
-        let runs = above.any(|root| process::runs_in("svscan", root) == Some(true));
+        let above = path.parent().and_then(|above| above.canonicalize().ok());
+        let runs = above.is_some_and(|above| {
+            let mut roots = above.ancestors().take(2);
+            roots.any(|root| process::runs_in("svscan", root) == Some(true))
+        });
         if runs {
             Failure::NoSupervise { waited }
         } else {

@@ -127,7 +127,7 @@ fn one_line(program: &str, message: &str, usage: &str) -> String {
         .lines()
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
         .map(words)
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !line.starts_with("tip:"))
         .collect();
     let why = why.join(" ");
     let why = why.strip_prefix("error: ").unwrap_or(&why);
@@ -138,6 +138,19 @@ fn one_line(program: &str, message: &str, usage: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_option_is_told_without_a_tip() {
+        let mut command = command("svcstart", "x");
+        let error = command
+            .try_get_matches_from_mut(["svcstart", "--kill", "a"])
+            .unwrap_err();
+        let line = one_line("svcstart", &error.render().to_string(), "Usage: svcstart x");
+        assert_eq!(
+            line,
+            "svcstart: fatal: unexpected argument '--kill' found; usage: svcstart x\n"
+        );
+    }
 
     #[test]
     fn a_wrong_command_line_is_told_in_one_line() {

@@ -190,7 +190,8 @@ fn start(name: &OsStr) -> std::io::Result<Pid> {
         let run = OsStr::new("./run");
         let error = child::exec(run, &[run]);
         let error = Error::unable("start", name, "/run", error);
-        output::err(&error.line(PROGRAM));
+        // Held up here, it would pass for a service that runs.
+        output::err_without_waiting(&error.line(PROGRAM));
         TEMPORARY
     })
 }

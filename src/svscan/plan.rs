@@ -196,16 +196,14 @@ impl Plan {
         let mut resume = Vec::new();
         for (id, service) in &mut self.services {
             for half in [Half::Main, Half::Log] {
-                let names = service.names.clone();
-                let Some(process) = service.half(half) else {
+                let is_due = |process: &&mut Process| process.due.as_ref().is_some_and(overdue);
+                let Some(process) = service.half(half).filter(is_due) else {
                     continue;
                 };
-                if process.due.as_ref().is_some_and(overdue) {
-                    process.due = None;
-                    // The names may lead elsewhere by now.
-                    actions.extend(names.into_iter().map(Action::Examine));
-                    resume.push(Action::Resume(*id, half));
-                }
+                process.due = None;
+                // The names may lead elsewhere by now.
+                actions.extend(service.names.iter().cloned().map(Action::Examine));
+                resume.push(Action::Resume(*id, half));
             }
         }
         actions.extend(resume);

@@ -19,6 +19,10 @@ use std::time::Instant;
 
 const PROGRAM: &str = "svscan";
 
+/// How much is read of what the kernel says has changed, before anything else is
+/// looked at.
+const CHANGE_BUFFERS: usize = 64;
+
 /// One running svscan.
 struct Shell {
     plan: Plan,
@@ -155,12 +159,26 @@ impl Shell {
         self.perform(actions);
     }
 
+    /// Up to so many buffers of changes at a time: dead supervises wait meanwhile.
     fn look_at_changes(&mut self) {
-        let Some(watched) = &self.watch else {
-            return;
-        };
+        for _ in 0..CHANGE_BUFFERS {
+            let changes = match &self.watch {
+                Some(watched) => watched.watch.changes(),
+                None => return,
+            };
+            if changes.is_empty() {
+                return;
+            }
+            self.examine_changed(changes);
+        }
+    }
+
+    fn examine_changed(&mut self, changes: Vec<Change>) {
         let mut entries = BTreeSet::new();
-        for change in watched.watch.changes() {
+        for change in changes {
+            let Some(watched) = &self.watch else {
+                return;
+            };
             match change {
                 Change::Entry { place, name, how } => {
                     if place == watched.here && !is_hidden(&name) {
@@ -305,7 +323,8 @@ impl Shell {
                 limit.restore();
             }
             let error = become_supervise(half, name, pipe, self.supervise.as_deref());
-            output::err(&error.warning(PROGRAM));
+            // Held up here, it would pass for a supervise.
+            output::err_without_waiting(&error.warning(PROGRAM));
             TEMPORARY
         })
     }

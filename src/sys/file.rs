@@ -60,6 +60,19 @@ pub fn open_truncate(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Makes a file of mode 0600 where there is nothing, not even a link.
+///
+/// # Errors
+/// EEXIST; what open(2) says.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
 /// Makes one directory of mode 0700 (less the umask).
 ///
 /// # Errors
