@@ -120,7 +120,7 @@ impl Stranger {
         }
         let mut copy = scratch.command(Suite::Ours, "install");
         copy.args(["-D", "-m", "755", "-t", "bin"]);
-        for program in ["supervise", "svscan", "svc", "svcstop"] {
+        for program in ["supervise", "svscan", "svc", "svok", "svstat", "svcstop"] {
             copy.arg(Suite::Ours.program(program));
         }
         assert_eq!(finish(copy).code, 0);
@@ -336,7 +336,12 @@ fn a_service_that_a_real_time_signal_kills_is_reaped_and_started_again() {
     wait_until("it was started three times", || {
         scratch.read("a/starts").lines().count() >= 3
     });
-    assert!(scratch.read("a/supervise/ended").ends_with(" signal 35\n"));
+    assert!(
+        scratch
+            .read("a/supervise/ended")
+            .trim_end()
+            .ends_with(" signal 35")
+    );
 }
 
 #[test]
@@ -473,7 +478,7 @@ fn how_it_ended_is_written_only_where_somebody_wants_to_know() {
     let second = scratch.pid("a").unwrap();
     svc(&scratch, "-k", "a");
     wait_status(&scratch, "a", |s| s.pid.is_some_and(|p| p.get() != second));
-    let ended = format!("{second} signal 9\n");
+    let ended = format!("{:<31}\n", format!("{second} signal 9"));
     assert_eq!(scratch.read("a/supervise/ended"), ended);
 
     scratch.write("a/end", "");
@@ -481,7 +486,10 @@ fn how_it_ended_is_written_only_where_somebody_wants_to_know() {
     wait_status(&scratch, "a", |s| s.pid.is_none());
     svc(&scratch, "-o", "a");
     wait_until("the code is written", || {
-        scratch.read("a/supervise/ended").ends_with(" exit 7\n")
+        scratch
+            .read("a/supervise/ended")
+            .trim_end()
+            .ends_with(" exit 7")
     });
 }
 

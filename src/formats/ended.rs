@@ -2,22 +2,24 @@
 //! when somebody who wants to know has made it: supervise writes it if it
 //! exists, before the status, each time the service ends.
 //!
-//! One line: `PID exit CODE` or `PID signal NUMBER`.
+//! One line, `PID exit CODE` or `PID signal NUMBER`, with blanks to 32 bytes,
+//! newline included: one write replaces it whole, so nobody reads half of it.
 
 use crate::child::{End, Pid};
 
 /// The contents of the file.
 pub fn encode(pid: Pid, end: End) -> String {
-    match end {
-        End::Exited(code) => format!("{pid} exit {code}\n"),
-        End::Killed(signal) => format!("{pid} signal {signal}\n"),
-    }
+    let text = match end {
+        End::Exited(code) => format!("{pid} exit {code}"),
+        End::Killed(signal) => format!("{pid} signal {signal}"),
+    };
+    format!("{text:<31}\n")
 }
 
 /// The reverse of [`encode`]; None for anything else.
 pub fn decode(bytes: &[u8]) -> Option<(Pid, End)> {
     let line = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
-    let mut words = line.split(' ');
+    let mut words = line.trim_end_matches(' ').split(' ');
     let (pid, how, number) = (words.next()?, words.next()?, words.next()?);
     if words.next().is_some() {
         return None;
@@ -40,6 +42,9 @@ mod tests {
         for end in [End::Exited(0), End::Exited(111), End::Killed(9)] {
             assert_eq!(decode(encode(pid, end).as_bytes()), Some((pid, end)));
         }
+        let longest = encode(Pid::MAX, End::Killed(u8::MAX));
+        assert_eq!(longest.len(), 32);
+        assert_eq!(encode(pid, End::Exited(0)).len(), 32);
     }
 
     #[test]

@@ -134,6 +134,8 @@ pub fn write_ended(pid: Pid, end: End) {
     let Ok(mut file) = file::open_write(Path::new("supervise/ended")) else {
         return;
     };
-    let _ = file.set_len(0);
-    let _ = file.write_all(ended::encode(pid, end).as_bytes());
+    let line = ended::encode(pid, end);
+    // Written first and cut after: nobody reads an empty file.
+    let _ = file.write_all(line.as_bytes());
+    let _ = file.set_len(line.len() as u64);
 }
