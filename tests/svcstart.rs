@@ -654,6 +654,26 @@ fn a_supervise_that_dies_meanwhile_is_told() {
 }
 
 #[test]
+fn it_works_without_inotify_too() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.service("b", "exit 1");
+    for name in ["a", "b"] {
+        scratch.link(name);
+        scratch.wait_supervised(name);
+    }
+    let script = "svcstart --settle 10ms service/a && svcrestart --settle 10ms service/a && \
+                  svcstop service/a && ! svcstart service/b && svcstop service/b";
+    let Some(command) = scratch.without_inotify("svcstart without inotify", script) else {
+        return;
+    };
+    let output = finish(command);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(scratch.svstat("a").starts_with("down"));
+}
+
+#[test]
 fn it_works_on_the_original_supervise_too() {
     if !crate::harness::has("svcstart on the original supervise", &["svscan"]) {
         return;

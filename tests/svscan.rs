@@ -1,6 +1,6 @@
 //! svscan with real supervises.
 
-use crate::harness::{self, Daemon, Scratch, Suite, finish, is_alive, signal, wait_until};
+use crate::harness::{Daemon, Scratch, Suite, is_alive, signal, wait_until};
 use crate::supervise::{
     Stranger, WAITS, children, cpu, descriptors, let_time_pass, shell, sleeps, svc,
 };
@@ -473,24 +473,12 @@ fn an_idle_svscan_never_wakes_up() {
 
 #[test]
 fn without_inotify_new_directories_are_found_all_the_same() {
-    let test = "svscan without inotify";
-    if !harness::has(test, &["unshare"]) {
-        return;
-    }
     let scratch = Scratch::new();
-    let forbid = "echo 0 > /proc/sys/user/max_inotify_instances";
-    let mut command = scratch.command(Suite::Ours, "unshare");
-    command.args(["-Ur", "sh", "-c", forbid]);
-    if finish(command).code != 0 {
-        let why = "no user namespaces here";
-        assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "{why}");
-        eprintln!("SKIPPED {test}: {why}");
-        return;
-    }
     scratch.service("scan/a", WAITS);
-    let mut command = scratch.command(Suite::Ours, "unshare");
-    let script = format!("{forbid}; exec svscan scan");
-    command.args(["-Ur", "sh", "-c", &script]);
+    let Some(command) = scratch.without_inotify("svscan without inotify", "exec svscan scan")
+    else {
+        return;
+    };
     let svscan = scratch.start(command, "svscan");
     scratch.wait_up("scan/a");
     let fds = format!("/proc/{}/fd", svscan.pid());

@@ -12,6 +12,7 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,12 @@ pub struct Watcher {
     supervise: Option<Place>,
     /// Supervise has written a status since the last command was sent.
     answered: bool,
+    /// The status file as it was when the last command was sent.
+    before: Option<FileId>,
 }
+
+/// Which file, and as of when: its device, its inode, its last change.
+type FileId = (u64, u64, i64, i64);
 
 impl Watcher {
     /// Watches the service in `directory`.
@@ -38,6 +44,7 @@ impl Watcher {
             watch,
             supervise: None,
             answered: false,
+            before: None,
         }
     }
 
@@ -133,10 +140,15 @@ impl Watcher {
         }
     }
 
+    fn status_file(&self) -> Option<FileId> {
+        let file = std::fs::metadata(self.directory.join("supervise/status")).ok()?;
+        Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()))
+    }
+
     /// Takes all changes that have come; whether the status was replaced.
     fn status_was_replaced(&mut self) -> bool {
         let Some(watch) = &self.watch else {
-            return true;
+            return self.status_file() != self.before;
         };
         let mut replaced = false;
         loop {
@@ -175,6 +187,7 @@ impl Watcher {
     /// No supervise, or one that does not read.
     pub fn send(&mut self, commands: &[u8]) -> Result<(), Failure> {
         self.status_was_replaced();
+        self.before = self.status_file();
         self.answered = false;
         service::send(&self.directory, commands, false).map_err(|error| match error {
             NotSent::NotRunning => Failure::SuperviseGone,

@@ -245,6 +245,20 @@ impl Scratch {
         std::os::unix::fs::symlink(target, self.at("service").join(name)).unwrap();
     }
 
+    /// A command that runs a shell script with our programs where the kernel
+    /// gives no inotify; None, having said why, if that cannot be had here.
+    pub(crate) fn without_inotify(&self, test: &str, script: &str) -> Option<Command> {
+        let forbid = "echo 0 > /proc/sys/user/max_inotify_instances";
+        let shell = |script: &str| {
+            let mut command = self.command(Suite::Ours, "unshare");
+            command.args(["-Ur", "sh", "-c", script]);
+            command
+        };
+        let can = has(test, &["unshare"]) && finish(shell(forbid)).code == 0;
+        skip_unless(test, can, "no user namespaces here")
+            .then(|| shell(&format!("{forbid}; {script}")))
+    }
+
     /// The text of a file here; empty if it is not there.
     pub(crate) fn read(&self, name: impl AsRef<Path>) -> String {
         String::from_utf8_lossy(&fs::read(self.at(name)).unwrap_or_default()).into_owned()
