@@ -9,15 +9,8 @@ fn svcstart(scratch: &Scratch, arguments: &[&str]) -> Output {
     scratch.run(Suite::Ours, "svcstart", arguments)
 }
 
-/// The one line on stderr that a failure must have, without what comes before the reason.
 fn reason(output: &Output, service: &str) -> String {
-    let errors = output.errors();
-    let start = format!("svcstart: fatal: {service}: ");
-    let said = errors
-        .strip_prefix(&start)
-        .unwrap_or_else(|| panic!("{output:?}"));
-    assert_eq!(said.matches('\n').count(), 1, "{output:?}");
-    said.trim_end().to_owned()
+    output.failure("svcstart", service)
 }
 
 #[test]

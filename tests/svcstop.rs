@@ -11,13 +11,7 @@ fn svcstop(scratch: &Scratch, arguments: &[&str]) -> Output {
 }
 
 fn reason(output: &Output, service: &str) -> String {
-    let errors = output.errors();
-    let start = format!("svcstop: fatal: {service}: ");
-    let said = errors
-        .strip_prefix(&start)
-        .unwrap_or_else(|| panic!("{output:?}"));
-    assert_eq!(said.matches('\n').count(), 1, "{output:?}");
-    said.trim_end().to_owned()
+    output.failure("svcstop", service)
 }
 
 #[test]

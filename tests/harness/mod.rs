@@ -110,6 +110,20 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Why `program` failed on `service`: what its one line on stderr says
+    /// behind `PROGRAM: fatal: SERVICE: `.
+    pub(crate) fn failure(&self, program: &str, service: &str) -> String {
+        let errors = self.errors();
+        let start = format!("{program}: fatal: {service}: ");
+        let said = errors
+            .strip_prefix(&start)
+            .unwrap_or_else(|| panic!("{self:?}"));
+        assert_eq!(said.matches('\n').count(), 1, "{self:?}");
+        said.trim_end().to_owned()
+    }
+}
+
 impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (out, err) = (self.text(), self.errors());
