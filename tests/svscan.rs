@@ -582,3 +582,65 @@ fn an_ordinary_user_may_run_svscan() {
     let _svscan = scratch.start(command, "svscan");
     wait_hello(&scratch, "scan/a");
 }
+
+#[test]
+fn a_link_through_another_link_follows_when_that_is_switched() {
+    let scratch = Scratch::new();
+    scratch.service("rel/v1/app", WAITS);
+    scratch.service("rel/v2/app", WAITS);
+    shell(
+        &scratch,
+        "ln -s v1 rel/current; mkdir scan; ln -s ../rel/current/app scan/app",
+    );
+    let _svscan = svscan(&scratch);
+    scratch.wait_up("rel/v1/app");
+    shell(&scratch, "ln -sfn v2 rel/current");
+    scratch.wait_up("rel/v2/app");
+}
+
+#[test]
+fn a_link_whose_way_is_renamed_is_followed() {
+    let scratch = Scratch::new();
+    scratch.service("old/store/app", WAITS);
+    scratch.service("new/store/app", WAITS);
+    shell(&scratch, "mkdir scan; ln -s ../old/store/app scan/app");
+    let _svscan = svscan(&scratch);
+    scratch.wait_up("old/store/app");
+    shell(&scratch, "mv old away; mv new old");
+    scratch.wait_up("old/store/app");
+    assert!(scratch.at("away/store/app").exists());
+}
+
+#[test]
+fn what_is_mounted_over_a_service_directory_is_taken_up() {
+    let test = "svscan and mounts";
+    if !crate::harness::is_root(test) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("scan/m", WAITS);
+    let mut command = scratch.command(Suite::Ours, "unshare");
+    // A mount namespace of its own: nothing is left mounted after it.
+    let script = "mount -t tmpfs none other && cp scan/m/run other/run && svscan scan & \
+                  read line <gate; mount --bind other scan/m; wait";
+    shell(&scratch, "mkdir other; mkfifo gate");
+    command.args(["-m", "sh", "-c", script]);
+    let unshare = scratch.start(command, "unshare");
+    scratch.wait_up("scan/m");
+    scratch.write("gate", "go on\n");
+    wait_until("the mounted one is up", || {
+        let status = format!(
+            "/proc/{}/root{}",
+            unshare.pid(),
+            scratch.at("scan/m/supervise/status").display()
+        );
+        fs::read(status).is_ok_and(|bytes| bytes[12..16] != [0; 4]) && {
+            let inside = format!(
+                "/proc/{}/root{}",
+                unshare.pid(),
+                scratch.at("other/supervise/ok").display()
+            );
+            std::path::Path::new(&inside).exists()
+        }
+    });
+}

@@ -4,7 +4,7 @@ use super::failure::{Failure, Stop};
 use super::lock::Lock;
 use super::progress::Progress;
 use super::script::{self, Script};
-use super::verdict::{self, Start, Verdict};
+use super::verdict::{Down, PATIENCE, Start, Verdict};
 use super::wait::{Waiter, say};
 use super::watcher::Watcher;
 use super::{Options, Task};
@@ -25,9 +25,6 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 /// A script may take so long.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
-/// A supervise that is well obeys within so long, even 0.76, which hears nothing
-/// for a second after a start.
-const OBEYED: Duration = Duration::from_secs(3);
 /// After KILL a process is gone within so long, unless it hangs in the kernel.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -177,7 +174,7 @@ impl Work<'_> {
         let record = EndRecord::ask(self.watcher.directory());
         let before = self.watcher.status()?;
         let age = before.pid.and_then(process::age);
-        let mut start = Start::new(before, age, self.options.settle);
+        let mut start = Start::new(before, age, self.options.settle, clock::monotonic());
         self.watcher
             .send(if before.paused { b"uc" } else { b"u" })?;
         let deadline = clock::monotonic() + self.limit() + self.options.settle;
@@ -222,11 +219,12 @@ impl Work<'_> {
 
     /// Waits until it is down; the status if it is not after `limit`.
     fn watch_it_stop(&mut self, limit: Duration) -> Result<Option<Status>, Stop> {
-        let deadline = clock::monotonic() + limit;
+        let now = clock::monotonic();
+        let mut down = Down::new(now);
         let verdict = self
             .watcher
-            .observe(&mut self.waiter, deadline, |status, _| {
-                verdict::stopped(status)
+            .observe(&mut self.waiter, now + limit, |status, now| {
+                down.saw(status, now)
             })?;
         match verdict {
             Verdict::Done => Ok(None),
@@ -258,7 +256,7 @@ impl Work<'_> {
             return Ok(());
         }
         self.watcher.expect_no_answer();
-        let deadline = clock::monotonic() + OBEYED;
+        let deadline = clock::monotonic() + PATIENCE;
         let verdict = self
             .watcher
             .observe(&mut self.waiter, deadline, |status, _| {

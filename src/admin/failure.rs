@@ -171,7 +171,7 @@ fn how(end: &Option<End>) -> String {
     match end {
         Some(End::Exited(code)) => format!("exited {code}"),
         Some(End::Killed(number)) => format!("was killed by {}", signal(*number)),
-        None => "ended (how, only our own supervise can tell)".to_owned(),
+        None => "ended (how is not known)".to_owned(),
     }
 }
 

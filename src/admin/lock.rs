@@ -1,8 +1,8 @@
 //! One at a time: the lock that makes svcstart, svcstop, svcreset and
 //! svcrestart of two people wait for each other.
 //!
-//! It is an flock on the directory `supervise`, which only the one who runs
-//! supervise can open, and which needs no file of its own. It ends with the
+//! It is an flock on the FIFO `supervise/control`, which only those can open who
+//! may control the service, and which needs no file of its own. It ends with the
 //! process that holds it. A script that such a command runs is told by the
 //! environment variable [`HELD`] which locks are held on its behalf, so that it
 //! can call these commands for its own service.
@@ -11,7 +11,7 @@ use super::failure::{Failure, Stop};
 use super::wait::Waiter;
 use crate::child::End;
 use crate::sys::signals::Number;
-use crate::sys::{child, clock, file, lock};
+use crate::sys::{child, clock, errno, file, lock, process};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -19,12 +19,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// The locks held by the commands this one is called from: `DEVICE:INODE` of
-/// each `supervise` directory, separated by blanks.
+/// The locks held by the commands this one is called from, separated by blanks:
+/// `DEVICE:INODE:PID`, device and inode of the control FIFO and the process that
+/// holds the lock. It only counts in a descendant of that: what a script has
+/// left behind waits like anybody else.
 pub const HELD: &str = "SVC_HELD";
 
 /// Nobody who holds the lock needs longer: a stop script and a start script, each to its limit.
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// But who is called from a script holds a lock already: two services whose
+/// scripts start each other would wait for each other for ever.
+const LONGEST_NESTED: Duration = Duration::from_secs(20);
 
 /// The lock, held until it is dropped.
 pub enum Lock {
@@ -45,14 +51,24 @@ impl Lock {
         waiter: &mut Waiter<'_>,
     ) -> Result<Lock, Stop> {
         let unable = |source| Failure::Unable {
-            doing: "lock supervise".to_owned(),
+            doing: "lock supervise/control".to_owned(),
             source,
         };
-        let file = file::open_read(&directory.join("supervise")).map_err(unable)?;
+        let file = file::open_write(&directory.join("supervise/control")).map_err(|error| {
+            if errno::is_no_reader(&error) {
+                Failure::SuperviseGone
+            } else {
+                unable(error)
+            }
+        })?;
         let metadata = file.metadata().map_err(unable)?;
         let id = format!("{}:{}", metadata.dev(), metadata.ino());
-        let held = std::env::var(HELD).unwrap_or_default();
-        if held.split(' ').any(|other| other == id) {
+        let held: Vec<String> = std::env::var(HELD)
+            .unwrap_or_default()
+            .split(' ')
+            .filter_map(held_by_ancestor)
+            .collect();
+        if held.contains(&id) {
             return Ok(Lock::Callers);
         }
         match lock::try_exclusive(&file) {
@@ -60,7 +76,11 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(unable(error).into()),
         }
-        let longest = longest.unwrap_or_default().max(LONGEST);
+        let longest = if held.is_empty() {
+            longest.unwrap_or_default().max(LONGEST)
+        } else {
+            LONGEST_NESTED
+        };
         let deadline = clock::monotonic() + longest;
         let helper = child::spawn_lock_waiter(&file).map_err(unable)?;
         loop {
@@ -96,8 +116,15 @@ impl Lock {
             if !held.is_empty() {
                 held.push(" ");
             }
-            held.push(id);
+            held.push(format!("{id}:{}", std::process::id()));
         }
         held
     }
+}
+
+/// `DEVICE:INODE` of an entry of [`HELD`], if the process that holds it is one
+/// that this one descends from.
+fn held_by_ancestor(entry: &str) -> Option<String> {
+    let (id, pid) = entry.rsplit_once(':')?;
+    process::is_ancestor(pid.parse().ok()?).then(|| id.to_owned())
 }

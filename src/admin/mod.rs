@@ -106,11 +106,11 @@ fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Sig
 fn all_at_once(names: &[OsString], signals: &Signals, one: impl Fn(&OsStr) -> u8) -> u8 {
     let mut code = 0;
     let mut workers: Vec<Pid> = Vec::new();
+    let mut left_over: Vec<&OsStr> = Vec::new();
     for name in names {
         match child::spawn(|| one(name)) {
             Ok(pid) => workers.push(pid),
-            // No process left for it: then it is done here, before the rest.
-            Err(_) => code = code.max(one(name)),
+            Err(_) => left_over.push(name),
         }
     }
     let mut interrupted = None;
@@ -132,6 +132,12 @@ fn all_at_once(names: &[OsString], signals: &Signals, one: impl Fn(&OsStr) -> u8
     }
     if let Some(number) = interrupted {
         die_of(number);
+        return FAILED;
+    }
+    // There was no process left for these: they are done here, now that no
+    // worker's end can be mistaken.
+    for name in left_over {
+        code = code.max(one(name));
     }
     code
 }

@@ -23,6 +23,9 @@ use std::time::Duration;
 /// How long a script that has not ended in time may take to end at TERM.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Between two looks whether a process group is empty.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How much a script's output is read on after its end, in pieces of
 /// [`PIECE`] bytes: what it left behind might print for ever.
 const LAST_PIECES: usize = 256;
@@ -120,8 +123,11 @@ impl Running {
         let (exec, mut exec_writer) = io::pipe()?;
         let path = path_with_our_programs();
         let held = lock.held();
+        let parent = std::process::id();
         let pid = child::spawn(|| {
             child::lead_group();
+            // Without us there is no lock, and nobody who wants its verdict.
+            child::die_with_parent(parent);
             let program = OsString::from(format!("./{}", script.name()));
             let prepared = std::env::set_current_dir(directory)
                 .and_then(|()| child::set_stdin(file::open_read(Path::new("/dev/null"))?))
@@ -197,12 +203,21 @@ impl Running {
     fn end_group(&mut self, waiter: &mut Waiter<'_>) {
         child::send_group(self.pid, Number::TERM);
         child::send_group(self.pid, Number::CONT);
-        let ended = self.ends_within(GRACE, waiter);
+        let mut ended = self.ends_within(GRACE, waiter);
+        // Nobody tells us when the others are gone. One of them may be one of our
+        // own commands, which takes this long to end a script of its own.
+        let deadline = clock::monotonic() + 2 * GRACE;
+        while ended && child::group_exists(self.pid) && clock::monotonic() < deadline {
+            let next_look = clock::monotonic() + LOOK;
+            let _ = self.turn(waiter, next_look);
+        }
         child::send_group(self.pid, Number::KILL);
         if !ended {
-            self.ends_within(GRACE, waiter);
+            ended = self.ends_within(GRACE, waiter);
         }
-        self.pass_on_the_rest(waiter);
+        if ended {
+            self.pass_on_the_rest(waiter);
+        }
     }
 
     fn ends_within(&mut self, limit: Duration, waiter: &mut Waiter<'_>) -> bool {

@@ -19,10 +19,40 @@ pub enum Verdict {
     Overruled,
 }
 
+/// A wish against ours counts at once after ours was seen to be obeyed; before,
+/// it may be older than ours and only now be obeyed, and counts after so long
+/// (0.76 hears nothing for a second after a start).
+pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Watches whether our wish is obeyed, and then overruled.
+#[derive(Debug)]
+struct Wish {
+    ours: fn(Want) -> bool,
+    obeyed: bool,
+    sent: Instant,
+}
+
+impl Wish {
+    /// What a status that wants something else means; None if it is our wish.
+    fn saw(&mut self, want: Want, now: Instant) -> Option<Verdict> {
+        if (self.ours)(want) {
+            self.obeyed = true;
+            return None;
+        }
+        let until = self.sent + PATIENCE;
+        Some(if self.obeyed || now >= until {
+            Verdict::Overruled
+        } else {
+            Verdict::Wait(Some(until))
+        })
+    }
+}
+
 /// Watches a service that was sent `u` until it has stayed up with one pid for
 /// the settling time.
 #[derive(Debug)]
 pub struct Start {
+    wish: Wish,
     settle: Duration,
     /// The last status that is not a result of our `u`.
     before: Status,
@@ -33,12 +63,17 @@ pub struct Start {
 }
 
 impl Start {
-    /// `before` is the status before `u` was sent, `age` how long its process
-    /// has existed, if it has one and that is known.
-    pub fn new(before: Status, age: Option<Duration>, settle: Duration) -> Start {
+    /// `before` is the status before `u` was sent, which is `now`; `age` is how
+    /// long its process has existed, if it has one and that is known.
+    pub fn new(before: Status, age: Option<Duration>, settle: Duration, now: Instant) -> Start {
         // A process that was told to go down, or paused, has yet to show that it stays.
         let counts = before.want == Want::Up && !before.paused;
         Start {
+            wish: Wish {
+                ours: |want| want != Want::Down,
+                obeyed: false,
+                sent: now,
+            },
             settle,
             before,
             settled_before: age.filter(|_| counts).unwrap_or_default(),
@@ -48,8 +83,11 @@ impl Start {
 
     /// Takes the newest status, which supervise wrote after it got our `u`.
     pub fn saw(&mut self, status: &Status, now: Instant) -> Verdict {
-        if status.want == Want::Down {
-            return Verdict::Overruled;
+        if let Some(verdict) = self.wish.saw(status.want, now) {
+            // What runs now was told to go down: its end will be no crash.
+            self.before = *status;
+            self.settled_before = Duration::ZERO;
+            return verdict;
         }
         match (status.pid, self.up) {
             (Some(pid), None) => {
@@ -92,13 +130,27 @@ impl Start {
     }
 }
 
-/// Whether a service that was sent `d` is down, by a status that supervise wrote
-/// after it got that.
-pub fn stopped(status: &Status) -> Verdict {
-    match (status.want, status.pid) {
-        (Want::Down, None) => Verdict::Done,
-        (Want::Down, Some(_)) => Verdict::Wait(None),
-        (Want::Up | Want::Once, _) => Verdict::Overruled,
+/// Watches a service that was sent `d` until it is down.
+#[derive(Debug)]
+pub struct Down(Wish);
+
+impl Down {
+    /// `d` is sent `now`.
+    pub fn new(now: Instant) -> Down {
+        Down(Wish {
+            ours: |want| want == Want::Down,
+            obeyed: false,
+            sent: now,
+        })
+    }
+
+    /// Takes the newest status, which supervise wrote after it got our `d`.
+    pub fn saw(&mut self, status: &Status, now: Instant) -> Verdict {
+        match (self.0.saw(status.want, now), status.pid) {
+            (Some(verdict), _) => verdict,
+            (None, None) => Verdict::Done,
+            (None, Some(_)) => Verdict::Wait(None),
+        }
     }
 }
 
@@ -125,7 +177,7 @@ mod tests {
     #[test]
     fn a_service_that_stays_up_for_the_settling_time_is_started() {
         let now = clock::monotonic();
-        let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE);
+        let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE, now);
         assert_eq!(start.saw(&status(0, 1, Want::Up), now), Verdict::Wait(None));
         assert_eq!(
             start.saw(&status(7, 2, Want::Up), now),
@@ -141,14 +193,14 @@ mod tests {
     #[test]
     fn a_service_that_has_long_been_up_is_started_at_once() {
         let now = after(clock::monotonic(), 0);
-        let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE);
+        let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE, now);
         assert_eq!(start.saw(&status(7, 1, Want::Up), now), Verdict::Done);
     }
 
     #[test]
     fn a_service_that_was_told_to_go_down_has_yet_to_show_that_it_stays() {
         let now = clock::monotonic();
-        let mut start = Start::new(status(7, 1, Want::Down), Some(SETTLE), SETTLE);
+        let mut start = Start::new(status(7, 1, Want::Down), Some(SETTLE), SETTLE, now);
         assert_eq!(
             start.saw(&status(7, 1, Want::Up), now),
             Verdict::Wait(Some(after(now, 2)))
@@ -158,7 +210,7 @@ mod tests {
     #[test]
     fn the_end_of_a_process_that_was_told_to_go_down_is_no_crash() {
         let now = clock::monotonic();
-        let mut start = Start::new(status(7, 1, Want::Down), None, SETTLE);
+        let mut start = Start::new(status(7, 1, Want::Down), None, SETTLE, now);
         assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Wait(None));
         assert_eq!(
             start.saw(&status(8, 3, Want::Up), now),
@@ -175,7 +227,7 @@ mod tests {
             status(8, 3, Want::Up),
             status(7, 3, Want::Up),
         ] {
-            let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE);
+            let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE, now);
             start.saw(&status(7, 2, Want::Up), now);
             assert_eq!(start.saw(&crashed, now), Verdict::Crashed);
         }
@@ -184,28 +236,57 @@ mod tests {
     #[test]
     fn a_crash_that_came_before_the_first_look_is_seen_by_the_stamp() {
         let now = clock::monotonic();
-        let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE);
+        let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE, now);
         assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Crashed);
-        let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE);
+        let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE, now);
         assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Crashed);
     }
 
     #[test]
-    fn somebody_elses_wish_overrules() {
+    fn somebody_elses_wish_overrules_ours_once_ours_was_obeyed() {
         let now = clock::monotonic();
-        let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE);
+        let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE, now);
         start.saw(&status(7, 2, Want::Up), now);
         assert_eq!(
             start.saw(&status(7, 2, Want::Down), now),
             Verdict::Overruled
         );
-        assert_eq!(stopped(&status(7, 2, Want::Up)), Verdict::Overruled);
-        assert_eq!(stopped(&status(0, 2, Want::Once)), Verdict::Overruled);
+        let mut down = Down::new(now);
+        assert_eq!(
+            down.saw(&status(7, 2, Want::Down), now),
+            Verdict::Wait(None)
+        );
+        assert_eq!(down.saw(&status(7, 2, Want::Up), now), Verdict::Overruled);
+    }
+
+    #[test]
+    fn an_older_wish_that_is_obeyed_only_now_is_waited_out() {
+        let now = clock::monotonic();
+        let patience = Verdict::Wait(Some(now + PATIENCE));
+        let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE, now);
+        assert_eq!(start.saw(&status(7, 1, Want::Down), now), patience);
+        assert!(matches!(
+            start.saw(&status(7, 1, Want::Up), now),
+            Verdict::Wait(_) | Verdict::Done
+        ));
+        let mut down = Down::new(now);
+        assert_eq!(down.saw(&status(7, 1, Want::Up), now), patience);
+        assert_eq!(down.saw(&status(0, 2, Want::Down), now), Verdict::Done);
+        let mut down = Down::new(now);
+        assert_eq!(
+            down.saw(&status(7, 1, Want::Once), now + PATIENCE),
+            Verdict::Overruled
+        );
     }
 
     #[test]
     fn stopped_is_down_and_wanted_down() {
-        assert_eq!(stopped(&status(7, 2, Want::Down)), Verdict::Wait(None));
-        assert_eq!(stopped(&status(0, 2, Want::Down)), Verdict::Done);
+        let now = clock::monotonic();
+        let mut down = Down::new(now);
+        assert_eq!(
+            down.saw(&status(7, 2, Want::Down), now),
+            Verdict::Wait(None)
+        );
+        assert_eq!(down.saw(&status(0, 2, Want::Down), now), Verdict::Done);
     }
 }

@@ -18,6 +18,8 @@ pub struct Waiter<'a> {
     /// The line the administrator reads.
     pub progress: &'a mut Progress,
     next_dot: Instant,
+    /// Children that ended when a wait was cut short.
+    ended: Vec<(Pid, End)>,
 }
 
 /// Why a wait ended.
@@ -35,6 +37,7 @@ impl<'a> Waiter<'a> {
             signals,
             progress,
             next_dot: clock::monotonic() + DOT,
+            ended: Vec::new(),
         }
     }
 
@@ -55,27 +58,37 @@ impl<'a> Waiter<'a> {
         fds: [Option<BorrowedFd<'_>>; 2],
         deadline: Option<Instant>,
     ) -> Result<Wake, Stop> {
+        if !self.ended.is_empty() {
+            return Ok(Wake {
+                ready: [false; 2],
+                ended: std::mem::take(&mut self.ended),
+            });
+        }
         let [a, b] = fds;
         let until = deadline.map_or(self.next_dot, |at| at.min(self.next_dot));
         let [signal, a, b] = poll::wait([Some(self.signals.as_fd()), a, b], Some(until));
-        if clock::monotonic() >= self.next_dot {
+        let now = clock::monotonic();
+        if now >= self.next_dot {
             let dot = self.progress.dot();
             say(&dot);
-            self.next_dot += DOT;
+            self.next_dot = now + DOT;
         }
-        let mut wake = Wake {
-            ready: [a, b],
-            ended: Vec::new(),
-        };
+        let mut interrupted = None;
         if signal {
             while let Some(number) = self.signals.next() {
                 if number != Number::CHLD {
-                    return Err(Stop::Interrupted(number));
+                    interrupted = Some(number);
                 }
             }
-            wake.ended.extend(std::iter::from_fn(child::reap));
+            self.ended.extend(std::iter::from_fn(child::reap));
         }
-        Ok(wake)
+        match interrupted {
+            Some(number) => Err(Stop::Interrupted(number)),
+            None => Ok(Wake {
+                ready: [a, b],
+                ended: std::mem::take(&mut self.ended),
+            }),
+        }
     }
 }
 

@@ -160,7 +160,7 @@ impl Watcher {
                 Change::Entry { place, name, how } => {
                     *how == How::Moved && Some(*place) == self.supervise && name == "status"
                 }
-                Change::Ended(_) => false,
+                Change::Ended(_) | Change::Renamed(_) => false,
                 Change::Lost => true,
             });
         }

@@ -128,10 +128,11 @@ pub fn write_status(name: &OsStr, status: &Status) -> Result<(), Error> {
         .map_err(|error| Error::unable("rename", name, "/supervise/status.new to status", error))
 }
 
-/// Says how the service ended, if somebody has made the file for it. Nothing
-/// depends on it, so a failure is not told.
+/// Says how the service ended, if somebody has made the file for it: of our own
+/// user, and no link, so that whoever owns `supervise/` cannot have us write
+/// elsewhere. Nothing depends on it, so a failure is not told.
 pub fn write_ended(pid: Pid, end: End) {
-    let Ok(mut file) = file::open_write(Path::new("supervise/ended")) else {
+    let Ok(mut file) = file::open_write_own(Path::new("supervise/ended")) else {
         return;
     };
     let line = ended::encode(pid, end);

@@ -5,16 +5,18 @@ use super::plan::{Action, Half, INTERVAL, Id, Look, Plan, Sight};
 use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::sys::limits::{OpenFiles, raise_open_files};
+use crate::sys::poll::{self, Event};
 use crate::sys::signals::{Number, Signals};
 use crate::sys::watch::{Change, How, Place, Watch};
-use crate::sys::{child, clock, file, output, poll, start};
+use crate::sys::{child, clock, file, output, start};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
 const PROGRAM: &str = "svscan";
@@ -29,6 +31,8 @@ struct Shell {
     signals: Signals,
     /// None: inotify cannot be relied on here.
     watch: Option<Watched>,
+    /// Tells when something is mounted or unmounted, which inotify does not.
+    mounts: Option<File>,
     /// When to read the whole directory again; None: never.
     scan_at: Option<Instant>,
     pipes: HashMap<Id, (PipeReader, PipeWriter)>,
@@ -37,14 +41,33 @@ struct Shell {
     open_files: Option<OpenFiles>,
 }
 
-/// What is watched: the scan directory, and the directories in which the
-/// targets of its symbolic links lie.
+/// What is watched: the scan directory, and all that its symbolic links lead through.
 struct Watched {
     watch: Watch,
     here: Place,
-    /// For each entry that is a link: where its target lies, and the target's name there.
-    targets: HashMap<OsString, (Place, OsString)>,
+    /// For each entry that is a link: what it leads through.
+    ways: HashMap<OsString, Vec<Step>>,
 }
+
+/// One step on the way of a symbolic link.
+#[derive(Clone, PartialEq, Eq)]
+enum Step {
+    /// An entry of this name in that directory: a link on the way, or its end.
+    Entry(Place, OsString),
+    /// A directory on the way, which may be renamed.
+    Directory(Place),
+}
+
+impl Step {
+    fn place(&self) -> Place {
+        match self {
+            Step::Entry(place, _) | Step::Directory(place) => *place,
+        }
+    }
+}
+
+/// A link may lead through so many others, as for the kernel.
+const LINKS: usize = 40;
 
 /// Runs svscan in `dir`, or here; never comes back once it has begun.
 ///
@@ -63,6 +86,7 @@ pub fn run(dir: Option<&OsStr>) -> Result<(), Error> {
         plan: Plan::default(),
         signals,
         watch: Watched::start(),
+        mounts: file::open_read(Path::new("/proc/self/mountinfo")).ok(),
         scan_at: None,
         pipes: HashMap::new(),
         supervise: child::beside("supervise"),
@@ -85,53 +109,81 @@ impl Watched {
         Some(Watched {
             watch,
             here: place,
-            targets: HashMap::new(),
+            ways: HashMap::new(),
         })
     }
 
-    /// The entries a change in `place` of `name` may concern.
-    fn concerned(&self, place: Place, name: &OsStr) -> Vec<OsString> {
-        if place == self.here {
-            return vec![name.to_owned()];
-        }
-        self.targets
+    /// The entries that a change may concern.
+    fn concerned(&self, change: &Step) -> Vec<OsString> {
+        let here = match change {
+            Step::Entry(place, name) if *place == self.here => Some(name.clone()),
+            _ => None,
+        };
+        self.ways
             .iter()
-            .filter(|(_, (target, file))| *target == place && file == name)
+            .filter(|(_, way)| way.contains(change))
             .map(|(entry, _)| entry.clone())
+            .chain(here)
             .collect()
     }
 
-    /// Takes note of where the link `name` leads: its target may be replaced
-    /// without a change here. What cannot be watched is no error: it is what
-    /// 0.76 would see at its next scan, and we at the end of the supervise.
+    /// Takes note of what the link `name` leads through: its target may be
+    /// replaced without a change here. What cannot be watched is no error.
     fn follow(&mut self, name: &OsStr) {
         let is_link = std::fs::symlink_metadata(name).is_ok_and(|m| m.is_symlink());
-        let target = is_link
-            .then(|| std::fs::canonicalize(name).ok())
-            .flatten()
-            .and_then(|path| Some((path.parent()?.to_owned(), path.file_name()?.to_owned())))
-            .and_then(|(parent, file)| Some((self.watch.entries(&parent).ok()?, file)));
-        match target {
-            Some(target) => {
-                let old = self.targets.insert(name.to_owned(), target);
-                self.drop_unused(old);
+        let way = if is_link { self.way(name) } else { Vec::new() };
+        let old = if way.is_empty() {
+            self.ways.remove(name)
+        } else {
+            self.ways.insert(name.to_owned(), way)
+        };
+        for step in old.into_iter().flatten() {
+            let place = step.place();
+            let used = |way: &Vec<Step>| way.iter().any(|step| step.place() == place);
+            if place != self.here && !self.ways.values().any(used) {
+                self.watch.forget(place);
             }
-            None => self.unfollow(name),
         }
     }
 
-    fn unfollow(&mut self, name: &OsStr) {
-        let old = self.targets.remove(name);
-        self.drop_unused(old);
-    }
-
-    fn drop_unused(&self, old: Option<(Place, OsString)>) {
-        if let Some((place, _)) = old
-            && place != self.here
-            && !self.targets.values().any(|(other, _)| *other == place)
-        {
-            self.watch.forget(place);
+    /// Goes the way of a path as the kernel does, and watches each step.
+    fn way(&self, name: &OsStr) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut directory = PathBuf::from(".");
+        let mut links = 0;
+        let mut ahead: VecDeque<OsString> = VecDeque::from([name.to_owned()]);
+        while let Some(part) = ahead.pop_front() {
+            let path = directory.join(&part);
+            let target = std::fs::read_link(&path).ok();
+            let is_end = ahead.is_empty();
+            let step = if (target.is_some() || is_end) && part != ".." {
+                self.watch
+                    .entries_too(&directory)
+                    .map(|place| Step::Entry(place, part.clone()))
+            } else {
+                self.watch.itself(&path).map(Step::Directory)
+            };
+            steps.extend(step);
+            let Some(target) = target else {
+                directory = path;
+                continue;
+            };
+            links += 1;
+            if links > LINKS {
+                break;
+            }
+            if target.is_absolute() {
+                directory = PathBuf::from("/");
+            }
+            let parts = target.components().filter_map(|part| match part {
+                Component::Normal(_) | Component::ParentDir => Some(part.as_os_str().to_owned()),
+                Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+            });
+            for part in parts.collect::<Vec<_>>().into_iter().rev() {
+                ahead.push_front(part);
+            }
         }
+        steps
     }
 }
 
@@ -144,7 +196,15 @@ impl Shell {
             (a, b) => a.or(b),
         };
         let watch = self.watch.as_ref().map(|watched| watched.watch.as_fd());
-        let [died, changed] = poll::wait([Some(self.signals.as_fd()), watch], deadline);
+        let mounts = self.mounts.as_ref().map(AsFd::as_fd);
+        let [died, changed, mounted] = poll::wait_for(
+            [
+                (Some(self.signals.as_fd()), Event::Input),
+                (watch, Event::Input),
+                (mounts, Event::News),
+            ],
+            deadline,
+        );
         if died || changed {
             self.look_at_changes();
         }
@@ -152,7 +212,7 @@ impl Shell {
             self.reap();
         }
         let now = clock::monotonic();
-        if self.scan_at.is_some_and(|at| at <= now) {
+        if mounted || self.scan_at.is_some_and(|at| at <= now) {
             self.scan();
         }
         let actions = self.plan.tick(now);
@@ -189,7 +249,10 @@ impl Shell {
                             How::Moved | How::Opened => self.plan.came_whole(&name),
                         }
                     }
-                    entries.extend(watched.concerned(place, &name));
+                    entries.extend(watched.concerned(&Step::Entry(place, name)));
+                }
+                Change::Renamed(place) => {
+                    entries.extend(watched.concerned(&Step::Directory(place)));
                 }
                 Change::Lost => return self.scan(),
                 Change::Ended(place) if place == watched.here => {
@@ -283,9 +346,6 @@ impl Shell {
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) => {
-                if let Some(watched) = &mut self.watch {
-                    watched.unfollow(name);
-                }
                 let is_there = std::fs::symlink_metadata(path).is_ok();
                 if error.kind() == ErrorKind::NotFound && !is_there {
                     return Sight::Nothing;

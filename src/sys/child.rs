@@ -78,6 +78,24 @@ pub fn lead_group() {
     let _ = nix::unistd::setpgid(zero, zero);
 }
 
+/// In a child: has it killed when its parent ends, `parent` being that.
+pub fn die_with_parent(parent: u32) {
+    // SAFETY: PR_SET_PDEATHSIG takes a signal's number and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    // It may have ended before that.
+    if std::os::unix::process::parent_id() != parent {
+        // SAFETY: _exit does not come back and runs no handler of the parent's.
+        unsafe { libc::_exit(111) };
+    }
+}
+
+/// Whether there is anybody left in the process group `leader`.
+pub fn group_exists(leader: Pid) -> bool {
+    i32::try_from(leader.get()).is_ok_and(|leader| {
+        nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), None).is_ok()
+    })
+}
+
 /// In a parent: as [`lead_group`] for the child `pid`, so that the group exists
 /// whichever of the two runs first.
 pub fn make_group(pid: Pid) {

@@ -7,7 +7,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Opens for reading (O_RDONLY | O_NONBLOCK).
@@ -58,6 +58,26 @@ pub fn open_truncate(path: &Path) -> io::Result<File> {
         .mode(0o644)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
+}
+
+/// Opens for writing what is plainly a file of this user's own: no link, not even
+/// a hard one, nothing special.
+///
+/// # Errors
+/// ELOOP, EPERM; what open(2) says.
+pub fn open_write_own(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    // SAFETY: geteuid only asks, and cannot fail.
+    let own = metadata.uid() == unsafe { libc::geteuid() };
+    if metadata.is_file() && metadata.nlink() == 1 && own {
+        Ok(file)
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EPERM))
+    }
 }
 
 /// Makes a file of mode 0600 where there is nothing, not even a link.

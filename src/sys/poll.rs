@@ -21,12 +21,36 @@ pub fn wait<const N: usize>(
     fds: [Option<BorrowedFd<'_>>; N],
     deadline: Option<Instant>,
 ) -> [bool; N] {
+    wait_for(fds.map(|fd| (fd, Event::Input)), deadline)
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// There is something to read.
+    Input,
+    /// There is news: of `/proc/self/mountinfo`, that something was mounted or
+    /// unmounted (proc(5)); it can always be read.
+    News,
+}
+
+/// As [`wait`], for the given events.
+pub fn wait_for<const N: usize>(
+    fds: [(Option<BorrowedFd<'_>>, Event); N],
+    deadline: Option<Instant>,
+) -> [bool; N] {
     let mut ready = [false; N];
     loop {
         let mut polled: Vec<(usize, PollFd<'_>)> = fds
             .iter()
             .enumerate()
-            .filter_map(|(place, fd)| Some((place, PollFd::new((*fd)?, PollFlags::POLLIN))))
+            .filter_map(|(place, (fd, event))| {
+                let flags = match event {
+                    Event::Input => PollFlags::POLLIN,
+                    Event::News => PollFlags::POLLPRI,
+                };
+                Some((place, PollFd::new((*fd)?, flags)))
+            })
             .collect();
         let mut list: Vec<PollFd<'_>> = polled.iter().map(|(_, fd)| fd.clone()).collect();
         let timeout = deadline

@@ -9,19 +9,41 @@ use std::time::Duration;
 /// if it is gone or hidden from us. Good to a hundredth of a second.
 pub fn age(pid: Pid) -> Option<Duration> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let ticks = start_ticks(&stat)?;
+    // When it was started, in ticks since boot.
+    let ticks = field(&stat, 22)?;
     // SAFETY: sysconf only asks.
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
     let started = Duration::from_millis(ticks.checked_mul(1000)?.checked_div(per_second)?);
     Some(super::clock::since_boot().saturating_sub(started))
 }
 
-/// Field 22 of `/proc/PID/stat`: when it was started, in ticks since boot. The
-/// name in field 2 may hold spaces and parentheses, so count from its last one.
-fn start_ticks(stat: &[u8]) -> Option<u64> {
+/// Whether this process descends from the process `pid`.
+pub fn is_ancestor(pid: Pid) -> bool {
+    let mut child = std::process::id();
+    // No tree of processes is deeper; the kernel's own pid 0 ends it.
+    for _ in 0..1000 {
+        let stat = std::fs::read(format!("/proc/{child}/stat")).unwrap_or_default();
+        match field(&stat, 4) {
+            Some(parent) if parent == u64::from(pid.get()) => return true,
+            Some(parent @ 1..) => match u32::try_from(parent) {
+                Ok(parent) => child = parent,
+                Err(_) => return false,
+            },
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// A number in `/proc/PID/stat`, by its place as proc(5) counts, from 4. The name
+/// in field 2 may hold spaces and parentheses, so count from its last one.
+fn field(stat: &[u8], place: usize) -> Option<u64> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    rest.split_ascii_whitespace()
+        .nth(place.checked_sub(3)?)?
+        .parse()
+        .ok()
 }
 
 /// Whether a process named `name` runs whose current directory is `directory`.
@@ -50,8 +72,18 @@ mod tests {
     #[test]
     fn the_start_is_found_behind_a_name_with_parentheses() {
         let stat = b"7 (a) b (c)) S 1 7 7 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
-        assert_eq!(start_ticks(stat), Some(4242));
-        assert_eq!(start_ticks(b"7 a S 1"), None);
+        assert_eq!(field(stat, 22), Some(4242));
+        assert_eq!(field(stat, 4), Some(1));
+        assert_eq!(field(b"7 a S 1", 4), None);
+    }
+
+    #[test]
+    fn a_parent_is_an_ancestor_and_a_child_is_not() {
+        let parent = Pid::new(std::os::unix::process::parent_id()).unwrap();
+        assert!(is_ancestor(parent));
+        let child = crate::sys::child::spawn(|| 0).unwrap();
+        assert!(!is_ancestor(child));
+        crate::sys::child::wait_for(child);
     }
 
     #[test]

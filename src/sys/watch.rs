@@ -36,6 +36,8 @@ pub enum Change {
         /// How it changed.
         how: How,
     },
+    /// The watched directory itself was renamed.
+    Renamed(Place),
     /// The kernel lost events: look at everything again.
     Lost,
     /// The watched directory itself is no longer watched (removed or unmounted).
@@ -71,6 +73,24 @@ impl Watch {
         self.add(path, AddWatchFlags::IN_OPEN)
     }
 
+    /// Watches the directory `path` itself being renamed, in addition to what is
+    /// watched of it already.
+    ///
+    /// # Errors
+    /// As [`Watch::entries`].
+    pub fn itself(&self, path: &Path) -> io::Result<Place> {
+        let mask = AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_ONLYDIR | too();
+        self.0.add_watch(path, mask).map(Place).map_err(super::io)
+    }
+
+    /// As [`Watch::entries`], in addition to what is watched of it already.
+    ///
+    /// # Errors
+    /// As [`Watch::entries`].
+    pub fn entries_too(&self, path: &Path) -> io::Result<Place> {
+        self.add(path, too())
+    }
+
     fn add(&self, path: &Path, more: AddWatchFlags) -> io::Result<Place> {
         let mask = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_DELETE
@@ -100,6 +120,9 @@ impl Watch {
                 if event.mask.contains(AddWatchFlags::IN_IGNORED) {
                     return Some(Change::Ended(place));
                 }
+                if event.mask.contains(AddWatchFlags::IN_MOVE_SELF) {
+                    return Some(Change::Renamed(place));
+                }
                 Some(Change::Entry {
                     place,
                     name: event.name?,
@@ -108,6 +131,11 @@ impl Watch {
             })
             .collect()
     }
+}
+
+/// IN_MASK_ADD, which nix has no name for: add to what is watched already.
+fn too() -> AddWatchFlags {
+    AddWatchFlags::from_bits_retain(libc::IN_MASK_ADD)
 }
 
 fn how(mask: AddWatchFlags) -> How {
