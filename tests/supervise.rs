@@ -120,7 +120,15 @@ impl Stranger {
         }
         let mut copy = scratch.command(Suite::Ours, "install");
         copy.args(["-D", "-m", "755", "-t", "bin"]);
-        for program in ["supervise", "svscan", "svc", "svok", "svstat", "svcstop"] {
+        for program in [
+            "supervise",
+            "svscan",
+            "svc",
+            "svok",
+            "svstat",
+            "svcstart",
+            "svcstop",
+        ] {
             copy.arg(Suite::Ours.program(program));
         }
         assert_eq!(finish(copy).code, 0);

@@ -680,3 +680,137 @@ fn it_works_on_the_original_supervise_too() {
     assert_eq!(output.code, 0, "{output:?}");
     assert!(scratch.svstat("a").starts_with("down"));
 }
+
+#[test]
+fn an_older_wish_that_is_obeyed_only_now_is_nobodys_fault() {
+    let scratch = Scratch::new();
+    scratch.service("a", STAYS);
+    let supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
+    scratch.wait_up("a");
+    supervise.signal("STOP");
+    scratch.run(Suite::Ours, "svc", &["-d", "a"]);
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| svcstart(&scratch, &["--settle", "10ms", "a"]));
+        wait_until("svcstart is at work", || {
+            scratch.at("a/supervise/ended").exists()
+        });
+        supervise.signal("CONT");
+        output.join().unwrap()
+    });
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(scratch.svstat("a").starts_with("up"));
+}
+
+#[test]
+fn a_hung_script_that_hangs_in_another_services_script_is_ended_whole() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("inner", STAYS);
+    scratch.script(
+        "inner/start",
+        "trap '' TERM; echo $$ > script; sleep 1000; sleep 1000",
+    );
+    scratch.service("outer", STAYS);
+    scratch.script("outer/start", "svcstart ../inner; exit 0");
+    for name in ["inner", "outer"] {
+        scratch.link(name);
+        scratch.wait_supervised(name);
+    }
+    let output = svcstart(&scratch, &["--timeout", "500ms", "service/outer"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let script = scratch.read("inner/script").trim().parse().unwrap();
+    wait_until("the inner script is gone", || !is_alive(script));
+}
+
+#[test]
+fn a_script_ends_with_the_svcstart_that_runs_it() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.script("a/start", "echo $$ > script; while :; do sleep 1000; done");
+    scratch.link("a");
+    let start = scratch.daemon(Suite::Ours, "svcstart", &["service/a"], "svcstart");
+    wait_until("the script runs", || {
+        !scratch.read("a/script").trim().is_empty()
+    });
+    start.signal("KILL");
+    let script = scratch.read("a/script").trim().parse().unwrap();
+    wait_until("the script is gone", || !is_alive(script));
+}
+
+#[test]
+fn what_a_script_leaves_behind_does_not_have_its_lock() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.script(
+        "a/start",
+        "[ -e ../left ] && { echo again; exit 0; }; : > ../left; \
+         (read line < ../gate; svcstart . > ../late) & svc -u .",
+    );
+    scratch.link("a");
+    let mut fifo = scratch.command(Suite::Ours, "mkfifo");
+    fifo.arg("gate");
+    assert_eq!(finish(fifo).code, 0);
+    assert_eq!(svcstart(&scratch, &["service/a"]).code, 0);
+    scratch.write("gate", "go on\n");
+    // Had it the lock, it would not run the script.
+    wait_until("it runs the script as anybody else", || {
+        scratch.read("late").contains("\nagain\n")
+    });
+}
+
+#[test]
+fn whoever_owns_supervise_cannot_have_root_write_elsewhere() {
+    let scratch = Scratch::new();
+    scratch.service("a", "exit 3");
+    scratch.mkdir("a/supervise");
+    scratch.write("victim", "whole");
+    std::os::unix::fs::symlink("../../victim", scratch.at("a/supervise/ended")).unwrap();
+    let _supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
+    wait_until("it has ended", || scratch.svstat("a").contains("want up"));
+    assert_eq!(scratch.read("victim"), "whole");
+    fs::remove_file(scratch.at("a/supervise/ended")).unwrap();
+    fs::hard_link(scratch.at("victim"), scratch.at("a/supervise/ended")).unwrap();
+    let starts = scratch.at("a/supervise/status");
+    let before = fs::read(&starts).unwrap();
+    wait_until("it has ended again", || {
+        scratch.svstat("a").contains("want up") && fs::read(&starts).is_ok_and(|now| now != before)
+    });
+    assert_eq!(scratch.read("victim"), "whole");
+}
+
+#[test]
+fn in_parallel_a_fork_that_fails_holds_nobody_up() {
+    let scratch = Scratch::new();
+    let test = "svcstart --parallel without processes";
+    let Some(stranger) = crate::supervise::Stranger::new(test, &scratch) else {
+        return;
+    };
+    for name in ["x", "y", "z"] {
+        scratch.service(format!("scan/{name}"), STAYS);
+    }
+    stranger.owns(&scratch, "scan");
+    let mut command = stranger.command(&scratch, "svscan");
+    command.arg("scan");
+    let _svscan = scratch.start(command, "svscan");
+    for name in ["scan/x", "scan/y", "scan/z"] {
+        scratch.wait_up(name);
+    }
+    // svscan, three supervises, three services; svcstart, and one worker.
+    let mut command = stranger.command(&scratch, "/usr/bin/prlimit");
+    command
+        .arg("--nproc=9")
+        .arg(scratch.at("bin/svcstart"))
+        .args([
+            "--parallel",
+            "--settle",
+            "300ms",
+            "scan/x",
+            "scan/y",
+            "scan/z",
+        ]);
+    let output = finish(command);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(output.text().matches("OK\n").count(), 3, "{output:?}");
+}

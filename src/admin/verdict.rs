@@ -89,9 +89,18 @@ impl Start {
             self.settled_before = Duration::ZERO;
             return verdict;
         }
+        if self.before.pid.is_some() && self.before.since != status.since {
+            // The process from before has ended. Whether it crashed or an older
+            // `d` is the cause, the one to judge is the next.
+            self.up = None;
+            self.before = Status {
+                pid: None,
+                ..*status
+            };
+        }
         match (status.pid, self.up) {
             (Some(pid), None) => {
-                let same = self.before.pid == Some(pid) && self.before.since == status.since;
+                let same = self.before.pid == Some(pid);
                 let credit = if same {
                     self.settled_before
                 } else {
@@ -106,15 +115,7 @@ impl Start {
                 }
             }
             (None, Some(_)) => return Verdict::Crashed,
-            (None, None) if status.since != self.before.since => {
-                // Something ended since `before`: the process that was told to
-                // go down or to run once, or else the one we asked for.
-                if self.before.pid.is_some() && self.before.want != Want::Up {
-                    self.before = *status;
-                } else {
-                    return Verdict::Crashed;
-                }
-            }
+            (None, None) if status.since != self.before.since => return Verdict::Crashed,
             (None, None) => {}
         }
         self.tick(now)
@@ -220,6 +221,22 @@ mod tests {
     }
 
     #[test]
+    fn of_a_process_that_was_there_before_only_the_successor_is_judged() {
+        let now = clock::monotonic();
+        let mut start = Start::new(status(7, 1, Want::Up), None, SETTLE, now);
+        assert_eq!(
+            start.saw(&status(7, 1, Want::Up), now),
+            Verdict::Wait(Some(after(now, 2)))
+        );
+        assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Wait(None));
+        assert_eq!(
+            start.saw(&status(8, 3, Want::Up), now),
+            Verdict::Wait(Some(after(now, 2)))
+        );
+        assert_eq!(start.saw(&status(0, 4, Want::Up), now), Verdict::Crashed);
+    }
+
+    #[test]
     fn a_crash_is_seen_by_a_missing_pid_another_pid_or_only_another_stamp() {
         let now = clock::monotonic();
         for crashed in [
@@ -237,8 +254,6 @@ mod tests {
     fn a_crash_that_came_before_the_first_look_is_seen_by_the_stamp() {
         let now = clock::monotonic();
         let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE, now);
-        assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Crashed);
-        let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE, now);
         assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Crashed);
     }
 
