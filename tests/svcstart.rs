@@ -814,3 +814,18 @@ fn in_parallel_a_fork_that_fails_holds_nobody_up() {
     assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(output.text().matches("OK\n").count(), 3, "{output:?}");
 }
+
+#[test]
+fn a_control_that_is_no_fifo_is_not_written_to() {
+    let scratch = Scratch::new();
+    scratch.service("a", STAYS);
+    scratch.mkdir("a/supervise");
+    scratch.write("victim", "whole");
+    std::os::unix::fs::symlink("../../victim", scratch.at("a/supervise/control")).unwrap();
+    let _supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
+    scratch.wait_supervised("a");
+    let output = svcstart(&scratch, &["a"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(reason(&output, "a").starts_with("supervise/control is not a FIFO;"));
+    assert_eq!(scratch.read("victim"), "whole");
+}

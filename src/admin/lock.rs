@@ -11,7 +11,7 @@ use super::failure::{Failure, Stop};
 use super::wait::Waiter;
 use crate::child::End;
 use crate::sys::signals::Number;
-use crate::sys::{child, clock, errno, file, lock, process};
+use crate::sys::{child, clock, errno, fifo, file, lock, process};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -61,6 +61,9 @@ impl Lock {
                 unable(error)
             }
         })?;
+        if !fifo::is_fifo(&file) {
+            return Err(Failure::NotAFifo.into());
+        }
         let metadata = file.metadata().map_err(unable)?;
         let id = format!("{}:{}", metadata.dev(), metadata.ino());
         let held: Vec<String> = std::env::var(HELD)
