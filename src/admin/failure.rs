@@ -62,6 +62,8 @@ pub enum Failure {
     NoAnswer { waited: Duration },
     #[error("supervise/status is no status of daemontools (bad format); see what wrote it")]
     BadStatus,
+    #[error("supervise/control is not a FIFO; see what put it there")]
+    NotAFifo,
     #[error(
         "another svcstart, svcstop, svcreset or svcrestart has been at work on it for {}; wait for it or end it",
         duration(waited)
