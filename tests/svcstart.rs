@@ -408,10 +408,11 @@ fn what_is_no_service_directory_fails_at_once() {
 fn several_services_are_worked_at_in_order_and_one_failure_counts() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
-    for (name, run) in [("a", STAYS), ("b", "exit 1"), ("c", STAYS)] {
-        scratch.service(name, run);
+    for name in ["a", "b", "c"] {
+        scratch.service(name, STAYS);
         scratch.link(name);
     }
+    scratch.script("b/start", "exit 1");
     let arguments = ["--settle", "10ms", "service/a", "service/b", "service/c"];
     let output = svcstart(&scratch, &arguments);
     assert_eq!(output.code, 1);
@@ -469,7 +470,8 @@ fn in_parallel_one_failure_counts_and_an_interrupt_reaches_all() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
     scratch.service("a", STAYS);
-    scratch.service("b", "exit 1");
+    scratch.service("b", STAYS);
+    scratch.script("b/start", "exit 1");
     for name in ["a", "b"] {
         scratch.link(name);
     }
@@ -551,8 +553,11 @@ fn many_people_at_once_leave_the_service_as_the_last_one_wanted_it() {
 fn persist_removes_the_down_file_once_the_service_is_up_and_not_before() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
-    for (name, run, code, left) in [("a", STAYS, 0, false), ("b", "exit 1", 1, true)] {
-        scratch.service(name, run);
+    for (name, code, left) in [("a", 0, false), ("b", 1, true)] {
+        scratch.service(name, STAYS);
+        if code != 0 {
+            scratch.script(format!("{name}/start"), "exit 1");
+        }
         scratch.write(format!("{name}/down"), "");
         scratch.link(name);
         let service = format!("service/{name}");
@@ -566,10 +571,11 @@ fn persist_removes_the_down_file_once_the_service_is_up_and_not_before() {
 fn quiet_prints_errors_only() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
-    for (name, run) in [("a", STAYS), ("b", "exit 1")] {
-        scratch.service(name, run);
+    for name in ["a", "b"] {
+        scratch.service(name, STAYS);
         scratch.link(name);
     }
+    scratch.script("b/start", "exit 1");
     scratch.script("a/start", "echo hello; svc -u .");
     let output = svcstart(
         &scratch,

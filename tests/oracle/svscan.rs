@@ -459,7 +459,7 @@ fn changes() -> Vec<Situation> {
             "a log that is added while the service is away is noticed",
             "",
             |stage| {
-                stage.sh("mv scan/s s; svc -dx s");
+                stage.sh("mv scan/s s; svc -dx s; while svok s; do sleep 0.05; done");
                 second_look(stage);
                 stage.sh("mkdir s/log; cp s/run s/log/run; mv s scan/s");
                 wait_name(stage, "s/log", 1);
