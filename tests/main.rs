@@ -12,6 +12,8 @@
 
 /// What is broken, full, odd or missing.
 mod bad_input;
+/// `make demo`.
+mod demo;
 /// Scratch directories, programs, daemons, waiting: what all tests share.
 mod harness;
 /// The same situations played with Debian's daemontools 0.76 and with ours.

@@ -1,0 +1,80 @@
+//! `make demo`, with the programs of this build.
+
+use crate::harness::{Scratch, Suite, finish, wait_until};
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What `make demo` runs, with all its files below `tmp` here. Whoever runs the
+/// tests may ignore SIGINT; the demo must not.
+fn demo(scratch: &Scratch) -> Command {
+    scratch.mkdir("tmp");
+    let mut command = scratch.command(Suite::Ours, "env");
+    command
+        .args(["--default-signal=INT", "sh"])
+        .arg(root().join("tools/demo"))
+        .arg(Suite::Ours.directory())
+        .env("TMPDIR", scratch.at("tmp"))
+        .env_remove("DEMO_SECONDS");
+    command
+}
+
+fn nothing_is_left(scratch: &Scratch) {
+    wait_until("no process is left", || scratch.processes().is_empty());
+    assert_eq!(fs::read_dir(scratch.at("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn the_demo_shows_the_main_job_and_leaves_nothing_behind() {
+    let scratch = Scratch::new();
+    let mut command = demo(&scratch);
+    command.env("DEMO_SECONDS", "0");
+    let output = finish(command);
+    assert_eq!((output.code, output.errors().as_str()), (0, ""));
+    let text = output.text();
+    let mut rest = text.as_str();
+    for shown in [
+        "$ svcstart service/hello\nStarting service/hello .",
+        "OK\n$ svstat service/hello service/hello/log\nservice/hello: up (pid ",
+        "$ kill -KILL ",
+        " runs: back after ",
+        " ms\n",
+        "$ svcstop service/hello\nStopping service/hello .",
+        "OK\n$ svstat service/hello\nservice/hello: down ",
+        "$ svcstart service/hello\nStarting service/hello .",
+        "OK\n",
+        "It goes on for 0 seconds.",
+    ] {
+        let at = rest.find(shown);
+        rest = &rest[at.unwrap_or_else(|| panic!("{shown:?} is not in\n{text}"))..][shown.len()..];
+    }
+    nothing_is_left(&scratch);
+}
+
+#[test]
+fn the_demo_stays_until_ctrl_c_and_leaves_nothing_behind() {
+    for seconds in [None, Some("1000")] {
+        let scratch = Scratch::new();
+        let mut command = demo(&scratch);
+        if let Some(seconds) = seconds {
+            command.env("DEMO_SECONDS", seconds);
+        }
+        command.process_group(0);
+        let mut demo = scratch.start(command, "demo");
+        wait_until("it goes on", || {
+            scratch.read("demo.out").contains("# It goes on ")
+        });
+        // The terminal sends it to all of them.
+        let group = format!("-{}", demo.pid());
+        let mut kill = scratch.command(Suite::Ours, "/bin/kill");
+        kill.args(["-s", "INT", "--", &group]);
+        assert_eq!(finish(kill).code, 0);
+        assert_eq!(demo.wait(), 130, "{}", scratch.read("demo.err"));
+        nothing_is_left(&scratch);
+    }
+}
