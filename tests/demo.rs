@@ -1,7 +1,8 @@
-//! `make demo`, with the programs of this build.
+//! `make demo` and `make install`, with the programs of this build.
 
 use crate::harness::{Scratch, Suite, finish, wait_until};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -77,4 +78,40 @@ fn the_demo_stays_until_ctrl_c_and_leaves_nothing_behind() {
         assert_eq!(demo.wait(), 130, "{}", scratch.read("demo.err"));
         nothing_is_left(&scratch);
     }
+}
+
+#[test]
+fn make_install_puts_everything_below_destdir_and_prefix() {
+    if !crate::harness::has("make install", &["make"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mut command = scratch.command(Suite::Ours, "make");
+    command.arg("-C").arg(root());
+    // Not built anew: the programs of the tests will do.
+    command.args(["-s", "-o", "build", "install", "PREFIX=/usr"]);
+    command.arg(format!("BUILT={}", Suite::Ours.directory().display()));
+    command.arg(format!("DESTDIR={}", scratch.at("root").display()));
+    let output = finish(command);
+    assert_eq!(output.code, 0, "{output:?}");
+    let is_executable = |path: &str| {
+        fs::metadata(scratch.at(path)).is_ok_and(|m| m.is_file() && m.permissions().mode() & 1 == 1)
+    };
+    for program in [
+        "supervise",
+        "svscan",
+        "svc",
+        "svok",
+        "svstat",
+        "svcstart",
+        "svcstop",
+        "svcreset",
+        "svcrestart",
+    ] {
+        assert!(is_executable(&format!("root/usr/bin/{program}")));
+        let page = format!("root/usr/share/man/man8/{program}.8");
+        assert!(scratch.at(&page).is_file(), "{page}");
+    }
+    let example = "root/usr/share/daemontools-rs/service-examples/hello/run";
+    assert!(is_executable(example), "{example}");
 }

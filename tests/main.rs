@@ -12,7 +12,7 @@
 
 /// What is broken, full, odd or missing.
 mod bad_input;
-/// `make demo`.
+/// `make demo` and `make install`.
 mod demo;
 /// Scratch directories, programs, daemons, waiting: what all tests share.
 mod harness;
