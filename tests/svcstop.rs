@@ -1,5 +1,5 @@
 use crate::harness::{Output, Scratch, Suite, is_alive, wait_until};
-use crate::supervise::Stranger;
+use crate::supervise::{Stranger, shell};
 
 const STAYS: &str = "exec sleep 1000";
 
@@ -127,23 +127,44 @@ fn a_stop_script_stops_it_and_is_not_believed_without_proof() {
 }
 
 #[test]
-fn a_stop_script_that_cannot_be_run_or_hangs_fails() {
+fn a_stop_script_that_cannot_be_run_or_dies_or_hangs_fails() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
-    scratch.service("a", STAYS);
-    scratch.write("a/stop", "#!/bin/sh\n");
-    scratch.service("b", STAYS);
-    scratch.script("b/stop", "echo $$ > script; exec sleep 1000");
-    for name in ["a", "b"] {
+    let cases = [
+        ("a", "#!/bin/sh\n", "644", "./stop is not executable;"),
+        (
+            "b",
+            "#!/no/such\n",
+            "755",
+            "./stop needs /no/such, which is not there;",
+        ),
+        (
+            "c",
+            "#!/bin/sh\nkill -KILL $$\n",
+            "755",
+            "./stop was killed by SIGKILL;",
+        ),
+        (
+            "d",
+            "#!/bin/sh\necho $$ > script; exec sleep 1000\n",
+            "755",
+            "./stop has not ended within 300ms",
+        ),
+    ];
+    for (name, script, mode, why) in cases {
+        scratch.service(name, STAYS);
+        scratch.executable(format!("{name}/stop"), script);
+        shell(&scratch, &format!("chmod {mode} {name}/stop"));
         scratch.link(name);
-        scratch.wait_up(name);
+        let pid = scratch.wait_up(name);
+        let service = format!("service/{name}");
+        let output = svcstop(&scratch, &["--timeout", "300ms", &service]);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.text().ends_with(".FAILED\n"), "{output:?}");
+        assert!(reason(&output, &service).starts_with(why), "{output:?}");
+        assert!(is_alive(pid), "{name}: nothing has stopped it");
     }
-    let output = svcstop(&scratch, &["service/a"]);
-    assert!(reason(&output, "service/a").starts_with("./stop is not executable;"));
-    let output = svcstop(&scratch, &["--timeout", "300ms", "service/b"]);
-    assert_eq!(output.code, 1);
-    assert!(reason(&output, "service/b").starts_with("./stop has not ended within 300ms"));
-    assert!(!is_alive(scratch.read("b/script").trim().parse().unwrap()));
+    assert!(!is_alive(scratch.read("d/script").trim().parse().unwrap()));
 }
 
 #[test]
@@ -190,22 +211,21 @@ fn a_service_told_to_leave_meanwhile_is_down_all_the_same() {
 fn persist_creates_the_down_file_once_the_service_is_down_and_not_before() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
-    for (name, run, code) in [("a", STAYS, 0), ("b", STUBBORN, 1)] {
+    for (name, run) in [("a", STAYS), ("b", STUBBORN)] {
         scratch.service(name, run);
         scratch.link(name);
         scratch.wait_up(name);
-        if code != 0 {
-            wait_until("it ignores TERM", || {
-                scratch.at(name).join("ready").exists()
-            });
-        }
+    }
+    wait_until("it ignores TERM", || scratch.at("b/ready").exists());
+    for (name, options, code) in [
+        ("a", &["--persist"] as &[&str], 0),
+        ("b", &["--persist", "--timeout", "100ms"], 1),
+        ("b", &["--persist", "--timeout", "100ms", "--kill"], 0),
+    ] {
         let service = format!("service/{name}");
-        let output = svcstop(
-            &scratch,
-            &["--persist", "--timeout", "100ms", "--kill", &service],
-        );
-        assert_eq!(output.code, 0, "{output:?}");
-        assert!(scratch.at(name).join("down").exists());
+        let output = svcstop(&scratch, &[options, &[&service]].concat());
+        assert_eq!(output.code, code, "{output:?}");
+        assert_eq!(scratch.at(name).join("down").exists(), code == 0);
     }
 }
 
