@@ -168,6 +168,34 @@ fn on_a_full_disk_the_service_goes_on_and_the_status_comes_right_in_the_end() {
 }
 
 #[test]
+fn on_a_full_disk_svcstart_and_svcstop_are_not_certain_and_say_why_that_may_be() {
+    let scratch = Scratch::new();
+    scratch.mkdir("disk");
+    let arguments = ["-t", "tmpfs", "-o", "size=64k", "none"];
+    let test = "svcstart on a full disk";
+    let Some(_mount) = Mount::if_possible(test, &scratch, &arguments, "disk") else {
+        return;
+    };
+    scratch.service("disk/a", WAITS);
+    let _supervise = supervise(&scratch, "disk/a");
+    scratch.wait_up("disk/a");
+    let mut filler = File::create(scratch.at("disk/filler")).unwrap();
+    while filler.write(&[0; 4096]).is_ok() {}
+    drop(filler);
+    for program in ["svcstart", "svcstop"] {
+        let output = scratch.run(Suite::Ours, program, &["--timeout", "300ms", "disk/a"]);
+        assert_eq!(output.code, 1, "{output:?}");
+        let why = output.failure(program, "disk/a");
+        assert!(why.contains("with df whether the disk is full"), "{why}");
+    }
+    fs::remove_file(scratch.at("disk/filler")).unwrap();
+    for program in ["svcstart", "svcstop"] {
+        let output = scratch.run(Suite::Ours, program, &["disk/a"]);
+        assert_eq!(output.code, 0, "{output:?}");
+    }
+}
+
+#[test]
 fn a_directory_that_may_not_be_written_is_told_and_left() {
     let scratch = Scratch::new();
     let Some(stranger) = Stranger::new("an unwritable directory", &scratch) else {

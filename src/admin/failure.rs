@@ -28,7 +28,10 @@ impl From<Failure> for Stop {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's sentence says what it is")]
 pub enum Failure {
-    #[error("unable to {doing}: {}", reason(source))]
+    #[error(
+        "unable to {doing}: {}; see what is wrong with that file in the service directory",
+        reason(source)
+    )]
     Unable { doing: String, source: io::Error },
     #[error("no such service directory: {}; check its name", reason(source))]
     NoDirectory { source: io::Error },
@@ -56,7 +59,7 @@ pub enum Failure {
     )]
     Deaf { source: io::Error },
     #[error(
-        "supervise has not answered within {}; see with ps whether it is stopped",
+        "supervise has not answered within {}; see with ps whether it is stopped, and with df whether the disk is full",
         duration(waited)
     )]
     NoAnswer { waited: Duration },
@@ -111,7 +114,7 @@ pub enum Failure {
     },
     #[error("./{script} has no #! line; begin it with #!/bin/sh")]
     NoShebang { script: &'static str },
-    #[error("unable to run ./{script}: {}", reason(source))]
+    #[error("unable to run ./{script}: {}; run it by hand", reason(source))]
     NotRun {
         script: &'static str,
         source: io::Error,
@@ -132,7 +135,7 @@ pub enum Failure {
     #[error("./stop exited 0, but the service still runs (pid {pid}); mend ./stop")]
     StopLied { pid: Pid },
     #[error(
-        "it is as asked, but that will not last: unable to {doing}: {}",
+        "it is as asked, but that will not last: unable to {doing}: {}; {doing} by hand",
         reason(source)
     )]
     NotPersisted {
@@ -195,6 +198,70 @@ mod tests {
             failure.line("svcstart", OsStr::new("/service/squid")),
             b"svcstart: fatal: /service/squid: ./start is not executable; chmod +x it, or remove it\n"
         );
+    }
+
+    #[test]
+    fn every_reason_is_one_line_and_says_what_to_do_next() {
+        let source = || io::Error::from_raw_os_error(2);
+        let waited = Duration::from_secs(60);
+        let pid = Pid::new(7).unwrap();
+        let script = "start";
+        let all = [
+            Failure::Unable {
+                doing: "read supervise/status".to_owned(),
+                source: source(),
+            },
+            Failure::NoDirectory { source: source() },
+            Failure::Denied {
+                what: "supervise/ok",
+            },
+            Failure::NoSupervise { waited },
+            Failure::NoSvscan,
+            Failure::Hidden { waited },
+            Failure::SuperviseGone,
+            Failure::Deaf { source: source() },
+            Failure::NoAnswer { waited },
+            Failure::BadStatus,
+            Failure::NotAFifo,
+            Failure::Busy { waited },
+            Failure::Crashed { end: None },
+            Failure::NotStarted { waited },
+            Failure::TakenDown,
+            Failure::TakenUp,
+            Failure::StillUp { pid, waited },
+            Failure::Unkillable { pid, waited },
+            Failure::NoRun,
+            Failure::NotExecutable { script },
+            Failure::NotAFile { script },
+            Failure::Dangling { script },
+            Failure::NoInterpreter {
+                script,
+                interpreter: "/bin/sh".to_owned(),
+            },
+            Failure::NoShebang { script },
+            Failure::NotRun {
+                script,
+                source: source(),
+            },
+            Failure::Refused { script, code: 1 },
+            Failure::ScriptKilled { script, number: 9 },
+            Failure::Hung {
+                script,
+                waited,
+                state: "down".to_owned(),
+            },
+            Failure::StopLied { pid },
+            Failure::NotPersisted {
+                doing: "create down",
+                source: source(),
+            },
+        ];
+        for failure in all {
+            let said = failure.to_string();
+            let (why, next) = said.split_once("; ").expect(&said);
+            assert!(!why.is_empty() && !next.is_empty(), "{said}");
+            assert!(!said.contains('\n'), "{said}");
+        }
     }
 
     #[test]
