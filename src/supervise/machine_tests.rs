@@ -256,7 +256,11 @@ fn every_event_in_every_state_does_what_the_table_says() {
     let mut seen = BTreeMap::new();
     for want in [Want::Up, Want::Down] {
         let mut machine = Machine::new(want, now);
-        let starting = machine.step(Event::Boot, now).contains(&Action::Start);
+        let before = words(&machine, now) + ", not begun";
+        let actions = machine.step(Event::Boot, now);
+        let starting = actions.contains(&Action::Start);
+        let after = words(&machine, now) + if starting { ", forking" } else { "" };
+        seen.insert(before, row(Event::Boot, &actions, &after));
         queue.push_back((machine, starting));
     }
     while let Some((machine, starting)) = queue.pop_front() {
@@ -298,22 +302,17 @@ fn every_event_in_every_state_does_what_the_table_says() {
             } else {
                 words(&next, now) + if starting { ", forking" } else { "" }
             };
-            let actions: Vec<String> = actions.iter().map(|a| format!("{a:?}")).collect();
-            let actions = if actions.is_empty() {
-                "-".to_owned()
-            } else {
-                actions.join(" ")
-            };
             let after = if after == before {
                 "same".to_owned()
             } else {
                 after
             };
-            writeln!(rows, "    {:12} {actions:35} {after}", event_words(event)).unwrap();
+            rows += &row(event, &actions, &after);
             if !left {
                 queue.push_back((next, starting));
             }
         }
+        rows += &row_of_a_failed_publish(machine, starting, now);
         seen.insert(before, rows);
     }
     let mut table = String::new();
@@ -328,6 +327,34 @@ fn every_event_in_every_state_does_what_the_table_says() {
         std::fs::write(path, &table).unwrap();
     }
     assert_eq!(table, std::fs::read_to_string(path).unwrap());
+}
+
+/// One line of the table.
+fn row(event: Event, actions: &[Action], after: &str) -> String {
+    let actions: Vec<String> = actions.iter().map(|a| format!("{a:?}")).collect();
+    let actions = if actions.is_empty() {
+        "-".to_owned()
+    } else {
+        actions.join(" ")
+    };
+    format!("    {:13} {actions:35} {after}\n", event_words(event))
+}
+
+/// A status that could not be written changes nothing but that it is written
+/// again, which would only double the states: so the row says that, too.
+fn row_of_a_failed_publish(mut machine: Machine, starting: bool, now: Now) -> String {
+    let event = Event::PublishFailed;
+    let before = words(&machine, now);
+    let actions = machine.step(event, now);
+    assert_eq!(words(&machine, now), before);
+    if starting {
+        return row(event, &actions, "same");
+    }
+    let then = later(now, PUBLISH_RETRY);
+    assert!(machine.deadline().is_some_and(|at| at <= then.monotonic));
+    let again = machine.step(Event::Timer, then);
+    assert_eq!(again.first(), Some(&Action::Republish));
+    row(event, &actions, &format!("same; 5 s later {again:?}"))
 }
 
 /// After `x` it leaves: when the child ends, if there is one, or after the one
