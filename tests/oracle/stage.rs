@@ -2,7 +2,7 @@
 //! and the transcript of all that happens.
 
 use super::Cast;
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, is_alive, wait_until};
+use crate::harness::{Daemon, Output, Scratch, finish, is_alive, skip_unless, wait_until};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, Permissions};
@@ -92,15 +92,20 @@ impl Stage {
         }
     }
 
-    /// A copy of svscan without a supervise beside it. Another process makes it:
-    /// while this one writes a file, no other thread's child may run it.
+    /// A copy of svscan without a supervise beside it.
     pub(super) fn alone(&self, name: &str) -> PathBuf {
-        let copy = self.scratch.at("alone").join(name);
+        self.copy(&self.cast.svscan.program(name))
+    }
+
+    /// A copy of a program in a directory of its own, open to everybody. Another
+    /// process makes it: while this one writes a file, no other thread's child
+    /// may run it.
+    fn copy(&self, program: &Path) -> PathBuf {
+        let copy = self.scratch.at("alone").join(program.file_name().unwrap());
         if !copy.exists() {
-            self.scratch.mkdir("alone");
-            let mut cp = self.command("cp");
-            cp.arg(self.cast.svscan.program(name)).arg(&copy);
-            assert_eq!(finish(cp).code, 0);
+            let mut install = self.command("install");
+            install.args(["-D", "-m", "755"]).arg(program).arg(&copy);
+            assert_eq!(finish(install).code, 0);
         }
         copy
     }
@@ -125,18 +130,22 @@ impl Stage {
         }
     }
 
-    /// A command run by somebody for whom permissions count; None if such a
-    /// user cannot reach the programs.
+    /// A command run by somebody for whom permissions count; None, having said
+    /// why, if such a user cannot reach the scratch directory.
     pub(super) fn as_ordinary_user(&self, program: &str) -> Option<Command> {
-        let path = self.program(program);
+        let mut path = self.program(program);
         if self.scratch.path().metadata().unwrap().uid() != 0 {
             return Some(self.command(path));
         }
         let is_open = |path: &Path| path.metadata().is_ok_and(|m| m.mode() & 1 != 0);
-        let here = Suite::Ours.program(program);
-        if !here.ancestors().all(is_open) || !self.scratch.path().ancestors().all(is_open) {
-            eprintln!("SKIPPED {program} as an ordinary user: {here:?} is closed to others");
+        let test = format!("{program} as an ordinary user");
+        let is_reachable = self.scratch.path().ancestors().all(is_open);
+        if !skip_unless(&test, is_reachable, "the scratch directory is closed") {
             return None;
+        }
+        // The checkout may be closed to others.
+        if !path.ancestors().all(is_open) {
+            path = self.copy(&path);
         }
         let mut command = self.command("setpriv");
         command
