@@ -1,8 +1,9 @@
 //! svstat beyond the original: all services, bare names, and a status that cannot be read.
 
-use crate::harness::{Scratch, Suite, finish};
+use crate::harness::{Scratch, Suite, finish, has, is_root};
 use crate::supervise::{WAITS, shell, supervise};
 use crate::svc::{two_of_a_name, with_svdir};
+use std::fs;
 
 #[test]
 fn a_bare_name_is_looked_up_in_svdir_and_shown_as_it_was_given() {
@@ -110,4 +111,52 @@ fn a_thousand_names_are_all_shown() {
         .map(|name| format!("{name}: unable to chdir: file does not exist\n"))
         .collect();
     assert_eq!(output.text(), expected);
+}
+
+#[test]
+fn without_svdir_services_are_looked_up_in_service_and_then_in_etc_service() {
+    let test = "bare names in /service";
+    if !is_root(test) || !has(test, &["unshare", "chroot"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    // A root directory of its own, with /usr and our programs in it.
+    shell(
+        &scratch,
+        "mkdir -p root/usr root/ours root/service/a root/etc/service/a root/etc/service/b; \
+         cp -a /bin /lib* root",
+    );
+    // A plain file is enough for svstat to look for a status.
+    for name in ["service/a", "etc/service/b"] {
+        scratch.mkdir(format!("root/{name}/supervise"));
+        scratch.write(format!("root/{name}/supervise/ok"), "");
+    }
+    let svstat = |names: &str| {
+        let mut command = scratch.command(Suite::Ours, "unshare");
+        let script = format!(
+            "mount --rbind /usr root/usr && mount --bind \"$0\" root/ours && \
+             exec chroot root /ours/svstat {names}"
+        );
+        command.args(["-m", "sh", "-c", &script]);
+        command.arg(Suite::Ours.directory());
+        let output = finish(command);
+        assert_eq!((output.code, output.errors()), (0, String::new()));
+        output.text()
+    };
+    let taken_for_supervised = "unable to open supervise/status: file does not exist";
+    let never = "unable to open supervise/ok: file does not exist";
+    assert_eq!(
+        svstat("a b"),
+        format!("a: {taken_for_supervised}\nb: {taken_for_supervised}\n")
+    );
+    assert_eq!(svstat(""), format!("/service/a: {taken_for_supervised}\n"));
+    fs::remove_dir_all(scratch.at("root/service")).unwrap();
+    assert_eq!(svstat("a"), format!("a: {never}\n"));
+    assert_eq!(
+        svstat(""),
+        format!("/etc/service/a: {never}\n/etc/service/b: {taken_for_supervised}\n")
+    );
+    fs::remove_dir_all(scratch.at("root/etc/service")).unwrap();
+    assert_eq!(svstat("a"), "a: unable to chdir: file does not exist\n");
+    assert_eq!(svstat(""), "");
 }
