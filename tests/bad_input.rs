@@ -397,6 +397,21 @@ fn a_supervise_directory_that_is_removed_is_told_and_no_more() {
     is_calm(&scratch, &supervise, "supervise");
 }
 
+/// `text` with `name` in the place of each NAME.
+fn named(text: &str, name: &OsStr) -> Vec<u8> {
+    text.split("NAME")
+        .map(str::as_bytes)
+        .collect::<Vec<_>>()
+        .join(name.as_bytes())
+}
+
+/// Progress with one dot where it has many.
+fn without_dots(text: &[u8]) -> Vec<u8> {
+    let mut text = text.to_vec();
+    text.dedup_by(|a, b| (*a, *b) == (b'.', b'.'));
+    text
+}
+
 #[test]
 fn names_of_any_bytes_work_with_all_programs() {
     let scratch = Scratch::new();
@@ -434,6 +449,25 @@ fn names_of_any_bytes_work_with_all_programs() {
             let begin = [by_path.as_bytes(), b": down "].concat();
             run("svstat", &[&by_path]).out.starts_with(&begin)
         });
+        for (program, words, says) in [
+            (
+                "svcstart",
+                &["--settle", "0s"] as &[&str],
+                "Starting NAME .OK\n",
+            ),
+            (
+                "svcrestart",
+                &["--settle", "0s"],
+                "Stopping NAME .OK\nStarting NAME .OK\n",
+            ),
+            ("svcreset", &["--settle", "0s"], "Starting NAME .OK\n"),
+            ("svcstop", &[], "Stopping NAME .OK\n"),
+        ] {
+            let words: Vec<&OsStr> = words.iter().map(OsStr::new).chain([&*by_path]).collect();
+            let output = run(program, &words);
+            assert_eq!((output.code, output.errors()), (0, String::new()));
+            assert_eq!(without_dots(&output.out), named(says, &by_path));
+        }
         let output = run("supervise", &[&by_path]);
         let expected = [
             b"supervise: fatal: unable to acquire ",
@@ -475,6 +509,19 @@ fn bad_names_are_told_as_they_are_by_all_programs() {
             ]
             .concat();
             assert_eq!((output.code, &output.err), (code, &expected), "{output:?}");
+        }
+        for (program, verb) in [
+            ("svcstart", "Starting"),
+            ("svcstop", "Stopping"),
+            ("svcreset", "Resetting"),
+            ("svcrestart", "Restarting"),
+        ] {
+            let output = scratch.run(Suite::Ours, program, &[name]);
+            let expected = format!(
+                "{program}: fatal: NAME: no such service directory: {why}; check its name\n"
+            );
+            assert_eq!((output.code, &output.err), (1, &named(&expected, name)));
+            assert_eq!(output.out, named(&format!("{verb} NAME .FAILED\n"), name));
         }
         let output = scratch.run(Suite::Ours, "svstat", &[name]);
         let expected = [
