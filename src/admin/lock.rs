@@ -87,7 +87,7 @@ impl Lock {
         let deadline = clock::monotonic() + longest;
         let helper = child::spawn_lock_waiter(&file).map_err(unable)?;
         loop {
-            let wake = match waiter.wait([None, None], Some(deadline)) {
+            let wake = match waiter.wait([None, None, None], Some(deadline)) {
                 Ok(wake) => wake,
                 Err(stop) => {
                     child::send(helper, Number::KILL);

@@ -11,20 +11,17 @@ use super::wait::{Waiter, say};
 use crate::child::{End, Pid};
 use crate::sys::fifo::{self, Input};
 use crate::sys::signals::Number;
-use crate::sys::{child, clock, errno, file, output};
+use crate::sys::{child, clock, errno, file, output, process};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
 /// How long a script that has not ended in time may take to end at TERM.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// Between two looks whether a process group is empty.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// How much a script's output is read on after its end, in pieces of
 /// [`PIECE`] bytes: what it left behind might print for ever.
@@ -77,7 +74,7 @@ impl Script {
         let mut running = Running::start(self, directory, lock).map_err(failed)?;
         let deadline = clock::monotonic() + limit;
         let end = loop {
-            match running.turn(waiter, deadline) {
+            match running.turn(None, waiter, deadline) {
                 Ok(Some(end)) => break end,
                 Ok(None) if clock::monotonic() >= deadline => {
                     running.end_group(waiter);
@@ -158,15 +155,17 @@ impl Running {
         })
     }
 
-    /// Waits for something to happen; how it ended, if it has.
+    /// Waits for something to happen, `other` being one more thing to wait for;
+    /// how the script ended, if it has.
     fn turn(
         &mut self,
+        other: Option<BorrowedFd<'_>>,
         waiter: &mut Waiter<'_>,
         deadline: std::time::Instant,
     ) -> Result<Option<End>, Stop> {
-        let fds = [&self.out, &self.err].map(|fd| fd.as_ref().map(AsFd::as_fd));
-        let wake = waiter.wait(fds, Some(deadline))?;
-        let [out, err] = wake.ready;
+        let [out, err] = [&self.out, &self.err].map(|fd| fd.as_ref().map(AsFd::as_fd));
+        let wake = waiter.wait([out, err, other], Some(deadline))?;
+        let [out, err, _] = wake.ready;
         if out {
             pass_on(&mut self.out, Stream::Out, waiter);
         }
@@ -204,12 +203,20 @@ impl Running {
         child::send_group(self.pid, Number::TERM);
         child::send_group(self.pid, Number::CONT);
         let mut ended = self.ends_within(GRACE, waiter);
-        // Nobody tells us when the others are gone. One of them may be one of our
-        // own commands, which takes this long to end a script of its own.
+        // The others are no children of ours: they are waited for one after the
+        // other. One of them may be one of our own commands, which takes this long
+        // to end a script of its own.
         let deadline = clock::monotonic() + 2 * GRACE;
-        while ended && child::group_exists(self.pid) && clock::monotonic() < deadline {
-            let next_look = clock::monotonic() + LOOK;
-            let _ = self.turn(waiter, next_look);
+        while ended && clock::monotonic() < deadline {
+            let Some(member) = process::one_of_group(self.pid) else {
+                break;
+            };
+            match child::end_of(member) {
+                Ok(end) => _ = self.turn(Some(end.as_fd()), waiter, deadline),
+                Err(error) if errno::is_no_process(&error) => {}
+                // The kernel is too old for that: looked at again at the next dot.
+                Err(_) => _ = self.turn(None, waiter, deadline),
+            }
         }
         child::send_group(self.pid, Number::KILL);
         if !ended {
@@ -223,7 +230,7 @@ impl Running {
     fn ends_within(&mut self, limit: Duration, waiter: &mut Waiter<'_>) -> bool {
         let deadline = clock::monotonic() + limit;
         while clock::monotonic() < deadline {
-            if let Ok(Some(_)) = self.turn(waiter, deadline) {
+            if let Ok(Some(_)) = self.turn(None, waiter, deadline) {
                 return true;
             }
         }

@@ -25,7 +25,7 @@ pub struct Waiter<'a> {
 /// Why a wait ended.
 pub struct Wake {
     /// Which of the descriptors can be read.
-    pub ready: [bool; 2],
+    pub ready: [bool; 3],
     /// Our children that ended.
     pub ended: Vec<(Pid, End)>,
 }
@@ -55,18 +55,18 @@ impl<'a> Waiter<'a> {
     /// [`Stop::Interrupted`].
     pub fn wait(
         &mut self,
-        fds: [Option<BorrowedFd<'_>>; 2],
+        fds: [Option<BorrowedFd<'_>>; 3],
         deadline: Option<Instant>,
     ) -> Result<Wake, Stop> {
         if !self.ended.is_empty() {
             return Ok(Wake {
-                ready: [false; 2],
+                ready: [false; 3],
                 ended: std::mem::take(&mut self.ended),
             });
         }
-        let [a, b] = fds;
+        let [a, b, c] = fds;
         let until = deadline.map_or(self.next_dot, |at| at.min(self.next_dot));
-        let [signal, a, b] = poll::wait([Some(self.signals.as_fd()), a, b], Some(until));
+        let [signal, a, b, c] = poll::wait([Some(self.signals.as_fd()), a, b, c], Some(until));
         let now = clock::monotonic();
         if now >= self.next_dot {
             let dot = self.progress.dot();
@@ -85,7 +85,7 @@ impl<'a> Waiter<'a> {
         match interrupted {
             Some(number) => Err(Stop::Interrupted(number)),
             None => Ok(Wake {
-                ready: [a, b],
+                ready: [a, b, c],
                 ended: std::mem::take(&mut self.ended),
             }),
         }

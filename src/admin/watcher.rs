@@ -107,7 +107,7 @@ impl Watcher {
             if clock::monotonic() >= deadline {
                 return Err(self.why_unsupervised().into());
             }
-            waiter.wait([self.fd(), None], Some(deadline))?;
+            waiter.wait([self.fd(), None, None], Some(deadline))?;
             self.status_was_replaced();
         }
         // From now on only new statuses matter, not who reads them.
@@ -214,7 +214,7 @@ impl Watcher {
     ) -> Result<Verdict, Stop> {
         let mut until = deadline;
         loop {
-            waiter.wait([self.fd(), None], Some(until.min(deadline)))?;
+            waiter.wait([self.fd(), None, None], Some(until.min(deadline)))?;
             self.answered |= self.status_was_replaced();
             let now = clock::monotonic();
             if self.answered {

@@ -7,7 +7,7 @@ use crate::sys::signals::{self, Number};
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -89,11 +89,19 @@ pub fn die_with_parent(parent: u32) {
     }
 }
 
-/// Whether there is anybody left in the process group `leader`.
-pub fn group_exists(leader: Pid) -> bool {
-    i32::try_from(leader.get()).is_ok_and(|leader| {
-        nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), None).is_ok()
-    })
+/// A descriptor that can be read when the process `pid` has ended, whoever's
+/// child it is: a pidfd.
+///
+/// # Errors
+/// ESRCH if it is gone; ENOSYS before Linux 5.3; see pidfd_open(2).
+pub fn end_of(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers and touches no memory.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.get(), 0) };
+    match i32::try_from(fd) {
+        // SAFETY: a new descriptor, closed on exec, that nobody else has.
+        Ok(fd @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// In a parent: as [`lead_group`] for the child `pid`, so that the group exists
@@ -261,6 +269,22 @@ mod tests {
     #[test]
     fn a_child_ends_with_the_code_of_its_work() {
         assert_eq!(wait_for(spawn(|| 7).unwrap()), End::Exited(7));
+    }
+
+    #[test]
+    fn the_end_of_a_process_can_be_waited_for_before_and_after_it() {
+        let deadline = crate::sys::clock::monotonic() + std::time::Duration::from_secs(60);
+        let pid = spawn(|| 0).unwrap();
+        for _ in 0..2 {
+            let end = end_of(pid).unwrap();
+            assert_eq!(
+                crate::sys::poll::wait([Some(end.as_fd())], Some(deadline)),
+                [true]
+            );
+        }
+        wait_for(pid);
+        let gone = end_of(pid).unwrap_err();
+        assert!(crate::sys::errno::is_no_process(&gone));
     }
 
     #[test]

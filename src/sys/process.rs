@@ -35,6 +35,25 @@ pub fn is_ancestor(pid: Pid) -> bool {
     false
 }
 
+/// A process of the group `leader` that has not ended yet, if there is one that
+/// `/proc` shows.
+pub fn one_of_group(leader: Pid) -> Option<Pid> {
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok())
+        .find(|pid| {
+            let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+            field(&stat, 5) == Some(leader.get().into()) && !has_ended(&stat)
+        })
+}
+
+/// Whether `/proc/PID/stat` is that of a process nobody has waited for yet.
+fn has_ended(stat: &[u8]) -> bool {
+    let name_end = stat.iter().rposition(|byte| *byte == b')');
+    let state = name_end.and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'Z' | b'X'))
+}
+
 /// A number in `/proc/PID/stat`, by its place as proc(5) counts, from 4. The name
 /// in field 2 may hold spaces and parentheses, so count from its last one.
 fn field(stat: &[u8], place: usize) -> Option<u64> {
@@ -75,6 +94,30 @@ mod tests {
         assert_eq!(field(stat, 22), Some(4242));
         assert_eq!(field(stat, 4), Some(1));
         assert_eq!(field(b"7 a S 1", 4), None);
+    }
+
+    #[test]
+    fn of_a_group_only_those_count_that_have_not_ended() {
+        use crate::sys::child;
+        assert!(has_ended(b"7 (a) b) Z 1 7 7 0 -1 4 1 2"));
+        assert!(!has_ended(b"7 (Z) Z) S 1 7 7 0 -1 4 1 2"));
+        let (reader, writer) = std::io::pipe().unwrap();
+        let leader = child::spawn(|| {
+            use std::io::Read;
+            child::lead_group();
+            let mut byte = [0];
+            let _ = (&reader).read(&mut byte);
+            0
+        })
+        .unwrap();
+        child::make_group(leader);
+        assert_eq!(one_of_group(leader), Some(leader));
+        use std::io::Write;
+        (&writer).write_all(b".").unwrap();
+        let end = child::end_of(leader).unwrap();
+        crate::sys::poll::wait([Some(std::os::fd::AsFd::as_fd(&end))], None);
+        assert_eq!(one_of_group(leader), None);
+        child::wait_for(leader);
     }
 
     #[test]
