@@ -3,7 +3,7 @@
 use super::stage::Stage;
 use super::zoo::{DENIED, DIRECTORIES, Zoo, invalid_name, now, stamped, status};
 use super::{Cast, Situation, compare, situation};
-use crate::harness::{Scratch, Suite, called, finish};
+use crate::harness::{Scratch, Suite, called, finish, has};
 use std::os::unix::fs::symlink;
 
 /// What is typed, and what it shows.
@@ -185,6 +185,20 @@ pub(super) fn situations() -> Vec<Situation> {
                 stage.finish("svstat", command);
             },
         ),
+        situation("svstat has words for every error there is", |stage| {
+            if !has("the words for every error", &["strace"]) {
+                return;
+            }
+            stage.scratch.mkdir("s");
+            // Those of Linux end with EHWPOISON.
+            for number in 1..=133 {
+                let inject = format!("inject=chdir:error={number}");
+                let mut command = stage.command("strace");
+                command.args(["-o", "calls", "-e", &inject]);
+                command.arg(stage.program("svstat")).arg("s");
+                stage.finish(&format!("svstat, error {number}"), command);
+            }
+        }),
         situation("svstat prints a name that is no UTF-8 as it is", |stage| {
             stage.run("svstat", &[invalid_name()]);
             stage.scratch.mkdir(invalid_name());
