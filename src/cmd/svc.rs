@@ -37,9 +37,14 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
     let commands = each_once(&parsed.letters);
     let origin = Origin::open()?;
     for name in parsed.operands {
-        match origin.visit(name, || service::send(Path::new(""), &commands, true)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => output::err(&not_sent(name, &error)),
+        // What went wrong is told before the way back, which may be barred.
+        let visit = origin.visit(name, || {
+            if let Err(error) = service::send(Path::new(""), &commands, true) {
+                output::err(&not_sent(name, &error));
+            }
+        });
+        match visit {
+            Ok(()) => {}
             Err(Trouble::Chdir(error)) => {
                 output::err(&Error::unable("chdir to", name, "", error).warning("svc"));
             }

@@ -3,7 +3,7 @@
 use super::stage::{Stage, is_asleep};
 use super::zoo::{DENIED, DIRECTORIES, Zoo, invalid_name};
 use super::{Cast, Situation, compare, situation};
-use crate::harness::{Suite, called, wait_until};
+use crate::harness::{Suite, called, has, wait_until};
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStringExt;
@@ -171,6 +171,23 @@ pub(super) fn situations() -> Vec<Situation> {
                 stage.scratch.mkdir("closed");
                 stage.deny("closed", 0o111);
                 stage.run_as_ordinary_user("closed", "svc", &["-d", "../s"]);
+                zoo.heard(stage);
+            },
+        ),
+        situation(
+            "svc that cannot go back ends after one directory",
+            |stage| {
+                if !has("svc that cannot go back", &["strace"]) {
+                    return;
+                }
+                let mut zoo = Zoo::new(stage);
+                for name in ["s", "dead", "bare"] {
+                    let mut command = stage.command("strace");
+                    command.args(["-o", "calls", "-e", "inject=fchdir:error=EIO"]);
+                    command.arg(stage.program("svc"));
+                    command.args(["-d", name, "down"]);
+                    stage.finish("svc", command);
+                }
                 zoo.heard(stage);
             },
         ),
