@@ -26,120 +26,225 @@ impl From<Failure> for Stop {
 /// Why a service is not as it was asked to be. `Display` is the reason and,
 /// behind a semicolon, what to do next.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant's sentence says what it is")]
 pub enum Failure {
+    /// The system refused something about a file of the service.
     #[error(
         "unable to {doing}: {}; see what is wrong with that file in the service directory",
         reason(source)
     )]
-    Unable { doing: String, source: io::Error },
+    Unable {
+        /// What was tried.
+        doing: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The name leads to no directory.
     #[error("no such service directory: {}; check its name", reason(source))]
-    NoDirectory { source: io::Error },
+    NoDirectory {
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// We may not ask supervise.
     #[error("access denied to {what}; run this command as root")]
-    Denied { what: &'static str },
+    Denied {
+        /// Which file.
+        what: &'static str,
+    },
+    /// svscan runs, but no supervise came.
     #[error(
         "no supervise took it up within {}, though svscan runs here; read what svscan and supervise say (ps axww | grep readproctitle)",
         duration(waited)
     )]
-    NoSupervise { waited: Duration },
+    NoSupervise {
+        /// For how long we waited.
+        waited: Duration,
+    },
+    /// Neither supervise nor svscan runs.
     #[error(
         "no supervise runs for it and no svscan runs here that could start one; start svscanboot, or svscan on the directory it is in"
     )]
     NoSvscan,
+    /// svscan does not look at dot names.
     #[error(
         "no supervise took it up within {}: svscan passes over names that begin with a dot; rename it",
         duration(waited)
     )]
-    Hidden { waited: Duration },
+    Hidden {
+        /// For how long we waited.
+        waited: Duration,
+    },
+    /// There was a supervise, and there is none now.
     #[error("its supervise exited meanwhile; run svstat, and see why it ended")]
     SuperviseGone,
+    /// The control FIFO takes nothing.
     #[error(
         "supervise does not take commands: {}; see with ps whether it is stopped",
         reason(source)
     )]
-    Deaf { source: io::Error },
+    Deaf {
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The control FIFO took our command, but no status followed.
     #[error(
         "supervise has not answered within {}; see with ps whether it is stopped, and with df whether the disk is full",
         duration(waited)
     )]
-    NoAnswer { waited: Duration },
+    NoAnswer {
+        /// For how long we waited.
+        waited: Duration,
+    },
+    /// The status file has fewer than 18 bytes.
     #[error("supervise/status is no status of daemontools (bad format); see what wrote it")]
     BadStatus,
+    /// What we would write to is a file.
     #[error("supervise/control is not a FIFO; see what put it there")]
     NotAFifo,
+    /// Another command holds the lock.
     #[error(
         "another svcstart, svcstop, svcreset or svcrestart has been at work on it for {}; wait for it or end it",
         duration(waited)
     )]
-    Busy { waited: Duration },
+    Busy {
+        /// For how long we waited.
+        waited: Duration,
+    },
+    /// It ran and ended.
     #[error(
         "it started and then {}; read its log, or run its ./run by hand (supervise goes on trying: svcstop ends that)",
         how(end)
     )]
-    Crashed { end: Option<End> },
+    Crashed {
+        /// How, if that is known.
+        end: Option<End>,
+    },
+    /// supervise got our `u`, but there is no process.
     #[error(
         "it was not started within {}; see what supervise says (ps axww | grep readproctitle)",
         duration(waited)
     )]
-    NotStarted { waited: Duration },
+    NotStarted {
+        /// For how long we waited.
+        waited: Duration,
+    },
+    /// Somebody sent `d` after our `u`.
     #[error("somebody told it to go down (svc -d) meanwhile; run svcstart again")]
     TakenDown,
+    /// Somebody sent `u` after our `d`.
     #[error("somebody told it to go up (svc -u) meanwhile; run svcstop again")]
     TakenUp,
+    /// TERM did not end it.
     #[error(
         "it still runs (pid {pid}) {} after TERM; see why, or use --kill",
         duration(waited)
     )]
-    StillUp { pid: Pid, waited: Duration },
+    StillUp {
+        /// Its process.
+        pid: Pid,
+        /// For how long we waited.
+        waited: Duration,
+    },
+    /// KILL did not end it.
     #[error(
         "it still runs (pid {pid}) {} after KILL: it hangs in the kernel; see its state with ps",
         duration(waited)
     )]
-    Unkillable { pid: Pid, waited: Duration },
+    Unkillable {
+        /// Its process.
+        pid: Pid,
+        /// For how long we waited.
+        waited: Duration,
+    },
+    /// There is no `run`.
     #[error("there is no ./run; write one")]
     NoRun,
+    /// The script has no executable bit.
     #[error("./{script} is not executable; chmod +x it{}", or_remove(script))]
-    NotExecutable { script: &'static str },
+    NotExecutable {
+        /// Which: `start`, `stop` or `run`.
+        script: &'static str,
+    },
+    /// A directory, for example, has the name of the script.
     #[error(
         "./{script} is not a file; make it an executable script{}",
         or_remove(script)
     )]
-    NotAFile { script: &'static str },
+    NotAFile {
+        /// Which: `start`, `stop` or `run`.
+        script: &'static str,
+    },
+    /// The script is a link to nothing.
     #[error("./{script} is a symbolic link to nothing; mend or remove it")]
-    Dangling { script: &'static str },
+    Dangling {
+        /// Which: `start`, `stop` or `run`.
+        script: &'static str,
+    },
+    /// The first line of the script names what is not there.
     #[error("./{script} needs {interpreter}, which is not there; mend its first line")]
     NoInterpreter {
+        /// Which: `start`, `stop` or `run`.
         script: &'static str,
+        /// What it names.
         interpreter: String,
     },
+    /// The script names no interpreter.
     #[error("./{script} has no #! line; begin it with #!/bin/sh")]
-    NoShebang { script: &'static str },
+    NoShebang {
+        /// Which: `start`, `stop` or `run`.
+        script: &'static str,
+    },
+    /// The script could not be executed for another reason.
     #[error("unable to run ./{script}: {}; run it by hand", reason(source))]
     NotRun {
+        /// Which: `start`, `stop` or `run`.
         script: &'static str,
+        /// The system's answer.
         source: io::Error,
     },
+    /// The script exited with another code than 0.
     #[error("./{script} exited {code}; read its output and the service's log")]
-    Refused { script: &'static str, code: u8 },
+    Refused {
+        /// Which: `start`, `stop` or `run`.
+        script: &'static str,
+        /// Its exit code.
+        code: u8,
+    },
+    /// The script died of a signal.
     #[error("./{script} was killed by {}; run it by hand", signal(*number))]
-    ScriptKilled { script: &'static str, number: u8 },
+    ScriptKilled {
+        /// Which: `start`, `stop` or `run`.
+        script: &'static str,
+        /// The signal's number.
+        number: u8,
+    },
+    /// The script took too long.
     #[error(
         "./{script} has not ended within {} and was ended, with all it had started; the service is {state}, run ./{script} by hand",
         duration(waited)
     )]
     Hung {
+        /// Which: `start`, `stop` or `run`.
         script: &'static str,
+        /// For how long we waited.
         waited: Duration,
+        /// What the service does now, in words.
         state: String,
     },
+    /// The stop script exited 0 too early.
     #[error("./stop exited 0, but the service still runs (pid {pid}); mend ./stop")]
-    StopLied { pid: Pid },
+    StopLied {
+        /// Its process.
+        pid: Pid,
+    },
+    /// Started or stopped, but `down` could not be removed or made.
     #[error(
         "it is as asked, but that will not last: unable to {doing}: {}; {doing} by hand",
         reason(source)
     )]
     NotPersisted {
+        /// What was tried.
         doing: &'static str,
+        /// The system's answer.
         source: io::Error,
     },
 }

@@ -36,9 +36,10 @@ pub struct Progress {
 
 /// Which stream of a script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Stream {
+    /// Its stdout.
     Out,
+    /// Its stderr.
     Err,
 }
 

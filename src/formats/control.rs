@@ -14,18 +14,28 @@
 
 /// A signal that supervise sends to its service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(missing_docs, reason = "the names are those of signal(7)")]
 pub enum Signal {
+    /// SIGTERM: please end.
     Term,
+    /// SIGHUP: reopen logs or read the configuration again, by custom.
     Hup,
+    /// SIGALRM: an alarm; multilog rotates.
     Alarm,
+    /// SIGINT: interrupt.
     Int,
+    /// SIGKILL: end, which cannot be refused.
     Kill,
+    /// SIGUSR1: whatever the service means by it.
     Usr1,
+    /// SIGUSR2: whatever the service means by it.
     Usr2,
+    /// SIGQUIT: end, with a core by default.
     Quit,
+    /// SIGWINCH: the window has changed; Apache ends gracefully.
     Winch,
+    /// SIGSTOP: pause, which cannot be refused.
     Stop,
+    /// SIGCONT: go on.
     Cont,
 }
 

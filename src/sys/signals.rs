@@ -15,20 +15,32 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Number(Nix);
 
-#[expect(missing_docs, reason = "the names are those of signal(7)")]
 impl Number {
+    /// SIGALRM, see signal(7).
     pub const ALRM: Number = Number(Nix::SIGALRM);
+    /// SIGCHLD, see signal(7).
     pub const CHLD: Number = Number(Nix::SIGCHLD);
+    /// SIGCONT, see signal(7).
     pub const CONT: Number = Number(Nix::SIGCONT);
+    /// SIGHUP, see signal(7).
     pub const HUP: Number = Number(Nix::SIGHUP);
+    /// SIGINT, see signal(7).
     pub const INT: Number = Number(Nix::SIGINT);
+    /// SIGKILL, see signal(7).
     pub const KILL: Number = Number(Nix::SIGKILL);
+    /// SIGPIPE, see signal(7).
     pub const PIPE: Number = Number(Nix::SIGPIPE);
+    /// SIGQUIT, see signal(7).
     pub const QUIT: Number = Number(Nix::SIGQUIT);
+    /// SIGSTOP, see signal(7).
     pub const STOP: Number = Number(Nix::SIGSTOP);
+    /// SIGTERM, see signal(7).
     pub const TERM: Number = Number(Nix::SIGTERM);
+    /// SIGUSR1, see signal(7).
     pub const USR1: Number = Number(Nix::SIGUSR1);
+    /// SIGUSR2, see signal(7).
     pub const USR2: Number = Number(Nix::SIGUSR2);
+    /// SIGWINCH, see signal(7).
     pub const WINCH: Number = Number(Nix::SIGWINCH);
 
     pub(super) fn nix(self) -> Nix {
