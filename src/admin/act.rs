@@ -355,3 +355,14 @@ fn create_down(directory: &Path) -> Result<(), Failure> {
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_timeout_a_stop_may_take_a_minute_and_a_script_five() {
+        assert_eq!(LIMIT, Duration::from_secs(60));
+        assert_eq!(SCRIPT_LIMIT, Duration::from_secs(300));
+    }
+}

@@ -140,6 +140,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_settling_time_is_two_seconds_and_durations_are_written_as_people_do() {
+        let parsed = |words: &[&str]| {
+            let mut command = command("svcstart", "x").arg(settle());
+            options(&command.try_get_matches_from_mut(words).unwrap())
+        };
+        let options = parsed(&["svcstart", "a"]);
+        assert_eq!(options.settle, Duration::from_secs(2));
+        assert_eq!(options.timeout, None, "that of each task");
+        let options = parsed(&["svcstart", "--timeout", "2min", "--settle=1h 30min", "a"]);
+        assert_eq!(options.timeout, Some(Duration::from_secs(120)));
+        assert_eq!(options.settle, Duration::from_secs(5400));
+    }
+
+    #[test]
     fn a_wrong_option_is_told_without_a_tip() {
         let mut command = command("svcstart", "x");
         let error = command
