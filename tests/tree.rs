@@ -229,6 +229,20 @@ fn the_scripts_of_the_examples_and_tools_are_executable_and_parse() {
 }
 
 #[test]
+fn the_readme_names_the_oldest_toolchain_and_ci_runs_what_it_names() {
+    let toolchain = format!(
+        "Rust toolchain ({} or newer)",
+        env!("CARGO_PKG_RUST_VERSION")
+    );
+    assert!(read("README.md").contains(&toolchain), "{toolchain}");
+    assert!(read(".ci/run").ends_with("\nexec make check\n"));
+    for target in ["demo", "check", "install", "bench"] {
+        assert!(read("Makefile").contains(&format!("\n{target}:")));
+        assert!(read("README.md").contains(&format!("make {target}")));
+    }
+}
+
+#[test]
 fn the_changes_speak_of_this_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(read("CHANGES.md").contains(&format!("## {version}")));
