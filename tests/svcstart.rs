@@ -729,6 +729,36 @@ fn a_hung_script_that_hangs_in_another_services_script_is_ended_whole() {
 }
 
 #[test]
+fn a_hung_script_that_has_left_its_process_group_is_ended_too() {
+    let test = "a script that leaves its process group";
+    if !crate::harness::has(test, &["perl"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    for name in ["a", "b"] {
+        scratch.service(name, STAYS);
+    }
+    scratch.executable(
+        "a/start",
+        "#!/usr/bin/perl\nsetpgrp(0, getpgrp(getppid)) or die;\n$SIG{TERM} = 'IGNORE';\n\
+         open F, '>', 'script'; print F $$; close F; sleep 1000;\n",
+    );
+    // Asked while svcstart still runs: at its end, none of its scripts is left anyway.
+    scratch.script("b/start", "! kill -0 $(cat ../a/script) 2>/dev/null");
+    for name in ["a", "b"] {
+        scratch.link(name);
+        scratch.wait_supervised(name);
+    }
+    let output = svcstart(&scratch, &["--timeout", "2s", "service/a", "service/b"]);
+    assert!(
+        reason(&output, "service/a").contains("has not ended within 2s"),
+        "{output:?}"
+    );
+    assert!(output.text().ends_with("OK\n"), "{output:?}");
+}
+
+#[test]
 fn a_script_ends_with_the_svcstart_that_runs_it() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();

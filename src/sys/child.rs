@@ -96,6 +96,15 @@ pub fn group_exists(leader: Pid) -> bool {
     })
 }
 
+/// Whether the process `leader` is in another group than the one it was made
+/// leader of. One that is gone is in none.
+pub fn has_left_group(leader: Pid) -> bool {
+    i32::try_from(leader.get()).is_ok_and(|leader| {
+        let leader = nix::unistd::Pid::from_raw(leader);
+        nix::unistd::getpgid(Some(leader)).is_ok_and(|group| group != leader)
+    })
+}
+
 /// In a parent: as [`lead_group`] for the child `pid`, so that the group exists
 /// whichever of the two runs first.
 pub fn make_group(pid: Pid) {
