@@ -1,4 +1,5 @@
 use crate::harness::{Output, Scratch, Suite, finish, is_alive, signal, wait_until};
+use crate::supervise::children;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -772,6 +773,29 @@ fn a_script_ends_with_the_svcstart_that_runs_it() {
     start.signal("KILL");
     let script = scratch.read("a/script").trim().parse().unwrap();
     wait_until("the script is gone", || !is_alive(script));
+}
+
+#[test]
+fn a_killed_svcstart_leaves_no_helper_and_no_worker_behind() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.script("a/start", "echo $$ > script; while :; do sleep 1000; done");
+    scratch.link("a");
+    let arguments = ["--parallel", "service/a", "a"];
+    let start = scratch.daemon(Suite::Ours, "svcstart", &arguments, "svcstart");
+    // Two workers: one runs the script, one has a helper that waits for the lock.
+    let mut left = Vec::new();
+    wait_until("one is at work, one waits", || {
+        let workers = children(start.pid());
+        let helpers: Vec<u32> = workers.iter().flat_map(|pid| children(*pid)).collect();
+        left = [workers, helpers].concat();
+        left.len() == 4 && !scratch.read("a/script").trim().is_empty()
+    });
+    start.signal("KILL");
+    for pid in left {
+        wait_until("what it started is gone", || !is_alive(pid));
+    }
 }
 
 #[test]

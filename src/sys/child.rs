@@ -227,12 +227,14 @@ fn c_string(text: &OsStr) -> io::Result<CString> {
 
 /// Starts a child that waits for the exclusive lock on `file` in our stead and
 /// ends when it has it, with code 0. The lock belongs to the open file, which
-/// both share, so it is ours from then on.
+/// both share, so it is ours from then on. Without us, it does not wait on.
 ///
 /// # Errors
 /// As [`spawn`].
 pub fn spawn_lock_waiter(file: &std::fs::File) -> io::Result<Pid> {
+    let parent = std::process::id();
     spawn(|| {
+        die_with_parent(parent);
         loop {
             match super::lock::exclusive(file) {
                 Ok(()) => return 0,
