@@ -386,6 +386,12 @@ impl Drop for Stage {
     }
 }
 
+/// A shell script that runs `script` with the output `to` (as `>&4`) going to a
+/// pipe that nobody reads any more, and prints its exit code.
+pub(super) fn unread(script: &str, to: &str) -> String {
+    format!("mkfifo p && exec 3<>p 4>p 3<&- && rm p; ({script}) {to}; echo $?")
+}
+
 /// Opens a FIFO for writing, without waiting: an error if nobody reads it.
 pub(super) fn open_fifo(path: &Path) -> std::io::Result<File> {
     OpenOptions::new()

@@ -1,6 +1,6 @@
 //! svstat: all its lines, from status files made by hand.
 
-use super::stage::Stage;
+use super::stage::{Stage, unread};
 use super::zoo::{DENIED, DIRECTORIES, Zoo, invalid_name, now, stamped, status};
 use super::{Cast, Situation, compare, situation};
 use crate::harness::{Scratch, Suite, called, finish};
@@ -201,6 +201,11 @@ pub(super) fn situations() -> Vec<Situation> {
             for redirection in ["<&-", "2>&-", "<&- >&- 2>&-", ">&-", ">/dev/full"] {
                 stage.sh(&format!("svstat s missing {redirection}"));
             }
+        }),
+        situation("svstat ends at a pipe that nobody reads", |stage| {
+            let _zoo = Zoo::new(stage);
+            stage.sh(&unread("svstat s missing", ">&4"));
+            stage.sh(&unread("trap '' PIPE; svstat s missing", ">&4"));
         }),
         situation("svstat has lines for a thousand directories", |stage| {
             let _zoo = Zoo::new(stage);
