@@ -168,6 +168,41 @@ fn on_a_full_disk_the_service_goes_on_and_the_status_comes_right_in_the_end() {
 }
 
 #[test]
+fn on_a_full_disk_svcstop_makes_no_promise_and_says_where_to_look() {
+    let scratch = Scratch::new();
+    scratch.mkdir("disk");
+    let arguments = ["-t", "tmpfs", "-o", "size=64k", "none"];
+    let test = "svcstop on a full disk";
+    let Some(_mount) = Mount::if_possible(test, &scratch, &arguments, "disk") else {
+        return;
+    };
+    scratch.service("disk/a", WAITS);
+    let _supervise = supervise(&scratch, "disk/a");
+    scratch.wait_up("disk/a");
+    let mut filler = File::create(scratch.at("disk/filler")).unwrap();
+    while filler.write(&[0; 4096]).is_ok() {}
+    drop(filler);
+    let svcstop = |options: &[&str]| {
+        let arguments = [options, &["--persist", "disk/a"]].concat();
+        scratch.run(Suite::Ours, "svcstop", &arguments)
+    };
+    let output = svcstop(&["--timeout", "300ms"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert_eq!(
+        output.failure("svcstop", "disk/a"),
+        "supervise has not answered within 300ms; see with ps whether it is stopped, \
+         with df whether the disk is full"
+    );
+    assert!(!scratch.at("disk/a/down").exists());
+
+    fs::remove_file(scratch.at("disk/filler")).unwrap();
+    let output = svcstop(&[]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(scratch.pid("disk/a"), None);
+    assert!(scratch.at("disk/a/down").exists());
+}
+
+#[test]
 fn a_directory_that_may_not_be_written_is_told_and_left() {
     let scratch = Scratch::new();
     let Some(stranger) = Stranger::new("an unwritable directory", &scratch) else {

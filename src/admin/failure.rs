@@ -56,7 +56,7 @@ pub enum Failure {
     )]
     Deaf { source: io::Error },
     #[error(
-        "supervise has not answered within {}; see with ps whether it is stopped",
+        "supervise has not answered within {}; see with ps whether it is stopped, with df whether the disk is full",
         duration(waited)
     )]
     NoAnswer { waited: Duration },
