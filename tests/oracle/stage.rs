@@ -248,7 +248,9 @@ impl Stage {
     /// Waits until the file `name` holds at least so many lines with `text`.
     pub(super) fn wait_file(&self, name: &str, text: &str, times: usize) {
         wait_until(&format!("{times} times `{text}` in {name}"), || {
-            self.scratch.read(name).matches(text).count() >= times
+            let lines = self.scratch.read(name);
+            let lines = lines.split_inclusive('\n');
+            lines.filter(|line| line.contains(text)).count() >= times
         });
     }
 
