@@ -34,7 +34,7 @@ const STAMPS: [(u64, &str); 5] = [
 
 /// How a stamp differs from now, in seconds, and how it is called.
 const AGES: [(i64, &str); 6] = [
-    (-1, "a second ago"),
+    (-2, "two seconds ago"),
     (-100, "a minute ago"),
     (-1_000_000, "days ago"),
     (-400_000_000, "years ago"),
@@ -237,7 +237,9 @@ fn tell(stage: &mut Stage, status: &[u8]) {
     stage.say(said);
 }
 
-/// Tells what svstat says of a service of that `age`, which grows meanwhile.
+/// Tells what svstat says of a service of that `age`, which grows meanwhile. The
+/// clock the reference reads is a tick behind: just after a full second it may
+/// say one less.
 fn tell_age(stage: &mut Stage, seconds: u64, age: u64) {
     stage
         .scratch
@@ -247,7 +249,7 @@ fn tell_age(stage: &mut Stage, seconds: u64, age: u64) {
     let words = said.split(' ').map(|word| match number(word) {
         Some(0) if age > 0 => "none".to_owned(),
         Some(0) => "zero".to_owned(),
-        Some(number) if number.wrapping_sub(age) < 600 => "about that".to_owned(),
+        Some(number) if number.wrapping_add(1).wrapping_sub(age) < 600 => "about that".to_owned(),
         _ => word.to_owned(),
     });
     let words: Vec<String> = words.collect();
