@@ -1,4 +1,5 @@
 use crate::harness::{Output, Scratch, Suite, finish, is_alive, signal, wait_until};
+use crate::supervise::children;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -729,6 +730,36 @@ fn a_hung_script_that_hangs_in_another_services_script_is_ended_whole() {
 }
 
 #[test]
+fn a_hung_script_that_has_left_its_process_group_is_ended_too() {
+    let test = "a script that leaves its process group";
+    if !crate::harness::has(test, &["perl"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    for name in ["a", "b"] {
+        scratch.service(name, STAYS);
+    }
+    scratch.executable(
+        "a/start",
+        "#!/usr/bin/perl\nsetpgrp(0, getpgrp(getppid)) or die;\n$SIG{TERM} = 'IGNORE';\n\
+         open F, '>', 'script'; print F $$; close F; sleep 1000;\n",
+    );
+    // Asked while svcstart still runs: at its end, none of its scripts is left anyway.
+    scratch.script("b/start", "! kill -0 $(cat ../a/script) 2>/dev/null");
+    for name in ["a", "b"] {
+        scratch.link(name);
+        scratch.wait_supervised(name);
+    }
+    let output = svcstart(&scratch, &["--timeout", "2s", "service/a", "service/b"]);
+    assert!(
+        reason(&output, "service/a").contains("has not ended within 2s"),
+        "{output:?}"
+    );
+    assert!(output.text().ends_with("OK\n"), "{output:?}");
+}
+
+#[test]
 fn a_script_ends_with_the_svcstart_that_runs_it() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
@@ -742,6 +773,29 @@ fn a_script_ends_with_the_svcstart_that_runs_it() {
     start.signal("KILL");
     let script = scratch.read("a/script").trim().parse().unwrap();
     wait_until("the script is gone", || !is_alive(script));
+}
+
+#[test]
+fn a_killed_svcstart_leaves_no_helper_and_no_worker_behind() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.script("a/start", "echo $$ > script; while :; do sleep 1000; done");
+    scratch.link("a");
+    let arguments = ["--parallel", "service/a", "a"];
+    let start = scratch.daemon(Suite::Ours, "svcstart", &arguments, "svcstart");
+    // Two workers: one runs the script, one has a helper that waits for the lock.
+    let mut left = Vec::new();
+    wait_until("one is at work, one waits", || {
+        let workers = children(start.pid());
+        let helpers: Vec<u32> = workers.iter().flat_map(|pid| children(*pid)).collect();
+        left = [workers, helpers].concat();
+        left.len() == 4 && !scratch.read("a/script").trim().is_empty()
+    });
+    start.signal("KILL");
+    for pid in left {
+        wait_until("what it started is gone", || !is_alive(pid));
+    }
 }
 
 #[test]

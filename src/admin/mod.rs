@@ -102,13 +102,18 @@ fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Sig
     }
 }
 
-/// One child for each name. A signal that ends us ends them, too.
+/// One child for each name. A signal that ends us ends them, too, even KILL.
 fn all_at_once(names: &[OsString], signals: &Signals, one: impl Fn(&OsStr) -> u8) -> u8 {
     let mut code = 0;
     let mut workers: Vec<Pid> = Vec::new();
     let mut left_over: Vec<&OsStr> = Vec::new();
+    let parent = std::process::id();
     for name in names {
-        match child::spawn(|| one(name)) {
+        let worker = || {
+            child::die_with_parent(parent);
+            one(name)
+        };
+        match child::spawn(worker) {
             Ok(pid) => workers.push(pid),
             Err(_) => left_over.push(name),
         }

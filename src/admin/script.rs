@@ -197,11 +197,12 @@ impl Running {
         Some(io::Error::from_raw_os_error(i32::from_ne_bytes(number)))
     }
 
-    /// Ends the script and all that is in its process group: TERM, and KILL for
-    /// what is left after a moment. Another signal to us does not cut it short.
+    /// Ends the script, even one that has left the process group it was made
+    /// leader of, and all that is in that group: TERM, and KILL for what is left
+    /// after a moment. Another signal to us does not cut it short.
     fn end_group(&mut self, waiter: &mut Waiter<'_>) {
-        child::send_group(self.pid, Number::TERM);
-        child::send_group(self.pid, Number::CONT);
+        self.send(Number::TERM);
+        self.send(Number::CONT);
         let mut ended = self.ends_within(GRACE, waiter);
         // The others are no children of ours: they are waited for one after the
         // other. One of them may be one of our own commands, which takes this long
@@ -218,12 +219,19 @@ impl Running {
                 Err(_) => _ = self.turn(None, waiter, deadline),
             }
         }
-        child::send_group(self.pid, Number::KILL);
+        self.send(Number::KILL);
         if !ended {
             ended = self.ends_within(GRACE, waiter);
         }
         if ended {
             self.pass_on_the_rest(waiter);
+        }
+    }
+
+    fn send(&self, number: Number) {
+        child::send_group(self.pid, number);
+        if child::has_left_group(self.pid) {
+            child::send(self.pid, number);
         }
     }
 

@@ -2,12 +2,14 @@
 
 use crate::error::{Error, USAGE};
 use crate::service::{self, Supervised};
+use crate::sys::signals;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
 /// The program. As in 0.76, arguments behind the first are ignored.
 pub fn main() -> ExitCode {
+    signals::restore_sigpipe();
     super::main("svok", |arguments| {
         let [_, name, ..] = arguments else {
             return Err(Error::Usage("usage: svok dir"));

@@ -5,7 +5,7 @@ use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
 use crate::service::{self, NoStatus, Origin, Supervised, Trouble};
 use crate::sys::errno::reason;
-use crate::sys::{clock, output};
+use crate::sys::{clock, output, signals};
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +18,7 @@ const BUFFER: usize = 8192;
 /// The program. Beyond 0.76, which says nothing then: without a name, every
 /// service in `$SVDIR`, else `/service`, else `/etc/service`.
 pub fn main() -> ExitCode {
+    signals::restore_sigpipe();
     super::main("svstat", run)
 }
 

@@ -104,6 +104,15 @@ pub fn end_of(pid: Pid) -> io::Result<OwnedFd> {
     }
 }
 
+/// Whether the process `leader` is in another group than the one it was made
+/// leader of. One that is gone is in none.
+pub fn has_left_group(leader: Pid) -> bool {
+    i32::try_from(leader.get()).is_ok_and(|leader| {
+        let leader = nix::unistd::Pid::from_raw(leader);
+        nix::unistd::getpgid(Some(leader)).is_ok_and(|group| group != leader)
+    })
+}
+
 /// In a parent: as [`lead_group`] for the child `pid`, so that the group exists
 /// whichever of the two runs first.
 pub fn make_group(pid: Pid) {
@@ -226,12 +235,14 @@ fn c_string(text: &OsStr) -> io::Result<CString> {
 
 /// Starts a child that waits for the exclusive lock on `file` in our stead and
 /// ends when it has it, with code 0. The lock belongs to the open file, which
-/// both share, so it is ours from then on.
+/// both share, so it is ours from then on. Without us, it does not wait on.
 ///
 /// # Errors
 /// As [`spawn`].
 pub fn spawn_lock_waiter(file: &std::fs::File) -> io::Result<Pid> {
+    let parent = std::process::id();
     spawn(|| {
+        die_with_parent(parent);
         loop {
             match super::lock::exclusive(file) {
                 Ok(()) => return 0,

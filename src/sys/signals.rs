@@ -114,14 +114,20 @@ pub fn is_ignored(number: Number) -> bool {
     }
 }
 
-/// In a child, before exec: an empty mask, SIGCHLD at its default, and SIGPIPE
-/// as this process was given it (Rust's runtime ignores it). Other dispositions
-/// are as inherited, because nothing here changes them.
-pub(super) fn restore_for_child() {
+/// SIGPIPE as this process was given it: unless it was ignored, a pipe that
+/// nobody reads ends a program that writes to it.
+pub fn restore_sigpipe() {
     if !super::start::sigpipe_was_ignored() {
         // SAFETY: SIG_DFL is no function of ours that could be called.
         let _ = unsafe { signal(Nix::SIGPIPE, SigHandler::SigDfl) };
     }
+}
+
+/// In a child, before exec: an empty mask, SIGCHLD at its default, and SIGPIPE
+/// as this process was given it (Rust's runtime ignores it). Other dispositions
+/// are as inherited, because nothing here changes them.
+pub(super) fn restore_for_child() {
+    restore_sigpipe();
     // SAFETY: as above.
     let _ = unsafe { signal(Nix::SIGCHLD, SigHandler::SigDfl) };
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);

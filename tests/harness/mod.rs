@@ -9,7 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 /// No event in a test takes longer, however slow the machine.
@@ -132,6 +133,22 @@ impl std::fmt::Debug for Output {
     }
 }
 
+/// Started by nohup, or in the background by a shell, the tests ignore signals
+/// that they are to send to services. A handler is as good as that for the tests,
+/// and leaves the programs they start with the default.
+fn hand_on_no_ignored_signals() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.split("SigIgn:").nth(1).unwrap();
+    let ignored = ignored.split_ascii_whitespace().next().unwrap();
+    let ignored = u64::from_str_radix(ignored, 16).unwrap();
+    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+        if ignored & (1 << (number - 1)) != 0 {
+            let nobody_looks = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(number, nobody_looks).unwrap();
+        }
+    }
+}
+
 /// A directory of its own for one test. When it goes, so does every process
 /// that was started through it, and every child of those.
 pub(crate) struct Scratch {
@@ -141,6 +158,8 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Makes it.
     pub(crate) fn new() -> Scratch {
+        static SIGNALS: Once = Once::new();
+        SIGNALS.call_once(hand_on_no_ignored_signals);
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // Not below the checkout: that may be closed to the accounts of daemons.

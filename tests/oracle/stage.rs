@@ -257,7 +257,9 @@ impl Stage {
     /// Waits until the file `name` holds at least so many lines with `text`.
     pub(super) fn wait_file(&self, name: &str, text: &str, times: usize) {
         wait_until(&format!("{times} times `{text}` in {name}"), || {
-            self.scratch.read(name).matches(text).count() >= times
+            let lines = self.scratch.read(name);
+            let lines = lines.split_inclusive('\n');
+            lines.filter(|line| line.contains(text)).count() >= times
         });
     }
 
@@ -393,6 +395,12 @@ impl Drop for Stage {
             let _ = std::fs::set_permissions(path, Permissions::from_mode(0o700));
         }
     }
+}
+
+/// A shell script that runs `script` with the output `to` (as `>&4`) going to a
+/// pipe that nobody reads any more, and prints its exit code.
+pub(super) fn unread(script: &str, to: &str) -> String {
+    format!("mkfifo p && exec 3<>p 4>p 3<&- && rm p; ({script}) {to}; echo $?")
 }
 
 /// Opens a FIFO for writing, without waiting: an error if nobody reads it.

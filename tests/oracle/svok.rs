@@ -1,5 +1,6 @@
 //! svok: whether a supervise runs, and why that cannot be told.
 
+use super::stage::unread;
 use super::zoo::{DENIED, DIRECTORIES, Zoo, invalid_name};
 use super::{Cast, Situation, compare, situation};
 use crate::harness::{Suite, called};
@@ -55,6 +56,16 @@ pub(super) fn situations() -> Vec<Situation> {
         situation("svok refuses a name that is too long", |stage| {
             stage.run("svok", &["n".repeat(256)]);
         }),
+        situation(
+            "svok and svc end at a pipe that nobody reads, or not",
+            |stage| {
+                let _zoo = Zoo::new(stage);
+                stage.sh(&unread("svok missing", "2>&4"));
+                stage.sh(&unread("svok", "2>&4"));
+                stage.sh(&unread("svok s", "2>&4"));
+                stage.sh(&unread("svc -u missing", "2>&4"));
+            },
+        ),
         situation("svok does without its descriptors", |stage| {
             let _zoo = Zoo::new(stage);
             stage.sh("svok s <&- >&- 2>&-");

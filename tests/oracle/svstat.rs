@@ -1,6 +1,6 @@
 //! svstat: all its lines, from status files made by hand.
 
-use super::stage::Stage;
+use super::stage::{Stage, unread};
 use super::zoo::{DENIED, DIRECTORIES, Zoo, invalid_name, now, stamped, status};
 use super::{Cast, Situation, compare, situation};
 use crate::harness::{Scratch, Suite, called, finish, has};
@@ -34,7 +34,7 @@ const STAMPS: [(u64, &str); 5] = [
 
 /// How a stamp differs from now, in seconds, and how it is called.
 const AGES: [(i64, &str); 6] = [
-    (-1, "a second ago"),
+    (-2, "two seconds ago"),
     (-100, "a minute ago"),
     (-1_000_000, "days ago"),
     (-400_000_000, "years ago"),
@@ -216,6 +216,11 @@ pub(super) fn situations() -> Vec<Situation> {
                 stage.sh(&format!("svstat s missing {redirection}"));
             }
         }),
+        situation("svstat ends at a pipe that nobody reads", |stage| {
+            let _zoo = Zoo::new(stage);
+            stage.sh(&unread("svstat s missing", ">&4"));
+            stage.sh(&unread("trap '' PIPE; svstat s missing", ">&4"));
+        }),
         situation("svstat has lines for a thousand directories", |stage| {
             let _zoo = Zoo::new(stage);
             let names: Vec<&str> = ["s", "missing", "dead", "two\nlines"].repeat(250);
@@ -246,7 +251,9 @@ fn tell(stage: &mut Stage, status: &[u8]) {
     stage.say(said);
 }
 
-/// Tells what svstat says of a service of that `age`, which grows meanwhile.
+/// Tells what svstat says of a service of that `age`, which grows meanwhile. The
+/// clock the reference reads is a tick behind: just after a full second it may
+/// say one less.
 fn tell_age(stage: &mut Stage, seconds: u64, age: u64) {
     stage
         .scratch
@@ -256,7 +263,7 @@ fn tell_age(stage: &mut Stage, seconds: u64, age: u64) {
     let words = said.split(' ').map(|word| match number(word) {
         Some(0) if age > 0 => "none".to_owned(),
         Some(0) => "zero".to_owned(),
-        Some(number) if number.wrapping_sub(age) < 600 => "about that".to_owned(),
+        Some(number) if number.wrapping_add(1).wrapping_sub(age) < 600 => "about that".to_owned(),
         _ => word.to_owned(),
     });
     let words: Vec<String> = words.collect();
