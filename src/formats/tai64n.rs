@@ -1,4 +1,5 @@
-//! TAI64N, as 0.76 writes it: 12 bytes, a moment to the nanosecond.
+//! TAI64N, as 0.76 writes it: 12 bytes, a moment to the nanosecond; and its text,
+//! `@` and the 24 hexadecimal digits of those bytes, lower-case.
 //!
 //! Source: <https://cr.yp.to/libtai/tai64.html>. As 0.76 does, this counts the
 //! difference between TAI and UTC as a constant 10 seconds.
@@ -21,6 +22,9 @@ impl Tai64n {
     /// The size of an encoded label.
     pub const BYTES: usize = 12;
 
+    /// The size of the text.
+    pub const TEXT: usize = 1 + 2 * Self::BYTES;
+
     /// The moment `since` the Unix epoch.
     pub fn from_unix(since: Duration) -> Tai64n {
         Tai64n {
@@ -36,6 +40,25 @@ impl Tai64n {
         seconds.copy_from_slice(&self.seconds.to_be_bytes());
         nanoseconds.copy_from_slice(&self.nanoseconds.to_be_bytes());
         bytes
+    }
+
+    /// The text: `@`, 16 digits for the seconds, 8 for the nanoseconds.
+    pub fn text(self) -> [u8; Self::TEXT] {
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the low half of the seconds, behind the high half"
+        )]
+        let words = [
+            (self.seconds >> 32) as u32,
+            self.seconds as u32,
+            self.nanoseconds,
+        ];
+        let mut text = [b'@'; Self::TEXT];
+        let (_, digits) = text.split_at_mut(1);
+        for (place, word) in digits.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&hexadecimal(word));
+        }
+        text
     }
 
     /// The reverse of [`Tai64n::encode`]; every 12 bytes are a label.
@@ -65,9 +88,40 @@ impl Tai64n {
     }
 }
 
+/// The eight digits of `word`, made side by side in one register: a stamp stands
+/// before every line of a log.
+fn hexadecimal(word: u32) -> [u8; 8] {
+    // One digit's value in each byte, the first in the highest.
+    let mut values = u64::from(word);
+    values = (values | values << 16) & 0x0000_ffff_0000_ffff;
+    values = (values | values << 8) & 0x00ff_00ff_00ff_00ff;
+    values = (values | values << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 1 in each byte whose value is above 9: those are letters.
+    let letters = (values + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    let from_nine_to_letters = u64::from(b'a' - b'9' - 1);
+    (values + 0x3030_3030_3030_3030 + letters * from_nine_to_letters).to_be_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_is_an_at_sign_and_the_bytes_in_hexadecimal() {
+        let mut label = Tai64n {
+            seconds: 0x0123_4567_89ab_cdef,
+            nanoseconds: 0xfedc_ba98,
+        };
+        for _ in 0..100_000 {
+            let plain: String = label.encode().iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(label.text(), format!("@{plain}").as_bytes());
+            // A walk over all kinds of digits.
+            label.seconds = label.seconds.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ label.seconds >> 7;
+            label.nanoseconds = label.nanoseconds.wrapping_mul(0x9e37_79b1).wrapping_add(1);
+        }
+        let label = Tai64n::from_unix(Duration::new(935_467_445, 787_492_500));
+        assert_eq!(&label.text(), b"@4000000037c219bf2ef02e94");
+    }
 
     #[test]
     fn the_example_of_the_tai64_page_is_encoded_to_the_byte() {
