@@ -10,7 +10,7 @@ use std::time::Duration;
 const EPOCH: u64 = (1 << 62) + 10;
 
 /// A moment of the wall clock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Tai64n {
     /// 2^62 + 10 + the Unix time in seconds.
     pub seconds: u64,
@@ -31,6 +31,25 @@ impl Tai64n {
             seconds: EPOCH.wrapping_add(since.as_secs()),
             nanoseconds: since.subsec_nanos(),
         }
+    }
+
+    /// The moment a nanosecond later.
+    pub fn next(self) -> Tai64n {
+        match self.nanoseconds {
+            0..999_999_999 => Tai64n {
+                nanoseconds: self.nanoseconds + 1,
+                ..self
+            },
+            _ => Tai64n {
+                seconds: self.seconds.wrapping_add(1),
+                nanoseconds: 0,
+            },
+        }
+    }
+
+    /// The Unix time in seconds, negative before 1970. It wraps, as in 0.76.
+    pub fn unix_seconds(self) -> i64 {
+        self.seconds.wrapping_sub(EPOCH).cast_signed()
     }
 
     /// Bytes 0 to 7 the seconds, 8 to 11 the nanoseconds, both big-endian.
@@ -59,6 +78,25 @@ impl Tai64n {
             place.copy_from_slice(&hexadecimal(word));
         }
         text
+    }
+
+    /// The reverse of [`Tai64n::text`], without the `@` and as 0.76 reads it: of
+    /// more than 24 digits the last 24 count, before fewer there are zeros.
+    /// `digits` are those that [`leading_digits`] counts; other bytes are zeros.
+    pub fn from_digits(digits: &[u8]) -> Tai64n {
+        let first = digits.len().saturating_sub(2 * Self::BYTES);
+        let digits = digits.get(first..).unwrap_or_default();
+        let (seconds, nanoseconds) = digits.split_at(digits.len().saturating_sub(8));
+        let number = |digits: &[u8]| {
+            digits.iter().fold(0, |n: u64, digit| {
+                n << 4 | u64::from(value(*digit).unwrap_or(0))
+            })
+        };
+        #[allow(clippy::cast_possible_truncation, reason = "eight digits are 32 bits")]
+        Tai64n {
+            seconds: number(seconds),
+            nanoseconds: number(nanoseconds) as u32,
+        }
     }
 
     /// The reverse of [`Tai64n::encode`]; every 12 bytes are a label.
@@ -100,6 +138,23 @@ fn hexadecimal(word: u32) -> [u8; 8] {
     let letters = (values + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
     let from_nine_to_letters = u64::from(b'a' - b'9' - 1);
     (values + 0x3030_3030_3030_3030 + letters * from_nine_to_letters).to_be_bytes()
+}
+
+/// How many digits of a stamp `bytes` begins with: `0` to `9`, `a` to `f`.
+pub fn leading_digits(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .position(|byte| value(*byte).is_none())
+        .unwrap_or(bytes.len())
+}
+
+/// What the digit stands for.
+fn value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -102,15 +102,21 @@ pub fn is_ignored(number: Number) -> bool {
     }
 }
 
-/// In a child, before exec: an empty mask, SIGCHLD at its default, and SIGPIPE
-/// as this process was given it (Rust's runtime ignores it). Other dispositions
-/// are as inherited, because nothing here changes them.
-pub(super) fn restore_for_child() {
+/// SIGPIPE as this process was given it: it ends a filter whose reader is gone,
+/// unless whoever started it has it ignored.
+pub fn restore_sigpipe() {
     if !super::start::sigpipe_was_ignored() {
         // SAFETY: SIG_DFL is no function of ours that could be called.
         let _ = unsafe { signal(Nix::SIGPIPE, SigHandler::SigDfl) };
     }
-    // SAFETY: as above.
+}
+
+/// In a child, before exec: an empty mask, SIGCHLD at its default, and SIGPIPE
+/// as this process was given it (Rust's runtime ignores it). Other dispositions
+/// are as inherited, because nothing here changes them.
+pub(super) fn restore_for_child() {
+    restore_sigpipe();
+    // SAFETY: SIG_DFL is no function of ours that could be called.
     let _ = unsafe { signal(Nix::SIGCHLD, SigHandler::SigDfl) };
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }
