@@ -80,7 +80,21 @@ impl Tai64n {
         text
     }
 
-    /// The reverse of [`Tai64n::text`], without the `@` and as 0.76 reads it: of
+    /// The reverse of [`Tai64n::text`]; None for what that never gives.
+    pub fn parse(text: &[u8; Self::TEXT]) -> Option<Tai64n> {
+        let (b"@", digits) = text.split_first_chunk()? else {
+            return None;
+        };
+        let (high, digits) = digits.split_first_chunk()?;
+        let (low, nanoseconds) = digits.split_first_chunk()?;
+        let (high, low) = (from_hexadecimal(*high)?, from_hexadecimal(*low)?);
+        Some(Tai64n {
+            seconds: u64::from(high) << 32 | u64::from(low),
+            nanoseconds: from_hexadecimal(*nanoseconds.first_chunk()?)?,
+        })
+    }
+
+    /// As [`Tai64n::parse`], without the `@` and as 0.76 reads it: of
     /// more than 24 digits the last 24 count, before fewer there are zeros.
     /// `digits` are those that [`leading_digits`] counts; other bytes are zeros.
     pub fn from_digits(digits: &[u8]) -> Tai64n {
@@ -140,6 +154,22 @@ fn hexadecimal(word: u32) -> [u8; 8] {
     (values + 0x3030_3030_3030_3030 + letters * from_nine_to_letters).to_be_bytes()
 }
 
+/// The reverse of [`hexadecimal`]; None for what that never gives.
+fn from_hexadecimal(digits: [u8; 8]) -> Option<u32> {
+    let text = u64::from_be_bytes(digits);
+    // 1 in each byte that is a letter, if they are digits at all.
+    let letters = text >> 6 & 0x0101_0101_0101_0101;
+    let mut values = (text & 0x0f0f_0f0f_0f0f_0f0f) + letters * 9;
+    values = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    values = (values | values >> 8) & 0x0000_ffff_0000_ffff;
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the low half is the number"
+    )]
+    let word = (values | values >> 16) as u32;
+    (hexadecimal(word) == digits).then_some(word)
+}
+
 /// How many digits of a stamp `bytes` begins with: `0` to `9`, `a` to `f`.
 pub fn leading_digits(bytes: &[u8]) -> usize {
     bytes
@@ -176,6 +206,57 @@ mod tests {
         }
         let label = Tai64n::from_unix(Duration::new(935_467_445, 787_492_500));
         assert_eq!(&label.text(), b"@4000000037c219bf2ef02e94");
+    }
+
+    #[test]
+    fn a_text_is_read_if_it_is_one_that_could_have_been_written() {
+        let good = *b"@0123456789abcdef76543210";
+        let label = Tai64n::parse(&good).unwrap();
+        assert_eq!(label.text(), good);
+        assert_eq!(Tai64n::from_digits(&good[1..]), label);
+        for place in 0..good.len() {
+            for byte in 0..=255 {
+                let mut text = good;
+                text[place] = byte;
+                let right = match place {
+                    0 => byte == b'@',
+                    _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+                };
+                let parsed = Tai64n::parse(&text);
+                assert_eq!(parsed.is_some(), right, "{}", text.escape_ascii());
+                assert!(parsed.is_none_or(|label| label.text() == text));
+                assert_eq!(leading_digits(&text[1..]) == 24, right || place == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn of_the_digits_of_a_stamp_the_last_24_count() {
+        let label = Tai64n::from_unix(Duration::new(935_467_445, 787_492_500));
+        for digits in ["4000000037c219bf2ef02e94", "00004000000037c219bf2ef02e94"] {
+            assert_eq!(Tai64n::from_digits(digits.as_bytes()), label);
+        }
+        assert_eq!(Tai64n::from_digits(b"ffff4000000037c219bf2ef02e94"), label);
+        let few = Tai64n::from_digits(b"12ef02e94");
+        assert_eq!((few.seconds, few.nanoseconds), (1, 787_492_500));
+        assert_eq!(Tai64n::from_digits(b""), Tai64n::default());
+    }
+
+    #[test]
+    fn a_nanosecond_later_may_be_another_second() {
+        let label = Tai64n::from_unix(Duration::new(5, 999_999_998));
+        assert_eq!(
+            label.next(),
+            Tai64n::from_unix(Duration::new(5, 999_999_999))
+        );
+        assert_eq!(label.next().next(), Tai64n::from_unix(Duration::new(6, 0)));
+        assert!(label < label.next() && label.next() < label.next().next());
+    }
+
+    #[test]
+    fn before_1970_seconds_are_negative() {
+        let label = Tai64n::from_digits(b"3fffffffffffffff00000000");
+        assert_eq!(label.unix_seconds(), -11);
     }
 
     #[test]

@@ -16,8 +16,7 @@ pub struct Localizer {
     place: Place,
     /// The digits of a stamp that has not ended yet, from inputs before this one.
     held: Vec<u8>,
-    /// The last date and time made; most lines have that of the line before.
-    last: Option<LocalSecond>,
+    local: Local,
 }
 
 /// Where in a line the next byte stands.
@@ -28,15 +27,6 @@ enum Place {
     /// Behind the `@`, before the end of the digits.
     Stamp,
     Behind,
-}
-
-/// A second and what it is called.
-#[derive(Debug)]
-struct LocalSecond {
-    /// Seconds since 1970-01-01 00:00 UTC.
-    unix: i64,
-    /// As `1999-08-24 06:04:05.`.
-    text: Vec<u8>,
 }
 
 impl Localizer {
@@ -54,84 +44,126 @@ impl Localizer {
     ) {
         let mut rest = input;
         while let Some((first, behind)) = rest.split_first() {
-            match self.place {
-                Place::Start if *first == b'@' => {
-                    self.place = Place::Stamp;
-                    rest = behind;
+            rest = match self.place {
+                Place::Start => {
+                    self.place = Place::Behind;
+                    if let Some(behind) = self.usual_stamp(rest, &mut zone, out) {
+                        behind
+                    } else if *first == b'@' {
+                        self.place = Place::Stamp;
+                        behind
+                    } else {
+                        rest
+                    }
                 }
-                Place::Start => self.place = Place::Behind,
-                Place::Stamp => rest = self.stamp(rest, &mut zone, out),
+                Place::Stamp => self.rest_of_stamp(rest, &mut zone, out),
                 Place::Behind => {
                     let (first, others) = line(rest);
                     out.extend_from_slice(first);
                     if first.ends_with(b"\n") {
                         self.place = Place::Start;
                     }
-                    rest = others;
+                    others
                 }
             }
         }
     }
 
+    /// If `input` begins with a stamp as they are written and what stands behind
+    /// it, puts it out and gives what is behind. Nothing but a fast way through
+    /// [`Localizer::rest_of_stamp`].
+    fn usual_stamp<'a>(
+        &mut self,
+        input: &'a [u8],
+        zone: &mut impl FnMut(i64) -> Option<Civil>,
+        out: &mut Vec<u8>,
+    ) -> Option<&'a [u8]> {
+        let (stamp, behind) = input.split_first_chunk()?;
+        let label = Tai64n::parse(stamp)?;
+        let more_digits = leading_digits(behind.get(..1)?) > 0;
+        if more_digits || !self.local.put(label, zone, out) {
+            return None;
+        }
+        Some(behind)
+    }
+
     /// Takes the digits that `input` begins with, and gives what it has behind them.
-    fn stamp<'a>(
+    fn rest_of_stamp<'a>(
         &mut self,
         input: &'a [u8],
         zone: &mut impl FnMut(i64) -> Option<Civil>,
         out: &mut Vec<u8>,
     ) -> &'a [u8] {
         let (digits, behind) = input.split_at(leading_digits(input));
-        if self.held.len() + digits.len() > Self::DIGITS {
-            self.place = Place::Behind;
-            out.push(b'@');
-            out.append(&mut self.held);
-            return input;
-        }
-        if behind.is_empty() {
+        let fits = self.held.len() + digits.len() <= Self::DIGITS;
+        if fits {
             self.held.extend_from_slice(digits);
-            return behind;
+            if behind.is_empty() {
+                return behind;
+            }
         }
         self.place = Place::Behind;
-        if self.held.is_empty() {
-            self.local(digits, zone, out);
-        } else {
-            let mut held = std::mem::take(&mut self.held);
-            held.extend_from_slice(digits);
-            self.local(&held, zone, out);
-        }
-        behind
-    }
-
-    /// Appends the local time that `digits` stand for, or them as they were.
-    fn local(
-        &mut self,
-        digits: &[u8],
-        zone: &mut impl FnMut(i64) -> Option<Civil>,
-        out: &mut Vec<u8>,
-    ) {
-        let label = Tai64n::from_digits(digits);
-        let unix = label.unix_seconds();
-        if self.last.as_ref().is_none_or(|last| last.unix != unix) {
-            self.last = zone(unix).map(|civil| LocalSecond {
-                unix,
-                text: text(civil),
-            });
-        }
-        if let Some(last) = &self.last {
-            out.extend_from_slice(&last.text);
-            append(out, label.nanoseconds.into(), 9);
-        } else {
+        if !fits || !self.local.put(Tai64n::from_digits(&self.held), zone, out) {
             out.push(b'@');
-            out.extend_from_slice(digits);
+            out.extend_from_slice(&self.held);
         }
+        self.held.clear();
+        if fits { behind } else { input }
     }
 }
 
-/// As `1999-08-24 06:04:05.`. A year before 0 is printed as 0.76 does: as the
-/// unsigned number of 64 bits that has its bits.
-fn text(civil: Civil) -> Vec<u8> {
-    let mut text = Vec::with_capacity(40);
-    append(&mut text, i64::from(civil.year).cast_unsigned(), 1);
+/// Writes local time, and remembers the last second it asked for: most lines are
+/// of the same second as the line before.
+#[derive(Debug, Default)]
+struct Local {
+    /// Seconds since 1970-01-01 00:00 UTC, of which [`Local::text`] speaks.
+    second: Option<i64>,
+    /// Its date and time, as `1999-08-24 06:04:05.`, and nine digits of some
+    /// nanoseconds.
+    text: Vec<u8>,
+}
+
+impl Local {
+    /// Appends the local time of `label` to `out`; false if there is none.
+    fn put(
+        &mut self,
+        label: Tai64n,
+        zone: &mut impl FnMut(i64) -> Option<Civil>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let second = label.unix_seconds();
+        if self.second != Some(second) {
+            let Some(civil) = zone(second) else {
+                return false;
+            };
+            self.second = Some(second);
+            self.text.clear();
+            put_date_and_time(civil, &mut self.text);
+            self.text.extend_from_slice(&[b'0'; 9]);
+        }
+        let Some((date_and_time, place)) = self.text.split_last_chunk_mut() else {
+            return false;
+        };
+        *place = nine_digits(label.nanoseconds % BILLION);
+        match label.nanoseconds / BILLION {
+            0 => out.extend_from_slice(&self.text),
+            // No clock says so; 0.76 puts out all ten digits.
+            digit => {
+                out.extend_from_slice(date_and_time);
+                put_decimal(digit.into(), out);
+                out.extend_from_slice(place);
+            }
+        }
+        true
+    }
+}
+
+const BILLION: u32 = 1_000_000_000;
+
+/// Appends `civil` as `1999-08-24 06:04:05.`. A year before 0 is put out as by
+/// 0.76: as the unsigned number of 64 bits that has its bits.
+fn put_date_and_time(civil: Civil, out: &mut Vec<u8>) {
+    put_decimal(i64::from(civil.year).cast_unsigned(), out);
     for (separator, number) in [
         (b'-', civil.month),
         (b'-', civil.day),
@@ -139,28 +171,41 @@ fn text(civil: Civil) -> Vec<u8> {
         (b':', civil.minute),
         (b':', civil.second),
     ] {
-        text.push(separator);
-        append(&mut text, number.into(), 2);
+        out.extend_from_slice(&[separator, b'0' + number / 10 % 10, b'0' + number % 10]);
     }
-    text.push(b'.');
-    text
+    out.push(b'.');
 }
 
-/// Appends `number` in decimal, with zeros before it to `width` digits (at most 20).
-fn append(out: &mut Vec<u8>, number: u64, width: usize) {
-    let mut digits = [b'0'; 20];
+/// Appends `number`.
+fn put_decimal(number: u64, out: &mut Vec<u8>) {
+    let start = out.len();
     let mut rest = number;
-    let mut first = digits.len();
-    for (place, digit) in digits.iter_mut().enumerate().rev() {
+    loop {
+        #[allow(clippy::cast_possible_truncation, reason = "below ten")]
+        out.push(b'0' + (rest % 10) as u8);
+        rest /= 10;
         if rest == 0 {
             break;
         }
-        #[allow(clippy::cast_possible_truncation, reason = "below ten")]
-        let value = (rest % 10) as u8;
-        *digit += value;
-        rest /= 10;
-        first = place;
     }
-    let first = first.min(digits.len().saturating_sub(width));
-    out.extend_from_slice(digits.get(first..).unwrap_or_default());
+    if let Some(digits) = out.get_mut(start..) {
+        digits.reverse();
+    }
+}
+
+/// `number`, which is below a billion, with zeros before it.
+fn nine_digits(number: u32) -> [u8; 9] {
+    #[allow(clippy::cast_possible_truncation, reason = "below ten")]
+    let digit = |power: u32| b'0' + (number / power % 10) as u8;
+    [
+        digit(100_000_000),
+        digit(10_000_000),
+        digit(1_000_000),
+        digit(100_000),
+        digit(10_000),
+        digit(1_000),
+        digit(100),
+        digit(10),
+        digit(1),
+    ]
 }

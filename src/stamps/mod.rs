@@ -13,14 +13,23 @@ use std::io;
 /// How much is read at a time: what a pipe holds.
 const AT_ONCE: usize = 64 * 1024;
 
+/// How much is read at a time if what comes out goes into a pipe: so little that
+/// its reader is busy with one write while the next is made.
+const AT_ONCE_INTO_PIPE: usize = 16 * 1024;
+
 /// Sends stdin through `filter`, which appends to its second argument, to stdout
 /// until the input ends. All that was read is written before the next read.
 ///
 /// # Errors
 /// What read(2) or write(2) says.
 pub fn run(mut filter: impl FnMut(&[u8], &mut Vec<u8>)) -> io::Result<()> {
-    let mut input = vec![0; AT_ONCE];
-    let mut output = Vec::with_capacity(2 * AT_ONCE);
+    let at_once = if stream::stdout_is_pipe() {
+        AT_ONCE_INTO_PIPE
+    } else {
+        AT_ONCE
+    };
+    let mut input = vec![0; at_once];
+    let mut output = Vec::with_capacity(2 * at_once);
     loop {
         let count = stream::read(&mut input)?;
         if count == 0 {

@@ -33,6 +33,13 @@ pub fn write(mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether stdout is a pipe or a FIFO.
+pub fn stdout_is_pipe() -> bool {
+    use nix::sys::stat::{SFlag, fstat};
+    fstat(io::stdout())
+        .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
+}
+
 /// Where Rust's runtime opened `/dev/null` there is nothing to read or write.
 fn open(stream: BorrowedFd<'_>, number: u8) -> io::Result<BorrowedFd<'_>> {
     if super::start::was_closed(number) {
