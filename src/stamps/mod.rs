@@ -46,3 +46,6 @@ fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |place| place + 1);
     bytes.split_at_checked(end).unwrap_or((bytes, &[]))
 }
+
+#[cfg(test)]
+mod tests;
