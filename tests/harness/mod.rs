@@ -70,7 +70,8 @@ pub(crate) fn is_root(test: &str) -> bool {
     skip_unless(test, unsafe_free_uid() == 0, "needs root")
 }
 
-fn skip_unless(test: &str, holds: bool, why: &str) -> bool {
+/// Whether `holds`; if not, as [`has`], saying `why`.
+pub(crate) fn skip_unless(test: &str, holds: bool, why: &str) -> bool {
     if !holds {
         assert!(
             std::env::var_os("REQUIRE_ALL_TESTS").is_none(),
