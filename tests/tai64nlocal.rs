@@ -94,3 +94,38 @@ fn without_tz_etc_localtime_says_what_the_zone_is() {
         assert_eq!(output.text(), "1999-08-24 13:04:05.787492500\n");
     }
 }
+
+#[test]
+fn bytes_that_mean_nothing_pass_both_filters() {
+    let scratch = Scratch::new();
+    let mut state: u64 = 0x2545_F491_4F6C_DD1D;
+    for letters in [b"@\n0a".as_slice(), b"@\n0123456789abcdefA \0\xff", &[]] {
+        let noise: Vec<u8> = (0..400_000)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                let byte = state.to_le_bytes()[4];
+                let letter = letters.get(usize::from(byte) % letters.len().max(1));
+                letter.copied().unwrap_or(byte)
+            })
+            .collect();
+        // Nothing in it is the stamp of a moment, and it does not end in one.
+        let noise = [noise, b"\nend".to_vec()].concat();
+        scratch.write("noise", &noise);
+        for (filter, back) in [
+            ("tai64n", "tai64n < noise | cut -b 27-"),
+            ("tai64nlocal", "tai64nlocal < noise"),
+        ] {
+            let mut command = scratch.command(Suite::Ours, "sh");
+            command.args(["-c", back]).env("LC_ALL", "C");
+            let mut output = finish(command);
+            if filter == "tai64n" {
+                // cut ends the last line, too.
+                output.out.pop();
+            }
+            assert!(output.out == noise, "{filter}");
+            assert_eq!((output.code, output.errors()), (0, String::new()));
+        }
+    }
+}
