@@ -1,8 +1,8 @@
 //! Stamps before lines: what tai64n puts there and tai64nlocal makes readable.
 //!
-//! Both are filters: bytes in, bytes out, cut anywhere. [`stamper`] and
-//! [`localizer`] decide what comes out and do no I/O; they remember of the input
-//! only where in a line it was cut. [`run`] reads and writes.
+//! Both are filters: bytes in, bytes out, cut anywhere. `stamper` and
+//! `localizer` decide what comes out and do no I/O; they remember of the input
+//! only where in a line it was cut. `run` reads and writes.
 
 pub mod localizer;
 pub mod stamper;
