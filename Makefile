@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
 
-PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart
+PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart tai64n tai64nlocal
 BUILT = target/release
 
 bindir = $(DESTDIR)$(PREFIX)/bin
@@ -37,6 +37,7 @@ doc:
 
 # The man pages say what docs says; after a change of a page, make them anew.
 man:
+	touch $(PROGRAMS:%=docs/man/%.8)
 	for program in $(PROGRAMS); do \
 		tools/man-page docs/$$program.md > docs/man/$$program.8 || exit 1; \
 	done
@@ -48,6 +49,7 @@ demo: build
 bench: build
 	tools/install-needs bench
 	$(CARGO) bench --locked --bench system
+	$(CARGO) bench --locked --bench logs
 
 install: build
 	install -d $(bindir) $(mandir) $(datadir)

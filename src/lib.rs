@@ -8,6 +8,8 @@
 pub mod admin;
 /// Plain facts about a child process: its id, how it ended.
 pub mod child;
+/// Plain facts about a date and time.
+pub mod civil;
 /// One module per command: its arguments, its lines of output, its exit code.
 pub mod cmd;
 /// The one error type, with daemontools' sentences and exit codes.
@@ -16,6 +18,8 @@ pub mod error;
 pub mod formats;
 /// A service directory seen from outside: its status, its control FIFO, its name.
 pub mod service;
+/// Stamps before lines, put there and made readable.
+pub mod stamps;
 /// Keep one service running.
 pub mod supervise;
 /// Keep one supervise running for each directory here.

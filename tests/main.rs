@@ -38,5 +38,9 @@ mod svok;
 mod svscan;
 /// svstat: $SVDIR, all services, an unreadable status.
 mod svstat;
+/// tai64n: stamps that are true, at once, in order.
+mod tai64n;
+/// tai64nlocal: local time at once, by the zone that is set.
+mod tai64nlocal;
 /// What the tree promises: docs for every command, boundaries between modules.
 mod tree;

@@ -12,9 +12,11 @@ pub mod svcstop;
 pub mod svok;
 pub mod svscan;
 pub mod svstat;
+pub mod tai64n;
+pub mod tai64nlocal;
 
-use crate::error::Error;
-use crate::sys::output;
+use crate::error::{Error, TEMPORARY};
+use crate::sys::{output, signals};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -28,5 +30,15 @@ pub fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -
             output::err(&error.line(program));
             ExitCode::from(error.code())
         }
+    }
+}
+
+/// A program that is nothing but a filter: as in 0.76 a read or a write that
+/// fails ends it without a word, and SIGPIPE ends it, too.
+fn filter(filter: impl FnMut(&[u8], &mut Vec<u8>)) -> ExitCode {
+    signals::restore_sigpipe();
+    match crate::stamps::run(filter) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(TEMPORARY),
     }
 }

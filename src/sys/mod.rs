@@ -20,7 +20,9 @@ pub mod poll;
 pub mod process;
 pub mod signals;
 pub mod start;
+pub mod stream;
 pub mod watch;
+pub mod zone;
 
 /// A `nix` error as an [`std::io::Error`] of the same number.
 pub(crate) fn io(error: nix::Error) -> std::io::Error {

@@ -32,6 +32,8 @@ pub enum Event {
     /// There is news: of `/proc/self/mountinfo`, that something was mounted or
     /// unmounted (proc(5)); it can always be read.
     News,
+    /// A write would not wait, or its reader is gone.
+    Room,
 }
 
 /// As [`wait`], for the given events.
@@ -48,6 +50,7 @@ pub fn wait_for<const N: usize>(
                 let flags = match event {
                     Event::Input => PollFlags::POLLIN,
                     Event::News => PollFlags::POLLPRI,
+                    Event::Room => PollFlags::POLLOUT,
                 };
                 Some((place, PollFd::new((*fd)?, flags)))
             })

@@ -41,14 +41,18 @@ pub(crate) fn sigpipe_was_ignored() -> bool {
     SIGPIPE_IGNORED.load(Ordering::Relaxed)
 }
 
+/// Whether descriptor `fd` (0 to 2) was closed when this process started.
+pub(crate) fn was_closed(fd: u8) -> bool {
+    CLOSED.load(Ordering::Relaxed) & (1 << fd) != 0
+}
+
 /// Makes sure that those of the descriptors 0 to 2 that were closed when this
 /// process started are closed in the programs it starts, too.
 pub fn hand_on_descriptors() {
-    let closed = CLOSED.load(Ordering::Relaxed);
     for fd in 0..3 {
-        if closed & (1 << fd) != 0 {
+        if was_closed(fd) {
             // SAFETY: the runtime opened /dev/null here before main, and nobody closes it.
-            let place = unsafe { BorrowedFd::borrow_raw(fd) };
+            let place = unsafe { BorrowedFd::borrow_raw(fd.into()) };
             // If it cannot be marked it is not open, which is what is wanted.
             let _ = fcntl(place, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
         }

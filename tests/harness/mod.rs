@@ -71,7 +71,7 @@ pub(crate) fn is_root(test: &str) -> bool {
     skip_unless(test, unsafe_free_uid() == 0, "needs root")
 }
 
-/// Whether `holds`; if not, as [`has`].
+/// Whether `holds`; if not, as [`has`], saying `why`.
 pub(crate) fn skip_unless(test: &str, holds: bool, why: &str) -> bool {
     if !holds {
         assert!(

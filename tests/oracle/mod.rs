@@ -14,6 +14,7 @@
 
 mod interop;
 mod stage;
+mod stamps;
 mod supervise;
 mod svc;
 mod svok;

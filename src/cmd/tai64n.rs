@@ -1,0 +1,12 @@
+//! `tai64n`: puts a stamp before each line.
+
+use crate::formats::tai64n::Tai64n;
+use crate::stamps::stamper::Stamper;
+use crate::sys::clock;
+use std::process::ExitCode;
+
+/// The program. As in 0.76, arguments are ignored.
+pub fn main() -> ExitCode {
+    let mut stamper = Stamper::default();
+    super::filter(move |input, out| stamper.feed(input, Tai64n::from_unix(clock::wall()), out))
+}

@@ -1,0 +1,69 @@
+//! stdin and stdout of a filter: plain read(2) and write(2), nothing in between.
+//!
+//! Rust's own stdin and stdout keep bytes back, and take a closed descriptor for
+//! an empty file.
+
+use super::poll::{self, Event};
+use nix::errno::Errno;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Reads what there is on stdin, at most `buffer`'s length; waits if there is
+/// nothing. 0: the end.
+///
+/// # Errors
+/// What read(2) says; EBADF if stdin was closed when this process started.
+pub fn read(buffer: &mut [u8]) -> io::Result<usize> {
+    let stdin = io::stdin();
+    let stdin = open(stdin.as_fd(), 0)?;
+    again(stdin, Event::Input, || nix::unistd::read(stdin, buffer))
+}
+
+/// Writes `bytes` to stdout, all of them, before it comes back.
+///
+/// # Errors
+/// What write(2) says; EBADF if stdout was closed when this process started.
+pub fn write(mut bytes: &[u8]) -> io::Result<()> {
+    let stdout = io::stdout();
+    while !bytes.is_empty() {
+        let stdout = open(stdout.as_fd(), 1)?;
+        let written = again(stdout, Event::Room, || nix::unistd::write(stdout, bytes))?;
+        bytes = bytes.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Whether stdout is a pipe or a FIFO.
+pub fn stdout_is_pipe() -> bool {
+    use nix::sys::stat::{SFlag, fstat};
+    fstat(io::stdout())
+        .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
+}
+
+/// Where Rust's runtime opened `/dev/null` there is nothing to read or write.
+fn open(stream: BorrowedFd<'_>, number: u8) -> io::Result<BorrowedFd<'_>> {
+    if super::start::was_closed(number) {
+        return Err(super::io(Errno::EBADF));
+    }
+    Ok(stream)
+}
+
+/// Does `call`, again if a signal interrupted it, and again when there is an
+/// `event` if somebody made the open file behind `stream` non-blocking: it may
+/// be shared, with a terminal's other users say, so it is not ours to change.
+fn again(
+    stream: BorrowedFd<'_>,
+    event: Event,
+    mut call: impl FnMut() -> nix::Result<usize>,
+) -> io::Result<usize> {
+    loop {
+        match call() {
+            Ok(count) => return Ok(count),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                poll::wait_for([(Some(stream), event)], None);
+            }
+            Err(error) => return Err(super::io(error)),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Local time, as every other program on this machine sees it.
+
+use crate::civil::Civil;
+
+/// The local time `seconds` after 1970-01-01 00:00 UTC, by the C library: by the
+/// environment variable `TZ`, else by `/etc/localtime`, else UTC, with summer
+/// time. They are read at the first call. None if there is no such year.
+pub fn local(seconds: i64) -> Option<Civil> {
+    let seconds = libc::time_t::try_from(seconds).ok()?;
+    // SAFETY: a zeroed tm is a valid one: numbers, and a pointer that may be null.
+    let mut tm: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both live through the call, which reads one and writes the other.
+    if unsafe { libc::localtime_r(&seconds, &mut tm) }.is_null() {
+        return None;
+    }
+    Some(Civil {
+        year: tm.tm_year.wrapping_add(1900),
+        month: u8::try_from(tm.tm_mon).ok()?.checked_add(1)?,
+        day: tm.tm_mday.try_into().ok()?,
+        hour: tm.tm_hour.try_into().ok()?,
+        minute: tm.tm_min.try_into().ok()?,
+        second: tm.tm_sec.try_into().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_whatever_the_zone() {
+        let civil = local(935_467_445).unwrap();
+        assert_eq!((civil.year, civil.month, civil.second), (1999, 8, 5));
+    }
+
+    #[test]
+    fn there_is_no_year_of_eleven_digits() {
+        assert_eq!(local(i64::MAX), None);
+        assert_eq!(local(i64::MIN), None);
+    }
+}
