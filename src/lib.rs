@@ -16,6 +16,8 @@ pub mod cmd;
 pub mod error;
 /// Bytes on disk and in pipes, and the types they stand for.
 pub mod formats;
+/// Write lines to log files that are kept from growing.
+pub mod multilog;
 /// A service directory seen from outside: its status, its control FIFO, its name.
 pub mod service;
 /// Stamps before lines, put there and made readable.

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod getopt;
+pub mod multilog;
 pub mod supervise;
 pub mod svc;
 pub mod svcreset;

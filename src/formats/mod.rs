@@ -3,5 +3,7 @@
 
 pub mod control;
 pub mod ended;
+pub mod logname;
+pub mod mark;
 pub mod status;
 pub mod tai64n;

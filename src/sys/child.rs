@@ -147,6 +147,26 @@ pub fn set_stderr(fd: impl AsFd) -> io::Result<()> {
     nix::unistd::dup2_stderr(fd).map_err(super::io)
 }
 
+/// In a child: makes `file` the descriptor `number`, for the next program, too.
+///
+/// # Errors
+/// What dup2(2) says.
+pub fn set_descriptor(file: std::fs::File, number: i32) -> io::Result<()> {
+    use std::os::fd::{AsRawFd, IntoRawFd};
+    if file.as_raw_fd() == number {
+        nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))
+            .map_err(super::io)?;
+        let _ = file.into_raw_fd();
+        return Ok(());
+    }
+    // SAFETY: dup2 takes two numbers. What was open as `number` belonged to the
+    // parent's code, none of which runs in this child any more.
+    match unsafe { libc::dup2(file.as_raw_fd(), number) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// Becomes the program `path` with the given `arguments` (the first is its own
 /// name), this process's environment, an empty signal mask and the signal
 /// dispositions this process was started with.

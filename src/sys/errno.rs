@@ -117,6 +117,16 @@ pub fn is_no_program(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENOEXEC)
 }
 
+/// Whether `error` is ENOSPC or EDQUOT: there is no room.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
+}
+
+/// Whether `error` is ESPIPE: the file has no places to go to.
+pub fn is_unseekable(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ESPIPE)
+}
+
 /// Whether `error` is ESRCH: there is no such process.
 pub fn is_no_process(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ESRCH)

@@ -60,6 +60,21 @@ pub fn open_truncate(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Opens for reading and writing at any place, made with mode 0600 if it is not there.
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
 /// Opens for writing what is plainly a file of this user's own: no link, not even
 /// a hard one, nothing special.
 ///
@@ -91,6 +106,11 @@ pub fn create_new(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
+}
+
+/// From now on, files are made without the permissions in `mask`.
+pub fn set_umask(mask: u32) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
 }
 
 /// Makes one directory of mode 0700 (less the umask).

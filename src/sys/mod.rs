@@ -19,6 +19,7 @@ pub mod output;
 pub mod poll;
 pub mod process;
 pub mod signals;
+pub mod source;
 pub mod start;
 pub mod stream;
 pub mod watch;

@@ -123,6 +123,12 @@ pub fn restore_sigpipe() {
     }
 }
 
+/// In a child: `number` does what it does by default.
+pub fn restore_default(number: Number) {
+    // SAFETY: SIG_DFL is no function of ours that could be called.
+    let _ = unsafe { signal(number.0, SigHandler::SigDfl) };
+}
+
 /// In a child, before exec: an empty mask, SIGCHLD at its default, and SIGPIPE
 /// as this process was given it (Rust's runtime ignores it). Other dispositions
 /// are as inherited, because nothing here changes them.

@@ -1,0 +1,18 @@
+//! `multilog script`: reads lines from stdin and writes them to log files.
+
+use crate::multilog::shell;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+/// The program. As in 0.76 there is no usage: every argument is an action, and
+/// one that is unknown is passed over.
+pub fn main() -> ExitCode {
+    super::main("multilog", |arguments| {
+        let script: Vec<&[u8]> = arguments
+            .iter()
+            .skip(1)
+            .map(|argument| argument.as_bytes())
+            .collect();
+        shell::run(&script).map(|()| 0)
+    })
+}

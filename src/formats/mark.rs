@@ -1,0 +1,241 @@
+//! The content of a log directory's `lock` while multilog reads a pipe: how far
+//! it is, so that one that comes after a KILL neither loses nor repeats a line.
+//! Beyond 0.76, which leaves the file empty and never reads it.
+//!
+//! multilog takes bytes out of its pipe after they are written, a batch at a time:
+//! it writes what becomes of the batch, then this mark, then takes the batch out.
+//!
+//! | bytes | |
+//! |---|---|
+//! | 0 to 7 | `multilog` |
+//! | 8 | 1: the version of this table |
+//! | 9 | what follows in the pipe: 0 a line from its start; the rest of a long line that is logged here (1) or not (2) |
+//! | 10 to 11 | how many bytes of an unfinished line are held |
+//! | 12 to 15 | 0 |
+//! | 16 to 31 | the kernel's boot id |
+//! | 32 to 47 | the pipe: device, inode |
+//! | 48 to 55 | a hash of multilog's arguments |
+//! | 56 to 63 | the number of the batch |
+//! | 64 to 79 | the file that was `current`: inode, time of birth in nanoseconds since 1970 (0: unknown) |
+//! | 80 to 87 | its size when this was written, in bytes |
+//! | 88 to 95 | what of later batches had gone to earlier files when this was written, in bytes |
+//! | 96 to 103 | how much was written for this batch, in bytes |
+//! | 104 to | the held bytes |
+//! | the last 8 | FNV-1a (64 bits) of all before |
+//!
+//! Numbers are big-endian.
+
+const MAGIC: &[u8; 8] = b"multilog";
+const VERSION: u8 = 1;
+/// The size without held bytes and without the checksum.
+const FIXED: usize = 104;
+
+/// How far multilog is with one directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// Of which input and script this speaks.
+    pub reading: Reading,
+    /// The batch that was written last. It may or may not have been taken out of
+    /// the pipe; those before it have been.
+    pub batch: u64,
+    /// The file that was `current`.
+    pub file: FileId,
+    /// Its size then, in bytes.
+    pub size: u64,
+    /// What of later batches was in earlier files then, in bytes.
+    pub moved: u64,
+    /// How much was written for this batch, in bytes.
+    pub length: u64,
+    /// If the batch ends in a long line, whether that is logged here.
+    pub long_line: Option<bool>,
+    /// The unfinished line at the end of the batch, if it was taken out of the pipe.
+    pub held: Vec<u8>,
+}
+
+/// An input and a script.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reading {
+    /// The kernel's boot id.
+    pub boot: [u8; 16],
+    /// The pipe's device and inode.
+    pub pipe: (u64, u64),
+    /// [`hash`] of multilog's arguments, each with a NUL behind it.
+    pub script: u64,
+}
+
+/// A file, told from another that has its inode later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FileId {
+    /// The inode's number.
+    pub inode: u64,
+    /// When it was born, in nanoseconds since 1970-01-01 00:00 UTC; 0 if that is unknown.
+    pub born: u64,
+}
+
+impl Mark {
+    /// No mark is longer, in bytes.
+    pub const LONGEST: usize = 4096;
+
+    /// The bytes of the table above. At most [`Mark::LONGEST`] less 112 bytes are held.
+    pub fn encode(&self) -> Vec<u8> {
+        let held = self
+            .held
+            .get(..Self::LONGEST - FIXED - 8)
+            .unwrap_or(&self.held);
+        let mut bytes = Vec::with_capacity(FIXED + held.len() + 8);
+        bytes.extend_from_slice(MAGIC);
+        bytes.push(VERSION);
+        bytes.push(match self.long_line {
+            None => 0,
+            Some(true) => 1,
+            Some(false) => 2,
+        });
+        bytes.extend_from_slice(&u16::try_from(held.len()).unwrap_or(0).to_be_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&self.reading.boot);
+        for number in [
+            self.reading.pipe.0,
+            self.reading.pipe.1,
+            self.reading.script,
+            self.batch,
+            self.file.inode,
+            self.file.born,
+            self.size,
+            self.moved,
+            self.length,
+        ] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes.extend_from_slice(held);
+        bytes.extend_from_slice(&hash(&bytes).to_be_bytes());
+        bytes
+    }
+
+    /// The reverse of [`Mark::encode`]; None for anything else. What stands
+    /// behind the mark is of an earlier, longer one and does not count.
+    pub fn decode(bytes: &[u8]) -> Option<Mark> {
+        let (fixed, rest) = bytes.split_first_chunk::<FIXED>()?;
+        let (head, numbers) = fixed.split_first_chunk::<16>()?;
+        let [magic @ .., version, long_line, high, low, 0, 0, 0, 0] = head else {
+            return None;
+        };
+        if magic != MAGIC || *version != VERSION {
+            return None;
+        }
+        let held = usize::from(u16::from_be_bytes([*high, *low]));
+        let sum = rest.get(held..)?.first_chunk::<8>()?;
+        if hash(bytes.get(..FIXED + held)?) != u64::from_be_bytes(*sum) {
+            return None;
+        }
+        let (boot, numbers) = numbers.split_first_chunk::<16>()?;
+        let (chunks, _) = numbers.as_chunks::<8>();
+        let mut numbers = chunks.iter().map(|bytes| u64::from_be_bytes(*bytes));
+        let mut next = || numbers.next();
+        Some(Mark {
+            reading: Reading {
+                boot: *boot,
+                pipe: (next()?, next()?),
+                script: next()?,
+            },
+            batch: next()?,
+            file: FileId {
+                inode: next()?,
+                born: next()?,
+            },
+            size: next()?,
+            moved: next()?,
+            length: next()?,
+            long_line: match long_line {
+                0 => None,
+                1 => Some(true),
+                2 => Some(false),
+                _ => return None,
+            },
+            held: rest.get(..held)?.to_vec(),
+        })
+    }
+}
+
+/// FNV-1a, 64 bits.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark() -> Mark {
+        Mark {
+            reading: Reading {
+                boot: *b"0123456789abcdef",
+                pipe: (1, 2),
+                script: 3,
+            },
+            batch: 4,
+            file: FileId { inode: 5, born: 6 },
+            size: 7,
+            moved: 8,
+            length: 9,
+            long_line: Some(false),
+            held: b"unfinished".to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_table() {
+        let bytes = mark().encode();
+        assert_eq!(bytes.len(), 104 + 10 + 8);
+        assert_eq!(&bytes[..16], b"multilog\x01\x02\x00\x0a\0\0\0\0");
+        assert_eq!(&bytes[16..32], b"0123456789abcdef");
+        for (place, number) in (32..104).step_by(8).zip(1_u64..) {
+            assert_eq!(bytes[place..place + 8], number.to_be_bytes(), "{place}");
+        }
+        assert_eq!(&bytes[104..114], b"unfinished");
+        assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn a_mark_survives_a_round_trip_and_what_stands_behind_it() {
+        let mut bytes = mark().encode();
+        bytes.extend_from_slice(b"of a longer one");
+        assert_eq!(Mark::decode(&bytes), Some(mark()));
+        for long_line in [None, Some(true), Some(false)] {
+            let mark = Mark {
+                long_line,
+                held: vec![],
+                ..mark()
+            };
+            assert_eq!(Mark::decode(&mark.encode()), Some(mark));
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_mark_and_no_changed_mark_is_one() {
+        let bytes = mark().encode();
+        for length in 0..bytes.len() {
+            assert_eq!(Mark::decode(&bytes[..length]), None, "{length}");
+        }
+        for place in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut bytes = bytes.clone();
+                bytes[place] ^= 1 << bit;
+                assert_eq!(Mark::decode(&bytes), None, "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_too_many_held_bytes_a_mark_is_still_one() {
+        let mark = Mark {
+            held: vec![b'x'; 10_000],
+            ..mark()
+        };
+        let bytes = mark.encode();
+        assert_eq!(bytes.len(), Mark::LONGEST);
+        assert_eq!(Mark::decode(&bytes).unwrap().held.len(), 4096 - 112);
+    }
+}

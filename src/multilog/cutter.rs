@@ -1,0 +1,303 @@
+//! Where a file is full.
+//!
+//! 0.76 sends what it logs through a buffer of 512 bytes, which it empties when it
+//! is full and before every read, and looks for the end of a line only in the
+//! chunk that it is about to write. Where files end follows from that, to the
+//! byte. Here nothing is written in such small pieces; but the files end where
+//! they would, because the buffer is played through near the end of a file, in
+//! numbers only.
+
+/// How close to its size a file is full at the end of a line, in bytes.
+const CLOSE: u64 = 2000;
+/// The size of 0.76's output buffer, in bytes.
+const BUFFER: usize = 512;
+/// What 0.76 takes of a line at once; the rest of it goes byte by byte.
+pub const LINE: usize = 1000;
+
+/// How full the file being written is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cutter {
+    size: u64,
+    bytes: u64,
+}
+
+impl Cutter {
+    /// For files of at most `size` bytes (4096 or more), the first of which has
+    /// `bytes` now.
+    pub fn new(size: u64, bytes: u64) -> Cutter {
+        Cutter { size, bytes }
+    }
+
+    /// How many bytes the file has.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A new file was begun.
+    pub fn begin(&mut self) {
+        self.bytes = 0;
+    }
+
+    /// Takes `text`, which is written next, and appends to `cuts` the places in it
+    /// at which one file ends and the next begins. `flushes` are the places up to
+    /// which 0.76 would have written before a read, in rising order, the last the
+    /// length of `text`. `in_line`: `text` begins in the middle of a line.
+    pub fn cut(&mut self, text: &[u8], flushes: &[usize], in_line: bool, cuts: &mut Vec<usize>) {
+        let mut from = 0;
+        let mut in_line = in_line;
+        for to in flushes {
+            let Some(group) = text.get(from..*to).filter(|group| !group.is_empty()) else {
+                continue;
+            };
+            let length = group.len() as u64;
+            if self.bytes + length + CLOSE < self.size {
+                self.bytes += length;
+            } else {
+                Play {
+                    cutter: self,
+                    text,
+                    end: *to,
+                    written: from,
+                    buffered: from,
+                    cuts,
+                }
+                .group(in_line);
+            }
+            in_line = !group.ends_with(b"\n");
+            from = *to;
+        }
+    }
+}
+
+/// 0.76's output buffer, from one flush to the next, as places in `text`.
+struct Play<'a> {
+    cutter: &'a mut Cutter,
+    text: &'a [u8],
+    /// Where this group ends.
+    end: usize,
+    /// Up to here it was written.
+    written: usize,
+    /// Up to here it was put into the buffer.
+    buffered: usize,
+    cuts: &'a mut Vec<usize>,
+}
+
+impl Play<'_> {
+    fn group(mut self, in_line: bool) {
+        let mut in_line = in_line;
+        while self.buffered < self.end {
+            let rest = self
+                .text
+                .get(self.buffered..self.end)
+                .unwrap_or_default();
+            let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |place| place + 1);
+            let content = line - usize::from(rest.get(..line).is_some_and(|l| l.ends_with(b"\n")));
+            let head = if in_line { 0 } else { content.min(LINE) };
+            self.put(head);
+            self.put_bytes(line - head);
+            in_line = false;
+        }
+        self.write(self.end);
+    }
+
+    /// `length` bytes at once.
+    fn put(&mut self, length: usize) {
+        if length > BUFFER - (self.buffered - self.written) {
+            self.write(self.buffered);
+            if length > BUFFER {
+                self.write(self.buffered + length);
+            }
+        }
+        self.buffered += length;
+    }
+
+    /// `length` bytes, one by one.
+    fn put_bytes(&mut self, length: usize) {
+        let end = self.buffered + length;
+        while self.buffered < end {
+            if self.buffered - self.written == BUFFER {
+                self.write(self.buffered);
+            }
+            let room = BUFFER - (self.buffered - self.written);
+            self.buffered = end.min(self.buffered + room);
+        }
+    }
+
+    /// Writes up to the place `to`, in as many pieces as there are files.
+    fn write(&mut self, to: usize) {
+        let Cutter { size, .. } = *self.cutter;
+        while self.written < to {
+            if self.cutter.bytes >= size {
+                self.cut();
+            }
+            let room = usize::try_from(size - self.cutter.bytes).unwrap_or(usize::MAX);
+            let mut piece = self.text.get(self.written..to).unwrap_or_default();
+            piece = piece.get(..room).unwrap_or(piece);
+            if self.cutter.bytes + piece.len() as u64 + CLOSE >= size
+                && let Some(newline) = memchr::memrchr(b'\n', piece)
+            {
+                piece = piece.get(..=newline).unwrap_or(piece);
+            }
+            self.written += piece.len();
+            self.cutter.bytes += piece.len() as u64;
+            if self.cutter.bytes + CLOSE >= size && piece.ends_with(b"\n") {
+                self.cut();
+            }
+        }
+    }
+
+    fn cut(&mut self) {
+        self.cuts.push(self.written);
+        self.cutter.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 0.76's buffer as it is, with the bytes in it.
+    struct Buffer {
+        held: Vec<u8>,
+        files: Vec<Vec<u8>>,
+        size: usize,
+    }
+
+    impl Buffer {
+        fn write(&mut self, mut piece: &[u8]) {
+            while !piece.is_empty() {
+                if self.files.last().unwrap().len() >= self.size {
+                    self.files.push(vec![]);
+                }
+                let file = self.files.last_mut().unwrap();
+                let mut length = piece.len().min(self.size - file.len());
+                if file.len() + length >= self.size - 2000 {
+                    for place in (0..length).rev() {
+                        if piece[place] == b'\n' {
+                            length = place + 1;
+                            break;
+                        }
+                    }
+                }
+                file.extend_from_slice(&piece[..length]);
+                if file.len() >= self.size - 2000 && piece[length - 1] == b'\n' {
+                    self.files.push(vec![]);
+                }
+                piece = &piece[length..];
+            }
+        }
+
+        fn flush(&mut self) {
+            let held = std::mem::take(&mut self.held);
+            self.write(&held);
+        }
+
+        fn put(&mut self, piece: &[u8]) {
+            if piece.len() > 512 - self.held.len() {
+                self.flush();
+                if piece.len() > 512 {
+                    return self.write(piece);
+                }
+            }
+            self.held.extend_from_slice(piece);
+        }
+    }
+
+    /// The files that 0.76 makes of `lines`, with a read of 1024 bytes at a time.
+    fn plain(input: &[u8], size: usize, first: usize) -> Vec<Vec<u8>> {
+        let mut buffer = Buffer {
+            held: vec![],
+            files: vec![vec![b'o'; first]],
+            size,
+        };
+        let mut line: Vec<u8> = vec![];
+        for (place, byte) in input.iter().enumerate() {
+            if place % 1024 == 0 {
+                buffer.flush();
+            }
+            if line.len() == 1000 {
+                if *byte == b'\n' {
+                    line.clear();
+                }
+                buffer.put(&[*byte]);
+            } else if *byte == b'\n' {
+                buffer.put(&line);
+                buffer.put(b"\n");
+                line.clear();
+            } else {
+                line.push(*byte);
+                if line.len() == 1000 {
+                    buffer.put(&line);
+                }
+            }
+        }
+        buffer.flush();
+        buffer.files
+    }
+
+    /// Where a flush falls if reads are of 1024 bytes: behind the last whole line,
+    /// or in one that is longer than 1000.
+    fn flushes(input: &[u8]) -> Vec<usize> {
+        (1024..input.len())
+            .step_by(1024)
+            .map(|read| {
+                let line = memchr::memrchr(b'\n', &input[..read]).map_or(0, |place| place + 1);
+                if read - line >= 1000 { read } else { line }
+            })
+            .chain([input.len()])
+            .collect()
+    }
+
+    #[test]
+    fn files_end_where_those_of_the_original_end() {
+        let mut random = 1_u64;
+        let mut next = |below: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        for round in 0..600_u64 {
+            let longest = [3, 40, 300, 700, 1200, 9000][usize::try_from(round % 6).unwrap()];
+            let mut input = vec![];
+            while input.len() < 30_000 {
+                let length = usize::try_from(next(longest)).unwrap();
+                input.extend(std::iter::repeat_n(b'x', length));
+                input.push(b'\n');
+            }
+            let size = 4096 + next(4000);
+            let first = next(2 * size) * (round % 2);
+            let files = plain(
+                &input,
+                usize::try_from(size).unwrap(),
+                usize::try_from(first).unwrap(),
+            );
+            let mut cutter = Cutter::new(size, first);
+            let mut cuts = vec![];
+            cutter.cut(&input, &flushes(&input), false, &mut cuts);
+            let mut at = 0;
+            let mut expected = vec![];
+            for (place, file) in files.iter().enumerate() {
+                at += file.len();
+                if place == 0 {
+                    at -= usize::try_from(first).unwrap();
+                }
+                expected.push(at);
+            }
+            expected.pop();
+            assert_eq!(cuts, expected, "round {round}");
+            assert_eq!(cutter.bytes(), files.last().unwrap().len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_long_line_goes_through_files_of_exactly_the_size() {
+        let mut input = vec![b'x'; 10_000];
+        input.push(b'\n');
+        let mut cutter = Cutter::new(4096, 0);
+        let mut cuts = vec![];
+        cutter.cut(&input, &flushes(&input), false, &mut cuts);
+        assert_eq!(cuts, [4096, 8192]);
+        assert_eq!(cutter.bytes(), 10_001 - 8192);
+    }
+}

@@ -1,0 +1,308 @@
+//! From what was read to what is to be written: lines, their stamps, who selects them.
+
+use super::cutter::LINE;
+use super::pattern;
+use super::script::{Action, Script};
+use crate::formats::tai64n::Tai64n;
+
+/// How much 0.76 reads at once, in bytes: before each read it writes what it has,
+/// which [`super::cutter`] must know.
+pub const READ: usize = 1024;
+/// When there is more than this to write, in bytes, it is written before more is
+/// made: stamps can make 27 bytes of one.
+const ENOUGH: usize = 96 * 1024;
+/// What a stamp and the blank behind it add to a line, in bytes.
+const STAMP: usize = Tai64n::TEXT + 1;
+/// So much of a line is shown on stderr, in bytes.
+const SHOWN: usize = 200;
+/// The size of a status file, in bytes.
+pub const STATUS: usize = 1001;
+
+/// Turns input into what each directory is to get.
+#[derive(Debug)]
+pub struct Lines {
+    script: Script,
+    /// For each directory, whether it gets every line.
+    gets_all: Vec<bool>,
+    /// For each directory, whether it gets this line.
+    selected: Vec<bool>,
+    /// Whether the input stands in a line whose beginning was consumed.
+    in_long_line: bool,
+    /// The last stamp given, and the one that the unfinished line has.
+    last: Tai64n,
+    begun: Option<Tai64n>,
+    /// The lines with their stamps, if they get any.
+    text: Vec<u8>,
+    /// Where in it (or in the input) 0.76 would have written before a read.
+    flushes: Vec<usize>,
+    /// For each directory that does not get every line, the same of its own.
+    own: Vec<(Vec<u8>, Vec<usize>)>,
+    /// What is to be written to stderr.
+    stderr: Vec<u8>,
+    /// For each status file, its new content.
+    status: Vec<Vec<u8>>,
+}
+
+/// How far [`Lines::take`] came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Taken {
+    /// So many bytes of the input are dealt with. The others come again.
+    pub bytes: usize,
+    /// So many of the others 0.76 would have read by now.
+    pub seen: usize,
+}
+
+impl Lines {
+    /// For the given script.
+    pub fn new(script: &Script) -> Lines {
+        let mut may_deselect = false;
+        let mut gets_all = Vec::new();
+        for action in &script.actions {
+            match action {
+                Action::Deselect(_) => may_deselect = true,
+                Action::Log(_) => gets_all.push(!may_deselect),
+                _ => {}
+            }
+        }
+        let directories = gets_all.len();
+        Lines {
+            script: script.clone(),
+            gets_all,
+            selected: vec![true; directories],
+            in_long_line: false,
+            last: Tai64n::default(),
+            begun: None,
+            text: Vec::new(),
+            flushes: Vec::new(),
+            own: vec![(Vec::new(), Vec::new()); directories],
+            stderr: Vec::new(),
+            status: vec![Vec::new(); script.status_files.len()],
+        }
+    }
+
+    /// Takes lines from `input`: whole ones, and what there is of one of 1000
+    /// bytes or more; the beginning of a shorter one is left. `seen` bytes of
+    /// `input` 0.76 would have read before this. `now` is the time; if it has not
+    /// passed since the last line, the next stamp is a nanosecond later.
+    pub fn take(&mut self, input: &[u8], seen: usize, now: Tai64n) -> Taken {
+        self.text.clear();
+        self.flushes.clear();
+        self.stderr.clear();
+        for (text, flushes) in &mut self.own {
+            text.clear();
+            flushes.clear();
+        }
+        for status in &mut self.status {
+            status.clear();
+        }
+        // What was given before can be ahead of the clock, by so many
+        // nanoseconds as there were lines.
+        if now > self.last || now.seconds.saturating_add(1) < self.last.seconds {
+            self.last = now;
+        }
+        let before = if self.script.stamps { STAMP } else { 0 };
+        let mut read = if seen == 0 { READ } else { seen };
+        let mut at = 0;
+        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
+            let newline = memchr::memchr(b'\n', rest);
+            let length = match newline {
+                Some(place) => place + 1,
+                None if self.in_long_line || rest.len() + before >= LINE => rest.len(),
+                None => {
+                    if self.script.stamps && self.begun.is_none() {
+                        self.begun = Some(self.stamp());
+                    }
+                    break;
+                }
+            };
+            let line = rest.get(..length).unwrap_or_default();
+            if at + length > read {
+                if !self.in_long_line && read - at + before < LINE {
+                    self.flush(at);
+                    if self.made() > ENOUGH {
+                        return Taken {
+                            bytes: at,
+                            seen: read - at,
+                        };
+                    }
+                    read += READ;
+                }
+                self.put(line);
+                while at + length > read {
+                    self.flush_in_line(at + length, at + length - read);
+                    read += READ;
+                }
+            } else {
+                self.put(line);
+            }
+            self.in_long_line = newline.is_none();
+            at += length;
+        }
+        self.flush(at);
+        Taken {
+            bytes: at,
+            seen: input.len() - at,
+        }
+    }
+
+    /// What directory `number` gets, and where 0.76 would have written before a
+    /// read; `taken` is the part of the input that was taken.
+    pub fn output<'a>(&'a self, number: usize, taken: &'a [u8]) -> (&'a [u8], &'a [usize]) {
+        if !self.gets_all(number) {
+            self.own
+                .get(number)
+                .map_or((&[], &[]), |(text, flushes)| (text, flushes))
+        } else if self.script.stamps {
+            (&self.text, &self.flushes)
+        } else {
+            (taken, &self.flushes)
+        }
+    }
+
+    /// What is to be written to stderr.
+    pub fn stderr(&self) -> &[u8] {
+        &self.stderr
+    }
+
+    /// The new content of status file `number`, if it gets any.
+    pub fn status(&self, number: usize) -> Option<&[u8]> {
+        self.status
+            .get(number)
+            .map(Vec::as_slice)
+            .filter(|content| !content.is_empty())
+    }
+
+    /// Whether the input stands in a line whose beginning was consumed.
+    pub fn is_in_long_line(&self) -> bool {
+        self.in_long_line
+    }
+
+    /// If the input stands in a line whose beginning was consumed, whether
+    /// directory `number` gets it.
+    pub fn long_line(&self, number: usize) -> Option<bool> {
+        self.in_long_line
+            .then(|| self.selected.get(number).copied().unwrap_or(false))
+    }
+
+    /// The input begins in a line whose beginning was consumed before this
+    /// process began; `selected` tells for each directory whether it gets the rest.
+    pub fn resume_long_line(&mut self, selected: &[bool]) {
+        self.in_long_line = true;
+        for (place, given) in self.selected.iter_mut().zip(selected) {
+            *place = *given;
+        }
+    }
+
+    fn gets_all(&self, number: usize) -> bool {
+        self.gets_all.get(number).copied().unwrap_or(false)
+    }
+
+    /// How much there is to write, in bytes.
+    fn made(&self) -> usize {
+        let own = self.own.iter().map(|(text, _)| text.len());
+        own.chain([self.text.len()]).max().unwrap_or(0)
+    }
+
+    fn stamp(&mut self) -> Tai64n {
+        let stamp = self.last;
+        self.last = stamp.next();
+        stamp
+    }
+
+    /// 0.76 would write now; `at`: so much of the input is taken.
+    fn flush(&mut self, at: usize) {
+        self.flush_in_line(at, 0);
+    }
+
+    /// 0.76 would have written when `back` bytes of this line were missing; now
+    /// `at` bytes of the input are taken.
+    fn flush_in_line(&mut self, at: usize, back: usize) {
+        let end = if self.script.stamps {
+            self.text.len()
+        } else {
+            at
+        };
+        self.flushes.push(end.saturating_sub(back));
+        for ((text, flushes), selected) in self.own.iter_mut().zip(&self.selected) {
+            let back = if *selected { back } else { 0 };
+            flushes.push(text.len().saturating_sub(back));
+        }
+    }
+
+    /// Takes a line, or what there is of it, or the rest of one.
+    fn put(&mut self, line: &[u8]) {
+        let start = self.text.len();
+        if self.script.stamps {
+            if !self.in_long_line {
+                let stamp = match self.begun.take() {
+                    Some(stamp) => stamp,
+                    None => self.stamp(),
+                };
+                self.text.extend_from_slice(&stamp.text());
+                self.text.push(b' ');
+            }
+            self.text.extend_from_slice(line);
+        }
+        let line = if self.script.stamps {
+            self.text.get(start..).unwrap_or_default()
+        } else {
+            line
+        };
+        if !self.in_long_line {
+            let content = line.strip_suffix(b"\n").unwrap_or(line);
+            let head = content.get(..LINE).unwrap_or(content);
+            let mut selected = true;
+            for action in &self.script.actions {
+                match action {
+                    Action::Deselect(wanted) => {
+                        selected = selected && !pattern::matches(wanted, head);
+                    }
+                    Action::Select(wanted) => {
+                        selected = selected || pattern::matches(wanted, head);
+                    }
+                    Action::Stderr if selected => show(head, &mut self.stderr),
+                    Action::Status(number) if selected => {
+                        if let Some(status) = self.status.get_mut(*number) {
+                            status.clear();
+                            status.extend_from_slice(head);
+                            status.resize(STATUS, b'\n');
+                        }
+                    }
+                    Action::Log(number) => {
+                        if let Some(place) = self.selected.get_mut(*number) {
+                            *place = selected;
+                        }
+                    }
+                    Action::Stderr | Action::Status(_) => {}
+                }
+            }
+        }
+        let others = self.own.iter_mut().zip(&self.gets_all).zip(&self.selected);
+        for (((text, _), gets_all), selected) in others {
+            if *selected && !gets_all {
+                text.extend_from_slice(line);
+            }
+        }
+        if !self.gets_all.contains(&true) {
+            self.text.truncate(start);
+        }
+    }
+}
+
+/// Appends what `e` shows of a line.
+fn show(head: &[u8], stderr: &mut Vec<u8>) {
+    match head.get(..SHOWN) {
+        Some(shown) if head.len() > SHOWN => {
+            stderr.extend_from_slice(shown);
+            stderr.extend_from_slice(b"...\n");
+        }
+        _ => {
+            stderr.extend_from_slice(head);
+            stderr.push(b'\n');
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "lines_tests.rs"]
+mod tests;

@@ -1,0 +1,18 @@
+//! multilog: lines from stdin to files that are rotated.
+//!
+//! What the arguments mean is in `script`, what becomes of a line in `lines`,
+//! whether it matches in `pattern`, where files end in `cutter`, where to go on
+//! after a KILL in `recovery`: those do no I/O. `dir` and `status` write, `processor` and
+//! `waiter` deal with others, `budget` makes room, `shell` is the loop.
+
+pub mod budget;
+pub mod cutter;
+pub mod dir;
+pub mod lines;
+pub mod pattern;
+pub mod processor;
+pub mod recovery;
+pub mod script;
+pub mod shell;
+pub mod status;
+pub mod waiter;

@@ -1,0 +1,93 @@
+//! After a KILL: which of the bytes that stand first in the pipe are already in
+//! the files.
+//!
+//! The order of things tells ([`crate::formats::mark`]): what becomes of batch N is
+//! written to all directories, then each gets its mark N, then the batch is taken
+//! out of the pipe, then batch N+1 is written. So
+//!
+//! - if some directory has mark N and another still has N-1, batch N is still in
+//!   the pipe, whole;
+//! - if all have mark N and a file has grown since, batch N is gone from the pipe,
+//!   and what the files have grown by is of N+1, which is still in it;
+//! - if all have mark N and no file has grown, it cannot be told whether N is
+//!   still in the pipe. It is taken for gone: at the worst it stands twice in the
+//!   files. The other way round could lose a line.
+
+use crate::formats::mark::Mark;
+
+/// What was found of one directory.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Its mark, if it has one and that speaks of this pipe and this script.
+    pub mark: Option<Mark>,
+    /// The size now of the file that the mark speaks of, in bytes, if it is there.
+    pub size: Option<u64>,
+}
+
+impl Found {
+    /// What is in the files behind the batch of the mark, in bytes.
+    fn grown(&self, mark: &Mark) -> u64 {
+        let size = self.size.unwrap_or(0);
+        mark.moved + size.saturating_sub(mark.size)
+    }
+}
+
+/// Where to go on.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Resume {
+    /// The number of the batch that was dealt with last.
+    pub batch: u64,
+    /// For each directory, how much of what becomes of the pipe's bytes is already
+    /// in its files, in bytes.
+    pub written: Vec<u64>,
+    /// If the pipe's bytes begin in a long line, for each directory whether it gets
+    /// that line.
+    pub long_line: Option<Vec<bool>>,
+    /// The beginning of the first line, which is no longer in the pipe.
+    pub held: Vec<u8>,
+}
+
+/// Where to go on after what was `found` of each directory.
+pub fn resume(found: &[Found]) -> Resume {
+    let last = found.iter().filter_map(|f| Some(f.mark.as_ref()?.batch));
+    let Some(last) = last.max() else {
+        return Resume {
+            written: vec![0; found.len()],
+            ..Resume::default()
+        };
+    };
+    // Older marks are of directories that could not be marked since.
+    let marked = || {
+        found.iter().map(|found| {
+            let mark = found.mark.as_ref();
+            (found, mark.filter(|mark| last.saturating_sub(mark.batch) <= 1))
+        })
+    };
+    let previous = marked().filter_map(|(_, mark)| mark).find(|m| m.batch < last);
+    let written = marked()
+        .map(|(found, mark)| match mark {
+            None => 0,
+            Some(mark) if mark.batch == last && previous.is_some() => {
+                mark.length + found.grown(mark)
+            }
+            Some(mark) => found.grown(mark),
+        })
+        .collect();
+    // Where the input stands: after `last` if it is gone, else before it.
+    let stands = previous.map_or(last, |mark| mark.batch);
+    let there = || marked().map(|(_, mark)| mark.filter(|mark| mark.batch == stands));
+    let in_long_line = there().flatten().any(|mark| mark.long_line.is_some());
+    Resume {
+        batch: last,
+        written,
+        long_line: in_long_line.then(|| {
+            there()
+                .map(|mark| mark.and_then(|mark| mark.long_line).unwrap_or(true))
+                .collect()
+        }),
+        held: there()
+            .flatten()
+            .next()
+            .map_or_else(Vec::new, |mark| mark.held.clone()),
+    }
+}

@@ -1,0 +1,154 @@
+//! The script: what multilog's arguments mean, in their order.
+
+/// The size of a file if no `s` comes before its directory.
+const SIZE: u64 = 99_999;
+/// The least and the greatest size.
+const SIZES: std::ops::RangeInclusive<u64> = 4096..=2_147_483_647;
+/// How many files are kept if no `n` comes before the directory.
+const KEEP: u64 = 10;
+
+/// What is to be done with each line, and where lines go.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Script {
+    /// Whether lines get a stamp (`t` as the first argument).
+    pub stamps: bool,
+    /// What is done with each line, in this order.
+    pub actions: Vec<Action>,
+    /// The log directories, in the order of the arguments.
+    pub directories: Vec<Directory>,
+    /// The names of the status files (`=`), in the order of the arguments.
+    pub status_files: Vec<Vec<u8>>,
+}
+
+/// One thing done with a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// `-pattern`: a line that matches is no longer selected.
+    Deselect(Vec<u8>),
+    /// `+pattern`: a line that matches is selected again.
+    Select(Vec<u8>),
+    /// `e`: a selected line is written to stderr.
+    Stderr,
+    /// `=file`: a selected line becomes the content of the status file of this number.
+    Status(usize),
+    /// A selected line is written to the directory of this number.
+    Log(usize),
+}
+
+/// A log directory and the `s`, `n` and `!` before it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Directory {
+    /// Its name, as it was given.
+    pub name: Vec<u8>,
+    /// No file becomes longer than this, in bytes.
+    pub size: u64,
+    /// How many files are kept, `current` included.
+    pub keep: u64,
+    /// What a full file is sent through: a command for `/bin/sh -c`.
+    pub processor: Option<Vec<u8>>,
+}
+
+impl Script {
+    /// Reads the arguments. None is wrong: an unknown one is passed over, as in 0.76.
+    pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> Script {
+        let mut script = Script::default();
+        let (mut size, mut keep, mut processor) = (SIZE, KEEP, None);
+        for (place, argument) in arguments.into_iter().enumerate() {
+            let Some((kind, rest)) = argument.split_first() else {
+                continue;
+            };
+            match kind {
+                b't' if place == 0 => script.stamps = true,
+                b'-' => script.actions.push(Action::Deselect(rest.to_vec())),
+                b'+' => script.actions.push(Action::Select(rest.to_vec())),
+                b'e' => script.actions.push(Action::Stderr),
+                b'=' => {
+                    script
+                        .actions
+                        .push(Action::Status(script.status_files.len()));
+                    script.status_files.push(rest.to_vec());
+                }
+                b's' => size = number(rest).clamp(*SIZES.start(), *SIZES.end()),
+                b'n' => keep = number(rest).max(2),
+                b'!' => processor = Some(rest.to_vec()),
+                b'.' | b'/' => {
+                    script.actions.push(Action::Log(script.directories.len()));
+                    script.directories.push(Directory {
+                        name: argument.to_vec(),
+                        size,
+                        keep,
+                        processor: processor.clone(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        script
+    }
+}
+
+/// The number that `text` begins with, modulo 2^64; 0 if it begins with none.
+fn number(text: &[u8]) -> u64 {
+    text.iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .fold(0, |number: u64, digit| {
+            number
+                .wrapping_mul(10)
+                .wrapping_add(u64::from(digit - b'0'))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Script {
+        Script::parse(arguments.iter().map(|argument| argument.as_bytes()))
+    }
+
+    #[test]
+    fn the_defaults_and_what_is_passed_over() {
+        let script = parse(&["q", "T", "", "--", "./main", "t"]);
+        assert!(!script.stamps);
+        assert_eq!(
+            script.actions,
+            [Action::Deselect(b"-".to_vec()), Action::Log(0)]
+        );
+        assert_eq!(
+            script.directories,
+            [Directory {
+                name: b"./main".to_vec(),
+                size: 99_999,
+                keep: 10,
+                processor: None
+            }]
+        );
+        assert!(parse(&["tfoo"]).stamps);
+        assert_eq!(parse(&[]), Script::default());
+    }
+
+    #[test]
+    fn sizes_numbers_and_processors_count_for_later_directories() {
+        let script = parse(&["./a", "s5000x", "n3", "!cat", "/b", "s1", "n", "!", "./c"]);
+        let found: Vec<_> = script
+            .directories
+            .iter()
+            .map(|d| (d.size, d.keep, d.processor.as_deref()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (99_999, 10, None),
+                (5000, 3, Some(b"cat".as_slice())),
+                (4096, 2, Some(b"".as_slice()))
+            ]
+        );
+        for (argument, size) in [
+            ("s2147483647", 2_147_483_647),
+            ("s2147483648", 2_147_483_647),
+            ("s18446744073709551617", 4096),
+        ] {
+            assert_eq!(parse(&[argument, "./a"]).directories[0].size, size);
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The loop of multilog: look at what is in stdin, write what becomes of it, and
+//! only then take it out.
+
+use super::dir::{Dir, Locked};
+use super::lines::{Lines, READ, Taken};
+use super::recovery::{self, Resume};
+use super::script::Script;
+use super::status::StatusFile;
+use super::waiter::Waiter;
+use crate::error::Error;
+use crate::formats::mark::{Mark, Reading, hash};
+use crate::formats::tai64n::Tai64n;
+use crate::sys::clock;
+use crate::sys::file;
+use crate::sys::source::{Look, Source};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How much is looked at at once, in bytes.
+const BATCH: usize = 64 * 1024;
+/// After so long an unfinished line to which nothing comes is taken out of the pipe.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// One running multilog.
+struct Shell {
+    waiter: Waiter,
+    source: Source,
+    lines: Lines,
+    dirs: Vec<Dir>,
+    status: Vec<StatusFile>,
+    /// What was read and not yet dealt with, first the held bytes, which are no
+    /// longer in the pipe.
+    buffer: Vec<u8>,
+    /// How many bytes of `buffer` are in use.
+    filled: usize,
+    /// How many of them are held. Of a stdin that is no pipe, all that are left over.
+    held: usize,
+    /// How many of them 0.76 would have read.
+    seen: usize,
+}
+
+/// Runs multilog with `arguments` until stdin ends or TERM comes.
+///
+/// # Errors
+/// Those of the set-up, with 0.76's sentences; later, what kept multilog from going
+/// on when it was told to end and nothing was lost by that.
+pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
+    file::set_umask(0o022);
+    let start = file::open_read(Path::new("."))
+        .map_err(|error| Error::unable_to("switch to current directory", error))?;
+    let unable = |error| Error::unable_to("read standard input", error);
+    let mut waiter = Waiter::new().map_err(unable)?;
+    let source = Source::open(&waiter.signals).map_err(unable)?;
+    let script = Script::parse(arguments.iter().copied());
+    let status = script.status_files.iter();
+    let status = status.map(|name| StatusFile::open(name));
+    let status = status.collect::<Result<Vec<_>, _>>()?;
+    let locked = script.directories.iter();
+    let locked = locked.map(|settings| Locked::open(settings, &start));
+    let locked = locked.collect::<Result<Vec<_>, _>>()?;
+    let reading = source.pipe().and_then(|pipe| reading(pipe, arguments));
+    waiter.may_leave = source.pipe().is_some();
+    let found: Vec<_> = locked.iter().map(|dir| dir.found(reading)).collect();
+    let resume = recovery::resume(&found);
+    let stranded = locked.iter().zip(&found).find_map(|(dir, found)| {
+        let mark = dir.mark.as_ref().filter(|_| found.mark.is_none());
+        mark.map(|mark| mark.held.clone()).filter(|held| !held.is_empty())
+    });
+    let dirs = locked.into_iter().map(|dir| dir.start(&mut waiter));
+    let dirs = dirs.collect::<Result<Vec<_>, _>>()?;
+    let mut shell = Shell {
+        waiter,
+        source,
+        lines: Lines::new(&script),
+        dirs,
+        status,
+        buffer: vec![0; Mark::LONGEST + BATCH + 1],
+        filled: 0,
+        held: 0,
+        seen: 0,
+    };
+    if let Some(stranded) = stranded {
+        shell.hold(&stranded);
+        shell.end_line();
+        shell.deal(shell.filled, shell.held)?;
+    }
+    if let Some(reading) = reading {
+        shell.resume(reading, &resume)?;
+    }
+    shell.turn_until_end()?;
+    for dir in shell.dirs {
+        dir.close(&mut shell.waiter)?;
+    }
+    Ok(())
+}
+
+/// Of which input and script marks speak; None if that cannot be told.
+fn reading(pipe: (u64, u64), arguments: &[&[u8]]) -> Option<Reading> {
+    let boot = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits: String = boot
+        .iter()
+        .filter(|byte| byte.is_ascii_hexdigit())
+        .map(|byte| char::from(*byte))
+        .collect();
+    let boot = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
+    let mut words = Vec::new();
+    for argument in arguments {
+        words.extend_from_slice(argument);
+        words.push(0);
+    }
+    Some(Reading {
+        boot,
+        pipe,
+        script: hash(&words),
+    })
+}
+
+impl Shell {
+    /// Goes on where an earlier multilog was killed.
+    fn resume(&mut self, reading: Reading, resume: &Resume) -> Result<(), Error> {
+        if let Some(selected) = &resume.long_line {
+            self.lines.resume_long_line(selected);
+        }
+        self.hold(&resume.held);
+        for (number, dir) in self.dirs.iter_mut().enumerate() {
+            dir.begin_marks(
+                reading,
+                resume.batch,
+                resume.written.get(number).copied().unwrap_or(0),
+                self.lines.long_line(number),
+                &resume.held,
+                &mut self.waiter,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Reads and writes until there is nothing more to read, or TERM came and the
+    /// line that was begun is finished.
+    fn turn_until_end(&mut self) -> Result<(), Error> {
+        let mut to_look = true;
+        // How much of an unfinished line stands in the pipe, and since when.
+        let mut unfinished: Option<(usize, Instant)> = None;
+        loop {
+            let deadline = if to_look {
+                Some(clock::monotonic())
+            } else {
+                unfinished.map(|(_, since)| since + QUIET)
+            };
+            let ready = self.source.wait(&self.waiter.signals, deadline);
+            to_look |= ready.input;
+            if ready.signal {
+                self.waiter.hear();
+            }
+            if std::mem::take(&mut self.waiter.told_to_rotate) {
+                for dir in &mut self.dirs {
+                    dir.rotate_now(&mut self.waiter)?;
+                }
+            }
+            if self.waiter.told_to_end && !self.is_in_line() {
+                return Ok(());
+            }
+            if to_look {
+                match self.look()? {
+                    Progress::End => return Ok(()),
+                    Progress::Some => {}
+                    Progress::None => to_look = false,
+                }
+            }
+            let pending = self.filled - self.held;
+            let now = clock::monotonic();
+            unfinished = match unfinished {
+                _ if pending == 0 => None,
+                Some((length, since)) if length == pending => Some((length, since)),
+                _ => Some((pending, now)),
+            };
+            if unfinished.is_some_and(|(_, since)| since + QUIET <= now) {
+                self.hold_unfinished()?;
+                unfinished = None;
+            }
+        }
+    }
+
+    /// Whether 0.76 would have read a part of a line and not yet its end.
+    fn is_in_line(&self) -> bool {
+        self.seen > 0 || self.lines.is_in_long_line()
+    }
+
+    /// Looks once at what is in stdin and deals with the lines in it.
+    fn look(&mut self) -> Result<Progress, Error> {
+        let is_pipe = self.source.pipe().is_some();
+        // Of what cannot be put back, only as much is taken as must be.
+        let most = if self.waiter.told_to_end && !is_pipe {
+            1
+        } else {
+            BATCH
+        };
+        let room = self.buffer.get_mut(self.held..self.held + most);
+        // Nothing but the end can follow an error, as in 0.76.
+        let look = self.source.look(room.unwrap_or_default());
+        let (count, is_all) = match look.unwrap_or(Look::End) {
+            Look::Nothing => return Ok(Progress::None),
+            Look::Bytes { count, is_all } => (count, is_all),
+            Look::End => (0, true),
+        };
+        let before = self.filled;
+        self.filled = self.held + count;
+        if count == 0 || (self.source.is_hung_up() && is_all) {
+            let real = self.filled;
+            self.end_line();
+            self.deal(self.filled, real)?;
+            return Ok(Progress::End);
+        }
+        if is_pipe && self.filled == before && self.seen == before {
+            return Ok(Progress::None);
+        }
+        let there = self.buffer.get(..self.filled).unwrap_or_default();
+        let usable = if self.waiter.told_to_end {
+            memchr::memchr(b'\n', there).map_or(self.filled, |newline| newline + 1)
+        } else if !is_all {
+            // 0.76's next read would go beyond this.
+            self.seen + (self.filled - self.seen) / READ * READ
+        } else {
+            self.filled
+        };
+        self.deal(usable, self.filled)
+    }
+
+    /// Deals with the lines in the first `usable` bytes of the buffer; of the whole
+    /// buffer `real` bytes came from stdin.
+    fn deal(&mut self, usable: usize, real: usize) -> Result<Progress, Error> {
+        let mut done = 0;
+        loop {
+            let input = self.buffer.get(done..usable).unwrap_or_default();
+            let in_line: Vec<bool> = (0..self.dirs.len())
+                .map(|number| self.lines.long_line(number) == Some(true))
+                .collect();
+            let now = Tai64n::from_unix(clock::wall());
+            let Taken { bytes, seen } = self.lines.take(input, self.seen, now);
+            self.seen = seen;
+            if bytes == 0 {
+                break;
+            }
+            let taken = input.get(..bytes).unwrap_or_default();
+            self.waiter.show(self.lines.stderr());
+            for (number, status) in self.status.iter().enumerate() {
+                if let Some(content) = self.lines.status(number) {
+                    status.write(content, &mut self.waiter)?;
+                }
+            }
+            for ((number, dir), in_line) in self.dirs.iter_mut().enumerate().zip(in_line) {
+                let (text, flushes) = self.lines.output(number, taken);
+                dir.write(text, flushes, in_line, &mut self.waiter)?;
+            }
+            for (number, dir) in self.dirs.iter_mut().enumerate() {
+                let (text, _) = self.lines.output(number, taken);
+                let long_line = self.lines.long_line(number);
+                dir.note(text.len(), long_line, &[], &mut self.waiter)?;
+            }
+            let out = (done + bytes).min(real);
+            self.source
+                .take_out(out.saturating_sub(self.held.max(done)));
+            done += bytes;
+        }
+        if done == 0 {
+            if self.source.pipe().is_none() {
+                self.held = self.filled;
+            }
+            return Ok(Progress::None);
+        }
+        self.buffer.copy_within(done..self.filled, 0);
+        self.filled -= done;
+        self.held = if self.source.pipe().is_some() {
+            0
+        } else {
+            self.filled
+        };
+        Ok(Progress::Some)
+    }
+
+    /// Takes an unfinished line out of the pipe and keeps it.
+    fn hold_unfinished(&mut self) -> Result<(), Error> {
+        let pending = self.filled - self.held;
+        let held = self.buffer.get(..self.filled).unwrap_or_default();
+        for (number, dir) in self.dirs.iter_mut().enumerate() {
+            let long_line = self.lines.long_line(number);
+            dir.note(0, long_line, held, &mut self.waiter)?;
+        }
+        self.source.take_out(pending);
+        self.held = self.filled;
+        Ok(())
+    }
+
+    /// Puts `bytes`, which are not in the pipe, before what is.
+    fn hold(&mut self, bytes: &[u8]) {
+        let Some(room) = self.buffer.get_mut(..bytes.len()) else {
+            return;
+        };
+        room.copy_from_slice(bytes);
+        self.held = bytes.len();
+        self.filled = bytes.len();
+        self.seen = bytes.len();
+    }
+
+    /// Ends the last line, if it is not.
+    fn end_line(&mut self) {
+        let last = self.buffer.get(..self.filled).and_then(<[u8]>::last);
+        let is_unfinished = match last {
+            Some(byte) => *byte != b'\n',
+            None => self.lines.is_in_long_line(),
+        };
+        if is_unfinished && let Some(place) = self.buffer.get_mut(self.filled) {
+            *place = b'\n';
+            self.filled += 1;
+        }
+    }
+}
+
+/// What came of a look at stdin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Something was dealt with; there may be more.
+    Some,
+    /// There is nothing that could be dealt with now.
+    None,
+    /// There will never be anything more, and all is dealt with.
+    End,
+}

@@ -1,0 +1,52 @@
+//! The status files of `=`: each holds the last line selected for it.
+
+use super::waiter::Waiter;
+use crate::error::Error;
+use crate::sys::file;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// A status file that is open.
+pub struct StatusFile {
+    name: Vec<u8>,
+    file: File,
+}
+
+impl StatusFile {
+    /// Opens it, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// What open(2) says, in 0.76's words.
+    pub fn open(name: &[u8]) -> Result<StatusFile, Error> {
+        let path = OsStr::from_bytes(name);
+        let opened = file::open_append(Path::new(path));
+        opened.map_err(|error| Error::unable("create", path, "", error))?;
+        let file = file::open_write(Path::new(path))
+            .map_err(|error| Error::unable("write", path, "", error))?;
+        Ok(StatusFile {
+            name: name.to_vec(),
+            file,
+        })
+    }
+
+    /// Replaces what is in it by `content`.
+    ///
+    /// # Errors
+    /// As [`Waiter::insist`].
+    pub fn write(&self, content: &[u8], waiter: &mut Waiter) -> Result<(), Error> {
+        let name = OsStr::from_bytes(&self.name);
+        waiter.insist("write", name, "", || {
+            match self.file.write_all_at(content, 0) {
+                // A FIFO or a device has no places.
+                Err(error) if crate::sys::errno::is_unseekable(&error) => {
+                    io::Write::write_all(&mut &self.file, content)
+                }
+                result => result,
+            }
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! stdin as multilog needs it: a pipe is looked into first, and its bytes are
+//! taken out only when they have been dealt with; anything else is plainly read.
+
+use super::poll;
+use super::signals::Signals;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice, tee};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::stat::{SFlag, fstat};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// What the pipe should hold, in bytes: room for a writer to go on while what it
+/// wrote before is dealt with.
+const ROOM: i32 = 256 * 1024;
+
+/// stdin.
+pub struct Source {
+    pipe: Option<Pipe>,
+}
+
+/// stdin, if it is a pipe.
+struct Pipe {
+    id: (u64, u64),
+    /// Tells of every write to the pipe once, even if what was written before
+    /// still stands in it.
+    changes: Epoll,
+    /// Through this pipe goes a copy of what is in stdin.
+    copy: (OwnedFd, OwnedFd),
+    /// What is taken out of stdin goes here.
+    null: Option<File>,
+    /// Nobody has the pipe open for writing any more.
+    is_hung_up: bool,
+}
+
+/// What one look at stdin gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// So many bytes.
+    Bytes {
+        /// How many.
+        count: usize,
+        /// Whether that is all there is now.
+        is_all: bool,
+    },
+    /// Nothing now.
+    Nothing,
+    /// Nothing will ever come.
+    End,
+}
+
+/// What [`Source::wait`] saw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ready {
+    /// There may be something new in stdin.
+    pub input: bool,
+    /// There is a signal.
+    pub signal: bool,
+}
+
+const STDIN: u64 = 0;
+const SIGNALS: u64 = 1;
+
+impl Source {
+    /// Gets ready to read stdin, and to be told of `signals` meanwhile.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM: see epoll_create(2), pipe(2).
+    pub fn open(signals: &Signals) -> io::Result<Source> {
+        let stdin = io::stdin();
+        let is_pipe = fstat(&stdin)
+            .ok()
+            .filter(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO);
+        let Some(stat) = is_pipe else {
+            return Ok(Source { pipe: None });
+        };
+        let changes = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(super::io)?;
+        let edge = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        let added = changes
+            .add(&stdin, EpollEvent::new(edge, STDIN))
+            .and_then(|()| changes.add(signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS)));
+        added.map_err(super::io)?;
+        let copy = io::pipe()?;
+        let copy = (OwnedFd::from(copy.0), OwnedFd::from(copy.1));
+        // More room is good, not needed.
+        for end in [stdin.as_fd(), copy.1.as_fd()] {
+            if fcntl(end, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < ROOM) {
+                let _ = fcntl(end, FcntlArg::F_SETPIPE_SZ(ROOM));
+            }
+        }
+        Ok(Source {
+            pipe: Some(Pipe {
+                #[allow(
+                    clippy::useless_conversion,
+                    reason = "the types' widths differ by architecture"
+                )]
+                id: (stat.st_dev.into(), stat.st_ino.into()),
+                changes,
+                copy,
+                null: File::options().write(true).open("/dev/null").ok(),
+                is_hung_up: false,
+            }),
+        })
+    }
+
+    /// If stdin is a pipe, so that [`Source::look`] leaves in it what it shows: its
+    /// device and inode.
+    pub fn pipe(&self) -> Option<(u64, u64)> {
+        self.pipe.as_ref().map(|pipe| pipe.id)
+    }
+
+    /// Waits until there is something new in stdin, a signal came, or `deadline`
+    /// has passed; None waits for ever.
+    pub fn wait(&mut self, signals: &Signals, deadline: Option<Instant>) -> Ready {
+        let Some(pipe) = &mut self.pipe else {
+            let stdin = io::stdin();
+            let [input, signal] = poll::wait([Some(stdin.as_fd()), Some(signals.as_fd())], deadline);
+            return Ready { input, signal };
+        };
+        let timeout = match deadline {
+            None => EpollTimeout::NONE,
+            Some(at) => {
+                let left = at.saturating_duration_since(super::clock::monotonic());
+                // Rounded up: what waits for the deadline must not spin before it.
+                let left = left + Duration::from_nanos(999_999);
+                EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
+            }
+        };
+        let mut events = [EpollEvent::empty(); 2];
+        let count = loop {
+            match pipe.changes.wait(&mut events, timeout) {
+                Err(Errno::EINTR) => {}
+                result => break result.unwrap_or(0),
+            }
+        };
+        let gone = EpollFlags::EPOLLHUP;
+        pipe.is_hung_up |= events
+            .iter()
+            .take(count)
+            .any(|event| event.data() == STDIN && event.events().contains(gone));
+        let came = |what| events.iter().take(count).any(|event| event.data() == what);
+        Ready {
+            input: came(STDIN),
+            signal: came(SIGNALS),
+        }
+    }
+
+    /// Whether stdin is a pipe that nobody had open for writing when
+    /// [`Source::wait`] came back.
+    pub fn is_hung_up(&self) -> bool {
+        self.pipe.as_ref().is_some_and(|pipe| pipe.is_hung_up)
+    }
+
+    /// Puts into `buffer` what is in stdin, at most its length; does not wait. From
+    /// a pipe nothing is taken out.
+    ///
+    /// # Errors
+    /// What read(2), tee(2) says; EBADF if stdin was closed when this process started.
+    pub fn look(&mut self, buffer: &mut [u8]) -> io::Result<Look> {
+        if super::start::was_closed(0) {
+            return Err(super::io(Errno::EBADF));
+        }
+        let Some(pipe) = &self.pipe else {
+            let count = once(|| nix::unistd::read(io::stdin(), buffer))?;
+            return Ok(match count {
+                None => Look::Nothing,
+                Some(0) => Look::End,
+                Some(count) => Look::Bytes {
+                    count,
+                    is_all: count < buffer.len(),
+                },
+            });
+        };
+        let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
+        let count = match once(|| tee(io::stdin(), &pipe.copy.1, buffer.len(), flags))? {
+            None => return Ok(Look::Nothing),
+            Some(0) => return Ok(Look::End),
+            Some(count) => count,
+        };
+        // Not if the copy is full first: a pipe of many short pieces.
+        let is_all = count < buffer.len() && available()? == count;
+        let mut there = 0;
+        while let Some(room) = buffer.get_mut(there..count).filter(|room| !room.is_empty()) {
+            match nix::unistd::read(&pipe.copy.0, room) {
+                Ok(0) => break,
+                Ok(more) => there += more,
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(super::io(error)),
+            }
+        }
+        Ok(Look::Bytes {
+            count: there,
+            is_all,
+        })
+    }
+
+    /// Takes the first `count` bytes out of a pipe; of what else stdin may be they
+    /// are out already.
+    pub fn take_out(&mut self, count: usize) {
+        let Some(pipe) = &self.pipe else {
+            return;
+        };
+        let mut left = count;
+        while left > 0 {
+            let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
+            let taken = match &pipe.null {
+                Some(null) => splice(io::stdin(), None, null, None, left, flags),
+                None => Err(Errno::EINVAL),
+            };
+            let taken = match taken {
+                Err(Errno::EINVAL) => {
+                    // They are there, so this does not wait.
+                    let mut buffer = [0; 4096];
+                    let room = buffer.get_mut(..left.min(4096)).unwrap_or_default();
+                    nix::unistd::read(io::stdin(), room)
+                }
+                other => other,
+            };
+            match taken {
+                Err(Errno::EINTR) => {}
+                Ok(taken @ 1..) => left = left.saturating_sub(taken),
+                // Somebody else reads this pipe, too, and was faster.
+                _ => return,
+            }
+        }
+    }
+}
+
+/// None: not now.
+fn once(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        return match call() {
+            Ok(count) => Ok(Some(count)),
+            Err(Errno::EINTR) => continue,
+            Err(Errno::EAGAIN) => Ok(None),
+            Err(error) => Err(super::io(error)),
+        };
+    }
+}
+
+/// How many bytes are in stdin, a pipe.
+fn available() -> io::Result<usize> {
+    let mut count = 0;
+    // SAFETY: FIONREAD writes an int, for which there is room.
+    match unsafe { libc::ioctl(0, libc::FIONREAD, &mut count) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(usize::try_from(count).unwrap_or(0)),
+    }
+}
