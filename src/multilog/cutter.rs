@@ -86,10 +86,7 @@ impl Play<'_> {
     fn group(mut self, in_line: bool) {
         let mut in_line = in_line;
         while self.buffered < self.end {
-            let rest = self
-                .text
-                .get(self.buffered..self.end)
-                .unwrap_or_default();
+            let rest = self.text.get(self.buffered..self.end).unwrap_or_default();
             let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |place| place + 1);
             let content = line - usize::from(rest.get(..line).is_some_and(|l| l.ends_with(b"\n")));
             let head = if in_line { 0 } else { content.min(LINE) };

@@ -4,10 +4,11 @@
 //! to take over at any instant; `docs/multilog.md` has the table of files.
 
 use super::cutter::Cutter;
+use super::keeper::Keeper;
+use super::processor;
 use super::recovery::Found;
 use super::script::Directory;
 use super::waiter::{Waiter, say, warn};
-use super::{budget, processor};
 use crate::child::End;
 use crate::error::Error;
 use crate::formats::mark::{FileId, Mark, Reading};
@@ -42,7 +43,7 @@ pub struct Dir {
     mark: Option<Mark>,
     places: Vec<usize>,
     cuts: Vec<usize>,
-    budget: budget::Keeper,
+    budget: Keeper,
 }
 
 /// A log directory that is open and locked; its files are as they were found.
@@ -98,7 +99,10 @@ impl Locked {
 
     /// What there is to recover from, if this is the input and the script.
     pub fn found(&self, reading: Option<Reading>) -> Found {
-        let mark = self.mark.clone().filter(|mark| Some(mark.reading) == reading);
+        let mark = self
+            .mark
+            .clone()
+            .filter(|mark| Some(mark.reading) == reading);
         let file = mark.as_ref().map(|mark| mark.file);
         let size = self.sizes.iter().find(|(id, _)| Some(*id) == file);
         Found {
@@ -116,21 +120,18 @@ impl Locked {
         let name = OsStr::from_bytes(&self.settings.name).to_owned();
         let unable = |doing, rest, error| Error::unable(doing, &name, rest, error);
         file::change_directory(&self.directory).map_err(|error| unable("switch to", "", error))?;
-        let stat = |file, rest| {
-            presence(fs::metadata(file)).map_err(|error| unable("stat", rest, error))
-        };
-        let is_safe = |found: &Option<Metadata>| {
-            found.as_ref().is_some_and(|m| m.mode() & SAFE_BIT != 0)
-        };
+        let stat =
+            |file, rest| presence(fs::metadata(file)).map_err(|error| unable("stat", rest, error));
+        let is_safe =
+            |found: &Option<Metadata>| found.as_ref().is_some_and(|m| m.mode() & SAFE_BIT != 0);
         let found = stat("current", "/current")?;
-        let mut budget = budget::Keeper::new(&self.settings);
+        let mut budget = Keeper::new(&self.settings);
         let doing = if is_safe(&found) {
             "append to"
         } else {
             let mut finisher = Finisher {
                 settings: &self.settings,
                 waiter,
-                budget: &mut budget,
             };
             finisher.remove("state")?;
             finisher.remove("newstate")?;
@@ -151,6 +152,7 @@ impl Locked {
         set_mode(&current, BEING_WRITTEN)
             .map_err(|error| unable("set mode of", "/current", error))?;
         let size = current.metadata().map_or(0, |metadata| metadata.len());
+        budget.check(&self.directory);
         Ok(Dir {
             cutter: Cutter::new(self.settings.size, size),
             settings: self.settings,
@@ -217,8 +219,7 @@ impl Dir {
         self.places
             .extend(flushes.iter().map(|place| place.saturating_sub(there)));
         self.cuts.clear();
-        self.cutter
-            .cut(text, &self.places, in_line, &mut self.cuts);
+        self.cutter.cut(text, &self.places, in_line, &mut self.cuts);
         let cuts = std::mem::take(&mut self.cuts);
         let mut from = 0;
         for to in &cuts {
@@ -285,7 +286,9 @@ impl Dir {
     }
 
     fn file(&self) -> FileId {
-        self.current.metadata().map_or(FileId::default(), |m| id(&m))
+        self.current
+            .metadata()
+            .map_or(FileId::default(), |m| id(&m))
     }
 
     /// A mark that cannot be written is taken away: without one at the worst
@@ -362,7 +365,6 @@ impl Dir {
         let mut finisher = Finisher {
             settings: &self.settings,
             waiter,
-            budget: &mut self.budget,
         };
         finisher.finish(finished, true)?;
         self.budget.check(&self.directory);
@@ -409,7 +411,6 @@ impl Dir {
 struct Finisher<'a> {
     settings: &'a Directory,
     waiter: &'a mut Waiter,
-    budget: &'a mut budget::Keeper,
 }
 
 impl Finisher<'_> {
@@ -422,11 +423,9 @@ impl Finisher<'_> {
     /// `file`, if it is there, becomes a finished one.
     fn finish(&mut self, file: &str, is_safe: bool) -> Result<(), Error> {
         let name = OsStr::from_bytes(&self.settings.name);
-        let found = self
-            .waiter
-            .insist("stat", name, &format!("/{file}"), || {
-                presence(fs::metadata(file))
-            })?;
+        let found = self.waiter.insist("stat", name, &format!("/{file}"), || {
+            presence(fs::metadata(file))
+        })?;
         let Some(found) = found else {
             return Ok(());
         };
@@ -435,10 +434,7 @@ impl Finisher<'_> {
             let now = Tai64n::from_unix(clock::wall());
             let finished = logname::finished(now, is_safe);
             match fs::hard_link(file, &finished) {
-                Ok(()) => {
-                    self.budget.finished(now, found.len());
-                    break;
-                }
+                Ok(()) => break,
                 Err(error) => {
                     let rest = format!("/{finished}");
                     self.waiter.failed("link to", name, &rest, error)?;
@@ -471,7 +467,12 @@ impl Finisher<'_> {
             if let Err(error) = gone(oldest) {
                 let rest = [b"/", oldest.as_bytes()].concat();
                 let whole = [name.as_bytes(), &rest].concat();
-                warn(&Error::unable("remove", OsStr::from_bytes(&whole), "", error));
+                warn(&Error::unable(
+                    "remove",
+                    OsStr::from_bytes(&whole),
+                    "",
+                    error,
+                ));
             }
         }
         Ok(())
@@ -480,7 +481,12 @@ impl Finisher<'_> {
 
 /// Why multilog ends while a processor is at work or is waited for.
 fn told_to_end(name: &OsStr) -> Error {
-    Error::unable("process", name, "/previous", io::ErrorKind::Interrupted.into())
+    Error::unable(
+        "process",
+        name,
+        "/previous",
+        io::ErrorKind::Interrupted.into(),
+    )
 }
 
 fn set_mode(file: &File, mode: u32) -> io::Result<()> {

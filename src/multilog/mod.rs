@@ -2,12 +2,14 @@
 //!
 //! What the arguments mean is in `script`, what becomes of a line in `lines`,
 //! whether it matches in `pattern`, where files end in `cutter`, where to go on
-//! after a KILL in `recovery`: those do no I/O. `dir` and `status` write, `processor` and
-//! `waiter` deal with others, `budget` makes room, `shell` is the loop.
+//! after a KILL in `recovery`, what to delete to keep a budget in `budget`: those
+//! do no I/O. `dir` and `status` write, `keeper` keeps budgets, `processor` and
+//! `waiter` deal with others, `shell` is the loop.
 
 pub mod budget;
 pub mod cutter;
 pub mod dir;
+pub mod keeper;
 pub mod lines;
 pub mod pattern;
 pub mod processor;

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+type Open = fn(&Path) -> io::Result<File>;
+
 const SHELL: &str = "/bin/sh";
 
 /// In a child, in the log directory: becomes the processor `command`, with
@@ -27,7 +29,7 @@ pub fn become_processor(command: &[u8]) -> u8 {
 
 fn connect() -> io::Result<()> {
     // One after the other: each may be opened under the number of a later one.
-    let places: [(&str, fn(&Path) -> io::Result<File>, i32); 4] = [
+    let places: [(&str, Open, i32); 4] = [
         ("previous", file::open_read, 0),
         ("processed", file::open_truncate, 1),
         ("state", file::open_read, 4),

@@ -60,10 +60,15 @@ pub fn resume(found: &[Found]) -> Resume {
     let marked = || {
         found.iter().map(|found| {
             let mark = found.mark.as_ref();
-            (found, mark.filter(|mark| last.saturating_sub(mark.batch) <= 1))
+            (
+                found,
+                mark.filter(|mark| last.saturating_sub(mark.batch) <= 1),
+            )
         })
     };
-    let previous = marked().filter_map(|(_, mark)| mark).find(|m| m.batch < last);
+    let previous = marked()
+        .filter_map(|(_, mark)| mark)
+        .find(|m| m.batch < last);
     let written = marked()
         .map(|(found, mark)| match mark {
             None => 0,

@@ -65,7 +65,8 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     let resume = recovery::resume(&found);
     let stranded = locked.iter().zip(&found).find_map(|(dir, found)| {
         let mark = dir.mark.as_ref().filter(|_| found.mark.is_none());
-        mark.map(|mark| mark.held.clone()).filter(|held| !held.is_empty())
+        mark.map(|mark| mark.held.clone())
+            .filter(|held| !held.is_empty())
     });
     let dirs = locked.into_iter().map(|dir| dir.start(&mut waiter));
     let dirs = dirs.collect::<Result<Vec<_>, _>>()?;

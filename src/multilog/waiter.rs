@@ -93,7 +93,12 @@ impl Waiter {
         error: io::Error,
     ) -> Result<(), Error> {
         let number = error.raw_os_error().unwrap_or(0);
-        warn(&Error::unable(doing, name, &format!("{rest}, pausing"), error));
+        warn(&Error::unable(
+            doing,
+            name,
+            &format!("{rest}, pausing"),
+            error,
+        ));
         if self.pause() {
             return Ok(());
         }

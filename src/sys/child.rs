@@ -154,8 +154,11 @@ pub fn set_stderr(fd: impl AsFd) -> io::Result<()> {
 pub fn set_descriptor(file: std::fs::File, number: i32) -> io::Result<()> {
     use std::os::fd::{AsRawFd, IntoRawFd};
     if file.as_raw_fd() == number {
-        nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))
-            .map_err(super::io)?;
+        nix::fcntl::fcntl(
+            &file,
+            nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
+        )
+        .map_err(super::io)?;
         let _ = file.into_raw_fd();
         return Ok(());
     }

@@ -3,7 +3,7 @@
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::ffi::CString;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -86,13 +86,25 @@ pub fn open_write_own(path: &Path) -> io::Result<File> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
         .open(path)?;
     let metadata = file.metadata()?;
-    // SAFETY: geteuid only asks, and cannot fail.
-    let own = metadata.uid() == unsafe { libc::geteuid() };
+    let own = metadata.uid() == user();
     if metadata.is_file() && metadata.nlink() == 1 && own {
         Ok(file)
     } else {
         Err(io::Error::from_raw_os_error(libc::EPERM))
     }
+}
+
+/// The user as whom this process makes and opens files.
+fn user() -> u32 {
+    // SAFETY: geteuid only asks, and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether only root and this user can have written the file of which these are
+/// the `metadata`, and it is a plain file.
+pub fn is_trusted(metadata: &Metadata) -> bool {
+    let owned = [0, user()].contains(&metadata.uid());
+    metadata.is_file() && owned && metadata.mode() & 0o022 == 0
 }
 
 /// Makes a file of mode 0600 where there is nothing, not even a link.

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod errno;
 pub mod fifo;
 pub mod file;
+pub mod folder;
 pub mod limits;
 pub mod lock;
 pub mod output;

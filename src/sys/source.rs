@@ -70,9 +70,9 @@ impl Source {
     /// EMFILE, ENFILE, ENOMEM: see epoll_create(2), pipe(2).
     pub fn open(signals: &Signals) -> io::Result<Source> {
         let stdin = io::stdin();
-        let is_pipe = fstat(&stdin)
-            .ok()
-            .filter(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO);
+        let is_pipe = fstat(&stdin).ok().filter(|stat| {
+            SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO
+        });
         let Some(stat) = is_pipe else {
             return Ok(Source { pipe: None });
         };
@@ -116,7 +116,8 @@ impl Source {
     pub fn wait(&mut self, signals: &Signals, deadline: Option<Instant>) -> Ready {
         let Some(pipe) = &mut self.pipe else {
             let stdin = io::stdin();
-            let [input, signal] = poll::wait([Some(stdin.as_fd()), Some(signals.as_fd())], deadline);
+            let [input, signal] =
+                poll::wait([Some(stdin.as_fd()), Some(signals.as_fd())], deadline);
             return Ready { input, signal };
         };
         let timeout = match deadline {

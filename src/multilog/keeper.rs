@@ -1,0 +1,247 @@
+//! Keeps the budgets that a log directory is under: looks for them, at all logs
+//! below them, and deletes what the plan says.
+//!
+//! There is no one in charge: every multilog does this when it has finished a
+//! file. Two that do it at once delete the same files.
+
+use super::budget::{self, Budget, Finished, Log};
+use super::script::Directory;
+use super::waiter::say;
+use crate::formats::{logname, tai64n::Tai64n};
+use crate::sys::{clock, file, folder};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+/// The name of the file.
+const NAME: &str = "budget";
+/// How much of it is read, in bytes.
+const LONGEST: u64 = 4096;
+/// From how many directories above it is looked for.
+const ABOVE: usize = 32;
+/// How far below it log directories are looked for.
+const BELOW: usize = 6;
+/// How many names are looked at for one budget.
+const MOST: usize = 50_000;
+/// It is not looked at more often than that,
+const EVERY: Duration = Duration::from_secs(1);
+/// and no more than the so manieth part of the time is spent on it.
+const SHARE: u32 = 50;
+
+/// Keeps the budgets of one log directory.
+pub struct Keeper {
+    name: Vec<u8>,
+    next: Option<Instant>,
+    /// What was complained of last, so that it is said once.
+    complaint: Option<String>,
+}
+
+/// A log directory below a budget.
+struct Found {
+    /// From the budget's directory to this one.
+    way: Vec<OsString>,
+    /// The names of the finished files in `log`.
+    names: Vec<OsString>,
+    log: Log,
+}
+
+impl Keeper {
+    /// For the given directory.
+    pub fn new(settings: &Directory) -> Keeper {
+        Keeper {
+            name: settings.name.clone(),
+            next: None,
+            complaint: None,
+        }
+    }
+
+    /// Sees that the budgets are kept, if it is not too soon for that. `directory`
+    /// is the log directory. Whatever goes wrong is said once, and no more.
+    pub fn check(&mut self, directory: &File) {
+        let before = clock::monotonic();
+        if self.next.is_some_and(|next| before < next) {
+            return;
+        }
+        self.keep_all(directory);
+        let after = clock::monotonic();
+        let took = after.saturating_duration_since(before);
+        self.next = Some(after + EVERY.max(took.saturating_mul(SHARE)));
+    }
+
+    /// The disk is full: the same, at once; whether anything was deleted.
+    pub fn make_room(&mut self, directory: &File) -> bool {
+        self.keep_all(directory) > 0
+    }
+
+    /// How many files were deleted.
+    fn keep_all(&mut self, directory: &File) -> usize {
+        let mut deleted = 0;
+        let mut complaint = None;
+        let mut above = OsStr::from_bytes(&self.name).to_owned();
+        let mut here = directory.try_clone();
+        for _ in 0..ABOVE {
+            let parent = here.and_then(|here| {
+                let parent = folder::open(&here, OsStr::new(".."))?;
+                let same = identity(&here)? == identity(&parent)?;
+                Ok((!same).then_some(parent))
+            });
+            let Ok(Some(parent)) = parent else {
+                break;
+            };
+            above.push("/..");
+            match keep_one(&parent) {
+                Ok(count) => deleted += count,
+                Err(why) => complaint = Some((above.clone(), why)),
+            }
+            here = Ok(parent);
+        }
+        let said = complaint.as_ref().map(|(_, why)| why.clone());
+        if let Some((above, why)) = complaint
+            && said != self.complaint
+        {
+            say(&format!("{NAME} in "), &above, &format!(": {why}"));
+        }
+        self.complaint = said;
+        deleted
+    }
+}
+
+/// Keeps the budget in the directory `top`, if there is one. Gives how many files
+/// were deleted, or what is wrong.
+fn keep_one(top: &File) -> Result<usize, String> {
+    let Some(budget) = read(top)? else {
+        return Ok(0);
+    };
+    let reason = |error| crate::sys::errno::reason(&error).to_owned();
+    let found = find(top)?;
+    let available = folder::available(top).map_err(reason)?;
+    let now = Tai64n::from_unix(clock::wall());
+    let logs: Vec<Log> = found.iter().map(|found| found.log.clone()).collect();
+    let plan = budget::plan(&logs, budget, available, now);
+    let mut deleted = 0;
+    for (number, place) in plan.delete {
+        let file = found
+            .get(number)
+            .and_then(|found| Some((&found.way, found.names.get(place)?)));
+        let Some((way, name)) = file else {
+            continue;
+        };
+        // Where that is not allowed to this user, it is up to the multilog that
+        // writes there: it comes here sooner, because it writes more.
+        if delete(top, way, name).unwrap_or(false) {
+            deleted += 1;
+        }
+    }
+    if plan.missing > 0 {
+        let why = "there is more than it allows, in files that are not to be deleted";
+        return Err(why.to_owned());
+    }
+    Ok(deleted)
+}
+
+/// Reads the budget in `top`. Nobody but root and this user can have logs deleted
+/// by it.
+fn read(top: &File) -> Result<Option<Budget>, String> {
+    let reason = |error| crate::sys::errno::reason(&error).to_owned();
+    let opened = match folder::open_file(top, OsStr::new(NAME)) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(reason(error)),
+    };
+    let metadata = opened.metadata().map_err(reason)?;
+    if !file::is_trusted(&metadata) {
+        return Err("not followed: others than root and this user can write it".to_owned());
+    }
+    let mut text = Vec::new();
+    opened
+        .take(LONGEST)
+        .read_to_end(&mut text)
+        .map_err(reason)?;
+    let budget = Budget::parse(&text).map_err(|mistake| mistake.to_string())?;
+    Ok(Some(budget))
+}
+
+/// Finds the log directories below `top`, on the same file system.
+fn find(top: &File) -> Result<Vec<Found>, String> {
+    let reason = |error| crate::sys::errno::reason(&error).to_owned();
+    let (device, _) = identity(top).map_err(reason)?;
+    let mut found = Vec::new();
+    let mut seen = 0;
+    let mut ways: Vec<Vec<OsString>> = vec![Vec::new()];
+    while let Some(way) = ways.pop() {
+        // One that is gone, or closed to this user, holds no log of ours.
+        let Ok(here) = follow(top, &way) else {
+            continue;
+        };
+        let Ok(names) = folder::names(&here) else {
+            continue;
+        };
+        seen += names.len();
+        if seen > MOST {
+            return Err(format!("more than {MOST} files are below it"));
+        }
+        if ["lock", "current"]
+            .iter()
+            .all(|name| names.iter().any(|n| n == name))
+        {
+            found.push(look(&here, way, names));
+        } else if way.len() < BELOW {
+            for name in names {
+                let facts = folder::facts(&here, &name);
+                if facts.is_ok_and(|facts| facts.is_directory && facts.device == device) {
+                    let mut further = way.clone();
+                    further.push(name);
+                    ways.push(further);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What is in the log directory `here`.
+fn look(here: &File, way: Vec<OsString>, names: Vec<OsString>) -> Found {
+    let mut log = Log::default();
+    let mut finished = Vec::new();
+    for name in names {
+        let Some(size) = folder::facts(here, &name)
+            .ok()
+            .filter(|facts| facts.is_file)
+            .map(|facts| facts.size)
+        else {
+            continue;
+        };
+        let bytes = name.as_bytes();
+        let is_ours = bytes.len() == Tai64n::TEXT + 2
+            && [b".s", b".u"].iter().any(|end| bytes.ends_with(*end));
+        match logname::moment(bytes) {
+            Some(moment) if is_ours => finished.push((name, Finished { moment, size })),
+            _ => log.other = log.other.saturating_add(size),
+        }
+    }
+    finished.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let (names, files) = finished.into_iter().unzip();
+    log.finished = files;
+    Found { way, names, log }
+}
+
+fn delete(top: &File, way: &[OsString], name: &OsStr) -> io::Result<bool> {
+    folder::remove(&follow(top, way)?, name)
+}
+
+fn follow(top: &File, way: &[OsString]) -> io::Result<File> {
+    let mut here = top.try_clone()?;
+    for name in way {
+        here = folder::open(&here, name)?;
+    }
+    Ok(here)
+}
+
+/// Device and inode.
+fn identity(file: &File) -> io::Result<(u64, u64)> {
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}

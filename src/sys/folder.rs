@@ -1,0 +1,104 @@
+//! What is in a directory that is open, by names below it: nobody can lead that
+//! elsewhere with a link.
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+/// What there is to know of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// Whether it is a plain file.
+    pub is_file: bool,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// The device it is on.
+    pub device: u64,
+}
+
+/// Opens the directory `name` in `folder`; a link is none.
+///
+/// # Errors
+/// What openat(2) says.
+pub fn open(folder: &File, name: &OsStr) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    Ok(File::from(opened))
+}
+
+/// Opens the file `name` in `folder` for reading, without waiting for anybody.
+///
+/// # Errors
+/// What openat(2) says.
+pub fn open_file(folder: &File, name: &OsStr) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let opened = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    Ok(File::from(opened))
+}
+
+/// The names in `folder`, but `.` and `..`.
+///
+/// # Errors
+/// What readdir(3) says.
+pub fn names(folder: &File) -> io::Result<Vec<OsString>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut directory = Dir::openat(folder, c".", flags, Mode::empty()).map_err(super::io)?;
+    let mut names = Vec::new();
+    for entry in directory.iter() {
+        let entry = entry.map_err(super::io)?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// What `name` in `folder` is; of a link, the link itself.
+///
+/// # Errors
+/// What fstatat(2) says.
+pub fn facts(folder: &File, name: &OsStr) -> io::Result<Facts> {
+    let stat = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(super::io)?;
+    let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+    Ok(Facts {
+        is_file: kind == SFlag::S_IFREG,
+        is_directory: kind == SFlag::S_IFDIR,
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        #[allow(
+            clippy::useless_conversion,
+            reason = "the type's width differs by architecture"
+        )]
+        device: stat.st_dev.into(),
+    })
+}
+
+/// Removes the file `name` from `folder`; false if it was not there.
+///
+/// # Errors
+/// What unlinkat(2) says.
+pub fn remove(folder: &File, name: &OsStr) -> io::Result<bool> {
+    match unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(error) => Err(super::io(error)),
+    }
+}
+
+/// How much is free, for this user, on the file system of `folder`, in bytes.
+///
+/// # Errors
+/// What fstatfs(2) says.
+pub fn available(folder: &File) -> io::Result<u64> {
+    let stat = nix::sys::statfs::fstatfs(folder).map_err(super::io)?;
+    let block = u64::try_from(stat.block_size()).unwrap_or(0);
+    Ok(stat.blocks_available().saturating_mul(block))
+}
