@@ -90,7 +90,7 @@ fn a_run_that_cannot_be_executed_is_told_each_second_until_it_can() {
 }
 
 /// A file system that is gone when the test is.
-struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
     /// mount(8) with these arguments, on `place`.
@@ -101,7 +101,7 @@ impl Mount {
     }
 
     /// As [`Mount::new`]; None, having said why, if there can be none here.
-    fn if_possible(
+    pub(crate) fn if_possible(
         test: &str,
         scratch: &Scratch,
         arguments: &[&str],

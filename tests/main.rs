@@ -12,10 +12,14 @@
 
 /// What is broken, full, odd or missing.
 mod bad_input;
+/// multilog: a budget for all logs.
+mod budget;
 /// `make demo` and `make install`.
 mod demo;
 /// Scratch directories, programs, daemons, waiting: what all tests share.
 mod harness;
+/// multilog: what it does with real pipes, disks and signals.
+mod multilog;
 /// The same situations played with Debian's daemontools 0.76 and with ours.
 mod oracle;
 /// Real daemons of Debian's, from `service-examples`, driven by our commands.

@@ -1,0 +1,190 @@
+//! multilog: a budget for all logs.
+
+use crate::bad_input::Mount;
+use crate::harness::{Output, Scratch, Suite, finish};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// Sends `lines` numbered lines of 100 bytes through multilog with this script.
+fn log(scratch: &Scratch, lines: usize, script: &[&str]) -> Output {
+    let text: String = (0..lines).map(|n| format!("{n:099}\n")).collect();
+    scratch.write("input", text);
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("multilog"));
+    command.args(script);
+    command.stdin(fs::File::open(scratch.at("input")).unwrap());
+    finish(command)
+}
+
+/// Makes the log directory `name` with a `current` and with finished files of so
+/// many bytes, finished at these seconds after 2023-11-14.
+fn old_log(scratch: &Scratch, name: &str, moments: &[u64], size: usize) {
+    scratch.mkdir(name);
+    scratch.write(format!("{name}/lock"), "");
+    scratch.write(format!("{name}/current"), "now\n");
+    for moment in moments {
+        let seconds = (1_u64 << 62) + 10 + 1_700_000_000 + moment;
+        let file = format!("{name}/@{seconds:016x}00000000.s");
+        scratch.write(file, vec![b'x'; size]);
+    }
+}
+
+/// The names of the finished files of a log, oldest first.
+fn finished(scratch: &Scratch, name: &str) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(scratch.at(name))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with('@'))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The bytes of all files of a log.
+fn size(scratch: &Scratch, name: &str) -> u64 {
+    fs::read_dir(scratch.at(name))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum()
+}
+
+#[test]
+fn the_log_that_is_written_fastest_gives_way_first() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/quiet", &[1, 2, 3], 10_000);
+    scratch.write("logs/budget", "total 100k\n");
+    // So many lines that it is looked at a second time, if once a second is
+    // enough to: whatever the speed, there was too much at some rotation.
+    let output = log(&scratch, 20_000, &["s4096", "n10000", "./logs/busy"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    // A multilog that starts looks, too.
+    let output = log(&scratch, 0, &["s4096", "n10000", "./logs/busy"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
+    let all = size(&scratch, "logs/quiet") + size(&scratch, "logs/busy");
+    assert!(all <= 100 << 10, "{all}");
+    assert!(all > (100 << 10) - 4096, "{all}");
+    // What is left of the busy one are its last lines, without a gap.
+    let text: String = finished(&scratch, "logs/busy")
+        .iter()
+        .map(|name| scratch.read(format!("logs/busy/{name}")))
+        .chain([scratch.read("logs/busy/current")])
+        .collect();
+    let first: usize = text.lines().next().unwrap().parse().unwrap();
+    assert!(first > 0);
+    let numbers = text.lines().map(|line| line.parse::<usize>().unwrap());
+    assert!(numbers.eq(first..20_000));
+}
+
+#[test]
+fn the_last_file_of_a_quiet_log_is_never_taken() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/quiet", &[1, 2, 3], 100);
+    old_log(&scratch, "logs/deep/er/quiet", &[5], 100);
+    let last = finished(&scratch, "logs/quiet").pop();
+    scratch.write("logs/budget", "total 1\n");
+    for _ in 0..2 {
+        let output = log(&scratch, 100, &["s4096", "n10000", "./logs/busy"]);
+        assert_eq!(output.code, 0);
+        let why = "multilog: warning: budget in ./logs/busy/..: there is more than it allows, \
+                   in files that are not to be deleted\n";
+        assert_eq!(output.errors(), why);
+    }
+    assert_eq!(finished(&scratch, "logs/quiet"), [last.unwrap()]);
+    assert_eq!(finished(&scratch, "logs/deep/er/quiet").len(), 1);
+    assert_eq!(scratch.read("logs/quiet/current"), "now\n");
+}
+
+#[test]
+fn several_budgets_hold_at_once_and_nothing_beside_logs_is_touched() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "top/a/log", &[1, 2, 3], 1000);
+    old_log(&scratch, "elsewhere", &[1, 2, 3], 1000);
+    std::os::unix::fs::symlink("../elsewhere", scratch.at("top/link")).unwrap();
+    let alien = "top/a/log/@400000006553f10b00000000.old";
+    scratch.write(alien, "x");
+    scratch.mkdir("top/no-log");
+    let stray = "top/no-log/@400000006553f10b00000000.s";
+    scratch.write(stray, "x");
+    scratch.write("budget", "# generous\ntotal 1G\n");
+    scratch.write("top/budget", "total 1500 # tight\n");
+    let output = log(&scratch, 0, &["./top/b"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "top/a/log").len(), 2);
+    assert!(scratch.at(alien).exists() && scratch.at(stray).exists());
+    assert_eq!(finished(&scratch, "elsewhere").len(), 3);
+}
+
+#[test]
+fn a_budget_that_is_wrong_is_told_of_once_and_not_followed() {
+    let cases = [
+        (
+            0o644,
+            "total 1M\ntotl 5\n",
+            "line 2 is neither total nor free and a size, as: total 200M",
+        ),
+        (
+            0o644,
+            "total 5 %\n",
+            "line 1 is neither total nor free and a size, as: total 200M",
+        ),
+        (
+            0o666,
+            "total 1\n",
+            "not followed: others than root and this user can write it",
+        ),
+    ];
+    for (mode, text, why) in cases {
+        let scratch = Scratch::new();
+        old_log(&scratch, "logs/quiet", &[1, 2, 3], 100);
+        scratch.write("logs/budget", text);
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(scratch.at("logs/budget"), permissions).unwrap();
+        let output = log(&scratch, 500, &["s4096", "n3", "./logs/busy"]);
+        let line = format!("multilog: warning: budget in ./logs/busy/..: {why}\n");
+        assert_eq!((output.code, output.errors()), (0, line));
+        assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
+    }
+    let scratch = Scratch::new();
+    scratch.mkdir("logs/budget");
+    let output = log(&scratch, 1, &["./logs/busy"]);
+    assert_eq!(output.code, 0);
+    assert!(output.errors().contains("not followed"), "{output:?}");
+}
+
+#[test]
+fn a_full_disk_is_made_room_on_without_a_pause() {
+    let scratch = Scratch::new();
+    scratch.mkdir("disk");
+    let arguments = ["-t", "tmpfs", "-o", "size=512k", "none"];
+    let test = "a budget on a full disk";
+    let Some(_mount) = Mount::if_possible(test, &scratch, &arguments, "disk") else {
+        return;
+    };
+    scratch.write("disk/budget", "free 100k\n");
+    old_log(&scratch, "disk/quiet", &[1, 2], 5000);
+    // Four times what there is room for. A pause would say so on stderr.
+    let script = ["s16384", "n10000", "./disk/busy"];
+    let output = log(&scratch, 20_000, &script);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "disk/quiet").len(), 2);
+    let output = log(&scratch, 0, &script);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    let free = free_space(&scratch);
+    assert!(free >= 100 << 10, "{free}");
+    let mut files = finished(&scratch, "disk/busy");
+    files.push("current".to_owned());
+    let text: String = files
+        .iter()
+        .map(|name| scratch.read(format!("disk/busy/{name}")))
+        .collect();
+    assert!(text.ends_with(&format!("{:099}\n", 19_999)));
+    assert!(text.lines().count() > 500);
+}
+
+/// What df(1) says is free on the disk, in bytes.
+fn free_space(scratch: &Scratch) -> u64 {
+    let mut df = scratch.command(Suite::Ours, "df");
+    df.args(["-B1", "--output=avail", "disk"]);
+    let output = finish(df).text();
+    output.lines().nth(1).unwrap().trim().parse().unwrap()
+}

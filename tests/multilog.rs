@@ -1,0 +1,1 @@
+//! multilog with real pipes, disks and signals.
