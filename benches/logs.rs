@@ -181,6 +181,46 @@ fn filters(scratch: &Scratch, rounds: usize, filter: &str, ours: &str, what: &st
     }
 }
 
+/// multilog with this script before its directory, beside its peers: `stamps`
+/// and `size` in their languages. The limit is what only moves the bytes.
+fn logging(scratch: &Scratch, rounds: usize, what: &str, stamps: bool, size: u32, patterns: bool) {
+    let ours = env!("CARGO_BIN_EXE_multilog");
+    let t = if stamps { "t" } else { "" };
+    let select = if patterns {
+        "'-*' '+*index*' '-*nothing like this*'"
+    } else {
+        ""
+    };
+    let multilog = |program: &str| format!("cat log | {program} {t} {select} s{size} ./out/main");
+    let mut contenders = vec![Contender::new("ours", multilog(ours))];
+    if Path::new("/usr/bin/multilog").exists() {
+        contenders.push(Contender::new("daemontools", multilog("/usr/bin/multilog")));
+    }
+    if Path::new("/usr/bin/s6-log").exists() {
+        let select = if patterns {
+            "- +index '-nothing like this'"
+        } else {
+            ""
+        };
+        let command = format!("cat log | s6-log {select} {t} s{size} ./out/main");
+        contenders.push(Contender::new("s6-log", command));
+    }
+    if Path::new("/usr/bin/svlogd").exists() {
+        let t = if stamps { "-t" } else { "" };
+        let select = if patterns {
+            "echo '-*'; echo '+*index*'; echo '-*nothing like this*';"
+        } else {
+            ""
+        };
+        let config = format!("mkdir out/main; {{ echo s{size}; {select} }} > out/main/config");
+        let command = format!("{config}; cat log | svlogd {t} out/main 2>/dev/null");
+        contenders.push(Contender::new("svlogd", command));
+    }
+    contenders.push(Contender::new("cat|cat>file", "cat log | cat >out/log"));
+    let medians = compare(scratch, rounds, &contenders);
+    show(&format!("multilog{what}"), &contenders, &medians);
+}
+
 fn main() {
     // `cargo test --benches` only wants to know that it builds.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -193,8 +233,8 @@ fn main() {
         "{megabytes} MB of log lines, medians of {rounds} rounds; in brackets how many \
          times as long as ours"
     );
-    for program in ["/usr/bin/tai64n", "/usr/bin/tai64nlocal"] {
-        is_there(program);
+    for program in ["tai64n", "tai64nlocal", "multilog", "s6-log", "svlogd"] {
+        is_there(&format!("/usr/bin/{program}"));
     }
     let (tai64n, tai64nlocal) = (
         env!("CARGO_BIN_EXE_tai64n"),
@@ -202,6 +242,20 @@ fn main() {
     );
     log(Stamps::None);
     filters(&scratch, rounds, "tai64n", tai64n, "");
+    // Large files show the speed of the program, small ones that of fsync, too.
+    const LARGE: u32 = 16_777_215;
+    logging(&scratch, rounds, " t", true, LARGE, false);
+    logging(&scratch, rounds, "", false, LARGE, false);
+    logging(&scratch, rounds, " t, patterns", true, LARGE, true);
+    logging(&scratch, rounds, ", patterns", false, LARGE, true);
+    logging(
+        &scratch,
+        rounds,
+        " t, files of 99999 bytes",
+        true,
+        99_999,
+        false,
+    );
     log(Stamps::ManyASecond);
     filters(&scratch, rounds, "tai64nlocal", tai64nlocal, "");
     log(Stamps::AllDifferent);
