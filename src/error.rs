@@ -29,6 +29,20 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A system call failed: `WHAT failed: REASON`.
+    #[error("{what} failed: {}", reason(source))]
+    Failed {
+        /// The call.
+        what: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// There is no account of this name: `unknown account NAME`.
+    #[error("unknown account {}", String::from_utf8_lossy(.0))]
+    UnknownAccount(Vec<u8>),
+    /// A signal killed the child of fghack: `child crashed`.
+    #[error("child crashed")]
+    ChildCrashed,
     /// As [`Error::Unable`], printed without the program's name (a slip of
     /// Debian's package that scripts may know).
     #[error("unable to {doing}: {}", reason(source))]
@@ -79,8 +93,9 @@ impl Error {
                 sentence.extend_from_slice(reason(source).as_bytes());
                 sentence
             }
-            Error::Unnamed { doing, source } => {
-                format!("unable to {doing}: {}", reason(source)).into_bytes()
+            Error::UnknownAccount(name) => [b"unknown account ", name.as_slice()].concat(),
+            Error::Unnamed { .. } | Error::Failed { .. } | Error::ChildCrashed => {
+                self.to_string().into_bytes()
             }
         }
     }
@@ -89,8 +104,8 @@ impl Error {
     pub fn line(&self, program: &str) -> Vec<u8> {
         let before = match self {
             Error::Usage(_) => format!("{program}: "),
-            Error::Unable { .. } => format!("{program}: fatal: "),
             Error::Unnamed { .. } => String::new(),
+            _ => format!("{program}: fatal: "),
         };
         [before.as_bytes(), &self.sentence(), b"\n"].concat()
     }
@@ -104,7 +119,7 @@ impl Error {
     pub fn code(&self) -> u8 {
         match self {
             Error::Usage(_) => USAGE,
-            Error::Unable { .. } | Error::Unnamed { .. } => TEMPORARY,
+            _ => TEMPORARY,
         }
     }
 }

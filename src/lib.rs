@@ -4,6 +4,8 @@
 //! modules that do no I/O, what acts in the shells beside them, what people
 //! type in [`cmd`]. Dependencies point one way: `bin` → `cmd` → the rest → `sys`.
 
+/// Who is meant by the name of an account.
+pub mod account;
 /// How `svcstart`, `svcstop`, `svcreset` and `svcrestart` do what they promise.
 pub mod admin;
 /// Plain facts about a child process: its id, how it ended.
@@ -12,10 +14,16 @@ pub mod child;
 pub mod civil;
 /// One module per command: its arguments, its lines of output, its exit code.
 pub mod cmd;
+/// The environment of the next program.
+pub mod environment;
 /// The one error type, with daemontools' sentences and exit codes.
 pub mod error;
+/// Wait for a daemon that goes into the background, and for all it leaves.
+pub mod fghack;
 /// Bytes on disk and in pipes, and the types they stand for.
 pub mod formats;
+/// What softlimit's options ask for.
+pub mod limits;
 /// Write lines to log files that are kept from growing.
 pub mod multilog;
 /// A service directory seen from outside: its status, its control FIFO, its name.

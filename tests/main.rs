@@ -16,14 +16,28 @@ mod bad_input;
 mod budget;
 /// `make demo` and `make install`.
 mod demo;
+/// envdir: what is beyond the comparison.
+mod envdir;
+/// envuidgid: groups and numbers.
+mod envuidgid;
+/// fghack: following a daemon into the background.
+mod fghack;
 /// Scratch directories, programs, daemons, waiting: what all tests share.
 mod harness;
 /// multilog: what it does with real pipes, disks and signals.
 mod multilog;
 /// The same situations played with Debian's daemontools 0.76 and with ours.
 mod oracle;
+/// pgrphack: a session of its own.
+mod pgrphack;
 /// Real daemons of Debian's, from `service-examples`, driven by our commands.
 mod real_daemons;
+/// setlock: with daemontools' own.
+mod setlock;
+/// setuidgid: no privilege is kept.
+mod setuidgid;
+/// softlimit: tight limits.
+mod softlimit;
 /// supervise with real processes.
 mod supervise;
 /// svc: $SVDIR, the letters of encore.

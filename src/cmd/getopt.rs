@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// What a command line holds.
+/// What a command line of options without arguments holds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parsed<'a> {
     /// The option letters in the order they were typed.
@@ -16,22 +16,101 @@ pub struct Parsed<'a> {
     pub operands: &'a [OsString],
 }
 
-/// A letter that is no option.
+/// What is wrong with an option.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Illegal(pub u8);
+pub enum Bad {
+    /// A letter that is no option.
+    Illegal(u8),
+    /// An option that lacks its argument.
+    Lacking(u8),
+}
 
-impl Illegal {
+impl Bad {
     /// The line to print: `PROG: illegal option -- Z`, PROG being the last part
     /// of the name the program was called by.
     pub fn line(&self, called: &OsStr) -> Vec<u8> {
         let name = called.as_bytes().rsplit(|byte| *byte == b'/').next();
-        [
-            name.unwrap_or_default(),
-            b": illegal option -- ",
-            &[self.0],
-            b"\n",
-        ]
-        .concat()
+        let (what, letter) = match self {
+            Bad::Illegal(letter) => ("illegal option", *letter),
+            Bad::Lacking(letter) => ("option requires an argument", *letter),
+        };
+        let what = format!(": {what} -- ").into_bytes();
+        [name.unwrap_or_default(), &what, &[letter], b"\n"].concat()
+    }
+}
+
+/// The options of a command line, one after the other.
+#[derive(Debug)]
+pub struct Options<'a, 'b> {
+    /// What has not been read, while there are options.
+    words: &'a [OsString],
+    /// What is left of the word that is being read.
+    cluster: &'a [u8],
+    flags: &'b [u8],
+    with_argument: &'b [u8],
+    operands: &'a [OsString],
+}
+
+impl<'a, 'b> Options<'a, 'b> {
+    /// Reads `words` (without the program's own name), in which the letters
+    /// `flags` are options, and those `with_argument` are options that have one:
+    /// the rest of the word or, if there is none, the next word, whatever it is.
+    pub fn new(words: &'a [OsString], flags: &'b [u8], with_argument: &'b [u8]) -> Options<'a, 'b> {
+        Options {
+            words,
+            cluster: &[],
+            flags,
+            with_argument,
+            operands: &[],
+        }
+    }
+
+    /// The words behind the options, once there are no more of these.
+    pub fn operands(&self) -> &'a [OsString] {
+        self.operands
+    }
+
+    /// The next word that holds options, without its `-`.
+    fn next_cluster(&mut self) -> Option<&'a [u8]> {
+        let (word, rest) = self.words.split_first()?;
+        match word.as_bytes().strip_prefix(b"-") {
+            Some(cluster) if cluster.starts_with(b"-") => self.operands = rest,
+            Some(cluster) if !cluster.is_empty() => {
+                self.words = rest;
+                return Some(cluster);
+            }
+            _ => self.operands = self.words,
+        }
+        self.words = &[];
+        None
+    }
+}
+
+impl<'a> Iterator for Options<'a, '_> {
+    /// A letter and its argument, if it has one.
+    type Item = Result<(u8, Option<&'a OsStr>), Bad>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.cluster.is_empty() {
+            self.cluster = self.next_cluster()?;
+        }
+        let (letter, rest) = self.cluster.split_first()?;
+        self.cluster = rest;
+        if self.flags.contains(letter) {
+            return Some(Ok((*letter, None)));
+        }
+        if !self.with_argument.contains(letter) {
+            return Some(Err(Bad::Illegal(*letter)));
+        }
+        if !rest.is_empty() {
+            self.cluster = &[];
+            return Some(Ok((*letter, Some(OsStr::from_bytes(rest)))));
+        }
+        let Some((argument, rest)) = self.words.split_first() else {
+            return Some(Err(Bad::Lacking(*letter)));
+        };
+        self.words = rest;
+        Some(Ok((*letter, Some(argument))))
     }
 }
 
@@ -40,28 +119,16 @@ impl Illegal {
 ///
 /// # Errors
 /// The first letter that is not known.
-pub fn parse<'a>(words: &'a [OsString], known: &[u8]) -> Result<Parsed<'a>, Illegal> {
+pub fn parse<'a>(words: &'a [OsString], known: &[u8]) -> Result<Parsed<'a>, Bad> {
+    let mut options = Options::new(words, known, b"");
     let mut letters = Vec::new();
-    let mut operands = words;
-    while let [word, rest @ ..] = operands {
-        let Some(cluster) = word.as_bytes().strip_prefix(b"-") else {
-            break;
-        };
-        if cluster.is_empty() {
-            break;
-        }
-        operands = rest;
-        if cluster.starts_with(b"-") {
-            break;
-        }
-        for letter in cluster {
-            if !known.contains(letter) {
-                return Err(Illegal(*letter));
-            }
-            letters.push(*letter);
-        }
+    for option in options.by_ref() {
+        letters.push(option?.0);
     }
-    Ok(Parsed { letters, operands })
+    Ok(Parsed {
+        letters,
+        operands: options.operands(),
+    })
 }
 
 #[cfg(test)]
@@ -88,10 +155,38 @@ mod tests {
     }
 
     #[test]
-    fn a_dash_inside_a_cluster_is_a_bad_letter() {
-        assert_eq!(parse(&words("-u-"), b"u"), Err(Illegal(b'-')));
+    fn an_argument_is_the_rest_of_the_word_or_the_next_one() {
+        let words = words("-m1000 -o = -c0o64 -nX -m  -- -n");
+        let options: Vec<_> = Options::new(&words, b"nX", b"moc")
+            .map(|option| option.unwrap())
+            .map(|(letter, text)| (letter, text.map(|text| text.to_str().unwrap())))
+            .collect();
+        let expected = [
+            (b'm', Some("1000")),
+            (b'o', Some("=")),
+            (b'c', Some("0o64")),
+            (b'n', None),
+            (b'X', None),
+            (b'm', Some("")),
+        ];
+        assert_eq!(options, expected);
+        let mut lacking = Options::new(&words[..1], b"", b"m");
+        assert!(lacking.next().unwrap().is_ok());
+        assert!(lacking.next().is_none());
+        let words = [OsString::from("-m")];
+        let lacking = Options::new(&words, b"", b"m").next().unwrap();
+        assert_eq!(lacking, Err(Bad::Lacking(b'm')));
         assert_eq!(
-            Illegal(b'Z').line(OsStr::new("/usr/bin/svc")),
+            Bad::Lacking(b'm').line(OsStr::new("softlimit")),
+            b"softlimit: option requires an argument -- m\n"
+        );
+    }
+
+    #[test]
+    fn a_dash_inside_a_cluster_is_a_bad_letter() {
+        assert_eq!(parse(&words("-u-"), b"u"), Err(Bad::Illegal(b'-')));
+        assert_eq!(
+            Bad::Illegal(b'Z').line(OsStr::new("/usr/bin/svc")),
             b"svc: illegal option -- Z\n"
         );
     }

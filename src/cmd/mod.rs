@@ -2,8 +2,16 @@
 //! its error and ends. The only place that knows a command line.
 
 pub mod admin;
+mod chain;
+pub mod envdir;
+pub mod envuidgid;
+pub mod fghack;
 pub mod getopt;
 pub mod multilog;
+pub mod pgrphack;
+pub mod setlock;
+pub mod setuidgid;
+pub mod softlimit;
 pub mod supervise;
 pub mod svc;
 pub mod svcreset;

@@ -28,8 +28,8 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
     let known = Command::ALL.map(|command| command.encode().unwrap_or(0));
     let parsed = match getopt::parse(words, &known) {
         Ok(parsed) => parsed,
-        Err(illegal) => {
-            output::err(&illegal.line(called));
+        Err(bad) => {
+            output::err(&bad.line(called));
             output::err(OPTIONS);
             return Ok(USAGE);
         }

@@ -3,12 +3,13 @@
 //! Every program of this crate has one thread, which is what makes [`spawn`] safe.
 
 use crate::child::{End, Pid};
+use crate::sys::exec::Program;
 use crate::sys::signals::{self, Number};
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Forks, does `work` in the child and ends the child with the code that `work`
@@ -76,6 +77,54 @@ pub fn lead_group() {
     let zero = nix::unistd::Pid::from_raw(0);
     // A fresh child of ours can always do this.
     let _ = nix::unistd::setpgid(zero, zero);
+}
+
+/// Makes this process the leader of a session and of a process group of its own,
+/// unless it is the leader of a group.
+pub fn lead_session() {
+    let _ = nix::unistd::setsid();
+}
+
+/// In a child: leaves `fd`, and `copies` copies of it, open for the next program:
+/// as many as there are descriptors for.
+pub fn give_copies(fd: BorrowedFd<'_>, copies: usize) {
+    // SAFETY: they take and give numbers. The copies are nobody's here; they are
+    // for the next program.
+    unsafe {
+        for _ in 0..copies {
+            libc::dup(fd.as_raw_fd());
+        }
+        libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0);
+    }
+}
+
+/// Waits for the child `pid` to end.
+///
+/// # Errors
+/// ECHILD: see waitpid(2).
+pub fn wait(pid: Pid) -> io::Result<End> {
+    let raw = i32::try_from(pid.get()).map_err(|_| io::Error::from_raw_os_error(libc::ECHILD))?;
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is a valid place to write to.
+        if unsafe { libc::waitpid(raw, &mut status, 0) } == raw {
+            return Ok(end(status));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Whether this process has any child, ended or not.
+pub fn is_any() -> bool {
+    // SAFETY: a null pointer is where no facts are written to.
+    let found = unsafe {
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), flags)
+    };
+    found == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ECHILD)
 }
 
 /// In a child: has it killed when its parent ends, `parent` being that.
@@ -191,36 +240,16 @@ pub fn exec_with(path: &OsStr, arguments: &[&OsStr], changes: &[(&OsStr, &OsStr)
     }
 }
 
-/// As [`exec`], looking for `name` in PATH (`/bin:/usr/bin` if that is unset) as
-/// 0.76 does: a name with a `/` is used as it is; an element that may not be
-/// used (EACCES, EPERM, EISDIR) is passed over but remembered; one without the
-/// file is passed over; any other error ends the search. An empty element is
-/// the current directory.
+/// As [`exec`], looking for `name` in PATH, as [`Program::exec`] does.
 ///
 /// # Errors
-/// As [`exec`].
+/// As [`Program::exec`].
 pub fn exec_in_path(name: &OsStr, arguments: &[&OsStr]) -> io::Error {
     signals::restore_for_child();
-    if name.as_bytes().contains(&b'/') {
-        return match try_exec(name, arguments, &[]) {
-            Err(error) => error,
-        };
+    match Program::new(name, arguments) {
+        Ok(program) => program.exec(),
+        Err(error) => error,
     }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
-    let mut remembered = io::Error::from_raw_os_error(libc::ENOENT);
-    for element in path.as_bytes().split(|byte| *byte == b':') {
-        let element: &[u8] = if element.is_empty() { b"." } else { element };
-        let mut file = element.to_vec();
-        file.push(b'/');
-        file.extend_from_slice(name.as_bytes());
-        let Err(error) = try_exec(&OsString::from_vec(file), arguments, &[]);
-        match error.raw_os_error() {
-            Some(libc::ENOENT) => {}
-            Some(libc::EACCES | libc::EPERM | libc::EISDIR) => remembered = error,
-            _ => return error,
-        }
-    }
-    remembered
 }
 
 /// Comes back only with an error.
@@ -288,11 +317,7 @@ pub fn beside(name: &str) -> Option<OsString> {
 /// test ends it; so this is the one place tests need a blocking wait.
 #[cfg(test)]
 pub(crate) fn wait_for(pid: Pid) -> End {
-    let mut status = 0;
-    let raw = i32::try_from(pid.get()).unwrap();
-    // SAFETY: `status` is a valid place to write to.
-    assert_eq!(unsafe { libc::waitpid(raw, &mut status, 0) }, raw);
-    end(status)
+    wait(pid).unwrap()
 }
 
 #[cfg(test)]

@@ -2,6 +2,11 @@
 
 use std::io;
 
+/// A file is larger than anything that makes sense (EFBIG).
+pub fn too_big() -> io::Error {
+    io::Error::from_raw_os_error(libc::EFBIG)
+}
+
 /// What daemontools 0.76 prints for the number of `error`; `unknown error` for
 /// one it has no text for, and
 /// `partial write` for an [`io::ErrorKind::WriteZero`], which has no number. Note the pair EPERM `permission denied` and EACCES

@@ -158,6 +158,17 @@ fn change_flag(file: &File, flag: OFlag, on: bool) -> io::Result<()> {
         .map_err(super::io)
 }
 
+/// Leaves `file` open to the end of this process and of the programs it becomes.
+///
+/// # Errors
+/// What fcntl(2) says.
+pub fn leave_open(file: File) -> io::Result<()> {
+    use std::os::fd::IntoRawFd;
+    fcntl(&file, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).map_err(super::io)?;
+    let _ = file.into_raw_fd();
+    Ok(())
+}
+
 /// Makes the directory open as `directory` the current one.
 ///
 /// # Errors

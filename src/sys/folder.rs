@@ -5,11 +5,12 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// What there is to know of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +23,19 @@ pub struct Facts {
     pub size: u64,
     /// The device it is on.
     pub device: u64,
+}
+
+/// Opens the directory `path`, links followed, if this process may pass through
+/// it; to read what names are in it takes more.
+///
+/// # Errors
+/// What open(2) and chdir(2) say.
+pub fn open_to_pass(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let folder = nix::fcntl::open(path, flags, Mode::empty()).map_err(super::io)?;
+    let may_pass = AccessFlags::X_OK;
+    faccessat(&folder, c".", may_pass, AtFlags::AT_EACCESS).map_err(super::io)?;
+    Ok(File::from(folder))
 }
 
 /// Opens the directory `name` in `folder`; a link is none.

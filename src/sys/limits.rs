@@ -1,6 +1,7 @@
-//! The limit on open files.
+//! Limits on what a process may use (getrlimit(2)).
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::io;
 
 /// A limit on open files that was in force before [`raise_open_files`].
 #[derive(Clone, Copy)]
@@ -26,4 +27,38 @@ impl OpenFiles {
         // Lowering a soft limit cannot fail.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard);
     }
+}
+
+impl crate::limits::Resource {
+    fn nix(self) -> Resource {
+        match self {
+            Self::AddressSpace => Resource::RLIMIT_AS,
+            Self::Core => Resource::RLIMIT_CORE,
+            Self::Data => Resource::RLIMIT_DATA,
+            Self::FileSize => Resource::RLIMIT_FSIZE,
+            Self::LockedMemory => Resource::RLIMIT_MEMLOCK,
+            Self::OpenFiles => Resource::RLIMIT_NOFILE,
+            Self::Processes => Resource::RLIMIT_NPROC,
+            Self::Resident => Resource::RLIMIT_RSS,
+            Self::Stack => Resource::RLIMIT_STACK,
+            Self::ProcessorTime => Resource::RLIMIT_CPU,
+        }
+    }
+}
+
+/// The hard limit on `resource`; all bits set means none.
+///
+/// # Errors
+/// See getrlimit(2).
+pub fn hard(resource: crate::limits::Resource) -> io::Result<u64> {
+    let (_, hard) = getrlimit(resource.nix()).map_err(super::io)?;
+    Ok(hard)
+}
+
+/// Makes `soft` the soft limit on `resource`; the hard one stays `hard`.
+///
+/// # Errors
+/// See setrlimit(2).
+pub fn set_soft(resource: crate::limits::Resource, soft: u64, hard: u64) -> io::Result<()> {
+    setrlimit(resource.nix(), soft, hard).map_err(super::io)
 }

@@ -20,7 +20,7 @@ pub fn try_exclusive(file: &File) -> io::Result<()> {
 ///
 /// # Errors
 /// What flock(2) says, EINTR included.
-pub(super) fn exclusive(file: &File) -> io::Result<()> {
+pub fn exclusive(file: &File) -> io::Result<()> {
     // SAFETY: flock takes any descriptor and touches no memory.
     match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } {
         0 => Ok(()),

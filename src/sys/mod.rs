@@ -11,9 +11,11 @@
 pub mod child;
 pub mod clock;
 pub mod errno;
+pub mod exec;
 pub mod fifo;
 pub mod file;
 pub mod folder;
+pub mod ids;
 pub mod limits;
 pub mod lock;
 pub mod output;

@@ -17,6 +17,39 @@ pub fn age(pid: Pid) -> Option<Duration> {
     Some(super::clock::since_boot().saturating_sub(started))
 }
 
+/// From now on, orphans below this process become its children (prctl(2),
+/// PR_SET_CHILD_SUBREAPER; Linux 3.4).
+pub fn take_in_orphans() {
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+}
+
+/// From now on, this process leaves no core file.
+pub fn leave_no_core() {
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+}
+
+/// This process's children that have not ended.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn children() -> std::io::Result<Vec<Pid>> {
+    let own = u64::from(std::process::id());
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
+            continue;
+        };
+        let stat = std::fs::read(entry.path().join("stat")).unwrap_or_default();
+        if field(&stat, 4) == Some(own) && !has_ended(&stat) {
+            children.push(pid);
+        }
+    }
+    Ok(children)
+}
+
 /// Whether this process descends from the process `pid`.
 pub fn is_ancestor(pid: Pid) -> bool {
     let mut child = std::process::id();

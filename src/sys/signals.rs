@@ -52,6 +52,11 @@ impl Number {
         Nix::try_from(raw).ok().map(Number)
     }
 
+    /// Its number.
+    pub fn raw(self) -> i32 {
+        self.0 as i32
+    }
+
     /// Its name, as `SIGTERM`.
     pub fn name(self) -> &'static str {
         self.0.as_str()
@@ -127,6 +132,37 @@ pub fn restore_sigpipe() {
 pub fn restore_default(number: Number) {
     // SAFETY: SIG_DFL is no function of ours that could be called.
     let _ = unsafe { signal(number.0, SigHandler::SigDfl) };
+}
+
+/// How this process was given its signals, for a child that is to have the same.
+#[derive(Clone, Copy)]
+pub struct Given {
+    mask: Option<SigSet>,
+    sigchld_ignored: bool,
+}
+
+impl Given {
+    /// Notes it; then SIGCHLD has its default action, because one inherited as
+    /// ignored would make the kernel reap our children.
+    pub fn take_back_sigchld() -> Given {
+        let given = Given {
+            mask: SigSet::thread_get_mask().ok(),
+            sigchld_ignored: is_ignored(Number::CHLD),
+        };
+        restore_default(Number::CHLD);
+        given
+    }
+
+    /// In a child: what was noted.
+    pub fn restore(&self) {
+        if self.sigchld_ignored {
+            // SAFETY: SIG_IGN is no function of ours that could be called.
+            let _ = unsafe { signal(Nix::SIGCHLD, SigHandler::SigIgn) };
+        }
+        if let Some(mask) = &self.mask {
+            let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(mask), None);
+        }
+    }
 }
 
 /// In a child, before exec: an empty mask, SIGCHLD at its default, and SIGPIPE

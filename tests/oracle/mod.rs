@@ -20,6 +20,7 @@ mod svc;
 mod svok;
 mod svscan;
 mod svstat;
+mod tools;
 mod zoo;
 
 use crate::harness::{Suite, has};

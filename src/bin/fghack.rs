@@ -1,0 +1,5 @@
+//! The program fghack: see [`daemontools_rs::cmd::fghack`].
+
+fn main() -> std::process::ExitCode {
+    daemontools_rs::cmd::fghack::main()
+}

@@ -1,0 +1,5 @@
+//! The program setuidgid: see [`daemontools_rs::cmd::setuidgid`].
+
+fn main() -> std::process::ExitCode {
+    daemontools_rs::cmd::setuidgid::main()
+}

@@ -1,0 +1,38 @@
+//! The shared end of the run-script tools: they become the next program.
+
+use crate::error::Error;
+use crate::sys::exec::Program;
+use std::ffi::OsString;
+use std::io;
+
+/// A program to become, made ready before anything about the process is changed:
+/// then becoming it needs no memory, and PATH is the one this program was given.
+pub(super) struct Next {
+    name: OsString,
+    program: io::Result<Program>,
+}
+
+impl Next {
+    /// The program that `words` name, which gets this program's environment.
+    pub(super) fn new(words: &[OsString]) -> Next {
+        let name = words.first().cloned().unwrap_or_default();
+        let program = Program::new(&name, words);
+        Next { name, program }
+    }
+
+    /// The same, with the environment `entries`.
+    pub(super) fn with_environment(self, entries: &[Vec<u8>]) -> Next {
+        let program = self.program.and_then(|next| next.with_environment(entries));
+        Next { program, ..self }
+    }
+
+    /// Becomes the program. Comes back only if that fails: `unable to run NAME:
+    /// REASON`, exit code 111, as all of daemontools' tools say it.
+    pub(super) fn run(self) -> Error {
+        let error = match self.program {
+            Ok(program) => program.exec(),
+            Err(error) => error,
+        };
+        Error::unable("run", &self.name, "", error)
+    }
+}

@@ -1,0 +1,80 @@
+//! `envdir dir child`: run a program with the environment that files hold.
+
+use super::chain::Next;
+use crate::environment::{self, Environment};
+use crate::error::{Error, TEMPORARY};
+use crate::sys::{errno, exec, folder, output};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The longest first line that is read, bytes. Linux takes no entry of an
+/// environment over 128 KiB (execve(2)), but blanks at its end are cut first.
+const LONGEST: u64 = 16 << 20;
+
+/// The program. As in 0.76 a wrong command line is answered with 111, not 100.
+pub fn main() -> ExitCode {
+    super::main("envdir", |arguments| {
+        let [_, directory, child @ ..] = arguments else {
+            return Ok(usage());
+        };
+        if child.is_empty() {
+            return Ok(usage());
+        }
+        let mut environment = Environment::new(exec::environment());
+        read(directory, &mut environment)?;
+        let next = Next::new(child).with_environment(environment.entries());
+        Err(next.run())
+    })
+}
+
+fn usage() -> u8 {
+    output::err(b"envdir: usage: envdir dir child\n");
+    TEMPORARY
+}
+
+/// Makes the changes that the files in `directory` ask for, in the order in
+/// which the directory has them.
+fn read(directory: &OsStr, environment: &mut Environment) -> Result<(), Error> {
+    let unable = |doing| move |error| Error::unable(doing, directory, "", error);
+    let folder =
+        folder::open_to_pass(Path::new(directory)).map_err(unable("switch to directory"))?;
+    let names = folder::names(&folder).map_err(unable("read directory"))?;
+    for name in names {
+        if name.as_bytes().starts_with(b".") {
+            continue;
+        }
+        let value = first_line(&folder, &name).map_err(|error| {
+            let path = [directory.as_bytes(), b"/", name.as_bytes()].concat();
+            Error::unable("read", OsStr::from_bytes(&path), "", error)
+        })?;
+        let value = environment::value(&value);
+        environment.change(name.as_bytes(), value.as_deref());
+    }
+    Ok(())
+}
+
+/// The file up to its first newline, and perhaps more. One that is not there is
+/// empty: it may have been removed just now.
+fn first_line(folder: &File, name: &OsStr) -> io::Result<Vec<u8>> {
+    let mut file = match folder::open_file(folder, name) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    loop {
+        let before = text.len();
+        let read = (&mut file).take(4096).read_to_end(&mut text)?;
+        let newest = text.get(before..).unwrap_or_default();
+        if read < 4096 || newest.contains(&b'\n') {
+            return Ok(text);
+        }
+        if text.len() as u64 > LONGEST {
+            return Err(errno::too_big());
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `envuidgid account child`: tell a program the ids of an account.
+
+use super::chain::Next;
+use crate::account::Identity;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::sys::exec;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The program.
+pub fn main() -> ExitCode {
+    super::main("envuidgid", |arguments| Err(run(arguments)))
+}
+
+fn run(arguments: &[OsString]) -> Error {
+    let [_, account, child @ ..] = arguments else {
+        return Error::Usage("usage: envuidgid account child");
+    };
+    if child.is_empty() {
+        return Error::Usage("usage: envuidgid account child");
+    }
+    let ids = match Identity::find(account) {
+        Ok(who) => who.ids,
+        Err(error) => return error,
+    };
+    let mut environment = Environment::new(exec::environment());
+    for (name, id) in [("GID", ids.gid), ("UID", ids.uid)] {
+        environment.change(name.as_bytes(), Some(id.to_string().as_bytes()));
+    }
+    let next = Next::new(child).with_environment(environment.entries());
+    next.run()
+}

@@ -1,0 +1,25 @@
+//! `fghack [-f] child`: keep a daemon that goes into the background in sight.
+
+use super::chain::Next;
+use crate::error::Error;
+use crate::fghack;
+use std::process::ExitCode;
+
+/// The program.
+pub fn main() -> ExitCode {
+    super::main("fghack", |arguments| {
+        let (follows, child) = match arguments {
+            [_, option, child @ ..] if option == "-f" => (true, child),
+            [_, child @ ..] => (false, child),
+            [] => (false, arguments),
+        };
+        if child.is_empty() {
+            return Err(Error::Usage("usage: fghack child"));
+        }
+        let next = Next::new(child);
+        if follows {
+            return fghack::follow(|| next.run()).map(fghack::end_as);
+        }
+        fghack::hold_pipe(|| next.run())
+    })
+}

@@ -1,0 +1,20 @@
+//! `pgrphack child`: run a program in a session and process group of its own.
+
+use super::chain::Next;
+use crate::error::Error;
+use crate::sys::child;
+use std::process::ExitCode;
+
+/// The program.
+pub fn main() -> ExitCode {
+    super::main("pgrphack", |arguments| {
+        let [_, child @ ..] = arguments else {
+            return Err(Error::Usage("usage: pgrphack child"));
+        };
+        if child.is_empty() {
+            return Err(Error::Usage("usage: pgrphack child"));
+        }
+        child::lead_session();
+        Err(Next::new(child).run())
+    })
+}

@@ -1,0 +1,38 @@
+//! `setuidgid [-s] account child`: run a program as another user.
+
+use super::chain::Next;
+use crate::account::Identity;
+use crate::error::Error;
+use crate::sys::ids;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The program.
+pub fn main() -> ExitCode {
+    super::main("setuidgid", |arguments| Err(run(arguments)))
+}
+
+fn run(arguments: &[OsString]) -> Error {
+    let (all_groups, operands) = match arguments {
+        [_, option, operands @ ..] if option == "-s" => (true, operands),
+        [_, operands @ ..] => (false, operands),
+        [] => (false, arguments),
+    };
+    let [account, child @ ..] = operands else {
+        return Error::Usage("usage: setuidgid account child");
+    };
+    if child.is_empty() {
+        return Error::Usage("usage: setuidgid account child");
+    }
+    let next = Next::new(child);
+    match Identity::find(account).and_then(|who| become_user(&who, all_groups)) {
+        Ok(()) => next.run(),
+        Err(error) => error,
+    }
+}
+
+fn become_user(who: &Identity, all_groups: bool) -> Result<(), Error> {
+    let groups = who.groups(all_groups)?;
+    ids::set_group(who.ids.gid, &groups).map_err(|error| Error::unable_to("setgid", error))?;
+    ids::set_user(who.ids.uid).map_err(|error| Error::unable_to("setuid", error))
+}

@@ -1,0 +1,58 @@
+//! `softlimit [options] child`: run a program under soft limits.
+
+use super::chain::Next;
+use super::getopt::Options;
+use crate::error::Error;
+use crate::limits::{self, Resource, Wanted};
+use crate::sys::{limits as system, output};
+use std::ffi::{OsStr, OsString};
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: softlimit [-a allbytes] [-c corebytes] [-d databytes] \
+[-f filebytes] [-l lockbytes] [-m membytes] [-o openfiles] [-p processes] \
+[-r residentbytes] [-s stackbytes] [-t cpusecs] child";
+
+/// The program.
+pub fn main() -> ExitCode {
+    super::main("softlimit", |arguments| Err(run(arguments)))
+}
+
+fn run(arguments: &[OsString]) -> Error {
+    let (called, words) = match arguments {
+        [called, words @ ..] => (called.as_os_str(), words),
+        [] => (OsStr::new("softlimit"), arguments),
+    };
+    let mut options = Options::new(words, b"", limits::LETTERS);
+    let mut wanted = Vec::new();
+    for option in options.by_ref() {
+        let (letter, argument) = match option {
+            Ok(option) => option,
+            Err(bad) => {
+                output::err(&bad.line(called));
+                return Error::Usage(USAGE);
+            }
+        };
+        let Some(value) = argument.and_then(Wanted::read) else {
+            return Error::Usage(USAGE);
+        };
+        wanted.extend(limits::resources(letter).iter().map(|one| (*one, value)));
+    }
+    let child = options.operands();
+    if child.is_empty() {
+        return Error::Usage(USAGE);
+    }
+    // From the first limit on there may be no memory to be had.
+    let next = Next::new(child);
+    for (resource, value) in wanted {
+        if let Err(error) = limit(resource, value) {
+            return error;
+        }
+    }
+    next.run()
+}
+
+fn limit(resource: Resource, value: Wanted) -> Result<(), Error> {
+    let failed = |what| move |source| Error::Failed { what, source };
+    let hard = system::hard(resource).map_err(failed("getrlimit"))?;
+    system::set_soft(resource, value.under(hard), hard).map_err(failed("setrlimit"))
+}

@@ -1,0 +1,114 @@
+//! Who of those that are left is to get which signal. Pure.
+
+use crate::child::{End, Pid};
+
+/// A signal that is passed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// One that asks to end: who comes back to us later is asked, too.
+    End(i32),
+    /// Any other.
+    Other(i32),
+}
+
+/// What is known of those below us.
+#[derive(Debug, Default)]
+pub struct Family {
+    /// The signal that asked to end.
+    ending: Option<i32>,
+    /// Who was sent it, of those that are there.
+    asked: Vec<Pid>,
+    /// How the last one that ended did.
+    last: Option<End>,
+}
+
+/// Send this process the signal of that number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Send(pub Pid, pub i32);
+
+impl Family {
+    /// `signal` has come, and `children` are there.
+    pub fn signalled(&mut self, signal: Signal, children: &[Pid]) -> Vec<Send> {
+        let number = match signal {
+            Signal::Other(number) => number,
+            Signal::End(number) => {
+                self.ending = Some(number);
+                self.asked = children.to_vec();
+                number
+            }
+        };
+        children.iter().map(|child| Send(*child, number)).collect()
+    }
+
+    /// The child `pid` has ended as `end` says, and `children` are there: those it
+    /// had have come to us.
+    pub fn ended(&mut self, pid: Pid, end: End, children: &[Pid]) -> Vec<Send> {
+        self.last = Some(end);
+        self.asked.retain(|asked| *asked != pid);
+        let Some(number) = self.ending else {
+            return Vec::new();
+        };
+        let new = children.iter().filter(|child| !self.asked.contains(child));
+        let new: Vec<Pid> = new.copied().collect();
+        self.asked.extend(&new);
+        new.into_iter().map(|child| Send(child, number)).collect()
+    }
+
+    /// Whether the ends of children matter for who is to be sent a signal.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// How the last one that ended did.
+    pub fn last(&self) -> Option<End> {
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pids(numbers: &[u32]) -> Vec<Pid> {
+        numbers
+            .iter()
+            .map(|number| Pid::new(*number).unwrap())
+            .collect()
+    }
+
+    fn pid(number: u32) -> Pid {
+        Pid::new(number).unwrap()
+    }
+
+    const TERM: i32 = 15;
+    const HUP: i32 = 1;
+
+    #[test]
+    fn a_signal_goes_to_all_that_are_there() {
+        let mut family = Family::default();
+        let sent = family.signalled(Signal::Other(HUP), &pids(&[5, 6]));
+        assert_eq!(sent, [Send(pid(5), HUP), Send(pid(6), HUP)]);
+        assert_eq!(family.ended(pid(5), End::Exited(0), &pids(&[6, 7])), []);
+    }
+
+    #[test]
+    fn who_comes_back_after_a_term_is_asked_once_too() {
+        let mut family = Family::default();
+        family.signalled(Signal::End(TERM), &pids(&[5]));
+        let sent = family.ended(pid(5), End::Killed(15), &pids(&[6, 7]));
+        assert_eq!(sent, [Send(pid(6), TERM), Send(pid(7), TERM)]);
+        assert_eq!(family.ended(pid(6), End::Killed(15), &pids(&[7])), []);
+        // A number that is used again is somebody new.
+        let sent = family.ended(pid(7), End::Killed(15), &pids(&[6]));
+        assert_eq!(sent, [Send(pid(6), TERM)]);
+    }
+
+    #[test]
+    fn the_last_end_is_the_one_that_counts() {
+        let mut family = Family::default();
+        assert_eq!(family.last(), None);
+        family.ended(pid(5), End::Exited(0), &pids(&[6]));
+        family.ended(pid(6), End::Killed(9), &[]);
+        assert_eq!(family.last(), Some(End::Killed(9)));
+    }
+}

@@ -1,0 +1,175 @@
+//! Fork, wait, pass on.
+
+use crate::child::{End, Pid};
+use crate::error::{Error, TEMPORARY};
+use crate::fghack::family::{Family, Send, Signal};
+use crate::sys::signals::{Given, Number, Signals};
+use crate::sys::{child, output, poll, process};
+use std::io::{self, ErrorKind, PipeReader, Read};
+use std::os::fd::AsFd;
+
+/// What error lines begin with.
+const PROGRAM: &str = "fghack";
+
+/// How many copies of the pipe a daemon gets, beside the pipe itself.
+const COPIES: usize = 30;
+
+/// The signals that are passed on, but those that ask to end.
+const PASSED_ON: [Number; 6] = [
+    Number::HUP,
+    Number::ALRM,
+    Number::CONT,
+    Number::USR1,
+    Number::USR2,
+    Number::WINCH,
+];
+const ASKING_TO_END: [Number; 3] = [Number::TERM, Number::INT, Number::QUIT];
+
+/// Runs `program`, which comes back only with an error, in a child; waits until
+/// no copy of a pipe that it was given is open any more, then for the child. The
+/// exit code is the child's.
+///
+/// # Errors
+/// 0.76's: no pipe, no child, a wait that failed, a child that a signal killed.
+pub fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
+    let unable = |doing| move |error| Error::unable_to(doing, error);
+    let (mut reader, writer) = io::pipe().map_err(unable("create pipe"))?;
+    let given = Given::take_back_sigchld();
+    let pid = child::spawn(|| {
+        given.restore();
+        child::give_copies(writer.as_fd(), COPIES);
+        become_program(program)
+    })
+    .map_err(unable("fork"))?;
+    drop(writer);
+    drain(&mut reader);
+    match child::wait(pid) {
+        Ok(End::Exited(code)) => Ok(code),
+        Ok(End::Killed(_)) => Err(Error::ChildCrashed),
+        Err(source) => Err(Error::Failed {
+            what: "wait",
+            source,
+        }),
+    }
+}
+
+/// Reads to the end; what comes is dropped.
+fn drain(reader: &mut PipeReader) {
+    let mut buffer = [0; 4096];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn become_program(program: impl FnOnce() -> Error) -> u8 {
+    output::err(&program().line(PROGRAM));
+    TEMPORARY
+}
+
+/// Runs `program`, which comes back only with an error, and waits until nothing
+/// is left of it, wherever it went. Signals are passed on to what is there. The
+/// end is that of the last one to end.
+///
+/// # Errors
+/// No pipe, no child, no descriptor for signals.
+pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
+    let unable = |doing| move |error| Error::unable_to(doing, error);
+    let given = Given::take_back_sigchld();
+    let known: Vec<Number> = [&[Number::CHLD], &ASKING_TO_END[..], &PASSED_ON].concat();
+    let signals = Signals::new(&known).map_err(unable("wait for signals"))?;
+    // What the guard sees the front's end by: nobody else has it open.
+    let (front, front_end) = io::pipe().map_err(unable("create pipe"))?;
+    process::take_in_orphans();
+    let guard = child::spawn(|| {
+        drop(front_end);
+        // As in the front: a child cannot inherit it.
+        process::take_in_orphans();
+        let started = Signals::new(&known).and_then(|signals| {
+            child::spawn(|| {
+                given.restore();
+                become_program(program)
+            })
+            .map(|_| signals)
+        });
+        match started {
+            Ok(signals) => end_as(wait_for_all(&signals, Some(&front))),
+            Err(error) => {
+                output::err(&Error::unable_to("fork", error).line(PROGRAM));
+                TEMPORARY
+            }
+        }
+    });
+    guard.map_err(unable("fork"))?;
+    Ok(wait_for_all(&signals, None))
+}
+
+/// Ends this process as `end` says, or gives the exit code to do so.
+pub fn end_as(end: End) -> u8 {
+    match end {
+        End::Exited(code) => code,
+        End::Killed(number) => {
+            if let Some(signal) = Number::from_raw(number.into()) {
+                process::leave_no_core();
+                crate::sys::signals::die_of(signal);
+            }
+            TEMPORARY
+        }
+    }
+}
+
+/// Passes on signals until there is no child any more; with the end of `front`
+/// comes the end of all.
+fn wait_for_all(signals: &Signals, front: Option<&PipeReader>) -> End {
+    let mut family = Family::default();
+    let mut front = front;
+    loop {
+        let [_, is_gone] = poll::wait([Some(signals.as_fd()), front.map(AsFd::as_fd)], None);
+        if is_gone {
+            front = None;
+            let kill = Signal::End(Number::KILL.raw());
+            send(family.signalled(kill, &children()));
+        }
+        while let Some(number) = signals.next() {
+            if number == Number::CHLD {
+                continue;
+            }
+            let raw = number.raw();
+            let signal = match ASKING_TO_END.contains(&number) {
+                true => Signal::End(raw),
+                false => Signal::Other(raw),
+            };
+            send(family.signalled(signal, &children()));
+        }
+        while let Some((pid, end)) = child::reap() {
+            let there = if family.is_ending() {
+                children()
+            } else {
+                Vec::new()
+            };
+            send(family.ended(pid, end, &there));
+        }
+        if !child::is_any() {
+            return family.last().unwrap_or(End::Exited(0));
+        }
+    }
+}
+
+fn send(list: Vec<Send>) {
+    for Send(pid, number) in list {
+        if let Some(signal) = Number::from_raw(number) {
+            child::send(pid, signal);
+        }
+    }
+}
+
+fn children() -> Vec<Pid> {
+    process::children().unwrap_or_else(|error| {
+        output::err(&Error::unable_to("read /proc", error).warning(PROGRAM));
+        Vec::new()
+    })
+}

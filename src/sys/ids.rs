@@ -1,0 +1,217 @@
+//! Users and groups: the system's databases, and becoming somebody else.
+
+use nix::unistd::{Gid, Uid};
+use std::ffi::{CString, OsStr, c_char};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+/// An account's ids, as the user database has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// The user id.
+    pub uid: u32,
+    /// The id of its own group.
+    pub gid: u32,
+}
+
+/// The ids of the account `name`, from whatever nsswitch.conf names; None if
+/// there is no such account.
+///
+/// # Errors
+/// What getpwnam_r(3) says where the database could not be asked.
+pub fn account(name: &OsStr) -> io::Result<Option<Ids>> {
+    // SAFETY: a zeroed passwd (numbers and null pointers) is a valid one to be written to.
+    let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+    look_up(name, |name, buffer, length| {
+        let mut found = std::ptr::null_mut();
+        // SAFETY: a C string, an entry and a result to write to, a buffer of that length.
+        let error = unsafe { libc::getpwnam_r(name, &mut entry, buffer, length, &mut found) };
+        let ids = Ids {
+            uid: entry.pw_uid,
+            gid: entry.pw_gid,
+        };
+        (error, (!found.is_null()).then_some(ids))
+    })
+}
+
+/// The id of the group `name`, as [`account`].
+///
+/// # Errors
+/// As [`account`].
+pub fn group(name: &OsStr) -> io::Result<Option<u32>> {
+    // SAFETY: as in `account`.
+    let mut entry: libc::group = unsafe { std::mem::zeroed() };
+    look_up(name, |name, buffer, length| {
+        let mut found = std::ptr::null_mut();
+        // SAFETY: as in `account`.
+        let error = unsafe { libc::getgrnam_r(name, &mut entry, buffer, length, &mut found) };
+        (error, (!found.is_null()).then_some(entry.gr_gid))
+    })
+}
+
+/// Asks with ever larger buffers until the answer fits.
+fn look_up<T>(
+    name: &OsStr,
+    mut ask: impl FnMut(*const c_char, *mut c_char, usize) -> (i32, Option<T>),
+) -> io::Result<Option<T>> {
+    let Ok(name) = CString::new(name.as_bytes()) else {
+        return Ok(None);
+    };
+    let mut buffer: Vec<c_char> = vec![0; 1024];
+    loop {
+        match ask(name.as_ptr(), buffer.as_mut_ptr(), buffer.len()) {
+            (0, found) => return Ok(found),
+            (libc::EINTR, _) => {}
+            (libc::ERANGE, _) if buffer.len() < 1 << 26 => buffer.resize(buffer.len() * 4, 0),
+            // What getpwnam_r(3) says that "not found" may look like.
+            (libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM, _) => return Ok(None),
+            (error, _) => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// The groups that the account `name` is in, `gid` among them.
+///
+/// # Errors
+/// ENOMEM: see getgrouplist(3).
+pub fn groups_of(name: &OsStr, gid: u32) -> io::Result<Vec<u32>> {
+    let name = CString::new(name.as_bytes())?;
+    let groups = nix::unistd::getgrouplist(&name, Gid::from_raw(gid)).map_err(super::io)?;
+    Ok(groups.into_iter().map(Gid::as_raw).collect())
+}
+
+/// Makes `groups` the supplementary groups and `gid` the real, effective and
+/// saved group of this process, and looks whether that is so.
+///
+/// # Errors
+/// What setgroups(2) and setresgid(2) say; EPERM if they said nothing and it is not so.
+pub fn set_group(gid: u32, groups: &[u32]) -> io::Result<()> {
+    let list: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    let wanted = Gid::from_raw(gid);
+    nix::unistd::setgroups(&list).map_err(super::io)?;
+    nix::unistd::setresgid(wanted, wanted, wanted).map_err(super::io)?;
+    let now = nix::unistd::getresgid().map_err(super::io)?;
+    let sorted = |list: Vec<Gid>| {
+        let mut raw: Vec<u32> = list.into_iter().map(Gid::as_raw).collect();
+        raw.sort_unstable();
+        raw.dedup();
+        raw
+    };
+    let has = sorted(nix::unistd::getgroups().map_err(super::io)?);
+    if [now.real, now.effective, now.saved] == [wanted; 3] && has == sorted(list) {
+        return Ok(());
+    }
+    Err(io::Error::from_raw_os_error(libc::EPERM))
+}
+
+/// Makes `uid` the real, effective and saved user of this process, and looks
+/// whether that is so. Unless that is root, no capability is left in force or to
+/// be had, neither here nor in the next program: the kernel sees to that when root
+/// becomes another user, but not when it was told not to (`SECBIT_NO_SETUID_FIXUP`),
+/// and not when somebody else does who only has the right to (capabilities(7)).
+///
+/// # Errors
+/// What setresuid(2), capget(2) and capset(2) say; EPERM if they said nothing
+/// and it is not so.
+pub fn set_user(uid: u32) -> io::Result<()> {
+    let wanted = Uid::from_raw(uid);
+    nix::unistd::setresuid(wanted, wanted, wanted).map_err(super::io)?;
+    let now = nix::unistd::getresuid().map_err(super::io)?;
+    let is_so = [now.real, now.effective, now.saved] == [wanted; 3];
+    if !is_so || (uid != 0 && !capabilities::drop_all()?) {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    Ok(())
+}
+
+mod capabilities {
+    use std::io;
+
+    /// `struct __user_cap_header_struct` of capget(2).
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+
+    /// `struct __user_cap_data_struct` of capget(2): capabilities 0 to 31; then
+    /// another for 32 to 63.
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Sets {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+
+    /// `_LINUX_CAPABILITY_VERSION_3`.
+    const VERSION: u32 = 0x2008_0522;
+
+    /// Empties the ambient, effective and permitted set; whether they are empty now.
+    /// The inheritable set stays: it gives nothing but to files that ask for it.
+    pub(super) fn drop_all() -> io::Result<bool> {
+        // SAFETY: takes numbers only. Before Linux 4.3 there are none, and it says EINVAL.
+        unsafe {
+            libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::PR_CAP_AMBIENT_CLEAR_ALL,
+                0,
+                0,
+                0,
+            )
+        };
+        let mut sets = get()?;
+        if is_empty(&sets) {
+            return Ok(true);
+        }
+        for half in &mut sets {
+            half.effective = 0;
+            half.permitted = 0;
+        }
+        let header = Header {
+            version: VERSION,
+            pid: 0,
+        };
+        // SAFETY: a header and two sets, as version 3 has them, to read from.
+        if unsafe { libc::syscall(libc::SYS_capset, &header, sets.as_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(is_empty(&get()?))
+    }
+
+    fn is_empty(sets: &[Sets; 2]) -> bool {
+        sets.iter()
+            .all(|half| half.effective == 0 && half.permitted == 0)
+    }
+
+    fn get() -> io::Result<[Sets; 2]> {
+        let mut header = Header {
+            version: VERSION,
+            pid: 0,
+        };
+        let mut sets = [Sets::default(); 2];
+        // SAFETY: a header and two sets, as version 3 has them, to write to.
+        match unsafe { libc::syscall(libc::SYS_capget, &mut header, sets.as_mut_ptr()) } {
+            0 => Ok(sets),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_found_and_nobody_without_a_name_is() {
+        let root = account(OsStr::new("root")).unwrap().unwrap();
+        assert_eq!(root, Ids { uid: 0, gid: 0 });
+        assert_eq!(group(OsStr::new("root")).unwrap(), Some(0));
+        for name in ["", "no such account", "0", "a:b", "a\0b"] {
+            assert_eq!(account(OsStr::new(name)).unwrap(), None, "{name:?}");
+            assert_eq!(group(OsStr::new(name)).unwrap(), None, "{name:?}");
+        }
+        assert_eq!(account(OsStr::from_bytes(b"\xff")).unwrap(), None);
+        assert!(groups_of(OsStr::new("root"), 0).unwrap().contains(&0));
+    }
+}
