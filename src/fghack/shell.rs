@@ -33,16 +33,21 @@ const ASKING_TO_END: [Number; 3] = [Number::TERM, Number::INT, Number::QUIT];
 /// 0.76's: no pipe, no child, a wait that failed, a child that a signal killed.
 pub fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
     let unable = |doing| move |error| Error::unable_to(doing, error);
-    let (mut reader, writer) = io::pipe().map_err(unable("create pipe"))?;
+    let (reader, writer) = io::pipe().map_err(unable("create pipe"))?;
     let given = Given::take_back_sigchld();
+    let mut reader = Some(reader);
     let pid = child::spawn(|| {
         given.restore();
+        // 0.76's copies begin with its number.
+        drop(reader.take());
         child::give_copies(writer.as_fd(), COPIES);
         become_program(program)
     })
     .map_err(unable("fork"))?;
     drop(writer);
-    drain(&mut reader);
+    if let Some(reader) = &mut reader {
+        drain(reader);
+    }
     match child::wait(pid) {
         Ok(End::Exited(code)) => Ok(code),
         Ok(End::Killed(_)) => Err(Error::ChildCrashed),

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Marks all processes of one scratch directory, by their environment.
-const MARK: &str = "DAEMONTOOLS_RS_TEST";
+pub(crate) const MARK: &str = "DAEMONTOOLS_RS_TEST";
 
 /// Whose programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

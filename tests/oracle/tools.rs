@@ -3,7 +3,7 @@
 //! program sees of its ids, limits, environment, descriptors and signals must be
 //! the same.
 
-use crate::harness::{Output, Scratch, Suite, finish, has};
+use crate::harness::{MARK, Output, Scratch, Suite, finish, has};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -32,7 +32,7 @@ mkdir bad/X
 printf v > dots/.hidden; printf v > dots/..two; printf v > dots/ok; mkdir dots/.dir
 mkfifo sub/F
 head -c 131000 /dev/zero | tr '\0' x > big/V
-printf '#!/bin/sh\necho script $#: $*\n' > script; chmod 755 script
+printf '#!/bin/sh\necho fine $#: $*\n' > fine; chmod 755 fine
 printf 'echo no shebang\n' > plain; chmod 755 plain
 printf '#!/nosuch/interpreter\n' > noint; chmod 755 noint
 printf 'x' > notx; mkdir dir; printf x > file
@@ -48,7 +48,7 @@ const NEXT: [&str; 24] = [
     "$T ./nosuch",
     "$T /nosuch/x",
     "$T ''",
-    "$T ./script a 'b  c' ''",
+    "$T ./fine a 'b  c' ''",
     "$T ./plain",
     "$T ./noint",
     "$T ./notx",
@@ -56,10 +56,10 @@ const NEXT: [&str; 24] = [
     "$T dir",
     "$T /",
     "$T file/x",
-    "PATH=$PWD:$PATH $T script x",
+    "PATH=$PWD:$PATH $T fine x",
     "PATH=$PWD:$PATH $T notx x",
-    "PATH=:$PATH $T script x",
-    "PATH=$PATH: $T script x",
+    "PATH=:$PATH $T fine x",
+    "PATH=$PATH: $T fine x",
     "PATH=$PWD/file:$PATH $T true",
     "PATH=/nosuch:$PATH $T true",
     "$T sh -c 'grep ^Sig /proc/$$/status | grep -v SigQ'",
@@ -124,39 +124,39 @@ const LINES: [&str; 151] = [
     "setuidgid daemon sh -c 'grep -E \"^(Uid|Gid|Groups|Cap)\" /proc/$$/status'",
     "setuidgid root sh -c 'grep -E \"^(Uid|Gid|Groups|Cap)\" /proc/$$/status'",
     "setuidgid nobody sh -c 'id -u; id -g; id -G'",
-    "setuidgid daemon env | grep -v ^PATH | sort",
-    "setuidgid daemon ./script x",
+    "setuidgid daemon env | grep -av ^PATH | sort",
+    "setuidgid daemon ./fine x",
     "setuidgid daemon nosuchprogram",
-    "mkdir -m 700 closed; cp script closed/s; PATH=$PWD/closed:$PATH setuidgid daemon s",
+    "mkdir -m 700 closed; cp fine closed/s; PATH=$PWD/closed:$PATH setuidgid daemon s",
     "setuidgid daemon setuidgid nobody true",
     "setuidgid daemon setuidgid daemon true",
     "envuidgid nosuch true",
     "envuidgid 0 true",
-    "envuidgid daemon env | grep -v ^PATH | sort",
+    "envuidgid daemon env | grep -av ^PATH | sort",
     "envuidgid daemon sh -c 'echo $UID $GID'",
     "envuidgid root sh -c 'echo $UID $GID'",
-    "UID=x GID=y A=b envuidgid nobody env | grep -v ^PATH",
+    "UID=x GID=y A=b envuidgid nobody env | grep -av ^PATH",
     "env -i UID=1 UID2=2 XUID=3 GID=4 $(command -v envuidgid) nobody /usr/bin/env",
     "envuidgid daemon sh -c 'grep -E \"^(Uid|Gid|Groups)\" /proc/$$/status'",
     "envuidgid nobody envuidgid daemon sh -c 'echo $UID $GID'",
     // Environments.
-    "envdir e env | grep -v ^PATH | sort",
-    "A=x B=y C=z D=w E=v envdir e env | grep -v ^PATH | sort",
-    "T=x envdir mixed env | grep -v ^PATH | sort | od -c",
-    "K=old M=old X=old envdir equals env | grep -v ^PATH | sort",
+    "envdir e env | grep -av ^PATH | sort",
+    "A=x B=y C=z D=w E=v envdir e env | grep -av ^PATH | sort",
+    "T=x envdir mixed env | grep -av ^PATH | sort",
+    "K=old M=old X=old envdir equals env | grep -av ^PATH | sort",
     "env -i =X=1 =Y=2 \"$(command -v envdir)\" equals /usr/bin/env | sort",
-    "S=x T=y V=z envdir blanks env | grep -v ^PATH | sort | od -c",
-    "envdir nul env | grep -v ^PATH | sort | od -c",
+    "S=x T=y V=z envdir blanks env | grep -av ^PATH | sort",
+    "envdir nul env | grep -av ^PATH | sort",
     "envdir bad true",
     "envdir bad nosuchprogram",
-    "ok=no envdir dots env | grep -v ^PATH | sort",
-    "F=x envdir sub env | grep -v ^PATH | sort",
+    "ok=no envdir dots env | grep -av ^PATH | sort",
+    "F=x envdir sub env | grep -av ^PATH | sort",
     "envdir big sh -c 'echo ${#V}'",
     "head -c 200000 /dev/zero | tr '\\0' x > big/W; envdir big true",
     "{ printf v; head -c 200000 /dev/zero | tr '\\0' ' '; } > big/W; envdir big sh -c 'echo \"[$W]\"'",
     "{ printf 'v\\n'; head -c 200000 /dev/zero; } > big/W; envdir big sh -c 'echo \"[$W]\"'",
     "head -c 4096 /dev/zero | tr '\\0' y > e/P; { cat e/P; echo; echo x; } > e/Q; envdir e sh -c 'echo ${#P} ${#Q}'",
-    "envdir empty env | grep -v ^PATH | sort",
+    "envdir empty env | grep -av ^PATH | sort",
     "envdir nosuch true",
     "envdir '' true",
     "envdir file true",
@@ -169,8 +169,8 @@ const LINES: [&str; 151] = [
     "envdir e sh -c 'test -e e && echo same directory'",
     "mkdir d; printf /nosuch > d/PATH; envdir d echo still found",
     "mkdir d; : > d/PATH; envdir d echo still found",
-    "mkdir d; printf x > d/$(printf '\\377'); envdir d env | grep -v ^PATH | od -c",
-    "mkdir d; printf x > 'd/a b'; printf y > \"d/$(printf 'n\\nl')\"; envdir d env | grep -v ^PATH | sort",
+    "mkdir d; printf x > d/$(printf '\\377'); envdir d env | grep -av ^PATH",
+    "mkdir d; printf x > 'd/a b'; printf y > \"d/$(printf 'n\\nl')\"; envdir d env | grep -av ^PATH | sort",
     "env -i A=1 A=2 noequals \"$(command -v envdir)\" e /usr/bin/env",
     "envdir e envdir mixed sh -c 'echo $A $T'",
     "envdir . sh -c 'echo $notx'; rm -r [a-d]* e* m* n[u-z]* s*; envdir . sh -c 'echo $notx $file'",
@@ -267,7 +267,7 @@ const MORE: [&str; 27] = [
     "pgrphack envuidgid daemon softlimit -c 0 envdir mixed sh -c 'echo $UID; ulimit -c'",
     "setuidgid daemon setlock closedlock true",
     "umask 077; setlock l stat -c %a l",
-    "softlimit -o 4 setlock l envdir e true",
+    "softlimit -o 8 setlock l envdir e true",
 ];
 
 /// Copies of our programs that everybody may execute: the checkout may be closed
@@ -302,7 +302,8 @@ impl Programs {
             command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "/bin/sh"]);
         }
         let script = format!("set -e\n{PREPARE}\nset +e\n{line}");
-        command.args(["-c", &script]).env("PATH", path);
+        command.args(["-c", &script]).env_clear().env("PATH", path);
+        command.env(MARK, scratch.path());
         let mut output = finish(command);
         for stream in [&mut output.out, &mut output.err] {
             blank(stream, scratch.path());
