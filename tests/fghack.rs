@@ -1,1 +1,225 @@
-//! fghack
+//! fghack: daemons that go into the background, with and without `-f`.
+
+use crate::harness::{Scratch, Suite, has, is_alive, wait_until};
+
+/// A daemon as they used to be written: forks twice, leads a session, closes all
+/// descriptors; then notes its pid and the signals it gets, and ends on TERM with
+/// 7. Its launcher ends with 3.
+const DAEMON: &str = r#"#!/usr/bin/perl
+use POSIX ();
+if (fork) { exit 3 }
+POSIX::setsid();
+if (fork) { POSIX::_exit(4) }
+POSIX::close($_) for 0 .. 60;
+for my $name (qw(HUP INT QUIT USR1 USR2 ALRM WINCH CONT)) {
+    $SIG{$name} = sub { open F, ">", "got.$name"; close F };
+}
+$SIG{TERM} = sub { exit 7 };
+open F, ">", "daemon.new"; print F $$; close F;
+rename "daemon.new", "daemon";
+while (1) { sleep 1000 }
+"#;
+
+fn scratch(test: &str) -> Option<Scratch> {
+    if !has(test, &["perl"]) {
+        return None;
+    }
+    let scratch = Scratch::new();
+    scratch.executable("go", DAEMON);
+    Some(scratch)
+}
+
+fn pid(scratch: &Scratch, name: &str) -> u32 {
+    wait_until("it runs", || scratch.at(name).exists());
+    scratch.read(name).trim().parse().unwrap()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_ascii_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn one_that_closes_all_descriptors_gets_away_from_0_76s_way() {
+    let Some(scratch) = scratch("a daemon that gets away") else {
+        return;
+    };
+    let output = scratch.run(Suite::Ours, "fghack", &["./go"]);
+    assert_eq!(output.code, 3);
+    let daemon = pid(&scratch, "daemon");
+    assert!(is_alive(daemon));
+    crate::harness::signal(daemon, "KILL");
+}
+
+#[test]
+fn followed_its_end_is_noticed_and_told() {
+    let Some(scratch) = scratch("a daemon that is followed") else {
+        return;
+    };
+    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+    let daemon = pid(&scratch, "daemon");
+    assert!(fghack.runs());
+    crate::harness::signal(daemon, "TERM");
+    assert_eq!(fghack.wait(), 7);
+}
+
+#[test]
+fn followed_it_gets_every_signal_that_fghack_gets() {
+    let Some(scratch) = scratch("signals to a daemon that is followed") else {
+        return;
+    };
+    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+    let daemon = pid(&scratch, "daemon");
+    for name in ["HUP", "USR1", "USR2", "ALRM", "WINCH", "CONT"] {
+        fghack.signal(name);
+        let noted = format!("got.{name}");
+        wait_until(&noted, || scratch.at(&noted).exists());
+        assert!(is_alive(daemon));
+    }
+    fghack.signal("TERM");
+    assert_eq!(fghack.wait(), 7);
+    assert!(!is_alive(daemon));
+}
+
+#[test]
+fn a_daemon_that_a_signal_kills_ends_fghack_the_same_way() {
+    let Some(scratch) = scratch("a daemon that is killed") else {
+        return;
+    };
+    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+    crate::harness::signal(pid(&scratch, "daemon"), "KILL");
+    assert_eq!(fghack.wait(), 1009);
+}
+
+#[test]
+fn a_kill_of_fghack_kills_the_daemon_too() {
+    let Some(scratch) = scratch("fghack killed") else {
+        return;
+    };
+    let fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+    let daemon = pid(&scratch, "daemon");
+    fghack.signal("KILL");
+    wait_until("the daemon is gone", || !is_alive(daemon));
+}
+
+#[test]
+fn a_kill_of_its_guard_leaves_the_daemon_in_sight() {
+    let Some(scratch) = scratch("the guard killed") else {
+        return;
+    };
+    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+    let daemon = pid(&scratch, "daemon");
+    let guard = children(fghack.pid());
+    assert_eq!(guard.len(), 1);
+    wait_until("the launchers are gone", || children(guard[0]) == [daemon]);
+    crate::harness::signal(guard[0], "KILL");
+    wait_until("it is fghack's own child", || {
+        children(fghack.pid()) == [daemon]
+    });
+    fghack.signal("TERM");
+    assert_eq!(fghack.wait(), 7);
+}
+
+#[test]
+fn a_term_at_the_wrong_moment_still_ends_all_of_them() {
+    // The one that is there dies of TERM and leaves one that was not there then.
+    let scratch = Scratch::new();
+    let script = "sh -c 'trap \"\" TERM; echo $$ > deep; read x < gate; trap - TERM; exec sleep 1000' & \
+                  echo > ready; wait";
+    let mut make = scratch.command(Suite::Ours, "mkfifo");
+    make.arg("gate");
+    assert_eq!(crate::harness::finish(make).code, 0);
+    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "sh", "-c", script], "fghack");
+    let deep = pid(&scratch, "deep");
+    wait_until("the launcher waits", || scratch.at("ready").exists());
+    fghack.signal("TERM");
+    let guard = children(fghack.pid())[0];
+    wait_until("only the deep one is left", || children(guard) == [deep]);
+    // It ignored that one, and the one that came after its parent's end.
+    assert!(is_alive(deep));
+    std::fs::write(scratch.at("gate"), "\n").unwrap();
+    wait_until("it sleeps now", || {
+        std::fs::read(format!("/proc/{deep}/comm")).unwrap_or_default() == b"sleep\n"
+    });
+    fghack.signal("TERM");
+    assert_eq!(fghack.wait(), 1015);
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_told_once() {
+    let scratch = Scratch::new();
+    let output = scratch.run(Suite::Ours, "fghack", &["-f", "nosuch"]);
+    assert_eq!(
+        output.errors(),
+        "fghack: fatal: unable to run nosuch: file does not exist\n"
+    );
+    assert_eq!(output.code, 111);
+    let output = scratch.run(Suite::Ours, "fghack", &["-f"]);
+    assert_eq!(output.errors(), "fghack: usage: fghack child\n");
+    assert_eq!(output.code, 100);
+}
+
+#[test]
+fn one_that_stays_in_the_foreground_is_run_as_without_fghack() {
+    let scratch = Scratch::new();
+    scratch.write("in", "text\n");
+    let script = "cat; ls /proc/self/fd; grep ^Sig.l[gk] /proc/self/status; exit 5";
+    let run = |before: &[&str]| {
+        let mut command = scratch.command(Suite::Ours, "sh");
+        let line = format!("exec {} sh -c '{script}' < in", before.join(" "));
+        command.args(["-c", &line]);
+        crate::harness::finish(command)
+    };
+    let (plain, followed) = (run(&[]), run(&["fghack", "-f"]));
+    assert_eq!(plain, followed);
+    assert_eq!(followed.code, 5);
+}
+
+#[test]
+fn an_ignored_sigchld_does_no_harm_and_is_handed_on() {
+    let scratch = Scratch::new();
+    for option in ["", "-f"] {
+        // A shell cannot ignore SIGCHLD for what it starts; perl can.
+        let perl = format!(
+            "$SIG{{CHLD}} = 'IGNORE'; exec qw(fghack {option} grep SigIgn /proc/self/status)"
+        );
+        let mut command = scratch.command(Suite::Ours, "perl");
+        command.args(["-e", &perl]);
+        let output = crate::harness::finish(command);
+        assert_eq!(output.code, 0, "{output:?}");
+        let mask = u64::from_str_radix(output.text().split_ascii_whitespace().nth(1).unwrap(), 16);
+        assert_ne!(mask.unwrap() & (1 << (libc::SIGCHLD - 1)), 0, "{output:?}");
+    }
+}
+
+#[test]
+fn under_supervise_a_followed_daemon_is_stopped_and_restarted() {
+    let Some(scratch) = scratch("fghack -f under supervise") else {
+        return;
+    };
+    let _svscan = scratch.svscan();
+    scratch.service("old", "exec fghack -f ../go");
+    scratch.link("old");
+    scratch.wait_supervised("old");
+    let first = pid(&scratch, "old/daemon");
+    std::fs::remove_file(scratch.at("old/daemon")).unwrap();
+    let stop = scratch.run(Suite::Ours, "svcstop", &["service/old"]);
+    assert_eq!(stop.code, 0, "{stop:?}");
+    assert!(!is_alive(first), "it is down, and its daemon is not");
+    let start = scratch.run(
+        Suite::Ours,
+        "svcstart",
+        &["--settle", "10ms", "service/old"],
+    );
+    assert_eq!(start.code, 0, "{start:?}");
+    let second = pid(&scratch, "old/daemon");
+    std::fs::remove_file(scratch.at("old/daemon")).unwrap();
+    // Killed hard, it takes its daemon with it before the next one starts.
+    scratch.run(Suite::Ours, "svc", &["-k", "service/old"]);
+    let third = pid(&scratch, "old/daemon");
+    wait_until("the second is gone", || !is_alive(second));
+    assert!(is_alive(third));
+}

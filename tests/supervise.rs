@@ -128,6 +128,7 @@ impl Stranger {
             "svstat",
             "svcstart",
             "svcstop",
+            "envdir",
         ] {
             copy.arg(Suite::Ours.program(program));
         }

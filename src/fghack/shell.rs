@@ -89,9 +89,10 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
     let signals = Signals::new(&known).map_err(unable("wait for signals"))?;
     // What the guard sees the front's end by: nobody else has it open.
     let (front, front_end) = io::pipe().map_err(unable("create pipe"))?;
+    let mut front_end = Some(front_end);
     process::take_in_orphans();
     let guard = child::spawn(|| {
-        drop(front_end);
+        drop(front_end.take());
         // As in the front: a child cannot inherit it.
         process::take_in_orphans();
         let started = Signals::new(&known).and_then(|signals| {

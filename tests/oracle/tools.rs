@@ -299,7 +299,14 @@ impl Programs {
             fs::set_permissions(scratch.path(), mode).unwrap();
             command = scratch.command(suite, "/usr/bin/setpriv");
             let user = format!("{USER}");
-            command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "/bin/sh"]);
+            command.args([
+                "--reuid",
+                &user,
+                "--regid",
+                &user,
+                "--clear-groups",
+                "/bin/sh",
+            ]);
         }
         let script = format!("set -e\n{PREPARE}\nset +e\n{line}");
         command.args(["-c", &script]).env_clear().env("PATH", path);
@@ -345,9 +352,9 @@ fn blank(stream: &mut Vec<u8>, path: &Path) {
 const USER: u32 = 64_123;
 
 fn lines() -> Vec<String> {
-    let next = BEFORE.iter().flat_map(|before| {
-        NEXT.iter().map(move |next| next.replace("$T", before))
-    });
+    let next = BEFORE
+        .iter()
+        .flat_map(|before| NEXT.iter().map(move |next| next.replace("$T", before)));
     let own = LINES.iter().chain(&MORE).map(|line| (*line).to_owned());
     own.chain(next).collect()
 }
