@@ -4,7 +4,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
 
-PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart multilog tai64n tai64nlocal
+PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart multilog tai64n tai64nlocal \
+           setuidgid envuidgid envdir softlimit setlock fghack pgrphack
 BUILT = target/release
 
 bindir = $(DESTDIR)$(PREFIX)/bin
@@ -50,6 +51,7 @@ bench: build
 	tools/install-needs bench
 	$(CARGO) bench --locked --bench system
 	$(CARGO) bench --locked --bench logs
+	$(CARGO) bench --locked --bench tools
 
 install: build
 	install -d $(bindir) $(mandir) $(datadir)

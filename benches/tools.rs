@@ -1,0 +1,137 @@
+//! What a link of a run script's chain costs: each tool, start to end, beside the
+//! original and beside the program alone, in turn, in one run.
+//! `benches/README.md` says what is measured.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "a benchmark may panic, prints, and starts what it measures"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+const TRUE: &str = "/bin/true";
+
+/// What is measured: the tools of a chain, each with what it needs.
+const CHAINS: [(&str, &[&[&str]]); 9] = [
+    ("softlimit", &[&["softlimit", "-o", "100"]]),
+    ("envdir", &[&["envdir", "env"]]),
+    ("setlock", &[&["setlock", "-n", "lock"]]),
+    ("pgrphack", &[&["pgrphack"]]),
+    ("fghack", &[&["fghack"]]),
+    ("envuidgid", &[&["envuidgid", "daemon"]]),
+    ("setuidgid", &[&["setuidgid", "daemon"]]),
+    (
+        "envdir softlimit setlock",
+        &[
+            &["envdir", "env"],
+            &["softlimit", "-o", "100"],
+            &["setlock", "-n", "lock"],
+        ],
+    ),
+    (
+        "setuidgid envdir softlimit setlock",
+        &[
+            &["setuidgid", "daemon"],
+            &["envdir", "env"],
+            &["softlimit", "-o", "100"],
+            &["setlock", "-n", "/dev/null"],
+        ],
+    ),
+];
+
+/// The chain's words, each tool by its path in `directory`.
+fn words(directory: &Path, chain: &[&[&str]]) -> Vec<PathBuf> {
+    let mut words = Vec::new();
+    for tool in chain {
+        words.push(directory.join(tool[0]));
+        words.extend(tool[1..].iter().map(PathBuf::from));
+    }
+    words.push(TRUE.into());
+    words
+}
+
+/// The mean time of one run, in microseconds.
+fn time(scratch: &Path, words: &[PathBuf], runs: usize) -> f64 {
+    let begun = Instant::now();
+    for _ in 0..runs {
+        let status = Command::new(&words[0])
+            .args(&words[1..])
+            .current_dir(scratch)
+            .stdin(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{words:?}");
+    }
+    begun.elapsed().as_secs_f64() * 1e6 / runs as f64
+}
+
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+fn main() {
+    // `cargo test --benches` only wants to know that it builds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let rounds = number("BENCH_ROUNDS", 5);
+    let runs = number("BENCH_RUNS", 500);
+    let ours = Path::new(env!("CARGO_BIN_EXE_softlimit")).parent().unwrap();
+    let theirs = Path::new("/usr/bin");
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| {
+        use std::os::unix::fs::MetadataExt;
+        own.uid() == 0
+    });
+    let scratch = std::env::temp_dir().join(format!("bench-tools-{}", std::process::id()));
+    fs::create_dir_all(scratch.join("env")).unwrap();
+    for (name, value) in [("A", "one\n"), ("B", "two\n"), ("C", "")] {
+        fs::write(scratch.join("env").join(name), value).unwrap();
+    }
+    println!(
+        "microseconds from start to end, medians of {rounds} rounds of {runs} runs; the \
+         ratio is what the tools add to the program alone, ours to daemontools'"
+    );
+    for (name, chain) in CHAINS {
+        if name.starts_with("setuidgid") && !is_root {
+            println!("{name}: left out, it needs root");
+            continue;
+        }
+        if !theirs.join(chain[0][0]).exists() {
+            println!("{name}: left out, daemontools is not installed");
+            continue;
+        }
+        let contenders = [words(ours, chain), words(theirs, chain), vec![TRUE.into()]];
+        let mut times = [Vec::new(), Vec::new(), Vec::new()];
+        for _ in 0..rounds {
+            for (contender, times) in contenders.iter().zip(&mut times) {
+                times.push(time(&scratch, contender, runs));
+            }
+        }
+        let [ours, theirs, floor] = times.map(|mut times| median(&mut times));
+        println!(
+            "{name:36} ours {ours:5.0}  daemontools {theirs:5.0}  alone {floor:5.0}  \
+             whole {:.2}  added {:.2}",
+            ours / theirs,
+            (ours - floor) / (theirs - floor)
+        );
+    }
+    let _ = fs::remove_dir_all(&scratch);
+}
