@@ -107,6 +107,18 @@ fn number(variable: &str, default: usize) -> usize {
         .unwrap_or(default)
 }
 
+/// Where our programs stand: those that `make build` has made, if it says so.
+fn ours(program: &str) -> PathBuf {
+    let built = || {
+        Path::new(env!("CARGO_BIN_EXE_svscan"))
+            .parent()
+            .unwrap()
+            .into()
+    };
+    let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(built, PathBuf::from);
+    directory.join(program)
+}
+
 /// Whether there is `program`; if not, says that it is left out.
 fn is_there(program: &str) -> bool {
     let there = Path::new(program).exists();
@@ -184,7 +196,7 @@ fn filters(scratch: &Scratch, rounds: usize, filter: &str, ours: &str, what: &st
 /// multilog with this script before its directory, beside its peers: `stamps`
 /// and `size` in their languages. The limit is what only moves the bytes.
 fn logging(scratch: &Scratch, rounds: usize, what: &str, stamps: bool, size: u32, patterns: bool) {
-    let ours = env!("CARGO_BIN_EXE_multilog");
+    let ours = ours("multilog");
     let t = if stamps { "t" } else { "" };
     let select = if patterns {
         "'-*' '+*index*' '-*nothing like this*'"
@@ -192,7 +204,7 @@ fn logging(scratch: &Scratch, rounds: usize, what: &str, stamps: bool, size: u32
         ""
     };
     let multilog = |program: &str| format!("cat log | {program} {t} {select} s{size} ./out/main");
-    let mut contenders = vec![Contender::new("ours", multilog(ours))];
+    let mut contenders = vec![Contender::new("ours", multilog(ours.to_str().unwrap()))];
     if Path::new("/usr/bin/multilog").exists() {
         contenders.push(Contender::new("daemontools", multilog("/usr/bin/multilog")));
     }
@@ -236,10 +248,8 @@ fn main() {
     for program in ["tai64n", "tai64nlocal", "multilog", "s6-log", "svlogd"] {
         is_there(&format!("/usr/bin/{program}"));
     }
-    let (tai64n, tai64nlocal) = (
-        env!("CARGO_BIN_EXE_tai64n"),
-        env!("CARGO_BIN_EXE_tai64nlocal"),
-    );
+    let (tai64n, tai64nlocal) = (ours("tai64n"), ours("tai64nlocal"));
+    let (tai64n, tai64nlocal) = (tai64n.to_str().unwrap(), tai64nlocal.to_str().unwrap());
     log(Stamps::None);
     filters(&scratch, rounds, "tai64n", tai64n, "");
     // Large files show the speed of the program, small ones that of fsync, too.

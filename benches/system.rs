@@ -31,8 +31,20 @@ struct Peer {
     supervisor: &'static str,
 }
 
+/// Where our programs stand: those that `make build` has made, if it says so.
+fn ours(program: &str) -> PathBuf {
+    let built = || {
+        Path::new(env!("CARGO_BIN_EXE_svscan"))
+            .parent()
+            .unwrap()
+            .into()
+    };
+    let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(built, PathBuf::from);
+    directory.join(program)
+}
+
 fn peers() -> Vec<Peer> {
-    let ours = PathBuf::from(env!("CARGO_BIN_EXE_svscan"));
+    let ours = ours("svscan");
     let all = [
         ("ours", ours, &[] as &[_], "supervise"),
         ("daemontools", "/usr/bin/svscan".into(), &[], "supervise"),

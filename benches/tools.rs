@@ -49,6 +49,18 @@ const CHAINS: [(&str, &[&[&str]]); 9] = [
     ),
 ];
 
+/// Where our programs stand: those that `make build` has made, if it says so.
+fn ours(program: &str) -> PathBuf {
+    let built = || {
+        Path::new(env!("CARGO_BIN_EXE_svscan"))
+            .parent()
+            .unwrap()
+            .into()
+    };
+    let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(built, PathBuf::from);
+    directory.join(program)
+}
+
 /// The chain's words, each tool by its path in `directory`.
 fn words(directory: &Path, chain: &[&[&str]]) -> Vec<PathBuf> {
     let mut words = Vec::new();
@@ -94,7 +106,7 @@ fn main() {
     }
     let rounds = number("BENCH_ROUNDS", 5);
     let runs = number("BENCH_RUNS", 500);
-    let ours = Path::new(env!("CARGO_BIN_EXE_softlimit")).parent().unwrap();
+    let ours = ours("");
     let theirs = Path::new("/usr/bin");
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| {
         use std::os::unix::fs::MetadataExt;
@@ -118,7 +130,7 @@ fn main() {
             println!("{name}: left out, daemontools is not installed");
             continue;
         }
-        let contenders = [words(ours, chain), words(theirs, chain), vec![TRUE.into()]];
+        let contenders = [words(&ours, chain), words(theirs, chain), vec![TRUE.into()]];
         let mut times = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..rounds {
             for (contender, times) in contenders.iter().zip(&mut times) {

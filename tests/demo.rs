@@ -2,7 +2,7 @@
 
 use crate::harness::{Scratch, Suite, finish, wait_until};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -107,11 +107,39 @@ fn make_install_puts_everything_below_destdir_and_prefix() {
         "svcstop",
         "svcreset",
         "svcrestart",
+        "setuidgid",
+        "softlimit",
+        "multilog",
     ] {
         assert!(is_executable(&format!("root/usr/bin/{program}")));
         let page = format!("root/usr/share/man/man8/{program}.8");
         assert!(scratch.at(&page).is_file(), "{page}");
     }
+    // All but those that look up users are one file.
+    let file = |path: &str| fs::metadata(scratch.at(path)).unwrap().ino();
+    assert_eq!(
+        file("root/usr/bin/softlimit"),
+        file("root/usr/bin/daemontools-rs")
+    );
+    let run = |words: &[&str]| {
+        let mut command = scratch.command(Suite::Ours, scratch.at("root/usr/bin").join(words[0]));
+        finish({
+            command.args(&words[1..]);
+            command
+        })
+    };
+    assert_eq!(run(&["softlimit", "echo", "x"]).text(), "x\n");
+    assert_eq!(
+        run(&["daemontools-rs", "softlimit", "echo", "x"]).text(),
+        "x\n"
+    );
+    assert_eq!(
+        run(&["daemontools-rs", "svok"]).errors(),
+        "svok: usage: svok dir\n"
+    );
+    let unknown = run(&["daemontools-rs", "setuidgid"]);
+    assert_eq!(unknown.errors(), "daemontools-rs: no program setuidgid\n");
+    assert_eq!(unknown.code, 100);
     let example = "root/usr/share/daemontools-rs/service-examples/hello/run";
     assert!(is_executable(example), "{example}");
 }

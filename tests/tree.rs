@@ -91,6 +91,18 @@ fn every_command_is_documented_tested_and_installed() {
 }
 
 #[test]
+fn the_program_that_is_all_programs_is_all_that_look_up_no_users() {
+    let mut command = Command::new(Suite::Ours.program("daemontools-rs"));
+    let listed = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let dynamic = ["setuidgid", "envuidgid"];
+    let mut expected = commands();
+    expected.retain(|name| !dynamic.contains(&name.as_str()));
+    assert_eq!(listed.lines().collect::<Vec<_>>(), expected);
+    let makefile = read("Makefile");
+    assert!(makefile.contains(&format!("\nDYNAMIC = {}\n", dynamic.join(" "))));
+}
+
+#[test]
 fn every_option_is_in_the_page_and_in_the_man_page() {
     for name in ["svcstart", "svcstop", "svcreset", "svcrestart"] {
         let help = Command::new(Suite::Ours.program(name))

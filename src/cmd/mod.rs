@@ -7,6 +7,7 @@ pub mod envdir;
 pub mod envuidgid;
 pub mod fghack;
 pub mod getopt;
+pub mod multicall;
 pub mod multilog;
 pub mod pgrphack;
 pub mod setlock;

@@ -1,0 +1,89 @@
+//! `daemontools-rs`: all programs in one file, which links give their names.
+//!
+//! That is how they are installed: one file is loaded once for all of them, and it
+//! is linked statically, so that it starts faster and keeps less memory to itself
+//! than the dynamic programs of `src/bin`. Those that look up users are not in it:
+//! what the system's nsswitch.conf names can only be loaded by a dynamic program.
+
+use crate::error::{TEMPORARY, USAGE};
+use crate::sys::exec::Program;
+use crate::sys::{errno, output};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A program's name, and the program.
+type Entry = (&'static str, fn() -> ExitCode);
+
+const PROGRAMS: [Entry; 17] = [
+    ("envdir", super::envdir::main),
+    ("fghack", super::fghack::main),
+    ("multilog", super::multilog::main),
+    ("pgrphack", super::pgrphack::main),
+    ("setlock", super::setlock::main),
+    ("softlimit", super::softlimit::main),
+    ("supervise", super::supervise::main),
+    ("svc", super::svc::main),
+    ("svcreset", super::svcreset::main),
+    ("svcrestart", super::svcrestart::main),
+    ("svcstart", super::svcstart::main),
+    ("svcstop", super::svcstop::main),
+    ("svok", super::svok::main),
+    ("svscan", super::svscan::main),
+    ("svstat", super::svstat::main),
+    ("tai64n", super::tai64n::main),
+    ("tai64nlocal", super::tai64nlocal::main),
+];
+
+/// The program. Under its own name it becomes the one that its first argument
+/// names, and without arguments it lists them.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let (called, words) = match arguments.as_slice() {
+        [called, words @ ..] => (called.as_os_str(), words),
+        [] => (OsStr::new(""), arguments.as_slice()),
+    };
+    if let Some((_, program)) = find(called) {
+        return program();
+    }
+    match words {
+        [] => list(),
+        [name, ..] if find(name).is_some() => become_program(words),
+        [name, ..] => {
+            let line = [b"daemontools-rs: no program ", name.as_bytes(), b"\n"].concat();
+            output::err(&line);
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// The program of this name, or of this path's last part.
+fn find(called: &OsStr) -> Option<&'static Entry> {
+    let name = Path::new(called).file_name()?;
+    PROGRAMS.iter().find(|(known, _)| name == *known)
+}
+
+fn list() -> ExitCode {
+    let names: String = PROGRAMS
+        .iter()
+        .map(|(name, _)| format!("{name}\n"))
+        .collect();
+    match output::out(names.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(TEMPORARY),
+    }
+}
+
+/// Begins anew as the program that `words` name.
+fn become_program(words: &[OsString]) -> ExitCode {
+    let error = match Program::new(OsStr::new("/proc/self/exe"), words) {
+        Ok(program) => program.exec(),
+        Err(error) => error,
+    };
+    let reason = errno::reason(&error);
+    output::err(
+        format!("daemontools-rs: fatal: unable to run /proc/self/exe: {reason}\n").as_bytes(),
+    );
+    ExitCode::from(TEMPORARY)
+}
