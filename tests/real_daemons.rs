@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const SLAPD: [&str; 5] = ["slapd", "slapadd", "ldapwhoami", "ldapsearch", "multilog"];
 /// What the example apache needs.
 const APACHE: [&str; 2] = ["apache2", "multilog"];
+/// What the example redis needs.
+const REDIS: [&str; 2] = ["redis-server", "redis-cli"];
 
 /// An svscan on the directory `service` of a scratch directory.
 struct World {
@@ -141,6 +143,26 @@ impl World {
         );
         self.link("apache");
         port
+    }
+
+    /// Drops in a redis on a free port and gives the port.
+    fn redis(&self) -> u16 {
+        let port = free_port();
+        self.copy("redis", "redis");
+        self.scratch
+            .write("store/redis/env/PORT", format!("{port}\n"));
+        self.set("store/redis/start", "\ntries=150\n", "\ntries=500\n");
+        self.link("redis");
+        port
+    }
+
+    /// What a redis answers.
+    fn redis_says(&self, port: u16, words: &[&str]) -> String {
+        let mut command = self.scratch.command(Suite::Reference, "redis-cli");
+        command
+            .args(["-h", "127.0.0.1", "-p", &port.to_string()])
+            .args(words);
+        finish(command).text().trim_end().to_owned()
     }
 
     /// Asks a slapd, as an administrator would.
@@ -377,6 +399,87 @@ fn slapd_is_started_asked_killed_stopped_restarted_and_reset() {
 
     world.ok("svcstop", &["-q", name]);
     assert!(!world.names().contains(&"slapd".to_owned()));
+}
+
+#[test]
+fn a_redis_runs_as_its_own_user_with_limits_settings_and_a_lock() {
+    if !has("redis", &REDIS) {
+        return;
+    }
+    let world = World::new();
+    let name = "service/redis";
+    let port = world.redis();
+    let said = world.ok("svcstart", &[name]);
+    assert!(
+        is_progress(said.trim_end(), "Starting service/redis ", "OK"),
+        "{said}"
+    );
+    let first = world.scratch.pid(name).unwrap();
+    assert_eq!(
+        process_name(first),
+        "redis-server",
+        "the whole chain ends in exec"
+    );
+    assert_eq!(world.redis_says(port, &["set", "key", "kept"]), "OK");
+
+    let proc = |file: &str| fs::read(format!("/proc/{first}/{file}")).unwrap();
+    let status = String::from_utf8(proc("status")).unwrap();
+    let field = |name: &str| -> Vec<&str> {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_ascii_whitespace().skip(1).collect()
+    };
+    if crate::harness::is_root("the user of redis") {
+        let id = |option| {
+            let mut command = world.scratch.command(Suite::Reference, "id");
+            command.args([option, "redis"]);
+            finish(command).text().trim().to_owned()
+        };
+        let (user, group) = (id("-u"), id("-g"));
+        assert_eq!(field("Uid:"), [user.as_str(); 4]);
+        assert_eq!(field("Gid:"), [group.as_str(); 4]);
+        assert_eq!(field("Groups:"), [group.as_str()]);
+        assert_eq!(field("CapEff:"), ["0000000000000000"]);
+        assert_eq!(field("CapPrm:"), ["0000000000000000"]);
+    }
+    let limits = String::from_utf8(proc("limits")).unwrap();
+    for (limit, soft) in [
+        ("Max open files", "1024"),
+        ("Max core file size", "0"),
+        ("Max address space", "4000000000"),
+    ] {
+        let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
+        let value = line[limit.len()..].split_ascii_whitespace().next();
+        assert_eq!(value, Some(soft), "{limits}");
+    }
+    // It writes its title over its environment; that it listens at PORT is seen above.
+    let memory = world.redis_says(port, &["config", "get", "maxmemory"]);
+    assert_eq!(memory, "maxmemory\n104857600");
+    let locked = world.run("setlock", &["-n", "store/redis/data/lock", "true"]);
+    assert_eq!(locked.code, 111, "{locked:?}");
+
+    signal(first, "KILL");
+    world.wait_other(name, first);
+    let said = world.ok("svcrestart", &[name]);
+    assert!(said.ends_with("OK\n"), "{said}");
+    // What was written before a KILL may be lost; before an orderly end it is not.
+    assert_eq!(world.redis_says(port, &["set", "key", "kept"]), "OK");
+    world.ok("svcstop", &[name]);
+    assert!(!is_open(port), "a stopped redis's port is closed");
+    world.ok("svcstart", &[name]);
+    assert_eq!(world.redis_says(port, &["get", "key"]), "kept");
+
+    world.ok("svcstop", &[name]);
+    world
+        .scratch
+        .write("store/redis/env/MAXMEMORY", "nonsense\n");
+    world.set("store/redis/start", "\ntries=500\n", "\ntries=20\n");
+    let failed = world.run("svcstart", &[name]);
+    assert_eq!(failed.code, 1);
+    assert!(
+        failed.text().contains("Redis does not answer"),
+        "{failed:?}"
+    );
+    assert!(world.scratch.svstat(name).starts_with("down "));
 }
 
 #[test]
