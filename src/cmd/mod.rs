@@ -6,6 +6,7 @@ pub mod getopt;
 pub mod multilog;
 pub mod supervise;
 pub mod svc;
+pub mod svclog;
 pub mod svcreset;
 pub mod svcrestart;
 pub mod svcstart;

@@ -94,8 +94,8 @@ pub enum Fate {
     Processed(OsString),
     /// It was deleted, and some that came after it may have been, too.
     Deleted,
-    /// It is there under no name of this directory; if that is still so when one
-    /// looks again, somebody else has moved it away.
+    /// It changes its name now, or has none in this directory; if that is still so
+    /// when one looks again, somebody else has moved it away.
     Unknown,
 }
 
@@ -106,7 +106,11 @@ pub fn fate(id: Id, links: u64, state: Option<(u64, i64)>, look: &Look) -> Fate 
         return Fate::Finished(name.clone());
     }
     if look.previous.is_some_and(|(previous, _)| previous == id) {
-        return Fate::Pending;
+        return if look.is_pending() {
+            Fate::Pending
+        } else {
+            Fate::Unknown
+        };
     }
     if links > 0 {
         return Fate::Unknown;
