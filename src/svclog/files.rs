@@ -356,28 +356,34 @@ mod tests {
                     model.step();
                 }
             };
-            let mut look = Look::default();
-            look.previous = self.previous.map(|id| (id, self.links(id)));
+            let previous = self.previous.map(|id| (id, self.links(id)));
             go_on(self);
-            look.processed = self.processed.is_some();
+            let processed = self.processed.is_some();
             go_on(self);
             let list = |model: &Model| -> Vec<OsString> {
                 model.finished.iter().map(|(n, _)| name(*n, 's')).collect()
             };
             let first = list(self);
             go_on(self);
-            look.finished = certain(&first, list(self), known);
+            let finished = certain(&first, list(self), known);
             go_on(self);
-            for new in look.finished.difference(known) {
-                let found = self.finished.iter().find(|(n, _)| name(*n, 's') == *new);
-                look.new.push((new.clone(), found.map(|(_, id)| *id)));
+            let mut new = Vec::new();
+            for file in finished.difference(known) {
+                let found = self.finished.iter().find(|(n, _)| name(*n, 's') == *file);
+                new.push((file.clone(), found.map(|(_, id)| *id)));
             }
             go_on(self);
-            look.last = last.map(|last| list(self).contains(last));
+            let last = last.map(|last| list(self).contains(last));
             go_on(self);
-            look.current = self.current;
-            look.state = Some((self.state, 0));
-            look
+            Look {
+                previous,
+                processed,
+                finished,
+                new,
+                last,
+                current: self.current,
+                state: Some((self.state, 0)),
+            }
         }
     }
 

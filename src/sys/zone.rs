@@ -39,7 +39,12 @@ pub fn moment(civil: Civil) -> Option<i64> {
     // Whether that is summer time is to be found out.
     tm.tm_isdst = -1;
     // SAFETY: `tm` lives through the call, which reads and writes it.
-    let seconds = i64::from(unsafe { libc::mktime(&mut tm) });
+    let seconds = unsafe { libc::mktime(&mut tm) };
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the type's width differs by architecture"
+    )]
+    let seconds = i64::from(seconds);
     let there = local(seconds)?;
     ((there.year, there.month, there.day) == (civil.year, civil.month, civil.day))
         .then_some(seconds)
