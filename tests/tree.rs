@@ -92,7 +92,7 @@ fn every_command_is_documented_tested_and_installed() {
 
 #[test]
 fn every_option_is_in_the_page_and_in_the_man_page() {
-    for name in ["svcstart", "svcstop", "svcreset", "svcrestart"] {
+    for name in ["svcstart", "svcstop", "svcreset", "svcrestart", "svclog"] {
         let help = Command::new(Suite::Ours.program(name))
             .arg("--help")
             .output()
@@ -156,7 +156,7 @@ fn system_calls_are_in_sys_and_command_lines_in_cmd() {
 #[test]
 fn dependencies_point_one_way() {
     // What each part may use of the crate; `sys` and `formats` stand at the bottom.
-    let rules: [(&str, &[&str]); 14] = [
+    let rules: [(&str, &[&str]); 18] = [
         ("sys", &["child", "civil", "sys"]),
         ("formats", &["child", "formats"]),
         ("supervise/machine.rs", &["child", "formats"]),
@@ -169,6 +169,10 @@ fn dependencies_point_one_way() {
         ("multilog/cutter.rs", &[]),
         ("multilog/recovery.rs", &["formats"]),
         ("multilog/budget.rs", &["formats"]),
+        ("svclog/run_script.rs", &[]),
+        ("svclog/files.rs", &["formats"]),
+        ("svclog/tail.rs", &["formats"]),
+        ("svclog/title.rs", &[]),
         ("stamps/stamper.rs", &["formats"]),
         ("stamps/localizer.rs", &["civil", "formats"]),
     ];
