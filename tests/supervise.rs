@@ -128,6 +128,7 @@ impl Stranger {
             "svstat",
             "svcstart",
             "svcstop",
+            "svclog",
         ] {
             copy.arg(Suite::Ours.program(program));
         }

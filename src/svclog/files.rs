@@ -124,12 +124,13 @@ pub fn fate(id: Id, links: u64, state: Option<(u64, i64)>, look: &Look) -> Fate 
     };
     // It is gone: processed, or deleted. If a file older than it is still there, it
     // was not deleted; and in good order only a processor makes a new `state`.
-    if look.last == Some(true) {
-        Fate::Finished(oldest_new.clone())
-    } else if oldest_new.as_bytes().ends_with(b".s") && look.state != state {
-        Fate::Processed(oldest_new.clone())
-    } else {
-        Fate::Deleted
+    let is_processed = oldest_new.as_bytes().ends_with(b".s") && look.state != state;
+    match look.last {
+        Some(true) => Fate::Finished(oldest_new.clone()),
+        // The first one ever.
+        None if is_processed => Fate::Finished(oldest_new.clone()),
+        Some(false) if is_processed => Fate::Processed(oldest_new.clone()),
+        _ => Fate::Deleted,
     }
 }
 
@@ -252,6 +253,9 @@ mod tests {
         assert_eq!(fate((1, 3), 0, None, &seen), made(Fate::Finished));
         seen.last = Some(false);
         assert_eq!(fate((1, 3), 0, None, &seen), made(Fate::Processed));
+        assert_eq!(fate((1, 3), 0, seen.state, &seen), Fate::Deleted);
+        seen.last = None;
+        assert_eq!(fate((1, 3), 0, None, &seen), made(Fate::Finished));
         assert_eq!(fate((1, 3), 0, seen.state, &seen), Fate::Deleted);
         let mut between = look(&[1, 2], &[], None);
         between.processed = true;

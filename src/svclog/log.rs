@@ -129,6 +129,20 @@ impl Log {
             .filter(|facts| facts.is_file)
     }
 
+    /// Opens a finished file.
+    fn open_finished(&self, name: &OsStr) -> Result<Finished, Failure> {
+        let opened = match folder::facts(&self.folder, name) {
+            Ok(facts) if !facts.is_file => return Ok(Finished::NoFile),
+            Ok(_) => folder::open_file(&self.folder, name),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(file) => Ok(Finished::Open(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finished::Deleted),
+            Err(error) => Err(self.unable("open", name, error)),
+        }
+    }
+
     /// Looks at the directory, in the order that [`Look`] demands.
     fn look(&self) -> Result<Look, Failure> {
         let names = || {
@@ -307,14 +321,14 @@ impl Log {
     fn read_finished(&mut self, names: &[OsString], printer: &mut Printer) -> Result<(), Failure> {
         let opened: Vec<_> = names
             .iter()
-            .map(|name| (name, folder::open_file(&self.folder, name)))
+            .map(|name| (name, self.open_finished(name)))
             .collect();
         for (name, file) in opened {
             self.now_known(name.clone());
-            match file {
-                Ok(file) => self.read_one(name, &file, 0, printer)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.warn_gap(),
-                Err(error) => return Err(self.unable("open", name, error)),
+            match file? {
+                Finished::Open(file) => self.read_one(name, &file, 0, printer)?,
+                Finished::Deleted => self.warn_gap(),
+                Finished::NoFile => {}
             }
         }
         Ok(())
@@ -356,16 +370,20 @@ impl Log {
         let mut left_out = LeftOut::default();
         let names = self.known.iter().rev().cloned().map(Some);
         for name in std::iter::once(None).chain(names) {
+            if begins && backwards.line_begins() {
+                break;
+            }
+            begins = false;
             let opened;
             let file = match (&name, &self.active) {
-                (Some(name), _) => match folder::open_file(&self.folder, name) {
-                    Ok(file) => {
+                (Some(name), _) => match self.open_finished(name)? {
+                    Finished::Open(file) => {
                         opened = file;
                         &opened
                     }
-                    // Deleted, and all that are older with it.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                    Err(error) => return Err(self.unable("open", name, error)),
+                    Finished::NoFile => continue,
+                    // And all that are older with it.
+                    Finished::Deleted => break,
                 },
                 (None, Some(active)) => &active.file,
                 (None, None) => continue,
@@ -373,6 +391,8 @@ impl Log {
             let head = head(file);
             if let (Some(name), Some(_)) = (&name, compressed(&head)) {
                 left_out.add(name);
+                // What it ends in cannot be told.
+                begins = true;
                 continue;
             }
             let size = size(file);
@@ -389,10 +409,6 @@ impl Log {
                     )
                 })?;
                 let piece = self.buffer.get(..piece).unwrap_or_default();
-                if end == size && begins && !piece.ends_with(b"\n") && backwards.line_ends() {
-                    left_out.tell(self);
-                    return Ok(start);
-                }
                 if let Some(place) = backwards.feed(piece) {
                     left_out.tell(self);
                     return Ok(Start {
@@ -422,10 +438,8 @@ impl Log {
             .cloned()
             .collect();
         for name in names {
-            let file = match folder::open_file(&self.folder, &name) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(self.unable("open", &name, error)),
+            let Finished::Open(file) = self.open_finished(&name)? else {
+                continue;
             };
             if compressed(&head(&file)).is_some() {
                 left_out.add(&name);
@@ -493,10 +507,10 @@ impl Log {
             } else {
                 0
             };
-            match folder::open_file(&self.folder, &name) {
-                Ok(file) => self.read_one(&name, &file, at, printer)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.warn_gap(),
-                Err(error) => return Err(self.unable("open", &name, error)),
+            match self.open_finished(&name)? {
+                Finished::Open(file) => self.read_one(&name, &file, at, printer)?,
+                Finished::Deleted => self.warn_gap(),
+                Finished::NoFile => {}
             }
         }
         if let (Some(active), None) = (&mut self.active, from) {
@@ -545,6 +559,14 @@ impl LeftOut {
             ]);
         }
     }
+}
+
+/// What is there under the name of a finished file.
+enum Finished {
+    Open(File),
+    Deleted,
+    /// A directory, a link: nothing of multilog's.
+    NoFile,
 }
 
 enum Trouble {

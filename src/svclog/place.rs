@@ -10,7 +10,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// No `run` is read beyond this, in bytes.
@@ -131,27 +130,35 @@ fn script(logger: &Path) -> run_script::Found {
 /// The log directories of the multilog that runs for `logger`. None if none is
 /// found, or it is hidden from us.
 fn running(logger: &Path) -> Option<Vec<PathBuf>> {
-    let started = service::read_status(logger).ok().and_then(|s| s.pid);
-    let pid = started
-        .filter(|pid| process::is_named(*pid, "multilog"))
-        .or_else(|| started_in(logger))?;
+    let pid = multilog_of(logger)?;
+    // One of its log directories, usually; it is not told where it was started.
+    let now_in = process::directory(pid);
     let arguments = process::arguments(pid);
-    let start = process::directory(pid).unwrap_or_else(|| logger.to_owned());
     let words = arguments.iter().skip(1).map(Vec::as_slice);
-    let directories = run_script::directories(words).into_iter();
-    Some(
-        directories
-            .map(|directory| start.join(OsString::from_vec(directory)))
-            .collect(),
-    )
+    let directories = run_script::directories(words).into_iter().map(|directory| {
+        let directory = PathBuf::from(OsString::from_vec(directory));
+        let usual = logger.join(&directory);
+        match &now_in {
+            Some(now_in) if !usual.is_dir() && now_in.ends_with(tidy(&directory)) => now_in.clone(),
+            _ => usual,
+        }
+    });
+    Some(directories.collect())
 }
 
-/// A multilog whose current directory is `logger`: it may be a child of `run`.
-fn started_in(logger: &Path) -> Option<Pid> {
-    let id = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
-    let wanted = id(logger)?;
+/// The multilog that is the process of `logger`, or a child of that, or is in its
+/// directory or in one below it.
+fn multilog_of(logger: &Path) -> Option<Pid> {
+    let started = service::read_status(logger).ok().and_then(|s| s.pid);
+    if let Some(pid) = started.filter(|pid| process::is_named(*pid, "multilog")) {
+        return Some(pid);
+    }
+    let folder = logger.canonicalize().ok();
     process::named("multilog")?.into_iter().find(|pid| {
-        process::directory(*pid).is_some_and(|directory| id(&directory) == Some(wanted))
+        let is_child = started.is_some() && process::parent(*pid) == started;
+        let directory = folder.as_ref().and_then(|_| process::directory(*pid));
+        let is_inside = directory.zip(folder.as_ref());
+        is_child || is_inside.is_some_and(|(directory, folder)| directory.starts_with(folder))
     })
 }
 

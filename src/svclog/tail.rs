@@ -46,12 +46,13 @@ impl Backwards {
         None
     }
 
-    /// Here a line ends without a newline. Whether the lines begin here.
-    pub fn line_ends(&mut self) -> bool {
+    /// What was given until now begins with a line, so one ends before it, with a
+    /// newline or without. Whether the lines begin here.
+    pub fn line_begins(&mut self) -> bool {
         if !self.is_at_end {
             self.left = self.left.saturating_sub(1);
         }
-        self.is_at_end = false;
+        self.is_at_end = true;
         self.left == 0
     }
 }
@@ -187,16 +188,18 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_off_is_a_line() {
-        let mut backwards = Backwards::new(2);
-        assert_eq!(backwards.feed(b"b\n"), None);
-        assert!(!backwards.line_ends());
-        assert_eq!(backwards.feed(b"x\ncut off"), Some(2));
+    fn where_a_file_begins_with_a_line_another_one_ends() {
+        for (before, place) in [("x\ncut off", 2), ("x\ny\n", 2), ("x\n\n", 2)] {
+            let mut backwards = Backwards::new(2);
+            assert_eq!(backwards.feed(b"b\n"), None);
+            assert!(!backwards.line_begins());
+            assert_eq!(backwards.feed(before.as_bytes()), Some(place), "{before}");
+        }
         let mut backwards = Backwards::new(1);
         assert_eq!(backwards.feed(b"b\n"), None);
-        assert!(backwards.line_ends());
+        assert!(backwards.line_begins());
         let mut backwards = Backwards::new(1);
-        assert!(!backwards.line_ends(), "nothing came behind it");
+        assert!(!backwards.line_begins(), "nothing came behind it");
         assert_eq!(backwards.feed(b"x\ncut off"), Some(2));
     }
 

@@ -103,6 +103,12 @@ pub fn is_named(pid: Pid, name: &str) -> bool {
     comm.strip_suffix(b"\n") == Some(name.as_bytes())
 }
 
+/// The parent of the process `pid`, if `/proc` shows one.
+pub fn parent(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    Pid::new(field(&stat, 4)?.try_into().ok()?)
+}
+
 /// The arguments of the process `pid` as they stand in its memory now, its name the
 /// first of them; none if it has ended or hides them.
 pub fn arguments(pid: Pid) -> Vec<Vec<u8>> {
@@ -170,6 +176,7 @@ mod tests {
         let given: Vec<Vec<u8>> = std::env::args_os().map(|a| a.as_bytes().to_vec()).collect();
         assert_eq!(arguments(own), given);
         assert_eq!(directory(own), std::env::current_dir().ok());
+        assert_eq!(parent(own), Pid::new(std::os::unix::process::parent_id()));
         let name = std::fs::read_to_string("/proc/self/comm").unwrap();
         assert!(named(name.trim_end()).unwrap().contains(&own));
         assert!(!is_named(own, "no such program"));
