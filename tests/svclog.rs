@@ -208,7 +208,7 @@ fn where_files_vanish_unread_that_is_said_and_nothing_is_repeated() {
         let mut command = command(&scratch, &["-f", "a"]);
         let out = fs::File::create(scratch.at("both")).unwrap();
         command.stderr(out.try_clone().unwrap()).stdout(out);
-        let svclog = command.spawn().unwrap();
+        let mut svclog = command.spawn().unwrap();
         let both = || scratch.read("both");
         wait_until("it follows", || both().contains(" 10\n"));
         signal(svclog.id(), "STOP");
@@ -221,6 +221,7 @@ fn where_files_vanish_unread_that_is_said_and_nothing_is_repeated() {
         writer.end();
         wait_until("the end is printed", || both().ends_with(" 12000\n"));
         signal(svclog.id(), "KILL");
+        svclog.wait().unwrap();
         let (mut last, mut gap, mut gaps) = (0, false, 0);
         for line in both().lines() {
             if line.contains("lines may be missing here") {
