@@ -473,8 +473,12 @@ fn it_ends_when_nobody_reads_what_it_says() {
     stdout.read_exact(&mut [0; 10]).unwrap();
     // It waits now, or will soon; no further line is needed.
     drop(stdout);
-    let status = child.wait().unwrap();
-    assert_eq!(status.signal(), Some(libc::SIGPIPE));
+    let mut status = None;
+    wait_until("it ends", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().signal(), Some(libc::SIGPIPE));
     shell(
         &scratch,
         "svclog -n1000 a | true; svclog -f a | head -n1 >/dev/null",

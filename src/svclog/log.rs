@@ -11,12 +11,12 @@ use crate::sys::folder::{self, Facts};
 use crate::sys::{file, output};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How much is read at a time, in bytes.
 const AT_ONCE: usize = 64 * 1024;
@@ -268,8 +268,16 @@ impl Log {
             }
             Fate::Finished(name) => self.now_known(name),
             Fate::Processed(name) => {
+                // It went when it was processed, which is after the next `current` is
+                // made; if that is still there, no later one can have been deleted.
+                let went = active.file.metadata().ok().and_then(|m| changed(&m));
+                let made = folder::open_file(&self.folder, OsStr::new("current"))
+                    .and_then(|file| file.metadata()?.created());
+                let is_certain = made.is_ok_and(|made| went.is_some_and(|went| made < went));
                 self.now_known(name);
-                self.warn_gap();
+                if !is_certain {
+                    self.warn_gap();
+                }
             }
             Fate::Deleted => {
                 self.last = None;
@@ -621,6 +629,13 @@ fn head(file: &File) -> Vec<u8> {
 
 fn size(file: &File) -> u64 {
     file.metadata().map_or(0, |metadata| metadata.len())
+}
+
+/// When the file of this `metadata` was changed, renamed or unlinked last.
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    let seconds = Duration::from_secs(metadata.ctime().try_into().ok()?);
+    let nanoseconds = Duration::from_nanos(metadata.ctime_nsec().try_into().ok()?);
+    UNIX_EPOCH.checked_add(seconds + nanoseconds)
 }
 
 /// When `file` was written to last.
