@@ -105,7 +105,8 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
     }
     // What was named is a logger itself, as `squid/log`.
     let found = script(service);
-    if found.is_uncertain || !found.directories.is_empty() {
+    let is_logger = service.file_name() == Some(OsStr::new("log"));
+    if is_logger || found.is_uncertain || !found.directories.is_empty() {
         return Ok(Some(service.to_owned()));
     }
     Err(Failure::nothing(

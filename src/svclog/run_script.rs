@@ -302,6 +302,45 @@ mod tests {
     }
 
     #[test]
+    fn no_bytes_are_too_odd() {
+        let pieces: [&[u8]; 16] = [
+            b"multilog ",
+            b"./a",
+            b"/b ",
+            b"'",
+            b"\"",
+            b"\\",
+            b"\n",
+            b"#",
+            b"$",
+            b"`",
+            b">",
+            b"2<",
+            b";",
+            b" ",
+            b"exec ",
+            b"\xff\0",
+        ];
+        let mut state: u64 = 7;
+        for _ in 0..20_000 {
+            let mut script = Vec::new();
+            for _ in 0..12 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                script.extend_from_slice(pieces[(state >> 20) as usize % pieces.len()]);
+            }
+            for directory in read(&script).directories {
+                assert!(
+                    matches!(directory[0], b'.' | b'/'),
+                    "{}",
+                    script.escape_ascii()
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_script_without_multilog_or_without_sense_says_nothing() {
         for script in [
             "",
