@@ -650,9 +650,10 @@ fn where_there_is_no_log_it_says_why() {
 fn a_log_that_does_not_exist_yet_can_be_followed() {
     let scratch = Scratch::new();
     service(&scratch, RUN);
-    scratch.mkdir("a/log/main");
     let svclog = follow(&scratch, &["-f", "a"]);
-    wait_until("it waits", || asleep(svclog.pid()));
+    let waits = "svclog: waiting for a/log/main\n";
+    wait_until("it waits", || scratch.read("log.err") == waits);
+    scratch.mkdir("a/log/main");
     let mut writer = Writer::start(&scratch, Suite::Ours, &["./main"]);
     writer.say("first\n");
     wait_until("it is printed", || scratch.read("log.out") == "first\n");
@@ -660,7 +661,7 @@ fn a_log_that_does_not_exist_yet_can_be_followed() {
     fs::remove_dir_all(scratch.at("a/log/main")).unwrap();
     wait_until("it ends with the directory", || !is_alive(svclog.pid()));
     let why = "svclog: fatal: a/log/main: this directory was removed\n";
-    assert_eq!(scratch.read("log.err"), why);
+    assert_eq!(scratch.read("log.err"), format!("{waits}{why}"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::log::Log;
 use super::place::{self, Logs};
 use super::printer::Printer;
 use super::{Failure, Options, show, title};
+use crate::error::Error;
 use crate::sys::poll::{self, Event};
 use crate::sys::watch::Watch;
 use crate::sys::{clock, file, output, process, signals};
@@ -12,7 +13,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So many lines are shown if nothing else is asked for, as by tail(1).
 const LINES: u64 = 10;
@@ -35,7 +36,7 @@ pub fn run(name: &OsStr, options: &Options) -> Result<(), Failure> {
         ];
         output::err(&what.concat());
     }
-    let mut log = Log::open(&shown)?;
+    let mut log = open(&shown, options.follow)?;
     if log.is_empty() && !options.follow {
         let why = b": there is no log in it yet: neither current nor a finished file";
         return Err(Failure::Nothing([show(&shown), why].concat()));
@@ -64,6 +65,45 @@ pub fn run(name: &OsStr, options: &Options) -> Result<(), Failure> {
     follow(&mut log, watch, &mut printer, &shown)
 }
 
+/// Opens the log directory `path`. If `waits`, it may be made later: right after a
+/// service was put in, its multilog has not made it yet.
+fn open(path: &Path, waits: bool) -> Result<Log, Failure> {
+    let mut is_told = false;
+    loop {
+        match Log::open(path) {
+            Err(Failure::Unable(Error::Unable { source, .. }))
+                if waits && source.kind() == io::ErrorKind::NotFound =>
+            {
+                if !is_told {
+                    output::err(&[b"svclog: waiting for ", show(path), b"\n"].concat());
+                }
+                is_told = true;
+                wait(None, Some(clock::monotonic() + LOOK_EVERY))?;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Waits for a change or until the deadline.
+///
+/// # Errors
+/// The reader of stdout is gone. That is seen now, and not at the next line only,
+/// which may come tomorrow.
+fn wait(watch: Option<&Watch>, deadline: Option<Instant>) -> Result<(), Failure> {
+    let stdout = io::stdout();
+    let fds = [
+        (watch.map(AsFd::as_fd), Event::Input),
+        (Some(stdout.as_fd()), Event::Gone),
+    ];
+    let [_, is_gone] = poll::wait_for(fds, deadline);
+    if is_gone {
+        signals::die_of(signals::Number::PIPE);
+        return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
+    }
+    Ok(())
+}
+
 /// Shows what comes, until somebody ends it.
 fn follow(
     log: &mut Log,
@@ -71,7 +111,6 @@ fn follow(
     printer: &mut Printer,
     path: &Path,
 ) -> Result<(), Failure> {
-    let stdout = io::stdout();
     loop {
         // Their events first: what happens after that wakes us again.
         if let Some(watch) = &watch {
@@ -85,16 +124,7 @@ fn follow(
         }
         // Where there is no `current`, even the directory may go without a sign.
         let deadline = (watch.is_none() || log.is_idle()).then(|| clock::monotonic() + LOOK_EVERY);
-        let fds = [
-            (watch.as_ref().map(AsFd::as_fd), Event::Input),
-            (Some(stdout.as_fd()), Event::Gone),
-        ];
-        let [_, is_gone] = poll::wait_for(fds, deadline);
-        if is_gone {
-            // Not at the next line only, which may come tomorrow.
-            signals::die_of(signals::Number::PIPE);
-            return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
-        }
+        wait(watch.as_ref(), deadline)?;
     }
 }
 
