@@ -318,6 +318,18 @@ fn compressed_files_are_not_printed_but_mentioned() {
         );
         assert!(output.errors().contains(&said), "{output:?}");
     }
+    // Between others, it is mentioned once.
+    scratch.write(
+        format!("a/log/main/{}.s", stamp(9)),
+        format!("{} old\n", stamp(8)),
+    );
+    let output = svclog(&scratch, &["-n5", "a"]);
+    assert_eq!(texts(&output.text()), ["old", "a", "b", "c", "d"]);
+    assert_eq!(
+        output.errors().matches("compressed").count(),
+        3,
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -679,10 +691,19 @@ fn odd_names_in_a_log_directory_are_no_log() {
     ] {
         scratch.write(format!("a/log/main/{name}"), "nothing\n");
     }
-    let directory = format!("a/log/main/{}.s", stamp(5));
-    scratch.mkdir(&directory);
+    for second in [5, 4_000_000_000] {
+        scratch.mkdir(format!("a/log/main/{}.s", stamp(second)));
+    }
     std::os::unix::fs::symlink("x", scratch.at(format!("a/log/main/{}.s", stamp(6)))).unwrap();
     assert_eq!(texts(&printed(&scratch, &["-n100", "a"])), ["a", "b"]);
+    let svclog = follow(&scratch, &["-f", "a"]);
+    wait_open(&svclog, "current");
+    shell(
+        &scratch,
+        "cd a/log/main; mv current previous; : > current; mv previous @400000000000002000000000.s; echo c >> current",
+    );
+    wait_until("it goes on", || scratch.read("log.out").ends_with("b\nc\n"));
+    assert_eq!(scratch.read("log.err"), "");
 }
 
 #[test]

@@ -80,7 +80,9 @@ impl Log {
             log.known.clear();
             log.last = None;
             let look = log.look()?;
-            log.last = look.finished.last().cloned();
+            // What is no file may stay there for ever, so it tells nothing.
+            let files = look.new.iter().filter(|(_, id)| id.is_some());
+            log.last = files.map(|(name, _)| name).next_back().cloned();
             log.known.clone_from(&look.finished);
             if log.open_next(&look)? {
                 break;
@@ -332,11 +334,18 @@ impl Log {
             .map(|name| (name, self.open_finished(name)))
             .collect();
         for (name, file) in opened {
-            self.now_known(name.clone());
             match file? {
-                Finished::Open(file) => self.read_one(name, &file, 0, printer)?,
-                Finished::Deleted => self.warn_gap(),
-                Finished::NoFile => {}
+                Finished::Open(file) => {
+                    self.now_known(name.clone());
+                    self.read_one(name, &file, 0, printer)?;
+                }
+                Finished::Deleted => {
+                    self.now_known(name.clone());
+                    self.warn_gap();
+                }
+                Finished::NoFile => {
+                    self.known.insert(name.clone());
+                }
             }
         }
         Ok(())
@@ -354,7 +363,7 @@ impl Log {
         if let Some(program) = compressed(&head) {
             warn(&[
                 show(&self.path.join(name)),
-                b" is compressed (",
+                b": compressed (",
                 program.as_bytes(),
                 b") and not shown",
             ]);
@@ -398,7 +407,7 @@ impl Log {
             };
             let head = head(file);
             if let (Some(name), Some(_)) = (&name, compressed(&head)) {
-                left_out.add(name);
+                left_out.0.push(name.clone());
                 // What it ends in cannot be told.
                 begins = true;
                 continue;
@@ -418,11 +427,10 @@ impl Log {
                 })?;
                 let piece = self.buffer.get(..piece).unwrap_or_default();
                 if let Some(place) = backwards.feed(piece) {
-                    left_out.tell(self);
-                    return Ok(Start {
-                        file: name,
-                        at: at + place as u64,
-                    });
+                    let at = at + place as u64;
+                    let start = Start { file: name, at };
+                    left_out.tell(self, &start);
+                    return Ok(start);
                 }
                 end = at;
             }
@@ -431,7 +439,7 @@ impl Log {
                 start = Start { file: name, at: 0 };
             }
         }
-        left_out.tell(self);
+        left_out.tell(self, &start);
         Ok(start)
     }
 
@@ -450,18 +458,22 @@ impl Log {
                 continue;
             };
             if compressed(&head(&file)).is_some() {
-                left_out.add(&name);
-            } else if let Some(at) = self.since_in(&name, &file, moment)? {
-                left_out.tell(self);
-                return Ok(Start {
+                left_out.0.push(name);
+                continue;
+            }
+            if let Some(at) = self.since_in(&name, &file, moment)? {
+                let start = Start {
                     file: Some(name),
                     at,
-                });
+                };
+                left_out.tell(self, &start);
+                return Ok(start);
             }
         }
-        left_out.tell(self);
+        let mut start = Start { file: None, at: 0 };
+        left_out.tell(self, &start);
         let Some(active) = self.active.take() else {
-            return Ok(Start { file: None, at: 0 });
+            return Ok(start);
         };
         let at = if written(&active.file) < Some(moment) {
             Ok(None)
@@ -470,10 +482,8 @@ impl Log {
         };
         let end = size(&active.file);
         self.active = Some(active);
-        Ok(Start {
-            file: None,
-            at: at?.unwrap_or(end),
-        })
+        start.at = at?.unwrap_or(end);
+        Ok(start)
     }
 
     /// Where the lines since `moment` begin in `file`: at its start if no line in it
@@ -541,22 +551,17 @@ impl Start {
     }
 }
 
-/// Compressed files that are not shown.
+/// Compressed files that were passed over.
 #[derive(Default)]
-struct LeftOut {
-    count: usize,
-    newest: Option<OsString>,
-}
+struct LeftOut(Vec<OsString>);
 
 impl LeftOut {
-    fn add(&mut self, name: &OsStr) {
-        self.count += 1;
-        self.newest = self.newest.take().max(Some(name.to_owned()));
-    }
-
-    fn tell(&self, log: &Log) {
-        if let Some(newest) = &self.newest {
-            let others = match self.count - 1 {
+    /// Says so of those before `start`; those behind it come up when they would be shown.
+    fn tell(&self, log: &Log, start: &Start) {
+        let is_before = |name: &&OsString| start.file.as_ref().is_none_or(|file| *name < file);
+        let before = || self.0.iter().filter(is_before);
+        if let Some(newest) = before().max() {
+            let others = match before().count() - 1 {
                 0 => String::new(),
                 count => format!(" and {count} older ones"),
             };
