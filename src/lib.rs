@@ -32,6 +32,8 @@ pub mod service;
 pub mod stamps;
 /// Keep one service running.
 pub mod supervise;
+/// Show the logs of services.
+pub mod svclog;
 /// Keep one supervise running for each directory here.
 pub mod svscan;
 /// The system calls: the only place with unsafe.

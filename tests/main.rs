@@ -42,6 +42,8 @@ mod softlimit;
 mod supervise;
 /// svc: $SVDIR, the letters of encore.
 mod svc;
+/// svclog: every line once, whatever multilog does meanwhile.
+mod svclog;
 /// svcreset: follows the `down` file.
 mod svcreset;
 /// svcrestart: only what runs.

@@ -129,6 +129,7 @@ impl Stranger {
             "svcstart",
             "svcstop",
             "envdir",
+            "svclog",
         ] {
             copy.arg(Suite::Ours.program(program));
         }

@@ -104,7 +104,7 @@ fn the_program_that_is_all_programs_is_all_that_look_up_no_users() {
 
 #[test]
 fn every_option_is_in_the_page_and_in_the_man_page() {
-    for name in ["svcstart", "svcstop", "svcreset", "svcrestart"] {
+    for name in ["svcstart", "svcstop", "svcreset", "svcrestart", "svclog"] {
         let help = Command::new(Suite::Ours.program(name))
             .arg("--help")
             .output()
@@ -168,7 +168,7 @@ fn system_calls_are_in_sys_and_command_lines_in_cmd() {
 #[test]
 fn dependencies_point_one_way() {
     // What each part may use of the crate; `sys` and `formats` stand at the bottom.
-    let rules: [(&str, &[&str]); 17] = [
+    let rules: [(&str, &[&str]); 21] = [
         ("sys", &["child", "civil", "limits", "sys"]),
         ("formats", &["child", "formats"]),
         ("supervise/machine.rs", &["child", "formats"]),
@@ -184,6 +184,10 @@ fn dependencies_point_one_way() {
         ("environment.rs", &[]),
         ("limits.rs", &[]),
         ("fghack/family.rs", &["child"]),
+        ("svclog/run_script.rs", &[]),
+        ("svclog/files.rs", &["formats"]),
+        ("svclog/tail.rs", &["formats"]),
+        ("svclog/title.rs", &[]),
         ("stamps/stamper.rs", &["formats"]),
         ("stamps/localizer.rs", &["civil", "formats"]),
     ];

@@ -76,23 +76,29 @@ fn duration(name: &'static str) -> Arg {
 }
 
 /// Reads the command line and does `task`.
-pub fn main(mut command: Command, task: Task) -> ExitCode {
+pub fn main(command: Command, task: Task) -> ExitCode {
     let program = command.get_name().to_owned();
+    parsed(command, |matches| {
+        let names: Vec<OsString> = matches
+            .get_many("service")
+            .map(|names| names.cloned().collect())
+            .unwrap_or_default();
+        admin::run(&program, task, &names, &options(&matches))
+    })
+}
+
+/// Reads the command line and gives what it holds to `work`, which gives the exit
+/// code. A wrong one is told in one line.
+pub fn parsed(mut command: Command, work: impl FnOnce(ArgMatches) -> u8) -> ExitCode {
     match command.try_get_matches_from_mut(std::env::args_os()) {
-        Ok(matches) => {
-            let names: Vec<OsString> = matches
-                .get_many("service")
-                .map(|names| names.cloned().collect())
-                .unwrap_or_default();
-            let options = options(&matches);
-            ExitCode::from(admin::run(&program, task, &names, &options))
-        }
+        Ok(matches) => ExitCode::from(work(matches)),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 let _ = output::out(error.render().to_string().as_bytes());
                 ExitCode::SUCCESS
             }
             _ => {
+                let program = command.get_name().to_owned();
                 let usage = command.render_usage().to_string();
                 output::err(one_line(&program, &error.render().to_string(), &usage).as_bytes());
                 ExitCode::from(USAGE)

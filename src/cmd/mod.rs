@@ -15,6 +15,7 @@ pub mod setuidgid;
 pub mod softlimit;
 pub mod supervise;
 pub mod svc;
+pub mod svclog;
 pub mod svcreset;
 pub mod svcrestart;
 pub mod svcstart;

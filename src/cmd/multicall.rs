@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// A program's name, and the program.
 type Entry = (&'static str, fn() -> ExitCode);
 
-const PROGRAMS: [Entry; 17] = [
+const PROGRAMS: [Entry; 18] = [
     ("envdir", super::envdir::main),
     ("fghack", super::fghack::main),
     ("multilog", super::multilog::main),
@@ -25,6 +25,7 @@ const PROGRAMS: [Entry; 17] = [
     ("softlimit", super::softlimit::main),
     ("supervise", super::supervise::main),
     ("svc", super::svc::main),
+    ("svclog", super::svclog::main),
     ("svcreset", super::svcreset::main),
     ("svcrestart", super::svcrestart::main),
     ("svcstart", super::svcstart::main),

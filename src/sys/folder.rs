@@ -23,6 +23,13 @@ pub struct Facts {
     pub size: u64,
     /// The device it is on.
     pub device: u64,
+    /// Its inode's number.
+    pub inode: u64,
+    /// How many names it has.
+    pub links: u64,
+    /// When it was changed, renamed or linked last, in nanoseconds since
+    /// 1970-01-01 00:00 UTC.
+    pub changed: i64,
 }
 
 /// Opens the directory `path`, links followed, if this process may pass through
@@ -92,6 +99,23 @@ pub fn facts(folder: &File, name: &OsStr) -> io::Result<Facts> {
             reason = "the type's width differs by architecture"
         )]
         device: stat.st_dev.into(),
+        #[allow(
+            clippy::useless_conversion,
+            reason = "the type's width differs by architecture"
+        )]
+        inode: stat.st_ino.into(),
+        #[allow(
+            clippy::useless_conversion,
+            reason = "the type's width differs by architecture"
+        )]
+        links: stat.st_nlink.into(),
+        #[allow(
+            clippy::useless_conversion,
+            reason = "the types' widths differ by architecture"
+        )]
+        changed: i64::from(stat.st_ctime)
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(i64::from(stat.st_ctime_nsec)),
     })
 }
 

@@ -34,6 +34,8 @@ pub enum Event {
     News,
     /// A write would not wait, or its reader is gone.
     Room,
+    /// Its reader is gone: of a pipe, nobody has it open for reading any more.
+    Gone,
 }
 
 /// As [`wait`], for the given events.
@@ -51,6 +53,7 @@ pub fn wait_for<const N: usize>(
                     Event::Input => PollFlags::POLLIN,
                     Event::News => PollFlags::POLLPRI,
                     Event::Room => PollFlags::POLLOUT,
+                    Event::Gone => PollFlags::empty(),
                 };
                 Some((place, PollFd::new((*fd)?, flags)))
             })

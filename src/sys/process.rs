@@ -2,7 +2,7 @@
 
 use crate::child::Pid;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long the process `pid` has existed, by a clock that nobody can set; None
@@ -117,6 +117,46 @@ pub fn runs_in(name: &str, directory: &Path) -> Option<bool> {
     Some(false)
 }
 
+/// The processes named `name`, of which the kernel keeps 15 bytes, by pid. None if
+/// `/proc` cannot be read.
+pub fn named(name: &str) -> Option<Vec<Pid>> {
+    let mut pids: Vec<Pid> = std::fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| is_named(*pid, name))
+        .collect();
+    pids.sort_unstable();
+    Some(pids)
+}
+
+/// Whether the process `pid` is named `name`.
+pub fn is_named(pid: Pid, name: &str) -> bool {
+    let comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    comm.strip_suffix(b"\n") == Some(name.as_bytes())
+}
+
+/// The parent of the process `pid`, if `/proc` shows one.
+pub fn parent(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    Pid::new(field(&stat, 4)?.try_into().ok()?)
+}
+
+/// The arguments of the process `pid` as they stand in its memory now, its name the
+/// first of them; none if it has ended or hides them.
+pub fn arguments(pid: Pid) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    match bytes.strip_suffix(b"\0").unwrap_or(&bytes) {
+        b"" => Vec::new(),
+        bytes => bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
+    }
+}
+
+/// The current directory of the process `pid`, if it may be known.
+pub fn directory(pid: Pid) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +200,19 @@ mod tests {
         let child = crate::sys::child::spawn(|| 0).unwrap();
         assert!(!is_ancestor(child));
         crate::sys::child::wait_for(child);
+    }
+
+    #[test]
+    fn the_arguments_of_this_process_are_those_it_was_given() {
+        use std::os::unix::ffi::OsStrExt;
+        let own = Pid::new(std::process::id()).unwrap();
+        let given: Vec<Vec<u8>> = std::env::args_os().map(|a| a.as_bytes().to_vec()).collect();
+        assert_eq!(arguments(own), given);
+        assert_eq!(directory(own), std::env::current_dir().ok());
+        assert_eq!(parent(own), Pid::new(std::os::unix::process::parent_id()));
+        let name = std::fs::read_to_string("/proc/self/comm").unwrap();
+        assert!(named(name.trim_end()).unwrap().contains(&own));
+        assert!(!is_named(own, "no such program"));
     }
 
     #[test]

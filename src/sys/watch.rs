@@ -17,7 +17,7 @@ pub enum How {
     DirectoryMade,
     /// Anything else of this name was made here: a file, a link.
     Made,
-    /// It was only opened.
+    /// It was only opened, or written to.
     Opened,
     /// It was moved here or away, or removed.
     Moved,
@@ -71,6 +71,14 @@ impl Watch {
     /// As [`Watch::entries`].
     pub fn entries_and_opens(&self, path: &Path) -> io::Result<Place> {
         self.add(path, AddWatchFlags::IN_OPEN)
+    }
+
+    /// As [`Watch::entries`], and entries being written to, too.
+    ///
+    /// # Errors
+    /// As [`Watch::entries`].
+    pub fn entries_and_writes(&self, path: &Path) -> io::Result<Place> {
+        self.add(path, AddWatchFlags::IN_MODIFY)
     }
 
     /// Watches the directory `path` itself being renamed, in addition to what is
@@ -139,7 +147,7 @@ fn too() -> AddWatchFlags {
 }
 
 fn how(mask: AddWatchFlags) -> How {
-    if mask.contains(AddWatchFlags::IN_OPEN) {
+    if mask.intersects(AddWatchFlags::IN_OPEN | AddWatchFlags::IN_MODIFY) {
         How::Opened
     } else if !mask.contains(AddWatchFlags::IN_CREATE) {
         How::Moved

@@ -23,9 +23,49 @@ pub fn local(seconds: i64) -> Option<Civil> {
     })
 }
 
+/// When it is `civil` in local time, in seconds since 1970-01-01 00:00 UTC: the
+/// reverse of [`local`]. Of a time that comes twice, at the end of summer time, one
+/// is taken; one that is left out, at its begin, is moved by an hour. None if there
+/// is no such day.
+pub fn moment(civil: Civil) -> Option<i64> {
+    // SAFETY: a zeroed tm is a valid one: numbers, and a pointer that may be null.
+    let mut tm: libc::tm = unsafe { std::mem::zeroed() };
+    tm.tm_year = civil.year.checked_sub(1900)?;
+    tm.tm_mon = i32::from(civil.month).checked_sub(1)?;
+    tm.tm_mday = civil.day.into();
+    tm.tm_hour = civil.hour.into();
+    tm.tm_min = civil.minute.into();
+    tm.tm_sec = civil.second.into();
+    // Whether that is summer time is to be found out.
+    tm.tm_isdst = -1;
+    // SAFETY: `tm` lives through the call, which reads and writes it.
+    let seconds = unsafe { libc::mktime(&mut tm) };
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the type's width differs by architecture"
+    )]
+    let seconds = i64::from(seconds);
+    let there = local(seconds)?;
+    ((there.year, there.month, there.day) == (civil.year, civil.month, civil.day))
+        .then_some(seconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_local_time_is_a_moment_if_there_is_such_a_day() {
+        let civil = local(935_467_445).unwrap();
+        assert_eq!(moment(civil), Some(935_467_445));
+        let no_day = Civil {
+            month: 2,
+            day: 30,
+            ..civil
+        };
+        assert_eq!(moment(no_day), None);
+        assert_eq!(moment(Civil { month: 0, ..civil }), None);
+    }
 
     #[test]
     fn a_moment_is_told_whatever_the_zone() {

@@ -1,0 +1,229 @@
+//! `svclog [options] [service]`: the log of a service, as one would read it.
+
+use super::admin;
+use crate::civil::Civil;
+use crate::formats::tai64n::Tai64n;
+use crate::svclog::{self, Options};
+use crate::sys::{clock, output, signals, zone};
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The program.
+pub fn main() -> ExitCode {
+    signals::restore_sigpipe();
+    admin::parsed(command(), |matches| {
+        let result = match matches.get_one::<OsString>("service") {
+            Some(name) => svclog::run(name, &options(&matches)),
+            None => svclog::read_title(),
+        };
+        match result {
+            Ok(()) => 0,
+            Err(failure) => {
+                output::err(&failure.line("svclog"));
+                failure.code()
+            }
+        }
+    })
+}
+
+fn command() -> Command {
+    Command::new("svclog")
+        .about("Show the end of a service's log; without a service, the last errors that readproctitle holds")
+        .version(env!("CARGO_PKG_VERSION"))
+        .arg(
+            Arg::new("service")
+                .value_parser(ValueParser::os_string())
+                .help("Service directory, or the name of one in $SVDIR, /service or /etc/service; or a log directory"),
+        )
+        .arg(
+            Arg::new("lines")
+                .short('n')
+                .long("lines")
+                .value_name("NUMBER")
+                .requires("service")
+                .value_parser(clap::value_parser!(u64))
+                .help("Show the last NUMBER lines [default: 10, or with --since all]"),
+        )
+        .arg(
+            Arg::new("follow")
+                .short('f')
+                .long("follow")
+                .requires("service")
+                .action(ArgAction::SetTrue)
+                .help("Go on with the lines that come, across rotations"),
+        )
+        .arg(
+            Arg::new("since")
+                .long("since")
+                .value_name("WHEN")
+                .requires("service")
+                .value_parser(since)
+                .help("Show lines since then: 10min ago (10min), a local time ('2026-11-21 08:30', 08:30) or a stamp (@4000...)"),
+        )
+        .arg(
+            Arg::new("dir")
+                .long("dir")
+                .value_name("DIR")
+                .requires("service")
+                .value_parser(ValueParser::os_string())
+                .help("Which log directory, if there are several, as log/run has it"),
+        )
+}
+
+fn options(matches: &ArgMatches) -> Options {
+    Options {
+        lines: matches.get_one("lines").copied(),
+        since: matches.get_one("since").copied(),
+        follow: matches.get_flag("follow"),
+        directory: matches.get_one("dir").cloned(),
+    }
+}
+
+/// What `--since` means, now.
+fn since(text: &str) -> Result<Tai64n, String> {
+    let now = clock::wall();
+    let today = i64::try_from(now.as_secs()).ok().and_then(zone::local);
+    moment(text, now, today, zone::moment)
+        .ok_or_else(|| "write it as 10min, 08:30, '2026-11-21 08:30' or @4000...".to_owned())
+}
+
+/// The moment that `text` means: a duration before `now`, a local time, or a stamp.
+/// `today` is local time now, `zone` tells what moment a local time is, in seconds
+/// since 1970-01-01 00:00 UTC.
+fn moment(
+    text: &str,
+    now: Duration,
+    today: Option<Civil>,
+    zone: impl Fn(Civil) -> Option<i64>,
+) -> Option<Tai64n> {
+    if let Ok(back) = humantime::parse_duration(text) {
+        return Some(Tai64n::from_unix(now.saturating_sub(back)));
+    }
+    if text.starts_with('@') {
+        return Tai64n::parse(text.as_bytes().try_into().ok()?);
+    }
+    let (date, time) = match text.split_once([' ', 'T']) {
+        Some((date, time)) => (Some(date), time),
+        None if text.contains(':') => (None, text),
+        None => (Some(text), "00:00"),
+    };
+    let (year, month, day) = match date {
+        None => today.map(|civil| (civil.year, civil.month, civil.day))?,
+        Some(date) => match *date.split('-').collect::<Vec<_>>() {
+            [year, month, day] if year.len() == 4 => (
+                number(year)?.into(),
+                number(month)?.try_into().ok()?,
+                number(day)?.try_into().ok()?,
+            ),
+            _ => return None,
+        },
+    };
+    let clock: Option<Vec<u16>> = time.trim().split(':').map(number).collect();
+    let (hour, minute, second) = match *clock? {
+        [hour @ ..24, minute @ ..60] => (hour, minute, 0),
+        [hour @ ..24, minute @ ..60, second @ ..60] => (hour, minute, second),
+        _ => return None,
+    };
+    let seconds = zone(Civil {
+        year,
+        month,
+        day,
+        hour: hour.try_into().ok()?,
+        minute: minute.try_into().ok()?,
+        second: second.try_into().ok()?,
+    })?;
+    let since_epoch = Duration::from_secs(seconds.try_into().ok()?);
+    Some(Tai64n::from_unix(since_epoch))
+}
+
+/// One to four digits.
+fn number(text: &str) -> Option<u16> {
+    let is_short = (1..=4).contains(&text.len());
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_short && is_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Option<Tai64n> {
+        let today = Civil {
+            year: 2026,
+            month: 11,
+            day: 21,
+            hour: 9,
+            minute: 0,
+            second: 0,
+        };
+        // A zone in which a second is a day.
+        let zone = |c: Civil| {
+            let date = i64::from(c.year) * 10_000 + i64::from(c.month) * 100 + i64::from(c.day);
+            let time = i64::from(c.hour) * 10_000 + i64::from(c.minute) * 100 + i64::from(c.second);
+            Some(date * 1_000_000 + time)
+        };
+        moment(text, Duration::from_secs(100_000), Some(today), zone)
+    }
+
+    fn digits(number: u64) -> Option<Tai64n> {
+        Some(Tai64n::from_unix(Duration::from_secs(number)))
+    }
+
+    #[test]
+    fn a_moment_is_written_in_many_ways() {
+        for (text, expected) in [
+            ("10min", 100_000 - 600),
+            ("1h 30min", 100_000 - 5_400),
+            ("100years", 0),
+            ("2026-11-20 08:30", 20_261_120_083_000),
+            ("2026-11-20T08:30:15", 20_261_120_083_015),
+            ("2026-11-20", 20_261_120_000_000),
+            ("8:05", 20_261_121_080_500),
+            ("23:59:59", 20_261_121_235_959),
+        ] {
+            assert_eq!(at(text), digits(expected), "{text}");
+        }
+        let stamp = Tai64n::parse(b"@4000000037c219bf2ef02e94");
+        assert_eq!(at("@4000000037c219bf2ef02e94"), stamp);
+        assert!(stamp.is_some());
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused() {
+        for text in [
+            "",
+            "soon",
+            "10",
+            "24:00",
+            "08:60",
+            "08:30:60",
+            "08",
+            "8:-5",
+            "+8:05",
+            "2026-11",
+            "26-11-20",
+            "2026-11-20 8",
+            "@4000",
+            "@4000000037C219BF2EF02E94",
+            ":",
+            "2026-11-20 ",
+            "08:30 2026-11-20",
+            "-10min",
+            "2026-300-1",
+        ] {
+            assert_eq!(at(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn options_need_a_service() {
+        for option in ["-f", "-n5", "--since=1h", "--dir=x"] {
+            assert!(command().try_get_matches_from(["svclog", option]).is_err());
+            let words = ["svclog", option, "squid"];
+            assert!(command().try_get_matches_from(words).is_ok(), "{option}");
+        }
+    }
+}

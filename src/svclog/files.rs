@@ -1,0 +1,490 @@
+//! The files of a log directory in their order, and what has become of one that
+//! was `current`: decided from what a look at the directory saw.
+//!
+//! What multilog does (`docs/multilog.md`, the same in 0.76), which all of this
+//! rests on: `current` is renamed to `previous`; an empty `current` is made;
+//! `previous`, or what a processor made of it (`processed`), gets its final name as
+//! a second name (a link) and loses its first one; then the oldest finished files
+//! are deleted, the smallest names first. Nothing is written to the new `current`
+//! before the old one has its final name. One that a crash left gets its final
+//! name by a link, too. So a file is never changed once it is not `current` any
+//! more, and it is there under one name or another until it is deleted or processed.
+
+use crate::formats::logname;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// A file, whatever its name: device and inode. Good as long as somebody has it open.
+pub type Id = (u64, u64);
+
+/// What a look at a log directory saw. The parts are looked at in the order of
+/// their fields: what moves on meanwhile is seen twice rather than never.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Look {
+    /// `previous`, and how many names it has.
+    pub previous: Option<(Id, u64)>,
+    /// Whether there is a `processed`.
+    pub processed: bool,
+    /// All finished files, in their order.
+    pub finished: BTreeSet<OsString>,
+    /// Of those that are new, which file each is; None if it was deleted at once.
+    pub new: Vec<(OsString, Option<Id>)>,
+    /// Whether the last finished file that was read is still there; None if there
+    /// is none such. The oldest are deleted first, so as long as it is there, so are
+    /// all newer ones.
+    pub last: Option<bool>,
+    /// `current`, and its size in bytes.
+    pub current: Option<(Id, u64)>,
+    /// Tells one content of the file `state` from another.
+    pub state: Option<(u64, i64)>,
+}
+
+/// Whether `name` is that of a finished file. Other names that begin with `@` may
+/// count for multilog, but hold no lines of it.
+pub fn is_finished(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let (stamp, code) = name.split_at_checked(25).unwrap_or_default();
+    logname::moment(stamp).is_some() && matches!(code, b".s" | b".u")
+}
+
+/// The finished files by two readings of the directory, `first` and then `second`.
+/// While a directory is read, what is made in it meanwhile may be shown or not,
+/// so a later file may be shown without an earlier one. Of what this gives, that is
+/// not so: no file is missing that is older than one of these.
+pub fn certain(
+    first: &[OsString],
+    second: Vec<OsString>,
+    known: &BTreeSet<OsString>,
+) -> BTreeSet<OsString> {
+    // The newest that was there before the second reading began.
+    let is_new = |name: &&OsString| is_finished(name) && !known.contains(*name);
+    let newest = first.iter().filter(is_new).max();
+    second
+        .into_iter()
+        .chain(first.iter().cloned())
+        .filter(|name| is_finished(name))
+        .filter(|name| known.contains(name) || Some(name) <= newest)
+        .collect()
+}
+
+impl Look {
+    /// Whether a file is on its way to its final name. `current` is empty then.
+    pub fn is_pending(&self) -> bool {
+        let on_its_way = self.processed || self.previous.is_some_and(|(_, links)| links == 1);
+        on_its_way && self.current.is_none_or(|(_, size)| size == 0)
+    }
+
+    /// Whether what is new follows on what was read before, and nothing that came
+    /// between was deleted.
+    pub fn follows(&self) -> bool {
+        self.last != Some(false)
+    }
+}
+
+/// What has become of a file that was `current` and is not any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It has no final name yet.
+    Pending,
+    /// This is its final name, or that of what a processor made of it.
+    Finished(OsString),
+    /// A processor made something of it, probably the file of this name; but that
+    /// may have been deleted already, and then this is made of a later one.
+    Processed(OsString),
+    /// It was deleted, and some that came after it may have been, too.
+    Deleted,
+    /// It changes its name now, or has none in this directory; if that is still so
+    /// when one looks again, somebody else has moved it away.
+    Unknown,
+}
+
+/// What has become of the file `id`, which was `current` and had `links` names
+/// before this look. `state` is that of the time when it was `current`.
+pub fn fate(id: Id, links: u64, state: Option<(u64, i64)>, look: &Look) -> Fate {
+    if let Some((name, _)) = look.new.iter().find(|(_, new)| *new == Some(id)) {
+        return Fate::Finished(name.clone());
+    }
+    if look.previous.is_some_and(|(previous, _)| previous == id) {
+        return if look.is_pending() {
+            Fate::Pending
+        } else {
+            Fate::Unknown
+        };
+    }
+    if links > 0 {
+        return Fate::Unknown;
+    }
+    let Some((oldest_new, _)) = look.new.first() else {
+        return if look.is_pending() {
+            Fate::Pending
+        } else {
+            Fate::Unknown
+        };
+    };
+    // It is gone: processed, or deleted. If a file older than it is still there, it
+    // was not deleted; and in good order only a processor makes a new `state`.
+    let is_processed = oldest_new.as_bytes().ends_with(b".s") && look.state != state;
+    match look.last {
+        Some(true) => Fate::Finished(oldest_new.clone()),
+        // The first one ever.
+        None if is_processed => Fate::Finished(oldest_new.clone()),
+        Some(false) if is_processed => Fate::Processed(oldest_new.clone()),
+        _ => Fate::Deleted,
+    }
+}
+
+/// Which file to go on with when no finished one is new.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// `previous`, which has no final name yet.
+    Previous(Id),
+    /// `current`.
+    Current(Id),
+    /// None is there now.
+    Nothing,
+}
+
+/// Which file to go on with.
+pub fn next(look: &Look) -> Next {
+    match (look.previous, look.current) {
+        (Some((id, 1)), _) if look.is_pending() => Next::Previous(id),
+        _ if look.is_pending() => Next::Nothing,
+        (_, Some((id, _))) => Next::Current(id),
+        _ => Next::Nothing,
+    }
+}
+
+/// Whether the file `id` is the next one, which was opened between the two looks:
+/// no other one has come between what was read before and it.
+pub fn is_next(id: Id, before: &Look, after: &Look) -> bool {
+    let others = after.new.iter().any(|(_, new)| *new != Some(id));
+    // What was there when `current` had been written to, and still is, is left over
+    // from something else: multilog does not go on so.
+    let is_written = before.current.is_some_and(|(_, size)| size > 0);
+    let old = |there: bool| is_written && there;
+    let previous = match after.previous {
+        Some((previous, 1)) => previous != id && !old(before.previous == after.previous),
+        _ => false,
+    };
+    let processed = after.processed && !old(before.processed);
+    !others && !previous && !processed && after.follows()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    fn name(number: u64, code: char) -> OsString {
+        format!("@40000000{number:016x}.{code}").into()
+    }
+
+    fn names(numbers: &[u64]) -> BTreeSet<OsString> {
+        numbers.iter().map(|number| name(*number, 's')).collect()
+    }
+
+    /// A directory in which `finished` are there, the last ones of them new.
+    fn look(finished: &[u64], new: &[u64], current: Option<u64>) -> Look {
+        Look {
+            finished: names(finished),
+            new: new.iter().map(|n| (name(*n, 's'), Some((1, *n)))).collect(),
+            current: current.map(|id| ((1, id), 7)),
+            ..Look::default()
+        }
+    }
+
+    #[test]
+    fn finished_files_are_told_from_what_is_called_alike() {
+        assert!(is_finished(&name(7, 's')) && is_finished(&name(7, 'u')));
+        for other in [
+            "current",
+            "@alien-of-twenty-five-bytes",
+            "@",
+            "lock",
+            "previous",
+        ] {
+            assert!(!is_finished(OsStr::new(other)), "{other}");
+        }
+        for code in ['t', 'S'] {
+            assert!(!is_finished(&name(7, code)));
+        }
+        let mut long = name(7, 's');
+        long.push(".gz");
+        assert!(!is_finished(&long));
+    }
+
+    #[test]
+    fn a_file_that_one_reading_missed_is_not_passed_over() {
+        let list = |numbers: &[u64]| -> Vec<OsString> { names(numbers).into_iter().collect() };
+        let known = names(&[1, 2]);
+        // 4 was seen, 3 was not: both are there in the second reading, and so may
+        // be 6 without 5.
+        let certain = certain(&list(&[1, 2, 4]), list(&[2, 3, 4, 6]), &known);
+        assert_eq!(certain, names(&[1, 2, 3, 4]));
+        assert_eq!(
+            super::certain(&list(&[1, 2]), list(&[1, 2, 4]), &known),
+            known
+        );
+        let current = vec![OsString::from("current")];
+        assert!(super::certain(&current, current.clone(), &known).is_empty());
+    }
+
+    #[test]
+    fn a_file_is_found_again_by_what_it_is_and_not_by_its_name() {
+        let seen = look(&[1, 2, 3, 4], &[3, 4], Some(5));
+        assert_eq!(fate((1, 3), 1, None, &seen), Fate::Finished(name(3, 's')));
+        let mut pending = look(&[1, 2], &[], Some(4));
+        pending.previous = Some(((1, 3), 1));
+        pending.current = Some(((1, 4), 0));
+        assert_eq!(fate((1, 3), 1, None, &pending), Fate::Pending);
+        assert_eq!(next(&pending), Next::Previous((1, 3)));
+        let moved_away = look(&[1, 2], &[], Some(4));
+        assert_eq!(fate((1, 3), 1, None, &moved_away), Fate::Unknown);
+    }
+
+    #[test]
+    fn what_a_processor_made_of_a_file_is_not_read_again() {
+        // 30 is made of 3.
+        let mut seen = look(&[2, 30], &[30], Some(4));
+        seen.state = Some((9, 1));
+        let made = |fate: fn(OsString) -> Fate| fate(name(30, 's'));
+        seen.last = Some(true);
+        assert_eq!(fate((1, 3), 0, None, &seen), made(Fate::Finished));
+        seen.last = Some(false);
+        assert_eq!(fate((1, 3), 0, None, &seen), made(Fate::Processed));
+        assert_eq!(fate((1, 3), 0, seen.state, &seen), Fate::Deleted);
+        seen.last = None;
+        assert_eq!(fate((1, 3), 0, None, &seen), made(Fate::Finished));
+        assert_eq!(fate((1, 3), 0, seen.state, &seen), Fate::Deleted);
+        let mut between = look(&[1, 2], &[], None);
+        between.processed = true;
+        assert_eq!(fate((1, 3), 0, None, &between), Fate::Pending);
+        assert_eq!(next(&between), Next::Nothing);
+    }
+
+    #[test]
+    fn a_leftover_that_does_not_stop_multilog_does_not_stop_us() {
+        let mut seen = look(&[1], &[], Some(4));
+        seen.previous = Some(((1, 3), 1));
+        seen.processed = true;
+        assert_eq!(next(&seen), Next::Current((1, 4)));
+        assert!(is_next((1, 4), &seen, &seen));
+        assert!(!is_next((1, 4), &look(&[1], &[], Some(4)), &seen));
+    }
+
+    /// multilog as in this file's head: one system call at a time.
+    struct Model {
+        finished: VecDeque<(u64, Id)>,
+        previous: Option<Id>,
+        processed: Option<Id>,
+        current: Option<(Id, u64)>,
+        state: u64,
+        has_processor: bool,
+        keep: usize,
+        stage: u8,
+        inodes: u64,
+        /// Which batch of lines each file holds, or that of which it was made, by inode.
+        lines: Vec<u64>,
+    }
+
+    impl Model {
+        fn new(has_processor: bool, keep: usize) -> Model {
+            Model {
+                finished: VecDeque::new(),
+                previous: None,
+                processed: None,
+                current: Some(((1, 1), 0)),
+                state: 1,
+                has_processor,
+                keep,
+                stage: 0,
+                inodes: 1,
+                lines: vec![0, 1],
+            }
+        }
+
+        fn inode(&mut self, batch: u64) -> Id {
+            self.inodes += 1;
+            self.lines.push(batch);
+            (1, self.inodes)
+        }
+
+        fn batch(&self, id: Id) -> u64 {
+            self.lines[id.1 as usize]
+        }
+
+        /// The next system call.
+        fn step(&mut self) {
+            let old = self.previous.map(|id| self.batch(id));
+            match self.stage {
+                0 => self.current = self.current.map(|(id, _)| (id, 7)),
+                1 => self.previous = self.current.take().map(|(id, _)| id),
+                2 => {
+                    let id = self.inode(old.unwrap() + 1);
+                    self.current = Some((id, 0));
+                }
+                3 if self.has_processor => self.processed = Some(self.inode(old.unwrap())),
+                4 if self.has_processor => self.previous = None,
+                5 if self.has_processor => self.state += 1,
+                6 => {
+                    let id = self.processed.or(self.previous).unwrap();
+                    self.finished.push_back((100 + self.inodes, id));
+                }
+                7 => (self.previous, self.processed) = (None, None),
+                8 => {
+                    while self.finished.len() >= self.keep {
+                        self.finished.pop_front();
+                    }
+                }
+                _ => {}
+            }
+            self.stage = (self.stage + 1) % 9;
+        }
+
+        fn links(&self, id: Id) -> u64 {
+            let others = [self.previous, self.processed, self.current.map(|c| c.0)];
+            let finished = self.finished.iter().filter(|(_, file)| *file == id).count();
+            others.iter().filter(|other| **other == Some(id)).count() as u64 + finished as u64
+        }
+
+        /// A look, between the parts of which multilog goes on.
+        fn look(
+            &mut self,
+            known: &BTreeSet<OsString>,
+            last: Option<&OsString>,
+            random: &mut impl FnMut() -> u64,
+        ) -> Look {
+            let mut go_on = |model: &mut Model| {
+                for _ in 0..random() % 12 / 4 {
+                    model.step();
+                }
+            };
+            let previous = self.previous.map(|id| (id, self.links(id)));
+            go_on(self);
+            let processed = self.processed.is_some();
+            go_on(self);
+            let list = |model: &Model| -> Vec<OsString> {
+                model.finished.iter().map(|(n, _)| name(*n, 's')).collect()
+            };
+            let first = list(self);
+            go_on(self);
+            let finished = certain(&first, list(self), known);
+            go_on(self);
+            let mut new = Vec::new();
+            for file in finished.difference(known) {
+                let found = self.finished.iter().find(|(n, _)| name(*n, 's') == *file);
+                new.push((file.clone(), found.map(|(_, id)| *id)));
+            }
+            go_on(self);
+            let last = last.map(|last| list(self).contains(last));
+            go_on(self);
+            Look {
+                previous,
+                processed,
+                finished,
+                new,
+                last,
+                current: self.current,
+                state: Some((self.state, 0)),
+            }
+        }
+    }
+
+    /// What `super::super::shell` does, on the model: gives the batches in the order
+    /// in which they are shown, 0 where it is said that some may be missing.
+    fn follow(model: &mut Model, random: &mut impl FnMut() -> u64) -> Vec<u64> {
+        let mut known = BTreeSet::new();
+        let mut shown = Vec::new();
+        let mut active: Option<(Id, Option<(u64, i64)>)> = None;
+        let mut last: Option<OsString> = None;
+        for _ in 0..300 {
+            for _ in 0..random() % 30 {
+                model.step();
+            }
+            if let Some((id, state)) = active {
+                if model.current.is_some_and(|(current, _)| current == id) {
+                    continue;
+                }
+                let links = model.links(id);
+                let look = model.look(&known, last.as_ref(), random);
+                match fate(id, links, state, &look) {
+                    Fate::Pending | Fate::Unknown => continue,
+                    Fate::Finished(name) => {
+                        known.insert(name.clone());
+                        last = Some(name);
+                    }
+                    Fate::Processed(name) => {
+                        known.insert(name.clone());
+                        last = Some(name);
+                        shown.push(0);
+                    }
+                    Fate::Deleted => {
+                        last = None;
+                        shown.push(0);
+                    }
+                }
+                active = None;
+                continue;
+            }
+            let look = model.look(&known, last.as_ref(), random);
+            if !look.follows() {
+                shown.push(0);
+                last = None;
+            }
+            if !look.new.is_empty() {
+                for (file, id) in look.new {
+                    shown.push(id.map_or(0, |id| model.batch(id)));
+                    known.insert(file.clone());
+                    last = Some(file);
+                }
+                continue;
+            }
+            let (Next::Previous(id) | Next::Current(id)) = next(&look) else {
+                continue;
+            };
+            // Opened.
+            if model.links(id) == 0 {
+                continue;
+            }
+            let state = Some((model.state, 0));
+            if is_next(id, &look, &model.look(&known, last.as_ref(), random)) {
+                shown.push(model.batch(id));
+                active = Some((id, state));
+            }
+        }
+        shown
+    }
+
+    #[test]
+    fn under_any_interleaving_nothing_is_shown_twice_and_no_gap_is_silent() {
+        for seed in 1..100_u64 {
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut random = || {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state >> 8
+            };
+            let (has_processor, keep) = (seed % 2 == 0, [2, 3, 5, 100][seed as usize / 2 % 4]);
+            let mut model = Model::new(has_processor, keep);
+            let shown = follow(&mut model, &mut random);
+            let mut before = 0;
+            let mut gap = false;
+            for batch in shown {
+                if batch == 0 {
+                    assert_ne!(keep, 100, "{seed}: a false alarm");
+                    gap = true;
+                    continue;
+                }
+                assert!(batch > before, "{seed}: {batch} after {before}");
+                assert!(
+                    gap || before == 0 || batch == before + 1,
+                    "{seed}: {batch} after {before}"
+                );
+                (before, gap) = (batch, false);
+            }
+            assert!(before > 50, "{seed}: {before}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Where the last lines of a log begin, found from its end backwards, and where
+//! the lines since a moment begin, found forwards. Bytes in pieces of any size.
+
+use crate::formats::tai64n::Tai64n;
+use memchr::{memchr, memrchr};
+
+/// Counts lines from the end of a log backwards.
+#[derive(Clone, Debug)]
+pub struct Backwards {
+    /// The end of so many lines is still to be passed; that of the last one does
+    /// not count.
+    left: u64,
+    is_at_end: bool,
+}
+
+impl Backwards {
+    /// For the last `lines` lines.
+    pub fn new(lines: u64) -> Backwards {
+        Backwards {
+            left: lines,
+            is_at_end: true,
+        }
+    }
+
+    /// Takes the bytes before those that it was given until now. Some: the lines
+    /// begin at this place in `bytes`.
+    pub fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.left == 0 {
+            return Some(bytes.len());
+        }
+        let mut end = bytes.len();
+        if self.is_at_end && end > 0 {
+            self.is_at_end = false;
+            // The last line ends with the log, with a newline or without.
+            if bytes.ends_with(b"\n") {
+                end -= 1;
+            }
+        }
+        while let Some(place) = memrchr(b'\n', bytes.get(..end)?) {
+            self.left -= 1;
+            if self.left == 0 {
+                return Some(place + 1);
+            }
+            end = place;
+        }
+        None
+    }
+
+    /// What was given until now begins with a line, so one ends before it, with a
+    /// newline or without. Whether the lines begin here.
+    pub fn line_begins(&mut self) -> bool {
+        if !self.is_at_end {
+            self.left = self.left.saturating_sub(1);
+        }
+        self.is_at_end = true;
+        self.left == 0
+    }
+}
+
+/// Looks for the first line that has a stamp of a moment or later.
+#[derive(Clone, Debug)]
+pub struct Since {
+    moment: Tai64n,
+    /// How much was taken, in bytes.
+    taken: u64,
+    /// The start of a line, if that is where we are: a stamp at most.
+    start: Option<Vec<u8>>,
+    has_stamps: bool,
+}
+
+impl Since {
+    /// For the lines since `moment`, in a file from its start.
+    pub fn new(moment: Tai64n) -> Since {
+        Since {
+            moment,
+            taken: 0,
+            start: Some(Vec::new()),
+            has_stamps: false,
+        }
+    }
+
+    /// Takes the next bytes of the file. Some: the line begins at this place in the file.
+    pub fn feed(&mut self, bytes: &[u8]) -> Option<u64> {
+        let mut rest = bytes;
+        loop {
+            if let Some(start) = &mut self.start {
+                let wanted = Tai64n::TEXT - start.len();
+                let (more, behind) = rest
+                    .split_at_checked(wanted.min(rest.len()))
+                    .unwrap_or((rest, &[]));
+                // A shorter line has no stamp.
+                let more = memchr(b'\n', more).map_or(more, |end| more.get(..end).unwrap_or(more));
+                start.extend_from_slice(more);
+                if more.len() == wanted {
+                    let found = start.first_chunk().and_then(Tai64n::parse);
+                    self.has_stamps |= found.is_some();
+                    if found.is_some_and(|stamp| stamp >= self.moment) {
+                        let back = start.len() as u64;
+                        return Some((self.taken + more.len() as u64).saturating_sub(back));
+                    }
+                    self.start = None;
+                    self.taken += more.len() as u64;
+                    rest = behind;
+                } else if more.len() < rest.len() {
+                    // At its newline.
+                    self.start = None;
+                    self.taken += more.len() as u64;
+                    rest = rest.get(more.len()..).unwrap_or_default();
+                } else {
+                    self.taken += more.len() as u64;
+                    return None;
+                }
+            }
+            let Some(end) = memchr(b'\n', rest) else {
+                self.taken += rest.len() as u64;
+                return None;
+            };
+            self.taken += end as u64 + 1;
+            rest = rest.get(end + 1..).unwrap_or_default();
+            self.start = Some(Vec::new());
+        }
+    }
+
+    /// Whether any line so far had a stamp.
+    pub fn has_stamps(&self) -> bool {
+        self.has_stamps
+    }
+}
+
+/// Whether `bytes`, the start of a file, begin with a line that has a stamp: not
+/// with the rest of a line that the file before began.
+pub fn begins_line(bytes: &[u8]) -> bool {
+    bytes.first_chunk().and_then(Tai64n::parse).is_some()
+}
+
+/// The program that compressed a file which begins with `bytes`, if one did.
+pub fn compressed(bytes: &[u8]) -> Option<&'static str> {
+    const MAGIC: [(&[u8], &str); 6] = [
+        (b"\x1f\x8b", "gzip"),
+        (b"\x1f\x9d", "compress"),
+        (b"BZh", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+    ];
+    let known = MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic));
+    known.map(|(_, program)| *program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// The last `lines` lines of `log`, read in pieces of `size` bytes.
+    fn last(log: &str, lines: u64, size: usize) -> String {
+        let mut backwards = Backwards::new(lines);
+        let mut from = log.len();
+        for piece in log.as_bytes().rchunks(size) {
+            from -= piece.len();
+            if let Some(place) = backwards.feed(piece) {
+                return log[from + place..].to_owned();
+            }
+        }
+        log.to_owned()
+    }
+
+    #[test]
+    fn the_last_lines_are_the_same_however_the_log_is_cut() {
+        for size in 1..20 {
+            for (log, lines, expected) in [
+                ("a\nb\nc\n", 0, ""),
+                ("a\nb\nc\n", 1, "c\n"),
+                ("a\nb\nc\n", 2, "b\nc\n"),
+                ("a\nb\nc\n", 3, "a\nb\nc\n"),
+                ("a\nb\nc\n", 4, "a\nb\nc\n"),
+                ("a\nb\nc", 1, "c"),
+                ("a\nb\nc", 2, "b\nc"),
+                ("\n\n\n", 1, "\n"),
+                ("\n\n\n", 2, "\n\n"),
+                ("a", 1, "a"),
+                ("", 1, ""),
+                ("long line\nanother long line\n", 1, "another long line\n"),
+            ] {
+                assert_eq!(last(log, lines, size), expected, "{log:?} {lines} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_a_file_begins_with_a_line_another_one_ends() {
+        for (before, place) in [("x\ncut off", 2), ("x\ny\n", 2), ("x\n\n", 2)] {
+            let mut backwards = Backwards::new(2);
+            assert_eq!(backwards.feed(b"b\n"), None);
+            assert!(!backwards.line_begins());
+            assert_eq!(backwards.feed(before.as_bytes()), Some(place), "{before}");
+        }
+        let mut backwards = Backwards::new(1);
+        assert_eq!(backwards.feed(b"b\n"), None);
+        assert!(backwards.line_begins());
+        let mut backwards = Backwards::new(1);
+        assert!(!backwards.line_begins(), "nothing came behind it");
+        assert_eq!(backwards.feed(b"x\ncut off"), Some(2));
+    }
+
+    fn stamp(second: u64) -> Tai64n {
+        Tai64n::from_unix(Duration::from_secs(second))
+    }
+
+    fn since(log: &[u8], second: u64, size: usize) -> Option<u64> {
+        let mut since = Since::new(stamp(second));
+        log.chunks(size).find_map(|piece| since.feed(piece))
+    }
+
+    #[test]
+    fn lines_since_a_moment_begin_at_the_first_stamp_that_is_not_earlier() {
+        let mut log = b"the rest of a line\n".to_vec();
+        let mut starts = Vec::new();
+        for second in [10, 20, 20, 30] {
+            starts.push(log.len() as u64);
+            log.extend_from_slice(&stamp(second).text());
+            log.extend_from_slice(b" text\nno stamp, of the same moment\n\n@4000\n");
+        }
+        for size in 1..100 {
+            for (second, line) in [(0, 0), (10, 0), (11, 1), (20, 1), (21, 3), (30, 3)] {
+                let found = since(&log, second, size);
+                assert_eq!(found, Some(starts[line]), "{second} {size}");
+            }
+            assert_eq!(since(&log, 31, size), None);
+            assert_eq!(since(b"", 0, size), None);
+        }
+    }
+
+    #[test]
+    fn a_stamp_in_the_middle_of_a_line_or_broken_is_none() {
+        let text = String::from_utf8(stamp(10).text().to_vec()).unwrap();
+        for log in [
+            format!("x {text} y\n"),
+            text[..20].to_owned(),
+            format!("{}\n{}\n", &text[..12], &text[12..]),
+        ] {
+            for size in 1..40 {
+                assert_eq!(since(log.as_bytes(), 0, size), None, "{log} {size}");
+            }
+            let mut whole = Since::new(stamp(0));
+            whole.feed(log.as_bytes());
+            assert!(!whole.has_stamps());
+        }
+        let mut late = Since::new(stamp(20));
+        assert_eq!(late.feed(text.as_bytes()), None);
+        assert!(late.has_stamps());
+    }
+
+    #[test]
+    fn compressed_files_are_told_by_their_first_bytes() {
+        assert_eq!(compressed(b"\x1f\x8b\x08\x00"), Some("gzip"));
+        assert_eq!(compressed(b"BZh91AY"), Some("bzip2"));
+        assert_eq!(compressed(b"\xfd7zXZ\0\0"), Some("xz"));
+        assert_eq!(compressed(b"(\xb5/\xfd"), Some("zstd"));
+        assert_eq!(compressed(b"@4000"), None);
+        assert_eq!(compressed(b""), None);
+        assert!(begins_line(&stamp(10).text()));
+        assert!(!begins_line(b"@400000"));
+    }
+}
