@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
 
-PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart multilog tai64n tai64nlocal
+PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart multilog tai64n tai64nlocal readproctitle
 BUILT = target/release
 
 bindir = $(DESTDIR)$(PREFIX)/bin

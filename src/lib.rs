@@ -28,3 +28,5 @@ pub mod supervise;
 pub mod svscan;
 /// The system calls: the only place with unsafe.
 pub mod sys;
+/// Show the newest bytes in the own command line.
+pub mod title;

@@ -22,6 +22,8 @@ mod harness;
 mod multilog;
 /// The same situations played with Debian's daemontools 0.76 and with ours.
 mod oracle;
+/// readproctitle: what ps shows, and that nobody waits for it.
+mod readproctitle;
 /// Real daemons of Debian's, from `service-examples`, driven by our commands.
 mod real_daemons;
 /// supervise with real processes.

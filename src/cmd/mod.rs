@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod getopt;
 pub mod multilog;
+pub mod readproctitle;
 pub mod supervise;
 pub mod svc;
 pub mod svcreset;
