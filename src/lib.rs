@@ -6,6 +6,8 @@
 
 /// How `svcstart`, `svcstop`, `svcreset` and `svcrestart` do what they promise.
 pub mod admin;
+/// Start everything at boot, and end it in order.
+pub mod boot;
 /// Plain facts about a child process: its id, how it ended.
 pub mod child;
 /// Plain facts about a date and time.

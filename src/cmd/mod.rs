@@ -13,6 +13,7 @@ pub mod svcstart;
 pub mod svcstop;
 pub mod svok;
 pub mod svscan;
+pub mod svscanboot;
 pub mod svstat;
 pub mod tai64n;
 pub mod tai64nlocal;

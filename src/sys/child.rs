@@ -78,6 +78,19 @@ pub fn lead_group() {
     let _ = nix::unistd::setpgid(zero, zero);
 }
 
+/// In a child: makes it the leader of a session of its own, without a terminal.
+pub fn lead_session() {
+    // A fresh child leads no group, so it can always do this.
+    let _ = nix::unistd::setsid();
+}
+
+/// From now on, children of descendants whose own parent has ended become this
+/// process's children, as they become those of pid 1 by default.
+pub fn adopt_orphans() {
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes a number and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+}
+
 /// In a child: has it killed when its parent ends, `parent` being that.
 pub fn die_with_parent(parent: u32) {
     // SAFETY: PR_SET_PDEATHSIG takes a signal's number and touches no memory.
@@ -186,9 +199,18 @@ pub fn exec(path: &OsStr, arguments: &[&OsStr]) -> io::Error {
 /// As [`exec`].
 pub fn exec_with(path: &OsStr, arguments: &[&OsStr], changes: &[(&OsStr, &OsStr)]) -> io::Error {
     signals::restore_for_child();
-    match try_exec(path, arguments, changes) {
+    match try_exec(path, arguments, &Environment::Changed(changes)) {
         Err(error) => error,
     }
+}
+
+/// As [`exec_in_path`], with nothing but PATH in the environment, which is `path`.
+///
+/// # Errors
+/// As [`exec`].
+pub fn exec_alone(name: &OsStr, arguments: &[&OsStr], path: &OsStr) -> io::Error {
+    let only = [(OsStr::new("PATH"), path)];
+    search_and_exec(name, arguments, path, &Environment::Only(&only))
 }
 
 /// As [`exec`], looking for `name` in PATH (`/bin:/usr/bin` if that is unset) as
@@ -200,20 +222,29 @@ pub fn exec_with(path: &OsStr, arguments: &[&OsStr], changes: &[(&OsStr, &OsStr)
 /// # Errors
 /// As [`exec`].
 pub fn exec_in_path(name: &OsStr, arguments: &[&OsStr]) -> io::Error {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
+    search_and_exec(name, arguments, &path, &Environment::Changed(&[]))
+}
+
+fn search_and_exec(
+    name: &OsStr,
+    arguments: &[&OsStr],
+    path: &OsStr,
+    environment: &Environment<'_>,
+) -> io::Error {
     signals::restore_for_child();
     if name.as_bytes().contains(&b'/') {
-        return match try_exec(name, arguments, &[]) {
+        return match try_exec(name, arguments, environment) {
             Err(error) => error,
         };
     }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
     let mut remembered = io::Error::from_raw_os_error(libc::ENOENT);
     for element in path.as_bytes().split(|byte| *byte == b':') {
         let element: &[u8] = if element.is_empty() { b"." } else { element };
         let mut file = element.to_vec();
         file.push(b'/');
         file.extend_from_slice(name.as_bytes());
-        let Err(error) = try_exec(&OsString::from_vec(file), arguments, &[]);
+        let Err(error) = try_exec(&OsString::from_vec(file), arguments, environment);
         match error.raw_os_error() {
             Some(libc::ENOENT) => {}
             Some(libc::EACCES | libc::EPERM | libc::EISDIR) => remembered = error,
@@ -223,21 +254,34 @@ pub fn exec_in_path(name: &OsStr, arguments: &[&OsStr]) -> io::Error {
     remembered
 }
 
+/// The environment of the next program.
+enum Environment<'a> {
+    /// This process's own, with these set.
+    Changed(&'a [(&'a OsStr, &'a OsStr)]),
+    /// Nothing but these.
+    Only(&'a [(&'a OsStr, &'a OsStr)]),
+}
+
 /// Comes back only with an error.
 fn try_exec(
     path: &OsStr,
     arguments: &[&OsStr],
-    changes: &[(&OsStr, &OsStr)],
+    environment: &Environment<'_>,
 ) -> io::Result<Infallible> {
     let path = c_string(path)?;
     let arguments = arguments
         .iter()
         .map(|argument| c_string(argument))
         .collect::<io::Result<Vec<_>>>()?;
-    if changes.is_empty() {
-        return nix::unistd::execv(&path, &arguments).map_err(super::io);
-    }
-    let kept = std::env::vars_os().filter(|(name, _)| !changes.iter().any(|(n, _)| n == name));
+    let (keep, changes) = match environment {
+        Environment::Changed([]) => {
+            return nix::unistd::execv(&path, &arguments).map_err(super::io);
+        }
+        Environment::Changed(changes) => (true, *changes),
+        Environment::Only(all) => (false, *all),
+    };
+    let kept =
+        std::env::vars_os().filter(|(name, _)| keep && !changes.iter().any(|(n, _)| n == name));
     let changed = changes
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -68,20 +68,40 @@ fn field(stat: &[u8], place: usize) -> Option<u64> {
 /// Whether a process named `name` runs whose current directory is `directory`.
 /// None if `/proc` cannot tell.
 pub fn runs_in(name: &str, directory: &Path) -> Option<bool> {
+    Some(find_in(name, directory)?.next().is_some())
+}
+
+/// The processes named `name` whose current directory is `directory`, as far as
+/// `/proc` shows them.
+pub fn named_in(name: &str, directory: &Path) -> Vec<Pid> {
+    find_in(name, directory).into_iter().flatten().collect()
+}
+
+/// The children of this process that are named `name`, as far as `/proc` shows them.
+pub fn children(name: &str) -> Vec<Pid> {
+    let own = u64::from(std::process::id());
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter(|entry| {
+            let file = |name| std::fs::read(entry.path().join(name)).unwrap_or_default();
+            file("comm").strip_suffix(b"\n") == Some(name.as_bytes())
+                && field(&file("stat"), 4) == Some(own)
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+fn find_in(name: &str, directory: &Path) -> Option<impl Iterator<Item = Pid>> {
     let wanted = std::fs::metadata(directory).ok()?;
-    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
-        let comm = std::fs::read(entry.path().join("comm")).unwrap_or_default();
-        if comm.strip_suffix(b"\n") != Some(name.as_bytes()) {
-            continue;
-        }
-        let Ok(cwd) = std::fs::metadata(entry.path().join("cwd")) else {
-            continue;
-        };
-        if (cwd.dev(), cwd.ino()) == (wanted.dev(), wanted.ino()) {
-            return Some(true);
-        }
-    }
-    Some(false)
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    Some(entries.filter_map(move |entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let comm = std::fs::read(entry.path().join("comm")).ok()?;
+        let cwd = std::fs::metadata(entry.path().join("cwd")).ok()?;
+        let is_it = comm.strip_suffix(b"\n") == Some(name.as_bytes())
+            && (cwd.dev(), cwd.ino()) == (wanted.dev(), wanted.ino());
+        is_it.then_some(pid)
+    }))
 }
 
 #[cfg(test)]
