@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
 
-PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart multilog tai64n tai64nlocal readproctitle
+PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart multilog tai64n tai64nlocal readproctitle svscanboot
 BUILT = target/release
 
 bindir = $(DESTDIR)$(PREFIX)/bin
@@ -57,7 +57,7 @@ install: build
 		install -m 755 $(BUILT)/$$program $(bindir)/ && \
 		install -m 644 docs/man/$$program.8 $(mandir)/ || exit 1; \
 	done
-	cp -R service-examples $(datadir)/
+	cp -R service-examples docs/boot $(datadir)/
 
 clean:
 	$(CARGO) clean

@@ -42,6 +42,8 @@ mod svcstop;
 mod svok;
 /// svscan with real supervises.
 mod svscan;
+/// svscanboot: real trees, as process 1 and not, to their end.
+mod svscanboot;
 /// svstat: $SVDIR, all services, an unreadable status.
 mod svstat;
 /// tai64n: stamps that are true, at once, in order.

@@ -20,6 +20,7 @@ mod supervise;
 mod svc;
 mod svok;
 mod svscan;
+mod svscanboot;
 mod svstat;
 mod zoo;
 
