@@ -320,9 +320,8 @@ fn services_do_not_wait_for_a_readproctitle_that_fails() {
 #[test]
 fn the_next_svscanboot_clears_the_way() {
     let scratch = Scratch::new();
-    for directory in ["service/pair", "service/pair/log", "service/.hidden"] {
-        scratch.service(directory, "exec sleep 2147483647");
-    }
+    scratch.service("service/pair", "exec sleep 2147483647");
+    scratch.service("service/pair/log", "exec cat");
     // As from inittab.
     let respawn = "while :; do svscanboot service; done";
     let shell = Path::new("/bin/sh");
@@ -346,8 +345,12 @@ fn the_next_svscanboot_clears_the_way() {
     assert!(!is_alive(scanner), "one svscan");
     wait_until("both services run below it", || {
         let supervises = children(next_scanner, "supervise");
-        let sleeps = supervises.iter().flat_map(|pid| children(*pid, "sleep"));
-        sleeps.count() == 2
+        let mut services: Vec<usize> = supervises
+            .iter()
+            .map(|pid| children(*pid, "sleep").len() + 2 * children(*pid, "cat").len())
+            .collect();
+        services.sort_unstable();
+        services == [1, 2]
     });
     for (name, old) in ["service/pair", "service/pair/log"].iter().zip(old) {
         assert_ne!(scratch.pid(name), Some(old), "{name}");
@@ -361,7 +364,7 @@ fn a_service_whose_entry_is_gone_ends_in_order_too() {
     let scratch = Scratch::new();
     scratch.mkdir("service");
     scratch.service("pair", TALKER);
-    scratch.service("pair/log", "exec cat >>all");
+    scratch.service("pair/log", "cat >>all; echo 'log ended' >>../order");
     scratch.link("pair");
     scratch.service("service/renamed", "exec sleep 2147483647");
     let Some(mut world) = World::svscanboot("a_service_whose_entry_is_gone", &scratch) else {
@@ -377,6 +380,11 @@ fn a_service_whose_entry_is_gone_ends_in_order_too() {
     .unwrap();
     assert_eq!(world.end("TERM"), 0);
     assert_eq!(scratch.read("pair/log/all"), last_words());
+    assert!(
+        scratch
+            .read("pair/order")
+            .starts_with("service ended\nlog ended\n")
+    );
     for name in ["pair", "pair/log", "service/.renamed"] {
         assert_eq!(scratch.svstat(name), "supervise not running");
     }

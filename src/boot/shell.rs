@@ -6,12 +6,12 @@ use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::service::{self, Supervised};
 use crate::sys::signals::{Number, Signals};
-use crate::sys::{child, clock, poll, process};
+use crate::sys::{child, clock, file, poll, process};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,9 @@ pub const PATH: &str = "/command:/usr/local/bin:/usr/local/sbin:\
 /// How many dots readproctitle is given, as in 0.76's script.
 pub const DOTS: usize = 400;
 
-/// How long an svscan that an earlier svscanboot left is waited for.
-const OLD_SCANNER: Duration = Duration::from_secs(5);
+/// How long what an earlier svscanboot left is waited for. A supervise that takes
+/// longer is replaced later: svscan tries every five seconds.
+const OLD: Duration = Duration::from_secs(5);
 
 /// One running svscanboot.
 struct Shell<'a> {
@@ -40,8 +41,15 @@ struct Shell<'a> {
     scanner: OsString,
     title: OsString,
     dots: OsString,
-    /// Once the end has begun: the service directories.
-    services: Option<Vec<PathBuf>>,
+    /// Once the end has begun: all services.
+    services: Option<Vec<Place>>,
+}
+
+/// A service directory.
+struct Place {
+    path: PathBuf,
+    /// Kept open where that is what the path leads through.
+    _directory: Option<File>,
 }
 
 /// Runs svscanboot over `directory`; comes back when it was told to end and
@@ -88,13 +96,14 @@ fn become_quiet() -> io::Result<()> {
 /// Ends what an earlier svscanboot left: its svscan, then what that started, as
 /// `svc -dx directory/* directory/*/log` in 0.76's script.
 fn clear_the_way(directory: &Path) {
-    for scanner in process::named_in("svscan", directory) {
-        let end = child::end_of(scanner);
-        child::send(scanner, Number::TERM);
-        if let Ok(end) = end {
-            let deadline = clock::monotonic() + OLD_SCANNER;
-            poll::wait([Some(end.as_fd())], Some(deadline));
-        }
+    let deadline = clock::monotonic() + OLD;
+    let ends = |pids: Vec<Pid>| pids.into_iter().filter_map(|pid| child::end_of(pid).ok());
+    let scanners = process::named_in("svscan", directory);
+    for scanner in &scanners {
+        child::send(*scanner, Number::TERM);
+    }
+    for end in ends(scanners) {
+        poll::wait([Some(end.as_fd())], Some(deadline));
     }
     let is_hidden = |path: &PathBuf| {
         path.file_name()
@@ -103,9 +112,16 @@ fn clear_the_way(directory: &Path) {
     let mut directories = directories(directory);
     directories.retain(|path| !is_hidden(path));
     let logs: Vec<PathBuf> = directories.iter().map(|path| path.join("log")).collect();
-    for supervised in directories.iter().chain(&logs) {
-        // Most of them are not there, and nobody hears a complaint.
-        let _ = service::send(supervised, b"dx", false);
+    let mut old = Vec::new();
+    for path in directories.iter().chain(&logs) {
+        if matches!(service::is_supervised(path), Supervised::Yes) {
+            old.extend(ends(process::named_in("supervise", path)));
+            // Nobody would hear a complaint.
+            let _ = service::send(path, b"dx", false);
+        }
+    }
+    for end in old {
+        poll::wait([Some(end.as_fd())], Some(deadline));
     }
 }
 
@@ -123,25 +139,38 @@ fn directories(directory: &Path) -> Vec<PathBuf> {
 /// All services that may run, when svscan has ended: the directories in
 /// `directory`, with dot names, and those whose entry was removed but whose
 /// supervise, which is our child now, is still there.
-fn all_services(directory: &Path) -> Vec<PathBuf> {
-    let mut services = directories(directory);
+fn all_services(directory: &Path) -> Vec<Place> {
+    let place = |path| Place {
+        path,
+        _directory: None,
+    };
+    let mut services: Vec<Place> = directories(directory).into_iter().map(place).collect();
     let supervises = process::children("supervise");
-    let left: Vec<PathBuf> = supervises
+    let left: Vec<Place> = supervises
         .iter()
-        .map(|pid| PathBuf::from(format!("/proc/{pid}/cwd")))
+        .filter_map(|pid| {
+            // The supervise of a service ends before that of its log.
+            let cwd = PathBuf::from(format!("/proc/{pid}/cwd"));
+            let directory = file::open_read(&cwd).ok()?;
+            Some(Place {
+                path: format!("/proc/self/fd/{}", directory.as_raw_fd()).into(),
+                _directory: Some(directory),
+            })
+        })
         .collect();
     let id = |path: &Path| {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.dev(), metadata.ino()))
     };
-    // A log is ended after its service.
+    // A log is ended with its service.
     let logs: Vec<PathBuf> = services
         .iter()
         .chain(&left)
-        .map(|s| s.join("log"))
+        .map(|service| service.path.join("log"))
         .collect();
-    let known: HashSet<_> = services.iter().chain(&logs).filter_map(|s| id(s)).collect();
-    let is_unknown = |path: &PathBuf| id(path).is_some_and(|id| !known.contains(&id));
+    let listed = services.iter().map(|service| &service.path);
+    let known: HashSet<_> = listed.chain(&logs).filter_map(|path| id(path)).collect();
+    let is_unknown = |place: &Place| id(&place.path).is_some_and(|id| !known.contains(&id));
     services.extend(left.into_iter().filter(is_unknown));
     services
 }
@@ -259,19 +288,19 @@ impl Shell<'_> {
         let runs = |path: &Path| matches!(service::is_supervised(path), Supervised::Yes);
         services
             .iter()
-            .map(|path| Sight {
-                main: runs(path),
-                log: runs(&path.join("log")),
+            .map(|service| Sight {
+                main: runs(&service.path),
+                log: runs(&service.path.join("log")),
             })
             .collect()
     }
 
     fn send(&self, number: usize, half: Half, bytes: &[u8]) {
         let services = self.services.iter().flatten();
-        for path in services.skip(number).take(1) {
+        for service in services.skip(number).take(1) {
             let path = match half {
-                Half::Main => path.clone(),
-                Half::Log => path.join("log"),
+                Half::Main => service.path.clone(),
+                Half::Log => service.path.join("log"),
             };
             // If it fails, the service is looked at again until it is given up.
             let _ = service::send(&path, bytes, false);

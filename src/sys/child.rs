@@ -377,6 +377,22 @@ mod tests {
     }
 
     #[test]
+    fn a_program_can_be_given_nothing_but_path() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let pid = spawn(|| {
+            set_stdout(&writer).unwrap();
+            let path = OsStr::new("/nowhere:/bin:/usr/bin");
+            exec_alone(OsStr::new("env"), &[OsStr::new("env")], path);
+            111
+        });
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(wait_for(pid.unwrap()), End::Exited(0));
+        assert_eq!(text, "PATH=/nowhere:/bin:/usr/bin\n");
+    }
+
+    #[test]
     fn the_next_program_has_an_empty_mask_and_does_not_ignore_sigpipe() {
         let (mut reader, writer) = io::pipe().unwrap();
         let pid = spawn(|| {

@@ -150,6 +150,28 @@ mod tests {
     }
 
     #[test]
+    fn a_child_is_found_by_its_name_and_its_directory() {
+        use std::io::{Read, Write};
+        let (reader, writer) = std::io::pipe().unwrap();
+        let child = crate::sys::child::spawn(|| {
+            let mut byte = [0];
+            let _ = (&reader).read(&mut byte);
+            0
+        })
+        .unwrap();
+        let name = std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap();
+        let name = name.trim_end();
+        let here = std::env::current_dir().unwrap();
+        assert!(children(name).contains(&child));
+        assert!(named_in(name, &here).contains(&child));
+        assert!(!children("no such program").contains(&child));
+        assert!(!named_in(name, Path::new("/")).contains(&child));
+        (&writer).write_all(b".").unwrap();
+        crate::sys::child::wait_for(child);
+        assert!(!children(name).contains(&child));
+    }
+
+    #[test]
     fn this_process_is_younger_than_the_machine() {
         let own = Pid::new(std::process::id()).unwrap();
         assert!(age(own).unwrap() <= crate::sys::clock::since_boot());
