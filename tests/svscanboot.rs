@@ -360,6 +360,48 @@ fn the_next_svscanboot_clears_the_way() {
 }
 
 #[test]
+fn a_tree_of_the_original_is_taken_over() {
+    let test = "a_tree_of_the_original";
+    if !has(test, &["svscan", "supervise"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("service/pair", "exec sleep 2147483647");
+    scratch.service("service/pair/log", "exec cat");
+    let fifo = scratch.at("go");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let script = "PATH=/usr/bin:/bin svscan service & read -r word <go; exec svscanboot service";
+    let shell = Path::new("/bin/sh");
+    let Some(mut world) = World::start(test, &scratch, shell, &["-c", script], &[]) else {
+        return;
+    };
+    let reference = world.scanner();
+    let old = ["service/pair", "service/pair/log"].map(|name| scratch.wait_up(name));
+    fs::write(&fifo, "go\n").unwrap();
+    wait_child(world.first, "readproctitle");
+    wait_until("our svscan runs alone", || {
+        let scanners = children(world.first, "svscan");
+        scanners.len() == 1 && scanners[0] != reference
+    });
+    let scanner = world.scanner();
+    wait_until("both supervises are below it", || {
+        let supervises = children(scanner, "supervise");
+        let ours = Suite::Ours.program("supervise");
+        supervises.len() == 2
+            && supervises.iter().all(|pid| {
+                let program = fs::read_link(format!("/proc/{pid}/exe"));
+                program.is_ok_and(|program| program == ours)
+            })
+    });
+    for (name, old) in ["service/pair", "service/pair/log"].iter().zip(old) {
+        wait_until("it is another process", || {
+            scratch.pid(name).is_some_and(|pid| pid != old)
+        });
+    }
+    assert_eq!(world.end("TERM"), 0);
+}
+
+#[test]
 fn a_service_whose_entry_is_gone_ends_in_order_too() {
     let scratch = Scratch::new();
     scratch.mkdir("service");
