@@ -15,14 +15,15 @@ use std::time::{Duration, Instant};
 
 /// The shortest time from one start of a program to the next.
 pub const START_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a service may take to end before it gets `k`: what svcstop waits, too.
+/// How long a service may take to end before it gets KILL: what svcstop waits, too.
 pub const STOP: Duration = Duration::from_secs(60);
-/// How long a log may take to read the rest before it gets `d`.
+/// How long a log may take to read the rest before it gets TERM.
 pub const REST: Duration = Duration::from_secs(10);
 /// How long anything may take that should take no time, before it is given up.
 pub const GRACE: Duration = Duration::from_secs(5);
 /// While services end, they are looked at so often: the supervises of an earlier
-/// svscanboot are not our children, and nothing tells of their end.
+/// svscanboot are not our children, and nothing tells of their end. And so often is
+/// told again what has not heard.
 pub const LOOK: Duration = Duration::from_secs(1);
 
 /// Which of the two programs.
@@ -43,13 +44,25 @@ pub enum Half {
     Log,
 }
 
-/// Which supervises of a service run.
+/// What a look at a supervise shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Run {
+    /// None runs there.
+    No,
+    /// One runs, and its service does, which is wanted down: `d` was heard.
+    Stopping,
+    /// One runs, and there is no sign of `d`. It may be another than the one that
+    /// was told: where svscan was killed, one waits for the place of the other.
+    Unaware,
+}
+
+/// The supervises of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sight {
     /// That of the service itself.
-    pub main: bool,
+    pub main: Run,
     /// That of its `log`.
-    pub log: bool,
+    pub log: Run,
 }
 
 /// What happened.
@@ -126,8 +139,10 @@ enum Phase {
 /// How far a supervise has been brought to its end. While none runs, not at all.
 #[derive(Clone, Copy, Debug, Default)]
 struct Task {
-    /// When it was told.
+    /// When it was told first.
     told: Option<Instant>,
+    /// When it was told last.
+    told_last: Option<Instant>,
     /// When it was told again, with force.
     forced: Option<Instant>,
     given_up: bool,
@@ -135,10 +150,11 @@ struct Task {
 
 impl Task {
     /// What to send now to a supervise that still runs, if anything.
-    fn push(&mut self, now: Instant, way: &Way) -> Option<&'static [u8]> {
+    fn push(&mut self, run: Run, now: Instant, way: &Way) -> Option<&'static [u8]> {
         match (self.told, self.forced) {
             (None, _) => {
                 self.told = Some(now);
+                self.told_last = Some(now);
                 Some(way.tell)
             }
             (Some(told), None) if now >= told + way.limit => {
@@ -148,6 +164,12 @@ impl Task {
             (_, Some(forced)) if now >= forced + GRACE => {
                 self.given_up = true;
                 None
+            }
+            (_, None)
+                if run == Run::Unaware && self.told_last.is_none_or(|at| now >= at + LOOK) =>
+            {
+                self.told_last = Some(now);
+                Some(way.tell)
             }
             _ => None,
         }
@@ -164,13 +186,13 @@ struct Way {
 const MAIN: Way = Way {
     tell: b"dx",
     limit: STOP,
-    force: b"k",
+    force: b"dxk",
 };
 
 const LOG: Way = Way {
     tell: b"x",
     limit: REST,
-    force: b"d",
+    force: b"dx",
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -327,14 +349,13 @@ impl Machine {
         let mut all_over = true;
         for (number, (service, sight)) in self.services.iter_mut().zip(sights).enumerate() {
             let Service { main, log } = service;
-            for (half, task, runs) in [(Half::Main, main, sight.main), (Half::Log, log, sight.log)]
-            {
-                if !runs {
+            for (half, task, run) in [(Half::Main, main, sight.main), (Half::Log, log, sight.log)] {
+                if run == Run::No {
                     *task = Task::default();
                     continue;
                 }
                 let way = if half == Half::Main { &MAIN } else { &LOG };
-                let bytes = task.push(now, way);
+                let bytes = task.push(run, now, way);
                 actions.extend(bytes.map(|bytes| Action::Send(number, half, bytes)));
                 if !task.given_up {
                     all_over = false;

@@ -18,26 +18,14 @@ fn pid(number: u32) -> Pid {
     Pid::new(number).unwrap()
 }
 
-fn sight(main: bool, log: bool) -> Sight {
+const fn sight(main: Run, log: Run) -> Sight {
     Sight { main, log }
 }
 
-const BOTH: Sight = Sight {
-    main: true,
-    log: true,
-};
-const MAIN_ONLY: Sight = Sight {
-    main: true,
-    log: false,
-};
-const LOG_ONLY: Sight = Sight {
-    main: false,
-    log: true,
-};
-const GONE: Sight = Sight {
-    main: false,
-    log: false,
-};
+const BOTH: Sight = sight(Run::Stopping, Run::Stopping);
+const MAIN_ONLY: Sight = sight(Run::Stopping, Run::No);
+const LOG_ONLY: Sight = sight(Run::No, Run::Stopping);
+const GONE: Sight = sight(Run::No, Run::No);
 
 fn send(number: usize, half: Half, bytes: &'static [u8]) -> Action {
     Action::Send(number, half, bytes)
@@ -235,7 +223,7 @@ fn a_service_that_does_not_listen_is_killed_and_its_log_reads_the_rest() {
     assert_eq!(case.seen(&[BOTH]), [send(0, Half::Main, b"dx")]);
     assert_eq!(
         case.look_until_something_happens(&[BOTH]),
-        (vec![send(0, Half::Main, b"k")], STOP)
+        (vec![send(0, Half::Main, b"dxk")], STOP)
     );
     assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
     assert_eq!(case.seen(&[GONE]), [Action::Close]);
@@ -248,7 +236,7 @@ fn a_log_whose_pipe_does_not_end_is_stopped() {
     assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
     assert_eq!(
         case.look_until_something_happens(&[LOG_ONLY]),
-        (vec![send(0, Half::Log, b"d")], REST)
+        (vec![send(0, Half::Log, b"dx")], REST)
     );
     assert_eq!(case.seen(&[GONE]), [Action::Close]);
     assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
@@ -266,7 +254,7 @@ fn what_cannot_be_ended_is_given_up_and_told_by_the_exit_code() {
     );
     assert_eq!(
         case.look_until_something_happens(&[BOTH]),
-        (vec![send(0, Half::Log, b"d")], REST)
+        (vec![send(0, Half::Log, b"dx")], REST)
     );
     assert_eq!(
         case.look_until_something_happens(&[BOTH]),
@@ -365,22 +353,47 @@ fn a_supervise_that_comes_back_is_told_again() {
     );
 }
 
+#[test]
+fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
+    for (seen, half, bytes) in [
+        (sight(Run::Unaware, Run::No), Half::Main, b"dx".as_slice()),
+        (sight(Run::No, Run::Unaware), Half::Log, b"x"),
+    ] {
+        let mut case = Case::ending();
+        let tell = [Action::Send(0, half, bytes)];
+        assert_eq!(case.seen(&[seen]), tell);
+        case.wait(LOOK - MILLI);
+        assert_eq!(case.seen(&[seen]), [], "it may not have had the time");
+        case.wait(MILLI);
+        assert_eq!(case.seen(&[seen]), tell);
+        assert_eq!(case.seen(&[seen]), []);
+        // It is not told for ever.
+        let mut last = Vec::new();
+        while last != [Action::Close] {
+            assert_eq!(case.timer(), [Action::Look]);
+            last = case.seen(&[seen]);
+        }
+        assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(false)]);
+    }
+}
+
 /// A world that does what it is told after a random time, or never: whatever
 /// happens in whatever order, it ends, and in order.
 #[test]
 fn a_random_world_always_ends() {
     // xorshift: the same worlds at each run.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move |below: u64| {
+    let mut random = move |below: usize| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state % below
+        usize::try_from(state % u64::try_from(below).unwrap()).unwrap()
     };
+    let runs = [Run::No, Run::Stopping, Run::Unaware];
     for _ in 0..2000 {
         let mut case = Case::running();
         let mut world: Vec<Sight> = (0..random(4))
-            .map(|_| sight(random(2) == 0, random(2) == 0))
+            .map(|_| sight(runs[random(3)], runs[random(3)]))
             .collect();
         let mut told = vec![(false, false); world.len()];
         let mut programs = [Some(TITLE), Some(SCANNER)];
@@ -424,7 +437,7 @@ fn a_random_world_always_ends() {
                 break;
             }
             case.wait(MILLI * u32::try_from(random(3000)).unwrap());
-            let index = usize::try_from(random(6)).unwrap();
+            let index = random(6);
             let event = match index {
                 0 | 1 => match programs[index].take() {
                     Some(number) => Event::Ended(pid(number), KILLED),
@@ -432,8 +445,12 @@ fn a_random_world_always_ends() {
                 },
                 2 => match (world.last_mut(), told.last()) {
                     (Some(sight), Some((main, log))) => {
-                        sight.main &= !main;
-                        sight.log &= !log;
+                        if *main {
+                            sight.main = Run::No;
+                        }
+                        if *log {
+                            sight.log = Run::No;
+                        }
                         Event::Ended(pid(99), KILLED)
                     }
                     _ => Event::Timer,

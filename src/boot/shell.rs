@@ -1,9 +1,10 @@
 //! The loop of svscanboot: wait, turn what happened into events, let the machine
 //! decide, do what it says.
 
-use super::machine::{Action, Event, Half, Machine, Role, Sight};
+use super::machine::{Action, Event, Half, Machine, Role, Run, Sight};
 use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
+use crate::formats::status::Want;
 use crate::service::{self, Supervised};
 use crate::sys::signals::{Number, Signals};
 use crate::sys::{child, clock, file, poll, process};
@@ -285,12 +286,11 @@ impl Shell<'_> {
         let services = self
             .services
             .get_or_insert_with(|| all_services(Path::new(self.directory)));
-        let runs = |path: &Path| matches!(service::is_supervised(path), Supervised::Yes);
         services
             .iter()
             .map(|service| Sight {
-                main: runs(&service.path),
-                log: runs(&service.path.join("log")),
+                main: examine(&service.path),
+                log: examine(&service.path.join("log")),
             })
             .collect()
     }
@@ -325,6 +325,15 @@ impl Shell<'_> {
             let _ = writer.write_all(&error.warning(PROGRAM));
         }
     }
+}
+
+fn examine(path: &Path) -> Run {
+    if !matches!(service::is_supervised(path), Supervised::Yes) {
+        return Run::No;
+    }
+    let unaware = service::read_status(path)
+        .is_ok_and(|status| status.pid.is_none() || status.want != Want::Down);
+    if unaware { Run::Unaware } else { Run::Stopping }
 }
 
 fn name(role: Role) -> &'static OsStr {
