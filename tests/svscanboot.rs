@@ -6,6 +6,7 @@ use crate::harness::{
     Daemon, Scratch, Suite, finish, has, is_alive, signal, skip_unless, wait_until,
 };
 use crate::readproctitle::command_line;
+use daemontools_rs::boot::machine::{GRACE, REST, STOP};
 use daemontools_rs::boot::shell::{DOTS, PATH};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -433,6 +434,32 @@ fn a_service_whose_entry_is_gone_ends_in_order_too() {
 }
 
 #[test]
+fn a_service_with_two_names_gets_term_once() {
+    let scratch = Scratch::new();
+    scratch.mkdir("service");
+    // The second TERM would end it before it has written the last line.
+    let once = "trap 'echo TERM >>told; trap - TERM; kill $!; exec 3<>slow; read -r line <&3' TERM
+sleep 2147483647 & echo ready >told; wait; echo ended >>told";
+    scratch.service("one", once);
+    let fifo = scratch.at("one/slow");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    scratch.link("one");
+    std::os::unix::fs::symlink("../one", scratch.at("service/two")).unwrap();
+    let Some(mut world) = World::svscanboot("a_service_with_two_names", &scratch) else {
+        return;
+    };
+    wait_until("it is ready", || scratch.read("one/told") == "ready\n");
+    signal(world.first, "TERM");
+    wait_until("it is told", || scratch.read("one/told") == "ready\nTERM\n");
+    wait_until("svscan is gone", || {
+        children(world.first, "svscan").is_empty()
+    });
+    fs::write(&fifo, "go\n").unwrap();
+    assert_eq!(world.end("TERM"), 0);
+    assert_eq!(scratch.read("one/told"), "ready\nTERM\nended\n");
+}
+
+#[test]
 fn what_hangs_on_to_the_pipe_of_a_log_does_not_hold_up_the_end_for_ever() {
     let scratch = Scratch::new();
     scratch.service(
@@ -522,6 +549,9 @@ fn the_pages_say_what_the_files_for_boot_say() {
     for line in dockerfile.lines().rev().take(3) {
         assert!(page.contains(&format!("    {line}\n")), "{line}");
     }
+    let longest = GRACE + (STOP + GRACE) + (REST + GRACE) + GRACE;
+    let longest = format!("at most {} seconds", longest.as_secs());
+    assert!(page.contains(&longest), "{longest}");
     for line in ["KillMode=mixed", "TimeoutStopSec=100", "OOMPolicy=continue"] {
         assert!(unit.contains(&format!("\n{line}\n")) && page.contains(line));
     }

@@ -150,7 +150,7 @@ fn all_services(directory: &Path) -> Vec<Place> {
     let left: Vec<Place> = supervises
         .iter()
         .filter_map(|pid| {
-            // The supervise of a service ends before that of its log.
+            // Kept open: this way ends with the supervise, before that of the log.
             let cwd = PathBuf::from(format!("/proc/{pid}/cwd"));
             let directory = file::open_read(&cwd).ok()?;
             Some(Place {
@@ -173,6 +173,9 @@ fn all_services(directory: &Path) -> Vec<Place> {
     let known: HashSet<_> = listed.chain(&logs).filter_map(|path| id(path)).collect();
     let is_unknown = |place: &Place| id(&place.path).is_some_and(|id| !known.contains(&id));
     services.extend(left.into_iter().filter(is_unknown));
+    // Two links to one directory are one service, which must not get TERM twice.
+    let mut ids = HashSet::new();
+    services.retain(|place| id(&place.path).is_none_or(|id| ids.insert(id)));
     services
 }
 
