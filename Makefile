@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
 
-PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart svclog multilog tai64n tai64nlocal \
+PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart svclog multilog tai64n tai64nlocal readproctitle svscanboot \
            setuidgid envuidgid envdir softlimit setlock fghack pgrphack
 # Those that look up users need what nsswitch.conf names, which only a dynamic
 # program can load. All the others are one static file under many names, at a
@@ -71,7 +71,7 @@ install: build
 	install -m 755 $(BUILT)/daemontools-rs $(DYNAMIC:%=$(BUILT)/%) $(bindir)/
 	for program in $(STATIC); do ln -f $(bindir)/daemontools-rs $(bindir)/$$program || exit 1; done
 	install -m 644 $(PROGRAMS:%=docs/man/%.8) $(mandir)/
-	cp -R service-examples $(datadir)/
+	cp -R service-examples docs/boot $(datadir)/
 
 clean:
 	$(CARGO) clean

@@ -8,6 +8,8 @@
 pub mod account;
 /// How `svcstart`, `svcstop`, `svcreset` and `svcrestart` do what they promise.
 pub mod admin;
+/// Start everything at boot, and end it in order.
+pub mod boot;
 /// Plain facts about a child process: its id, how it ended.
 pub mod child;
 /// Plain facts about a date and time.
@@ -38,3 +40,5 @@ pub mod svclog;
 pub mod svscan;
 /// The system calls: the only place with unsafe.
 pub mod sys;
+/// Show the newest bytes in the own command line.
+pub mod title;

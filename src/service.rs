@@ -83,6 +83,16 @@ fn roots() -> Vec<PathBuf> {
     }
 }
 
+/// The directory of all services: `$SVDIR`; else `/service` if that exists, else
+/// `/etc/service`.
+pub fn root() -> PathBuf {
+    let mut roots = roots();
+    let existing = roots.iter().position(|root| root.is_dir());
+    // None exists: what is asked of the last will say so.
+    let place = existing.unwrap_or(roots.len().saturating_sub(1));
+    roots.swap_remove(place)
+}
+
 /// Every service in the first of the directories of [`locate`] that exists, by
 /// name; dot names and files are left out. None exists: none, unless it was named by `$SVDIR`.
 ///

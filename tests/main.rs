@@ -30,6 +30,8 @@ mod multilog;
 mod oracle;
 /// pgrphack: a session of its own.
 mod pgrphack;
+/// readproctitle: what ps shows, and that nobody waits for it.
+mod readproctitle;
 /// Real daemons of Debian's, from `service-examples`, driven by our commands.
 mod real_daemons;
 /// setlock: with daemontools' own.
@@ -56,6 +58,8 @@ mod svcstop;
 mod svok;
 /// svscan with real supervises.
 mod svscan;
+/// svscanboot: real trees, as process 1 and not, to their end.
+mod svscanboot;
 /// svstat: $SVDIR, all services, an unreadable status.
 mod svstat;
 /// tai64n: stamps that are true, at once, in order.

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::sys::exec::Program;
+use crate::sys::start;
 use std::ffi::OsString;
 use std::io;
 
@@ -29,6 +30,7 @@ impl Next {
     /// Becomes the program. Comes back only if that fails: `unable to run NAME:
     /// REASON`, exit code 111, as all of daemontools' tools say it.
     pub(super) fn run(self) -> Error {
+        start::hand_on_descriptors();
         let error = match self.program {
             Ok(program) => program.exec(),
             Err(error) => error,

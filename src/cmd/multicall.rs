@@ -16,11 +16,12 @@ use std::process::ExitCode;
 /// A program's name, and the program.
 type Entry = (&'static str, fn() -> ExitCode);
 
-const PROGRAMS: [Entry; 18] = [
+const PROGRAMS: [Entry; 20] = [
     ("envdir", super::envdir::main),
     ("fghack", super::fghack::main),
     ("multilog", super::multilog::main),
     ("pgrphack", super::pgrphack::main),
+    ("readproctitle", super::readproctitle::main),
     ("setlock", super::setlock::main),
     ("softlimit", super::softlimit::main),
     ("supervise", super::supervise::main),
@@ -32,6 +33,7 @@ const PROGRAMS: [Entry; 18] = [
     ("svcstop", super::svcstop::main),
     ("svok", super::svok::main),
     ("svscan", super::svscan::main),
+    ("svscanboot", super::svscanboot::main),
     ("svstat", super::svstat::main),
     ("tai64n", super::tai64n::main),
     ("tai64nlocal", super::tai64nlocal::main),

@@ -90,11 +90,11 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
     // What the guard sees the front's end by: nobody else has it open.
     let (front, front_end) = io::pipe().map_err(unable("create pipe"))?;
     let mut front_end = Some(front_end);
-    process::take_in_orphans();
+    child::adopt_orphans();
     let guard = child::spawn(|| {
         drop(front_end.take());
         // As in the front: a child cannot inherit it.
-        process::take_in_orphans();
+        child::adopt_orphans();
         let started = Signals::new(&known).and_then(|signals| {
             child::spawn(|| {
                 given.restore();

@@ -3,10 +3,9 @@
 //! Every program of this crate has one thread, which is what makes [`spawn`] safe.
 
 use crate::child::{End, Pid};
-use crate::sys::exec::Program;
+use crate::sys::exec::{self, Program};
 use crate::sys::signals::{self, Number};
-use std::convert::Infallible;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -83,6 +82,13 @@ pub fn lead_group() {
 /// unless it is the leader of a group.
 pub fn lead_session() {
     let _ = nix::unistd::setsid();
+}
+
+/// From now on, children of descendants whose own parent has ended become this
+/// process's children, as they become those of pid 1 by default.
+pub fn adopt_orphans() {
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes a number and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
 }
 
 /// In a child: leaves `fd`, and `copies` copies of it, open for the next program:
@@ -226,7 +232,7 @@ pub fn set_descriptor(file: std::fs::File, number: i32) -> io::Result<()> {
 /// # Errors
 /// What execve(2) says; it comes back only then.
 pub fn exec(path: &OsStr, arguments: &[&OsStr]) -> io::Error {
-    exec_with(path, arguments, &[])
+    exec_program(Program::at(path, arguments))
 }
 
 /// As [`exec`], with `changes` made to the environment.
@@ -234,10 +240,14 @@ pub fn exec(path: &OsStr, arguments: &[&OsStr]) -> io::Error {
 /// # Errors
 /// As [`exec`].
 pub fn exec_with(path: &OsStr, arguments: &[&OsStr], changes: &[(&OsStr, &OsStr)]) -> io::Error {
-    signals::restore_for_child();
-    match try_exec(path, arguments, changes) {
-        Err(error) => error,
+    let mut entries = exec::environment();
+    for (name, value) in changes {
+        let start = [name.as_bytes(), b"="].concat();
+        entries.retain(|entry| !entry.starts_with(&start));
+        entries.push([&start, value.as_bytes()].concat());
     }
+    let program = Program::at(path, arguments);
+    exec_program(program.and_then(|program| program.with_environment(&entries)))
 }
 
 /// As [`exec`], looking for `name` in PATH, as [`Program::exec`] does.
@@ -245,44 +255,25 @@ pub fn exec_with(path: &OsStr, arguments: &[&OsStr], changes: &[(&OsStr, &OsStr)
 /// # Errors
 /// As [`Program::exec`].
 pub fn exec_in_path(name: &OsStr, arguments: &[&OsStr]) -> io::Error {
+    exec_program(Program::new(name, arguments))
+}
+
+/// As [`exec_in_path`], with nothing but PATH in the environment, which is `path`.
+///
+/// # Errors
+/// As [`Program::exec`].
+pub fn exec_alone(name: &OsStr, arguments: &[&OsStr], path: &OsStr) -> io::Error {
+    let only = [b"PATH=", path.as_bytes()].concat();
+    let program = Program::in_path(name, arguments, path);
+    exec_program(program.and_then(|program| program.with_environment(&[only])))
+}
+
+fn exec_program(program: io::Result<Program>) -> io::Error {
     signals::restore_for_child();
-    match Program::new(name, arguments) {
+    match program {
         Ok(program) => program.exec(),
         Err(error) => error,
     }
-}
-
-/// Comes back only with an error.
-fn try_exec(
-    path: &OsStr,
-    arguments: &[&OsStr],
-    changes: &[(&OsStr, &OsStr)],
-) -> io::Result<Infallible> {
-    let path = c_string(path)?;
-    let arguments = arguments
-        .iter()
-        .map(|argument| c_string(argument))
-        .collect::<io::Result<Vec<_>>>()?;
-    if changes.is_empty() {
-        return nix::unistd::execv(&path, &arguments).map_err(super::io);
-    }
-    let kept = std::env::vars_os().filter(|(name, _)| !changes.iter().any(|(n, _)| n == name));
-    let changed = changes
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let environment = kept
-        .chain(changed)
-        .map(|(mut entry, value)| {
-            entry.push("=");
-            entry.push(value);
-            c_string(&entry)
-        })
-        .collect::<io::Result<Vec<_>>>()?;
-    nix::unistd::execve(&path, &arguments, &environment).map_err(super::io)
-}
-
-fn c_string(text: &OsStr) -> io::Result<CString> {
-    CString::new(text.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
 /// Starts a child that waits for the exclusive lock on `file` in our stead and
@@ -355,6 +346,22 @@ mod tests {
         });
         let number = u8::try_from(libc::SIGRTMIN() + 1).unwrap();
         assert_eq!(wait_for(pid.unwrap()), End::Killed(number));
+    }
+
+    #[test]
+    fn a_program_can_be_given_nothing_but_path() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let pid = spawn(|| {
+            set_stdout(&writer).unwrap();
+            let path = OsStr::new("/nowhere:/bin:/usr/bin");
+            exec_alone(OsStr::new("env"), &[OsStr::new("env")], path);
+            111
+        });
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(wait_for(pid.unwrap()), End::Exited(0));
+        assert_eq!(text, "PATH=/nowhere:/bin:/usr/bin\n");
     }
 
     #[test]

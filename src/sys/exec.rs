@@ -1,10 +1,10 @@
 //! Become another program: everything is made ready first, so that becoming it
 //! allocates nothing and works under the tightest of limits (softlimit).
 
-use crate::sys::{signals, start};
+use crate::sys::signals;
 use std::ffi::{CStr, CString, OsStr, OsString, c_char};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 
 unsafe extern "C" {
     /// The C library's list of this process's environment, ended by a null pointer.
@@ -32,9 +32,34 @@ impl Program {
     /// # Errors
     /// EINVAL if there is a NUL byte in what it is given.
     pub fn new(name: &OsStr, arguments: &[impl AsRef<OsStr>]) -> io::Result<Program> {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+        Program::in_path(name, arguments, &path)
+    }
+
+    /// The program in the file `path`, which is used as it is.
+    ///
+    /// # Errors
+    /// As [`Program::new`].
+    pub fn at(path: &OsStr, arguments: &[impl AsRef<OsStr>]) -> io::Result<Program> {
+        Program::of(vec![c_string(path.as_bytes())?], arguments)
+    }
+
+    /// As [`Program::new`], but the PATH it is looked for in is `path`.
+    ///
+    /// # Errors
+    /// As [`Program::new`].
+    pub fn in_path(
+        name: &OsStr,
+        arguments: &[impl AsRef<OsStr>],
+        path: &OsStr,
+    ) -> io::Result<Program> {
+        Program::of(candidates(name, path)?, arguments)
+    }
+
+    fn of(candidates: Vec<CString>, arguments: &[impl AsRef<OsStr>]) -> io::Result<Program> {
         let arguments = arguments.iter().map(|word| word.as_ref().as_bytes());
         Ok(Program {
-            candidates: candidates(name)?,
+            candidates,
             arguments: List::new(arguments)?,
             environment: None,
         })
@@ -53,8 +78,8 @@ impl Program {
         })
     }
 
-    /// Becomes the program; comes back only if that fails. Signals are as this
-    /// process was given them, and so are the descriptors 0 to 2.
+    /// Becomes the program; comes back only if that fails. SIGPIPE is as this
+    /// process was given it.
     ///
     /// As in 0.76 a file that may not be used (EACCES, EPERM, EISDIR) is passed
     /// over but remembered, one that is not there is passed over, and any other
@@ -65,7 +90,6 @@ impl Program {
     /// one remembered, else ENOENT.
     pub fn exec(&self) -> io::Error {
         signals::restore_sigpipe();
-        start::hand_on_descriptors();
         let environment = match &self.environment {
             Some(list) => list.as_ptr(),
             // SAFETY: nothing in this crate changes the environment, and it has no threads.
@@ -101,13 +125,12 @@ pub fn environment() -> Vec<Vec<u8>> {
     entries
 }
 
-fn candidates(name: &OsStr) -> io::Result<Vec<CString>> {
+fn candidates(name: &OsStr, path: &OsStr) -> io::Result<Vec<CString>> {
     let name = name.as_bytes();
     if name.contains(&b'/') {
         return Ok(vec![c_string(name)?]);
     }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
-    path.into_vec()
+    path.as_bytes()
         .split(|byte| *byte == b':')
         .map(|element| {
             let element = if element.is_empty() { b"." } else { element };

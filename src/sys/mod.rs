@@ -25,6 +25,7 @@ pub mod signals;
 pub mod source;
 pub mod start;
 pub mod stream;
+pub mod title;
 pub mod watch;
 pub mod zone;
 

@@ -17,13 +17,6 @@ pub fn age(pid: Pid) -> Option<Duration> {
     Some(super::clock::since_boot().saturating_sub(started))
 }
 
-/// From now on, orphans below this process become its children (prctl(2),
-/// PR_SET_CHILD_SUBREAPER; Linux 3.4).
-pub fn take_in_orphans() {
-    // SAFETY: takes numbers only.
-    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
-}
-
 /// From now on, this process leaves no core file.
 pub fn leave_no_core() {
     // SAFETY: takes numbers only.
@@ -101,20 +94,34 @@ fn field(stat: &[u8], place: usize) -> Option<u64> {
 /// Whether a process named `name` runs whose current directory is `directory`.
 /// None if `/proc` cannot tell.
 pub fn runs_in(name: &str, directory: &Path) -> Option<bool> {
+    Some(find_in(name, directory)?.next().is_some())
+}
+
+/// The processes named `name` whose current directory is `directory`, as far as
+/// `/proc` shows them.
+pub fn named_in(name: &str, directory: &Path) -> Vec<Pid> {
+    find_in(name, directory).into_iter().flatten().collect()
+}
+
+/// The children of this process that are named `name` and have not ended, as far
+/// as `/proc` shows them.
+pub fn children_named(name: &str) -> Vec<Pid> {
+    let mut children = children().unwrap_or_default();
+    children.retain(|child| is_named(*child, name));
+    children
+}
+
+fn find_in(name: &str, directory: &Path) -> Option<impl Iterator<Item = Pid>> {
     let wanted = std::fs::metadata(directory).ok()?;
-    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
-        let comm = std::fs::read(entry.path().join("comm")).unwrap_or_default();
-        if comm.strip_suffix(b"\n") != Some(name.as_bytes()) {
-            continue;
-        }
-        let Ok(cwd) = std::fs::metadata(entry.path().join("cwd")) else {
-            continue;
-        };
-        if (cwd.dev(), cwd.ino()) == (wanted.dev(), wanted.ino()) {
-            return Some(true);
-        }
-    }
-    Some(false)
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    Some(entries.filter_map(move |entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let comm = std::fs::read(entry.path().join("comm")).ok()?;
+        let cwd = std::fs::metadata(entry.path().join("cwd")).ok()?;
+        let is_it = comm.strip_suffix(b"\n") == Some(name.as_bytes())
+            && (cwd.dev(), cwd.ino()) == (wanted.dev(), wanted.ino());
+        is_it.then_some(pid)
+    }))
 }
 
 /// The processes named `name`, of which the kernel keeps 15 bytes, by pid. None if
@@ -213,6 +220,28 @@ mod tests {
         let name = std::fs::read_to_string("/proc/self/comm").unwrap();
         assert!(named(name.trim_end()).unwrap().contains(&own));
         assert!(!is_named(own, "no such program"));
+    }
+
+    #[test]
+    fn a_child_is_found_by_its_name_and_its_directory() {
+        use std::io::{Read, Write};
+        let (reader, writer) = std::io::pipe().unwrap();
+        let child = crate::sys::child::spawn(|| {
+            let mut byte = [0];
+            let _ = (&reader).read(&mut byte);
+            0
+        })
+        .unwrap();
+        let name = std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap();
+        let name = name.trim_end();
+        let here = std::env::current_dir().unwrap();
+        assert!(children_named(name).contains(&child));
+        assert!(named_in(name, &here).contains(&child));
+        assert!(!children_named("no such program").contains(&child));
+        assert!(!named_in(name, Path::new("/")).contains(&child));
+        (&writer).write_all(b".").unwrap();
+        crate::sys::child::wait_for(child);
+        assert!(!children_named(name).contains(&child));
     }
 
     #[test]

@@ -13,12 +13,14 @@
 //! until everything has come to rest.
 
 mod interop;
+mod readproctitle;
 mod stage;
 mod stamps;
 mod supervise;
 mod svc;
 mod svok;
 mod svscan;
+mod svscanboot;
 mod svstat;
 mod tools;
 mod zoo;

@@ -1,0 +1,5 @@
+//! The program svscanboot: see [`daemontools_rs::cmd::svscanboot`].
+
+fn main() -> std::process::ExitCode {
+    daemontools_rs::cmd::svscanboot::main()
+}

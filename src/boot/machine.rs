@@ -1,0 +1,394 @@
+//! What svscanboot decides: what happened and what was seen in, actions out; no
+//! I/O and no clock.
+//!
+//! It has two programs, svscan (the *scanner*) and readproctitle (the *title*),
+//! and keeps them running. Told to end, it goes this way:
+//!
+//! 1. The scanner ends, so that nothing is started any more.
+//! 2. Each service gets `dx`. When its supervise is gone, the supervise of its log
+//!    gets `x`: the log ends when it has read all, because nobody has the other end
+//!    of its pipe any more.
+//! 3. The title ends by itself, for the same reason.
+
+use crate::child::{End, Pid};
+use std::time::{Duration, Instant};
+
+/// The shortest time from one start of a program to the next.
+pub const START_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a service may take to end before it gets KILL: what svcstop waits, too.
+pub const STOP: Duration = Duration::from_secs(60);
+/// How long a log may take to read the rest before it gets TERM.
+pub const REST: Duration = Duration::from_secs(10);
+/// How long anything may take that should take no time, before it is given up.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// While services end, they are looked at so often: the supervises of an earlier
+/// svscanboot are not our children, and nothing tells of their end. And so often is
+/// told again what has not heard.
+pub const LOOK: Duration = Duration::from_secs(1);
+
+/// Which of the two programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// svscan.
+    Scanner,
+    /// readproctitle.
+    Title,
+}
+
+/// Which supervise of a service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Half {
+    /// Of the service itself.
+    Main,
+    /// Of its `log`.
+    Log,
+}
+
+/// What a look at a supervise shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Run {
+    /// None runs there.
+    No,
+    /// One runs, and its service does, which is wanted down: `d` was heard.
+    Stopping,
+    /// One runs, and there is no sign of `d`. It may be another than the one that
+    /// was told: where svscan was killed, one waits for the place of the other.
+    Unaware,
+}
+
+/// The supervises of a service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sight {
+    /// That of the service itself.
+    pub main: Run,
+    /// That of its `log`.
+    pub log: Run,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// All is set up.
+    Boot,
+    /// The answer to [`Action::Start`].
+    Started(Role, Pid),
+    /// The same: it could not be, which has been reported.
+    StartFailed(Role),
+    /// A child ended, perhaps one that was somebody else's.
+    Ended(Pid, End),
+    /// TERM or INT came.
+    Told,
+    /// The answer to [`Action::Look`]: all services, always in the same order.
+    Seen(Vec<Sight>),
+    /// [`Machine::deadline`] has passed.
+    Timer,
+}
+
+/// What the shell is to do, in this order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Start a program, and answer.
+    Start(Role),
+    /// Send TERM to this process.
+    Term(Pid),
+    /// Send KILL to this process.
+    Kill(Pid),
+    /// Nobody reads what the services write: throw it away, or they would wait.
+    Drain,
+    /// Look which supervises run, and answer.
+    Look,
+    /// Send this to a supervise of the service of this number.
+    Send(usize, Half, &'static [u8]),
+    /// Close the pipe to the title.
+    Close,
+    /// End; whether everything else has.
+    Leave(bool),
+}
+
+/// One of the two programs.
+#[derive(Debug, Default)]
+struct Program {
+    pid: Option<Pid>,
+    started: Option<Instant>,
+    /// When it is to be started again.
+    due: Option<Instant>,
+}
+
+impl Program {
+    /// It is down: it is to be started at once, or when its second is over.
+    fn schedule(&mut self, role: Role, now: Instant) -> Option<Action> {
+        let at = self.started.map_or(now, |at| at + START_INTERVAL);
+        self.due = (at > now).then_some(at);
+        self.due.is_none().then_some(Action::Start(role))
+    }
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Nobody told us to end.
+    Running,
+    /// The scanner was told to end; when it gets KILL, if it has not yet.
+    Scanner(Option<Instant>),
+    /// The services were, or are to be.
+    Services,
+    /// All services have ended; when the title is given up.
+    Title(Instant),
+}
+
+/// How far a supervise has been brought to its end. While none runs, not at all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Task {
+    /// When it was told first.
+    told: Option<Instant>,
+    /// When it was told last.
+    told_last: Option<Instant>,
+    /// When it was told again, with force.
+    forced: Option<Instant>,
+    given_up: bool,
+}
+
+impl Task {
+    /// What to send now to a supervise that still runs, if anything.
+    fn push(&mut self, run: Run, now: Instant, way: &Way) -> Option<&'static [u8]> {
+        match (self.told, self.forced) {
+            (None, _) => {
+                self.told = Some(now);
+                self.told_last = Some(now);
+                Some(way.tell)
+            }
+            (Some(told), None) if now >= told + way.limit => {
+                self.forced = Some(now);
+                Some(way.force)
+            }
+            (_, Some(forced)) if now >= forced + GRACE => {
+                self.given_up = true;
+                None
+            }
+            (_, None)
+                if run == Run::Unaware && self.told_last.is_none_or(|at| now >= at + LOOK) =>
+            {
+                self.told_last = Some(now);
+                Some(way.tell)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How a supervise is brought to its end.
+struct Way {
+    tell: &'static [u8],
+    limit: Duration,
+    force: &'static [u8],
+}
+
+const MAIN: Way = Way {
+    tell: b"dx",
+    limit: STOP,
+    force: b"dxk",
+};
+
+const LOG: Way = Way {
+    tell: b"x",
+    limit: REST,
+    force: b"dx",
+};
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Service {
+    main: Task,
+    log: Task,
+}
+
+/// All that svscanboot knows.
+#[derive(Debug)]
+pub struct Machine {
+    phase: Phase,
+    scanner: Program,
+    title: Program,
+    services: Vec<Service>,
+    look_at: Option<Instant>,
+    /// The pipe to the title was closed: it is not started again.
+    closed: bool,
+}
+
+impl Default for Machine {
+    fn default() -> Machine {
+        Machine {
+            phase: Phase::Running,
+            scanner: Program::default(),
+            title: Program::default(),
+            services: Vec::new(),
+            look_at: None,
+            closed: false,
+        }
+    }
+}
+
+impl Machine {
+    /// When [`Event::Timer`] is wanted; None: never.
+    pub fn deadline(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Running | Phase::Services => None,
+            Phase::Scanner(at) => at,
+            Phase::Title(at) => Some(at),
+        };
+        [self.scanner.due, self.title.due, self.look_at, phase]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// What to do now that this happened.
+    pub fn step(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        match event {
+            Event::Boot => vec![Action::Start(Role::Title), Action::Start(Role::Scanner)],
+            Event::Started(role, pid) => {
+                let program = self.program(role);
+                program.pid = Some(pid);
+                program.started = Some(now);
+                program.due = None;
+                Vec::new()
+            }
+            Event::StartFailed(role) => {
+                self.program(role).due = Some(now + START_INTERVAL);
+                let drain = (role == Role::Title).then_some(Action::Drain);
+                drain.into_iter().collect()
+            }
+            Event::Ended(pid, _) if self.scanner.pid == Some(pid) => {
+                self.scanner_ended(now).into_iter().collect()
+            }
+            Event::Ended(pid, end) if self.title.pid == Some(pid) => self.title_ended(end, now),
+            Event::Ended(..) => match self.phase {
+                Phase::Running | Phase::Scanner(_) => Vec::new(),
+                // It may have been a supervise.
+                Phase::Services | Phase::Title(_) => vec![Action::Look],
+            },
+            Event::Told => self.told(now),
+            Event::Seen(sights) => self.seen(&sights, now),
+            Event::Timer => self.timer(now),
+        }
+    }
+
+    fn program(&mut self, role: Role) -> &mut Program {
+        match role {
+            Role::Scanner => &mut self.scanner,
+            Role::Title => &mut self.title,
+        }
+    }
+
+    fn scanner_ended(&mut self, now: Instant) -> Option<Action> {
+        self.scanner.pid = None;
+        if self.phase == Phase::Running {
+            return self.scanner.schedule(Role::Scanner, now);
+        }
+        self.phase = Phase::Services;
+        Some(Action::Look)
+    }
+
+    fn title_ended(&mut self, end: End, now: Instant) -> Vec<Action> {
+        self.title.pid = None;
+        match self.phase {
+            Phase::Title(_) => return vec![self.leave()],
+            _ if self.closed => return Vec::new(),
+            _ => {}
+        }
+        let start = self.title.schedule(Role::Title, now);
+        // One that cannot even be executed, say, would never read.
+        let useless = start.is_none() && matches!(end, End::Exited(1..));
+        let drain = useless.then_some(Action::Drain);
+        drain.into_iter().chain(start).collect()
+    }
+
+    fn told(&mut self, now: Instant) -> Vec<Action> {
+        if self.phase != Phase::Running {
+            return Vec::new();
+        }
+        self.scanner.due = None;
+        match self.scanner.pid {
+            Some(pid) => {
+                self.phase = Phase::Scanner(Some(now + GRACE));
+                vec![Action::Term(pid)]
+            }
+            None => {
+                self.phase = Phase::Services;
+                vec![Action::Look]
+            }
+        }
+    }
+
+    fn timer(&mut self, now: Instant) -> Vec<Action> {
+        let overdue = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let mut actions = Vec::new();
+        for role in [Role::Title, Role::Scanner] {
+            let program = self.program(role);
+            if overdue(program.due) {
+                program.due = None;
+                actions.push(Action::Start(role));
+            }
+        }
+        match (self.phase, self.scanner.pid) {
+            (Phase::Scanner(at), Some(pid)) if overdue(at) => {
+                self.phase = Phase::Scanner(None);
+                actions.push(Action::Kill(pid));
+            }
+            (Phase::Title(at), _) if at <= now => return vec![self.leave()],
+            _ => {}
+        }
+        if overdue(self.look_at) {
+            self.look_at = None;
+            actions.push(Action::Look);
+        }
+        actions
+    }
+
+    fn seen(&mut self, sights: &[Sight], now: Instant) -> Vec<Action> {
+        self.services.resize_with(sights.len(), Service::default);
+        let mut actions = Vec::new();
+        let mut all_over = true;
+        for (number, (service, sight)) in self.services.iter_mut().zip(sights).enumerate() {
+            let Service { main, log } = service;
+            for (half, task, run) in [(Half::Main, main, sight.main), (Half::Log, log, sight.log)] {
+                if run == Run::No {
+                    *task = Task::default();
+                    continue;
+                }
+                let way = if half == Half::Main { &MAIN } else { &LOG };
+                let bytes = task.push(run, now, way);
+                actions.extend(bytes.map(|bytes| Action::Send(number, half, bytes)));
+                if !task.given_up {
+                    all_over = false;
+                    // The log comes after.
+                    break;
+                }
+            }
+        }
+        self.look_at = Some(now + LOOK);
+        match self.phase {
+            Phase::Services if all_over => {
+                self.closed = true;
+                self.title.due = None;
+                actions.push(Action::Close);
+                if self.title.pid.is_some() {
+                    self.phase = Phase::Title(now + GRACE);
+                } else {
+                    actions.push(self.leave());
+                }
+            }
+            // A supervise that was being started while the scanner ended.
+            Phase::Title(_) if !all_over => self.phase = Phase::Services,
+            _ => {}
+        }
+        actions
+    }
+
+    fn leave(&self) -> Action {
+        let given_up = |service: &Service| service.main.given_up || service.log.given_up;
+        Action::Leave(!self.services.iter().any(given_up))
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -1,0 +1,465 @@
+use super::*;
+use crate::sys::clock;
+
+const KILLED: End = End::Killed(9);
+const GAVE_UP: End = End::Exited(111);
+const SECOND: Duration = START_INTERVAL;
+const MILLI: Duration = Duration::from_millis(1);
+const TITLE: u32 = 10;
+const SCANNER: u32 = 20;
+
+/// A machine and its clock.
+struct Case {
+    machine: Machine,
+    now: Instant,
+}
+
+fn pid(number: u32) -> Pid {
+    Pid::new(number).unwrap()
+}
+
+const fn sight(main: Run, log: Run) -> Sight {
+    Sight { main, log }
+}
+
+const BOTH: Sight = sight(Run::Stopping, Run::Stopping);
+const MAIN_ONLY: Sight = sight(Run::Stopping, Run::No);
+const LOG_ONLY: Sight = sight(Run::No, Run::Stopping);
+const GONE: Sight = sight(Run::No, Run::No);
+
+fn send(number: usize, half: Half, bytes: &'static [u8]) -> Action {
+    Action::Send(number, half, bytes)
+}
+
+impl Case {
+    /// Both programs have run for a minute.
+    fn running() -> Case {
+        let mut case = Case {
+            machine: Machine::default(),
+            now: clock::monotonic(),
+        };
+        assert_eq!(
+            case.step(Event::Boot),
+            [Action::Start(Role::Title), Action::Start(Role::Scanner)],
+            "somebody reads before anybody writes"
+        );
+        case.started(Role::Title, TITLE);
+        case.started(Role::Scanner, SCANNER);
+        assert_eq!(case.rest(), None);
+        case.wait(60 * SECOND);
+        case
+    }
+
+    /// Told to end; the scanner has.
+    fn ending() -> Case {
+        let mut case = Case::running();
+        assert_eq!(case.step(Event::Told), [Action::Term(pid(SCANNER))]);
+        assert_eq!(case.ended(SCANNER, End::Killed(15)), [Action::Look]);
+        case
+    }
+
+    /// Told to end, and all services have.
+    fn waiting_for_the_title() -> Case {
+        let mut case = Case::ending();
+        assert_eq!(case.seen(&[GONE]), [Action::Close]);
+        case
+    }
+
+    fn step(&mut self, event: Event) -> Vec<Action> {
+        self.machine.step(event, self.now)
+    }
+
+    fn wait(&mut self, by: Duration) {
+        self.now += by;
+    }
+
+    fn started(&mut self, role: Role, number: u32) {
+        assert_eq!(self.step(Event::Started(role, pid(number))), []);
+    }
+
+    fn ended(&mut self, number: u32, end: End) -> Vec<Action> {
+        self.step(Event::Ended(pid(number), end))
+    }
+
+    fn seen(&mut self, sights: &[Sight]) -> Vec<Action> {
+        self.step(Event::Seen(sights.to_vec()))
+    }
+
+    /// Waits as long as the machine wants to, and tells it.
+    fn timer(&mut self) -> Vec<Action> {
+        self.now = self.machine.deadline().unwrap().max(self.now);
+        self.step(Event::Timer)
+    }
+
+    /// How long until the machine wants to be asked.
+    fn rest(&self) -> Option<Duration> {
+        let deadline = self.machine.deadline()?;
+        Some(deadline.saturating_duration_since(self.now))
+    }
+
+    /// Looks once a second at the same `sights` until something is done about
+    /// it; gives what, and how long that took.
+    fn look_until_something_happens(&mut self, sights: &[Sight]) -> (Vec<Action>, Duration) {
+        let from = self.now;
+        for _ in 0..1000 {
+            assert_eq!(self.timer(), [Action::Look]);
+            let actions = self.seen(sights);
+            if !actions.is_empty() {
+                return (actions, self.now - from);
+            }
+        }
+        panic!("nothing happens");
+    }
+}
+
+#[test]
+fn either_program_is_started_again_at_once() {
+    for (role, number) in [(Role::Scanner, SCANNER), (Role::Title, TITLE)] {
+        for end in [KILLED, GAVE_UP, End::Exited(0)] {
+            let mut case = Case::running();
+            assert_eq!(case.ended(number, end), [Action::Start(role)]);
+            case.started(role, 30);
+            assert_eq!(case.rest(), None);
+        }
+    }
+}
+
+#[test]
+fn neither_program_is_started_more_than_once_a_second() {
+    for (role, number) in [(Role::Scanner, SCANNER), (Role::Title, TITLE)] {
+        let mut case = Case::running();
+        assert_eq!(case.ended(number, KILLED), [Action::Start(role)]);
+        case.started(role, 30);
+        case.wait(SECOND / 4);
+        assert_eq!(case.ended(30, KILLED), []);
+        assert_eq!(case.rest(), Some(SECOND * 3 / 4));
+        assert_eq!(case.step(Event::Timer), [], "too early");
+        assert_eq!(case.timer(), [Action::Start(role)]);
+        assert_eq!(case.rest(), None);
+    }
+}
+
+#[test]
+fn a_program_that_could_not_be_started_is_tried_again_after_a_second() {
+    let mut case = Case::running();
+    assert_eq!(case.ended(SCANNER, KILLED), [Action::Start(Role::Scanner)]);
+    assert_eq!(case.step(Event::StartFailed(Role::Scanner)), []);
+    assert_eq!(case.rest(), Some(SECOND));
+    assert_eq!(case.timer(), [Action::Start(Role::Scanner)]);
+}
+
+#[test]
+fn services_do_not_wait_for_a_title_that_does_not_come() {
+    let mut case = Case::running();
+    assert_eq!(case.ended(TITLE, GAVE_UP), [Action::Start(Role::Title)]);
+    assert_eq!(case.step(Event::StartFailed(Role::Title)), [Action::Drain]);
+    assert_eq!(case.timer(), [Action::Start(Role::Title)]);
+    case.started(Role::Title, 30);
+    assert_eq!(case.ended(30, GAVE_UP), [Action::Drain]);
+    assert_eq!(case.timer(), [Action::Start(Role::Title)]);
+    case.started(Role::Title, 31);
+    assert_eq!(case.ended(31, KILLED), [], "the next one will read it");
+}
+
+#[test]
+fn orphans_that_end_are_nobodys_business() {
+    let mut case = Case::running();
+    assert_eq!(case.ended(99, KILLED), []);
+    assert_eq!(case.rest(), None);
+    assert_eq!(case.step(Event::Told), [Action::Term(pid(SCANNER))]);
+    assert_eq!(case.ended(99, KILLED), []);
+}
+
+#[test]
+fn a_service_without_log_ends_and_then_all_does() {
+    let mut case = Case::ending();
+    assert_eq!(case.seen(&[MAIN_ONLY]), [send(0, Half::Main, b"dx")]);
+    assert_eq!(case.rest(), Some(LOOK));
+    assert_eq!(case.ended(99, End::Exited(0)), [Action::Look]);
+    assert_eq!(case.seen(&[GONE]), [Action::Close]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+}
+
+#[test]
+fn a_log_is_told_when_its_service_is_gone_and_not_to_stop() {
+    let mut case = Case::ending();
+    assert_eq!(
+        case.seen(&[BOTH, MAIN_ONLY, LOG_ONLY, GONE]),
+        [
+            send(0, Half::Main, b"dx"),
+            send(1, Half::Main, b"dx"),
+            send(2, Half::Log, b"x")
+        ]
+    );
+    assert_eq!(case.seen(&[BOTH, MAIN_ONLY, LOG_ONLY, GONE]), [], "once");
+    assert_eq!(
+        case.seen(&[LOG_ONLY, MAIN_ONLY, GONE, GONE]),
+        [send(0, Half::Log, b"x")]
+    );
+    assert_eq!(case.seen(&[GONE, MAIN_ONLY, GONE, GONE]), []);
+    assert_eq!(case.seen(&[GONE; 4]), [Action::Close]);
+}
+
+#[test]
+fn without_services_it_ends_at_once() {
+    let mut case = Case::ending();
+    assert_eq!(case.seen(&[]), [Action::Close]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+}
+
+#[test]
+fn what_tells_nobody_of_its_end_is_looked_at_every_second() {
+    let mut case = Case::ending();
+    case.seen(&[MAIN_ONLY]);
+    assert_eq!(case.timer(), [Action::Look]);
+    assert_eq!(case.seen(&[MAIN_ONLY]), []);
+    assert_eq!(case.timer(), [Action::Look]);
+    assert_eq!(case.seen(&[GONE]), [Action::Close]);
+}
+
+#[test]
+fn a_service_that_does_not_listen_is_killed_and_its_log_reads_the_rest() {
+    let mut case = Case::ending();
+    assert_eq!(case.seen(&[BOTH]), [send(0, Half::Main, b"dx")]);
+    assert_eq!(
+        case.look_until_something_happens(&[BOTH]),
+        (vec![send(0, Half::Main, b"dxk")], STOP)
+    );
+    assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
+    assert_eq!(case.seen(&[GONE]), [Action::Close]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+}
+
+#[test]
+fn a_log_whose_pipe_does_not_end_is_stopped() {
+    let mut case = Case::ending();
+    assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
+    assert_eq!(
+        case.look_until_something_happens(&[LOG_ONLY]),
+        (vec![send(0, Half::Log, b"dx")], REST)
+    );
+    assert_eq!(case.seen(&[GONE]), [Action::Close]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+}
+
+#[test]
+fn what_cannot_be_ended_is_given_up_and_told_by_the_exit_code() {
+    let mut case = Case::ending();
+    case.seen(&[BOTH]);
+    case.look_until_something_happens(&[BOTH]);
+    assert_eq!(
+        case.look_until_something_happens(&[BOTH]),
+        (vec![send(0, Half::Log, b"x")], GRACE),
+        "its log still has its chance"
+    );
+    assert_eq!(
+        case.look_until_something_happens(&[BOTH]),
+        (vec![send(0, Half::Log, b"dx")], REST)
+    );
+    assert_eq!(
+        case.look_until_something_happens(&[BOTH]),
+        (vec![Action::Close], GRACE)
+    );
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(false)]);
+}
+
+#[test]
+fn what_ends_after_it_was_given_up_has_ended() {
+    let mut case = Case::ending();
+    for _ in 0..2 {
+        case.seen(&[MAIN_ONLY]);
+        case.look_until_something_happens(&[MAIN_ONLY]);
+    }
+    // Given up: the title is waited for, but keeps its pipe as long as it is there.
+    assert_eq!(case.rest().unwrap(), LOOK);
+    assert_eq!(case.seen(&[GONE]), []);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+}
+
+#[test]
+fn a_scanner_that_does_not_listen_is_killed() {
+    let mut case = Case::running();
+    case.step(Event::Told);
+    assert_eq!(case.rest(), Some(GRACE));
+    assert_eq!(case.timer(), [Action::Kill(pid(SCANNER))]);
+    assert_eq!(case.rest(), None);
+    assert_eq!(case.ended(SCANNER, KILLED), [Action::Look]);
+}
+
+#[test]
+fn a_scanner_that_is_down_when_the_end_comes_stays_down() {
+    let mut case = Case::running();
+    case.ended(SCANNER, KILLED);
+    case.started(Role::Scanner, 30);
+    assert_eq!(case.ended(30, KILLED), []);
+    assert_eq!(case.rest(), Some(SECOND));
+    assert_eq!(case.step(Event::Told), [Action::Look]);
+    assert_eq!(case.rest(), None);
+}
+
+#[test]
+fn told_twice_is_told_once() {
+    let mut case = Case::ending();
+    assert_eq!(case.step(Event::Told), []);
+    case.seen(&[MAIN_ONLY]);
+    assert_eq!(case.step(Event::Told), []);
+    case.seen(&[GONE]);
+    assert_eq!(case.step(Event::Told), []);
+}
+
+#[test]
+fn the_title_is_kept_running_as_long_as_services_may_complain() {
+    let mut case = Case::ending();
+    case.seen(&[MAIN_ONLY]);
+    assert_eq!(case.ended(TITLE, KILLED), [Action::Start(Role::Title)]);
+    case.started(Role::Title, 30);
+    assert_eq!(case.ended(30, KILLED), []);
+    assert_eq!(case.seen(&[GONE]), [Action::Close, Action::Leave(true)]);
+    assert_eq!(case.machine.title.due, None);
+}
+
+#[test]
+fn a_title_that_goes_on_is_left_behind() {
+    let mut case = Case::waiting_for_the_title();
+    let from = case.now;
+    let mut actions = Vec::new();
+    while actions != [Action::Leave(true)] {
+        actions = case.timer();
+        if actions == [Action::Look] {
+            assert_eq!(case.seen(&[GONE]), []);
+        }
+    }
+    assert_eq!(case.now - from, GRACE);
+}
+
+#[test]
+fn a_supervise_that_was_being_started_when_the_scanner_ended_is_ended_too() {
+    let mut case = Case::waiting_for_the_title();
+    case.wait(MILLI);
+    assert_eq!(case.seen(&[BOTH]), [send(0, Half::Main, b"dx")]);
+    assert_eq!(case.ended(TITLE, KILLED), [], "nobody can be read any more");
+    assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
+    assert_eq!(case.seen(&[GONE]), [Action::Close, Action::Leave(true)]);
+}
+
+#[test]
+fn a_supervise_that_comes_back_is_told_again() {
+    let mut case = Case::ending();
+    case.seen(&[MAIN_ONLY, MAIN_ONLY]);
+    assert_eq!(case.seen(&[GONE, MAIN_ONLY]), []);
+    assert_eq!(
+        case.seen(&[MAIN_ONLY, MAIN_ONLY]),
+        [send(0, Half::Main, b"dx")]
+    );
+}
+
+#[test]
+fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
+    for (seen, half, bytes) in [
+        (sight(Run::Unaware, Run::No), Half::Main, b"dx".as_slice()),
+        (sight(Run::No, Run::Unaware), Half::Log, b"x"),
+    ] {
+        let mut case = Case::ending();
+        let tell = [Action::Send(0, half, bytes)];
+        assert_eq!(case.seen(&[seen]), tell);
+        case.wait(LOOK - MILLI);
+        assert_eq!(case.seen(&[seen]), [], "it may not have had the time");
+        case.wait(MILLI);
+        assert_eq!(case.seen(&[seen]), tell);
+        assert_eq!(case.seen(&[seen]), []);
+        // It is not told for ever.
+        let mut last = Vec::new();
+        while last != [Action::Close] {
+            assert_eq!(case.timer(), [Action::Look]);
+            last = case.seen(&[seen]);
+        }
+        assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(false)]);
+    }
+}
+
+/// A world that does what it is told after a random time, or never: whatever
+/// happens in whatever order, it ends, and in order.
+#[test]
+fn a_random_world_always_ends() {
+    // xorshift: the same worlds at each run.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(below).unwrap()).unwrap()
+    };
+    let runs = [Run::No, Run::Stopping, Run::Unaware];
+    for _ in 0..2000 {
+        let mut case = Case::running();
+        let mut world: Vec<Sight> = (0..random(4))
+            .map(|_| sight(runs[random(3)], runs[random(3)]))
+            .collect();
+        let mut told = vec![(false, false); world.len()];
+        let mut programs = [Some(TITLE), Some(SCANNER)];
+        let mut next_pid = 100;
+        let begun = case.now;
+        let mut queue = std::collections::VecDeque::from(case.step(Event::Told));
+        let mut left = None;
+        while left.is_none() {
+            assert!(case.now - begun < 2 * (STOP + REST + 5 * GRACE), "it ends");
+            while let Some(action) = queue.pop_front() {
+                let answer = match action {
+                    Action::Start(role) => {
+                        assert_eq!(role, Role::Title, "no scanner");
+                        next_pid += 1;
+                        programs[0] = Some(next_pid);
+                        Event::Started(role, pid(next_pid))
+                    }
+                    Action::Look => Event::Seen(world.clone()),
+                    Action::Term(_) => continue,
+                    Action::Kill(number) => {
+                        programs[1] = None;
+                        Event::Ended(number, KILLED)
+                    }
+                    Action::Send(number, half, _) => {
+                        assert_eq!(programs[1], None, "the scanner goes first");
+                        match half {
+                            Half::Main => told[number].0 = true,
+                            Half::Log => told[number].1 = true,
+                        }
+                        continue;
+                    }
+                    Action::Drain | Action::Close => continue,
+                    Action::Leave(all) => {
+                        left = Some(all);
+                        break;
+                    }
+                };
+                queue.extend(case.step(answer));
+            }
+            if left.is_some() {
+                break;
+            }
+            case.wait(MILLI * u32::try_from(random(3000)).unwrap());
+            let index = random(6);
+            let event = match index {
+                0 | 1 => match programs[index].take() {
+                    Some(number) => Event::Ended(pid(number), KILLED),
+                    None => Event::Timer,
+                },
+                2 => match (world.last_mut(), told.last()) {
+                    (Some(sight), Some((main, log))) => {
+                        if *main {
+                            sight.main = Run::No;
+                        }
+                        if *log {
+                            sight.log = Run::No;
+                        }
+                        Event::Ended(pid(99), KILLED)
+                    }
+                    _ => Event::Timer,
+                },
+                _ => Event::Timer,
+            };
+            queue.extend(case.step(event));
+        }
+        let all_gone = world.iter().all(|sight| *sight == GONE);
+        assert!(left == Some(true) || !all_gone);
+    }
+}

@@ -1,0 +1,347 @@
+//! The loop of svscanboot: wait, turn what happened into events, let the machine
+//! decide, do what it says.
+
+use super::machine::{Action, Event, Half, Machine, Role, Run, Sight};
+use crate::child::Pid;
+use crate::error::{Error, TEMPORARY};
+use crate::formats::status::Want;
+use crate::service::{self, Supervised};
+use crate::sys::signals::{Number, Signals};
+use crate::sys::{child, clock, file, poll, process};
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const PROGRAM: &str = "svscanboot";
+
+/// PATH of svscan, of readproctitle and so of all services: that of 0.76's script.
+pub const PATH: &str = "/command:/usr/local/bin:/usr/local/sbin:\
+/bin:/sbin:/usr/bin:/usr/sbin:/usr/X11R6/bin";
+
+/// How many dots readproctitle is given, as in 0.76's script.
+pub const DOTS: usize = 400;
+
+/// How long what an earlier svscanboot left is waited for. A supervise that takes
+/// longer is replaced later: svscan tries every five seconds.
+const OLD: Duration = Duration::from_secs(5);
+
+/// One running svscanboot.
+struct Shell<'a> {
+    directory: &'a OsStr,
+    machine: Machine,
+    signals: Signals,
+    /// From the services and svscan to readproctitle; both ends are held, so that
+    /// neither of them is missed while it is started again.
+    pipe: Option<(PipeReader, PipeWriter)>,
+    scanner: OsString,
+    title: OsString,
+    dots: OsString,
+    /// Once the end has begun: all services.
+    services: Option<Vec<Place>>,
+}
+
+/// A service directory.
+struct Place {
+    path: PathBuf,
+    /// Kept open where that is what the path leads through.
+    _directory: Option<File>,
+}
+
+/// Runs svscanboot over `directory`; comes back when it was told to end and
+/// everything has ended. False: something had to be left running.
+///
+/// # Errors
+/// Those of the set-up.
+pub fn run(directory: &OsStr) -> Result<bool, Error> {
+    let signals = Signals::new(&[Number::CHLD, Number::TERM, Number::INT])
+        .map_err(|error| Error::unable_to("hear signals", error))?;
+    // svscan would try, and say so, for ever.
+    let unusable = |error| Error::unable("read", directory, "", error);
+    drop(std::fs::read_dir(directory).map_err(unusable)?);
+    let pipe = io::pipe().map_err(|error| Error::unable_to("create pipe", error))?;
+    become_quiet().map_err(|error| Error::unable("open", OsStr::new("/dev/null"), "", error))?;
+    child::adopt_orphans();
+    clear_the_way(Path::new(directory));
+    let program = |name: &str| child::beside(name).unwrap_or_else(|| name.into());
+    let mut shell = Shell {
+        directory,
+        machine: Machine::default(),
+        signals,
+        pipe: Some(pipe),
+        scanner: program("svscan"),
+        title: program("readproctitle"),
+        dots: ".".repeat(DOTS).into(),
+        services: None,
+    };
+    let mut left = shell.step(Event::Boot);
+    while left.is_none() {
+        left = shell.turn();
+    }
+    Ok(left.unwrap_or(false))
+}
+
+/// Takes leave of stdin, stdout and stderr: `/dev/null`.
+fn become_quiet() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    child::set_stdin(&null)?;
+    child::set_stdout(&null)?;
+    child::set_stderr(&null)
+}
+
+/// Ends what an earlier svscanboot left: its svscan, then what that started, as
+/// `svc -dx directory/* directory/*/log` in 0.76's script.
+fn clear_the_way(directory: &Path) {
+    let deadline = clock::monotonic() + OLD;
+    let ends = |pids: Vec<Pid>| pids.into_iter().filter_map(|pid| child::end_of(pid).ok());
+    let scanners = process::named_in("svscan", directory);
+    for scanner in &scanners {
+        child::send(*scanner, Number::TERM);
+    }
+    for end in ends(scanners) {
+        poll::wait([Some(end.as_fd())], Some(deadline));
+    }
+    let is_hidden = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.as_bytes().starts_with(b"."))
+    };
+    let mut directories = directories(directory);
+    directories.retain(|path| !is_hidden(path));
+    let logs: Vec<PathBuf> = directories.iter().map(|path| path.join("log")).collect();
+    let mut old = Vec::new();
+    for path in directories.iter().chain(&logs) {
+        if matches!(service::is_supervised(path), Supervised::Yes) {
+            old.extend(ends(process::named_in("supervise", path)));
+            // Nobody would hear a complaint.
+            let _ = service::send(path, b"dx", false);
+        }
+    }
+    for end in old {
+        poll::wait([Some(end.as_fd())], Some(deadline));
+    }
+}
+
+/// All directories in `directory`, by name.
+fn directories(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut directories: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    directories.sort();
+    directories
+}
+
+/// All services that may run, when svscan has ended: the directories in
+/// `directory`, with dot names, and those whose entry was removed but whose
+/// supervise, which is our child now, is still there.
+fn all_services(directory: &Path) -> Vec<Place> {
+    let place = |path| Place {
+        path,
+        _directory: None,
+    };
+    let mut services: Vec<Place> = directories(directory).into_iter().map(place).collect();
+    let supervises = process::children_named("supervise");
+    let left: Vec<Place> = supervises
+        .iter()
+        .filter_map(|pid| {
+            // Kept open: this way ends with the supervise, before that of the log.
+            let cwd = PathBuf::from(format!("/proc/{pid}/cwd"));
+            let directory = file::open_read(&cwd).ok()?;
+            Some(Place {
+                path: format!("/proc/self/fd/{}", directory.as_raw_fd()).into(),
+                _directory: Some(directory),
+            })
+        })
+        .collect();
+    let id = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    // A log is ended with its service.
+    let logs: Vec<PathBuf> = services
+        .iter()
+        .chain(&left)
+        .map(|service| service.path.join("log"))
+        .collect();
+    let listed = services.iter().map(|service| &service.path);
+    let known: HashSet<_> = listed.chain(&logs).filter_map(|path| id(path)).collect();
+    let is_unknown = |place: &Place| id(&place.path).is_some_and(|id| !known.contains(&id));
+    services.extend(left.into_iter().filter(is_unknown));
+    // Two links to one directory are one service, which must not get TERM twice.
+    let mut ids = HashSet::new();
+    services.retain(|place| id(&place.path).is_none_or(|id| ids.insert(id)));
+    services
+}
+
+impl Shell<'_> {
+    /// Waits for something to happen and deals with all of it. Some: it is over.
+    fn turn(&mut self) -> Option<bool> {
+        let deadline = self.machine.deadline();
+        let [signal] = poll::wait([Some(self.signals.as_fd())], deadline);
+        let mut told = false;
+        while signal && let Some(number) = self.signals.next() {
+            told |= number != Number::CHLD;
+        }
+        if told && let Some(left) = self.step(Event::Told) {
+            return Some(left);
+        }
+        while let Some((pid, end)) = child::reap() {
+            if let Some(left) = self.step(Event::Ended(pid, end)) {
+                return Some(left);
+            }
+        }
+        let deadline = self.machine.deadline();
+        if deadline.is_some_and(|at| at <= clock::monotonic()) {
+            return self.step(Event::Timer);
+        }
+        None
+    }
+
+    fn step(&mut self, event: Event) -> Option<bool> {
+        for action in self.machine.step(event, clock::monotonic()) {
+            let answer = match action {
+                Action::Start(role) => match self.start(role) {
+                    Ok(pid) => Event::Started(role, pid),
+                    Err(error) => {
+                        self.warn(&Error::unable("fork for", name(role), "", error));
+                        Event::StartFailed(role)
+                    }
+                },
+                Action::Look => Event::Seen(self.look()),
+                Action::Term(pid) => {
+                    child::send(pid, Number::TERM);
+                    continue;
+                }
+                Action::Kill(pid) => {
+                    child::send(pid, Number::KILL);
+                    continue;
+                }
+                Action::Drain => {
+                    self.drain();
+                    continue;
+                }
+                Action::Send(number, half, bytes) => {
+                    self.send(number, half, bytes);
+                    continue;
+                }
+                Action::Close => {
+                    self.pipe = None;
+                    continue;
+                }
+                Action::Leave(all) => return Some(all),
+            };
+            if let Some(left) = self.step(answer) {
+                return Some(left);
+            }
+        }
+        None
+    }
+
+    /// Starts svscan or readproctitle, in a session of its own: what a terminal
+    /// or an init sends to the group of svscanboot is for svscanboot.
+    fn start(&self, role: Role) -> io::Result<Pid> {
+        child::spawn(|| {
+            child::lead_session();
+            let Some((reader, writer)) = &self.pipe else {
+                return TEMPORARY;
+            };
+            let connected = match role {
+                Role::Scanner => child::set_stdout(writer).and_then(|()| child::set_stderr(writer)),
+                Role::Title => child::set_stdin(reader),
+            };
+            let error = match connected {
+                Ok(()) => self.become_program(role),
+                Err(error) => error,
+            };
+            self.warn(&Error::unable("start", name(role), "", error));
+            TEMPORARY
+        })
+    }
+
+    /// In the child. Comes back only with an error.
+    fn become_program(&self, role: Role) -> io::Error {
+        let (program, words): (_, &[&OsStr]) = match role {
+            Role::Scanner => (&self.scanner, &[self.directory]),
+            Role::Title => (
+                &self.title,
+                &[OsStr::new("service"), OsStr::new("errors:"), &self.dots],
+            ),
+        };
+        let name = name(role);
+        let words = [&[name], words].concat();
+        let path = OsStr::new(PATH);
+        let error = child::exec_alone(program, &words, path);
+        if program != name {
+            // It was beside svscanboot, and is there no longer: PATH is left.
+            return child::exec_alone(name, &words, path);
+        }
+        error
+    }
+
+    /// Which supervises run, of the services that were there when the end began.
+    fn look(&mut self) -> Vec<Sight> {
+        let services = self
+            .services
+            .get_or_insert_with(|| all_services(Path::new(self.directory)));
+        services
+            .iter()
+            .map(|service| Sight {
+                main: examine(&service.path),
+                log: examine(&service.path.join("log")),
+            })
+            .collect()
+    }
+
+    fn send(&self, number: usize, half: Half, bytes: &[u8]) {
+        let services = self.services.iter().flatten();
+        for service in services.skip(number).take(1) {
+            let path = match half {
+                Half::Main => service.path.clone(),
+                Half::Log => service.path.join("log"),
+            };
+            // If it fails, the service is looked at again until it is given up.
+            let _ = service::send(&path, bytes, false);
+        }
+    }
+
+    /// Throws away what is in the pipe.
+    fn drain(&mut self) {
+        if let Some((reader, _)) = &mut self.pipe
+            && poll::wait([Some(reader.as_fd())], Some(clock::monotonic())) == [true]
+        {
+            let _ = reader.read(&mut [0; 64 * 1024]);
+        }
+    }
+
+    /// Tells readproctitle, if that needs no waiting.
+    fn warn(&self, error: &Error) {
+        if let Some((_, writer)) = &self.pipe
+            && poll::is_writable(writer.as_fd())
+        {
+            let mut writer = writer;
+            let _ = writer.write_all(&error.warning(PROGRAM));
+        }
+    }
+}
+
+fn examine(path: &Path) -> Run {
+    if !matches!(service::is_supervised(path), Supervised::Yes) {
+        return Run::No;
+    }
+    let unaware = service::read_status(path)
+        .is_ok_and(|status| status.pid.is_none() || status.want != Want::Down);
+    if unaware { Run::Unaware } else { Run::Stopping }
+}
+
+fn name(role: Role) -> &'static OsStr {
+    OsStr::new(match role {
+        Role::Scanner => "svscan",
+        Role::Title => "readproctitle",
+    })
+}
