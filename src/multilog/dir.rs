@@ -53,8 +53,8 @@ pub struct Locked {
     lock: File,
     /// Its mark, of whatever input that speaks.
     pub mark: Option<Mark>,
-    /// The files `current` and `previous`, as far as they are there, and their sizes.
-    sizes: Vec<(FileId, u64)>,
+    /// The size of the file that the mark speaks of, in bytes, if it is there.
+    size: Option<u64>,
 }
 
 impl Locked {
@@ -79,21 +79,15 @@ impl Locked {
             Ok(file)
         });
         let lock = locked.map_err(|error| Error::unable("lock directory", name, "", error))?;
-        let sizes = ["current", "previous"]
-            .iter()
-            .filter_map(|name| {
-                let metadata = fs::symlink_metadata(name).ok()?;
-                Some((id(&metadata), metadata.len()))
-            })
-            .collect();
         let mut bytes = vec![0; Mark::LONGEST];
         let count = lock.read_at(&mut bytes, 0).unwrap_or(0);
+        let mark = Mark::decode(bytes.get(..count).unwrap_or_default());
         Ok(Locked {
             settings: settings.clone(),
             directory,
-            mark: Mark::decode(bytes.get(..count).unwrap_or_default()),
+            size: mark.as_ref().and_then(|mark| size_of(mark.file)),
+            mark,
             lock,
-            sizes,
         })
     }
 
@@ -103,11 +97,9 @@ impl Locked {
             .mark
             .clone()
             .filter(|mark| Some(mark.reading) == reading);
-        let file = mark.as_ref().map(|mark| mark.file);
-        let size = self.sizes.iter().find(|(id, _)| Some(*id) == file);
         Found {
             mark,
-            size: size.map(|(_, size)| *size),
+            size: self.size,
         }
     }
 
@@ -505,6 +497,23 @@ fn presence<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The size of `file`, under whatever name it stands in the current directory: it
+/// was `current`, but one that was killed at its start may have finished it.
+fn size_of(file: FileId) -> Option<u64> {
+    let size = |name: &OsStr| {
+        let metadata = fs::symlink_metadata(name).ok()?;
+        (id(&metadata) == file).then_some(metadata.len())
+    };
+    let begun = ["current", "previous"].into_iter();
+    begun.map(OsStr::new).find_map(size).or_else(|| {
+        let entries = fs::read_dir(".").ok()?;
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names
+            .filter(|name| logname::is_finished(name.as_bytes()))
+            .find_map(|name| size(&name))
+    })
 }
 
 fn id(metadata: &Metadata) -> FileId {

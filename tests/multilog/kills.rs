@@ -1,0 +1,204 @@
+//! multilog ended at random instants, again and again, over the same directories
+//! and the same pipe.
+
+use super::{Feed, Multilog, Random, Twice, check, text};
+use crate::harness::Scratch;
+use nix::sys::signal::Signal::{self, SIGALRM, SIGKILL, SIGTERM};
+use std::time::{Duration, Instant};
+
+/// A log directory and the numbers of the lines it is to get.
+type Log = (&'static str, fn(usize) -> bool);
+
+/// What is done to which multilog.
+struct Ordeal {
+    script: &'static [&'static str],
+    logs: &'static [Log],
+    /// What it is sent, one of them at a time; ALRM does not end it.
+    signals: &'static [Signal],
+    /// How often it is ended.
+    times: usize,
+    /// The longest it lives, in microseconds.
+    life: usize,
+    /// The longest piece written to the pipe at once, in bytes.
+    piece: usize,
+}
+
+impl Ordeal {
+    /// Plays it; what stands twice in each of the logs.
+    fn play(&self) -> Vec<Twice> {
+        let scratch = Scratch::new();
+        let mut feed = Feed::new();
+        let mut random = Random(self.times as u64);
+        let mut ended = 0;
+        let mut multilog: Option<Multilog> = None;
+        while ended < self.times {
+            let running = multilog
+                .get_or_insert_with(|| Multilog::start(&scratch, self.script, feed.stdin()));
+            for _ in 0..random.below(4) {
+                feed.write(random.below(self.piece));
+                let wait = random.below(self.life / 3 + 1);
+                wait_about(Duration::from_micros(wait.try_into().unwrap()));
+            }
+            let signal = self.signals[random.below(self.signals.len())];
+            running.signal(signal);
+            if signal == SIGALRM {
+                if !running.runs() {
+                    // It was not listened to yet.
+                    assert_eq!(running.wait(), 1014);
+                    multilog = None;
+                }
+                continue;
+            }
+            if signal == SIGTERM {
+                // It waits for the end of the line.
+                crate::harness::wait_until("it ends by TERM", || {
+                    feed.end_line();
+                    !running.runs()
+                });
+            }
+            let code = running.wait();
+            let said = scratch.read("said");
+            // 1014, 1015: by a signal that came before it was listened to; 111: the processor of the
+            // one before can still hold the lock.
+            let as_told = match signal {
+                SIGTERM => [0, 1014, 1015, 111].contains(&code),
+                _ => [1009, 1014, 111].contains(&code),
+            };
+            assert!(as_told, "{code}: {said}");
+            ended += 1;
+            multilog = None;
+        }
+        let mut last = loop {
+            let mut last = Multilog::start(&scratch, self.script, feed.stdin());
+            wait_about(Duration::from_millis(20));
+            if last.runs() {
+                break last;
+            }
+        };
+        feed.close();
+        assert_eq!(last.wait(), 0, "{}", scratch.read("said"));
+        let locked = "multilog: fatal: unable to lock directory ./";
+        let said = scratch.read("said");
+        let others: Vec<&str> = said.lines().filter(|l| !l.starts_with(locked)).collect();
+        assert!(others.is_empty(), "{others:?}");
+        let stamps = self.script.first().is_some_and(|first| *first == "t");
+        let logs = self.logs.iter().map(|(log, wanted)| {
+            let twice = check(&text(&scratch, log), stamps, feed.begun, wanted);
+            assert!(twice.times <= ended, "{twice:?}");
+            assert!(!scratch.at(log).join("previous").exists());
+            assert!(!scratch.at(log).join("processed").exists());
+            twice
+        });
+        let twice = logs.collect();
+        println!("{:?}: {} lines: {twice:?}", self.script, feed.begun);
+        twice
+    }
+}
+
+/// Waits for about so long: what is random anyhow.
+fn wait_about(time: Duration) {
+    let until = Instant::now() + time;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+}
+
+fn all(_: usize) -> bool {
+    true
+}
+
+fn even(number: usize) -> bool {
+    number.is_multiple_of(2)
+}
+
+fn odd(number: usize) -> bool {
+    !number.is_multiple_of(2)
+}
+
+#[test]
+fn killed_while_it_rotates_it_loses_nothing() {
+    Ordeal {
+        script: &["s4096", "n1000000", "./main"],
+        logs: &[("main", all)],
+        signals: &[SIGKILL],
+        times: 600,
+        life: 9000,
+        piece: 6000,
+    }
+    .play();
+}
+
+#[test]
+fn killed_while_it_stamps_and_rotates_it_loses_nothing() {
+    Ordeal {
+        script: &["t", "s4096", "n1000000", "./main"],
+        logs: &[("main", all)],
+        signals: &[SIGKILL],
+        times: 600,
+        life: 9000,
+        piece: 6000,
+    }
+    .play();
+}
+
+#[test]
+fn killed_while_it_writes_much_it_loses_nothing() {
+    Ordeal {
+        script: &["t", "s200000", "n1000000", "./main"],
+        logs: &[("main", all)],
+        signals: &[SIGKILL],
+        times: 400,
+        life: 6000,
+        piece: 60_000,
+    }
+    .play();
+}
+
+#[test]
+fn killed_while_it_writes_to_several_directories_it_loses_nothing() {
+    Ordeal {
+        script: &[
+            "s4096", "n1000000", "./all", "-*odd*", "s5000", "./even", "-*", "+*odd*", "./odd",
+        ],
+        logs: &[("all", all), ("even", even), ("odd", odd)],
+        signals: &[SIGKILL],
+        times: 400,
+        life: 9000,
+        piece: 6000,
+    }
+    .play();
+}
+
+#[test]
+fn killed_with_a_processor_at_work_it_loses_nothing() {
+    Ordeal {
+        script: &[
+            "s4096",
+            "n1000000",
+            "!cat",
+            "./main",
+            "!exec tee /dev/fd/5",
+            "./other",
+        ],
+        logs: &[("main", all), ("other", all)],
+        signals: &[SIGKILL],
+        times: 200,
+        life: 30_000,
+        piece: 6000,
+    }
+    .play();
+}
+
+#[test]
+fn ended_by_term_it_loses_nothing_and_nothing_stands_twice() {
+    let twice = Ordeal {
+        script: &["t", "s4096", "n1000000", "./all", "-*odd*", "./even"],
+        logs: &[("all", all), ("even", even)],
+        signals: &[SIGTERM, SIGALRM],
+        times: 200,
+        life: 12_000,
+        piece: 6000,
+    }
+    .play();
+    assert_eq!(twice, [Twice::default(); 2]);
+}
