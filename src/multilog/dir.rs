@@ -261,17 +261,22 @@ impl Dir {
         Ok(())
     }
 
-    /// Marks `current` as complete and safely on disk.
+    /// Whether a part of what comes next is already in the files, from before a KILL.
+    pub fn is_ahead(&self) -> bool {
+        self.written > 0
+    }
+
+    /// Marks `current` as complete and safely on disk. `is_done`: nothing of what
+    /// is left of the input was begun, in any directory, so there is nothing to note.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
-    pub fn close(mut self, waiter: &mut Waiter) -> Result<(), Error> {
+    pub fn close(self, is_done: bool, waiter: &mut Waiter) -> Result<(), Error> {
         let name = OsStr::from_bytes(&self.settings.name);
         let current = &self.current;
         waiter.insist("write", name, "/current to disk", || current.sync_all())?;
         waiter.insist("set mode of", name, "/current", || set_mode(current, SAFE))?;
-        if self.mark.take().is_some() {
-            // Nothing is unfinished, so there is nothing to note.
+        if self.mark.is_some() && is_done {
             let _ = self.lock.set_len(0);
         }
         Ok(())

@@ -89,9 +89,10 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     if let Some(reading) = reading {
         shell.resume(reading, &resume)?;
     }
-    shell.turn_until_end()?;
+    let has_ended = shell.turn_until_end()?;
+    let is_done = has_ended || !shell.dirs.iter().any(Dir::is_ahead);
     for dir in shell.dirs {
-        dir.close(&mut shell.waiter)?;
+        dir.close(is_done, &mut shell.waiter)?;
     }
     Ok(())
 }
@@ -138,8 +139,8 @@ impl Shell {
     }
 
     /// Reads and writes until there is nothing more to read, or TERM came and the
-    /// line that was begun is finished.
-    fn turn_until_end(&mut self) -> Result<(), Error> {
+    /// line that was begun is finished; whether the former.
+    fn turn_until_end(&mut self) -> Result<bool, Error> {
         let mut to_look = true;
         // How much of an unfinished line stands in the pipe, and since when.
         let mut unfinished: Option<(usize, Instant)> = None;
@@ -160,11 +161,11 @@ impl Shell {
                 }
             }
             if self.waiter.told_to_end && !self.is_in_line() {
-                return Ok(());
+                return Ok(false);
             }
             if to_look {
                 match self.look()? {
-                    Progress::End => return Ok(()),
+                    Progress::End => return Ok(true),
                     Progress::Some => {}
                     Progress::None => to_look = false,
                 }

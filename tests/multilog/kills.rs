@@ -202,3 +202,16 @@ fn ended_by_term_it_loses_nothing_and_nothing_stands_twice() {
     .play();
     assert_eq!(twice, [Twice::default(); 2]);
 }
+
+#[test]
+fn all_signals_at_random_lose_nothing() {
+    Ordeal {
+        script: &["s4096", "n1000000", "./all", "-*even*", "./odd"],
+        logs: &[("all", all), ("odd", odd)],
+        signals: &[SIGTERM, SIGALRM, SIGKILL],
+        times: 300,
+        life: 9000,
+        piece: 20_000,
+    }
+    .play();
+}
