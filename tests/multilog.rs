@@ -1,5 +1,6 @@
 //! multilog with real pipes, disks and signals.
 
+mod faults;
 mod kills;
 
 use crate::harness::{Scratch, Suite, exit_code, wait_until};

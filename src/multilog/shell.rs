@@ -89,8 +89,8 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     if let Some(reading) = reading {
         shell.resume(reading, &resume)?;
     }
-    let has_ended = shell.turn_until_end()?;
-    let is_done = has_ended || !shell.dirs.iter().any(Dir::is_ahead);
+    shell.turn_until_end()?;
+    let is_done = !shell.dirs.iter().any(Dir::is_ahead);
     for dir in shell.dirs {
         dir.close(is_done, &mut shell.waiter)?;
     }
@@ -139,8 +139,8 @@ impl Shell {
     }
 
     /// Reads and writes until there is nothing more to read, or TERM came and the
-    /// line that was begun is finished; whether the former.
-    fn turn_until_end(&mut self) -> Result<bool, Error> {
+    /// line that was begun is finished.
+    fn turn_until_end(&mut self) -> Result<(), Error> {
         let mut to_look = true;
         // How much of an unfinished line stands in the pipe, and since when.
         let mut unfinished: Option<(usize, Instant)> = None;
@@ -161,11 +161,11 @@ impl Shell {
                 }
             }
             if self.waiter.told_to_end && !self.is_in_line() {
-                return Ok(false);
+                return Ok(());
             }
             if to_look {
                 match self.look()? {
-                    Progress::End => return Ok(true),
+                    Progress::End => return Ok(()),
                     Progress::Some => {}
                     Progress::None => to_look = false,
                 }
