@@ -163,7 +163,7 @@ impl Locked {
 
 impl Dir {
     /// Begins to write marks. `written` bytes of what comes next are already in
-    /// the files; `batch` is the number of the batch that was dealt with last.
+    /// the files; `batch` is the number of the last batch that is gone from the pipe.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
