@@ -2,6 +2,7 @@
 
 mod faults;
 mod kills;
+mod vanish;
 
 use crate::harness::{Scratch, Suite, exit_code, wait_until};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -90,6 +91,15 @@ impl Feed {
         }
     }
 
+    /// Writes so many whole lines, for which there must be room.
+    fn write_lines(&mut self, count: usize) {
+        assert!(self.rest.is_empty());
+        let from = self.begun;
+        let length = (from..from + count).map(|n| line(n).len() + 1).sum();
+        self.write(length);
+        assert!(self.rest.is_empty(), "no room in the pipe");
+    }
+
     /// Ends the line that was begun, if there is room. Whether there was.
     fn end_line(&mut self) -> bool {
         let length = self.rest.iter().position(|byte| *byte == b'\n');
@@ -168,7 +178,8 @@ fn command(scratch: &Scratch, script: &[&str]) -> Command {
 /// The names of the finished files of a log, oldest first.
 fn finished(scratch: &Scratch, log: &str) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(scratch.at(log))
-        .unwrap()
+        .into_iter()
+        .flatten()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.starts_with('@'))
         .collect();
@@ -184,6 +195,19 @@ fn text(scratch: &Scratch, log: &str) -> String {
         .iter()
         .map(|name| scratch.read(format!("{log}/{name}")))
         .collect()
+}
+
+/// Waits until line `number` is the last that stands in a log.
+fn wait_logged(scratch: &Scratch, log: &str, number: usize) {
+    wait_until(&format!("line {number} is in {log}"), || {
+        // One that is renamed just now is there at the next look.
+        text(scratch, log).ends_with(&(line(number) + "\n"))
+    });
+}
+
+/// Waits until this was said on stderr.
+fn wait_said(scratch: &Scratch, what: &str) {
+    wait_until(what, || scratch.read("said").contains(what));
 }
 
 /// How often something was done over, and how much then stands twice.
