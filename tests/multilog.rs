@@ -1,6 +1,7 @@
 //! multilog with real pipes, disks and signals.
 
 mod faults;
+mod inputs;
 mod kills;
 mod vanish;
 

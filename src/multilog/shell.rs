@@ -144,7 +144,10 @@ impl Shell {
     /// Reads and writes until there is nothing more to read, or TERM came and the
     /// line that was begun is finished.
     fn turn_until_end(&mut self) -> Result<(), Error> {
-        let mut to_look = true;
+        // What is no pipe may keep us waiting in a read, deaf to signals: it is
+        // looked at only when there is something.
+        let is_pipe = self.source.pipe().is_some();
+        let mut to_look = is_pipe;
         // How much of an unfinished line stands in the pipe, and since when.
         let mut unfinished: Option<(usize, Instant)> = None;
         loop {
@@ -169,7 +172,7 @@ impl Shell {
             if to_look {
                 match self.look()? {
                     Progress::End => return Ok(()),
-                    Progress::Some => {}
+                    Progress::Some => to_look = is_pipe,
                     Progress::None => to_look = false,
                 }
             }
