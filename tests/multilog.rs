@@ -3,6 +3,7 @@
 mod faults;
 mod inputs;
 mod kills;
+mod processors;
 mod vanish;
 
 use crate::harness::{Scratch, Suite, exit_code, wait_until};

@@ -106,8 +106,16 @@ fn reading(pipe: (u64, u64), arguments: &[&[u8]]) -> Option<Reading> {
         .map(|byte| char::from(*byte))
         .collect();
     let boot = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
+    // Those that say which bytes a directory gets. One that comes with another
+    // processor, say, goes on where the old one was.
+    let tells = |place: usize, argument: &[u8]| match argument.first() {
+        Some(b'+' | b'-' | b'.' | b'/') => true,
+        Some(b't') => place == 0,
+        _ => false,
+    };
     let mut words = Vec::new();
-    for argument in arguments {
+    let arguments = arguments.iter().enumerate();
+    for (_, argument) in arguments.filter(|(place, argument)| tells(*place, argument)) {
         words.extend_from_slice(argument);
         words.push(0);
     }
