@@ -3,6 +3,7 @@
 mod faults;
 mod inputs;
 mod kills;
+mod limits;
 mod processors;
 mod vanish;
 
