@@ -5,6 +5,7 @@ mod inputs;
 mod kills;
 mod limits;
 mod processors;
+mod service;
 mod vanish;
 
 use crate::harness::{Scratch, Suite, exit_code, wait_until};
