@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::formats::mark::{FileId, Mark, Reading};
 use crate::formats::{logname, tai64n::Tai64n};
 use crate::sys::{child, clock, errno, file, lock};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -56,7 +56,8 @@ pub struct Locked {
     lock: File,
     /// Its mark, of whatever input that speaks.
     pub mark: Option<Mark>,
-    /// The size of the file that the mark speaks of, in bytes, if it is there.
+    /// The size of the file that the mark speaks of, in bytes, if it is there and
+    /// nothing was written after it.
     size: Option<u64>,
 }
 
@@ -105,7 +106,7 @@ impl Locked {
         let mark = self
             .mark
             .clone()
-            .filter(|mark| Some(mark.reading) == reading);
+            .filter(|mark| Some(mark.reading) == reading && self.size.is_some());
         Found {
             mark,
             size: self.size,
@@ -279,7 +280,9 @@ impl Dir {
     }
 
     /// Marks `current` as complete and safely on disk. `is_done`: nothing of what
-    /// is left of the input was begun, in any directory, so there is nothing to note.
+    /// is left of the input was begun, in any directory, so there is nothing to
+    /// note. Else `current` stays as after a KILL, so that one who knows no notes
+    /// begins another file.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
@@ -287,8 +290,11 @@ impl Dir {
         let name = OsStr::from_bytes(&self.settings.name);
         let current = &self.current;
         waiter.insist("write", name, "/current to disk", || current.sync_all())?;
+        if !is_done {
+            return Ok(());
+        }
         waiter.insist("set mode of", name, "/current", || set_mode(current, SAFE))?;
-        if self.mark.is_some() && is_done {
+        if self.mark.is_some() {
             let _ = self.lock.set_len(0);
         }
         Ok(())
@@ -668,20 +674,30 @@ fn presence<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// The size of `file`, under whatever name it stands in the current directory: it
-/// was `current`, but one that was killed at its start may have finished it.
+/// was `current`, but one that was killed at its start may have finished it. None
+/// if it is not there, or something was written since to another file: by a
+/// multilog that knows no marks, which took its input out of the pipe.
 fn size_of(file: FileId) -> Option<u64> {
-    let size = |name: &OsStr| {
-        let metadata = fs::symlink_metadata(name).ok()?;
-        (id(&metadata) == file).then_some(metadata.len())
-    };
-    let begun = ["current", "previous"].into_iter();
-    begun.map(OsStr::new).find_map(size).or_else(|| {
-        let entries = fs::read_dir(".").ok()?;
-        let names = entries.flatten().map(|entry| entry.file_name());
-        names
-            .filter(|name| logname::is_finished(name.as_bytes()))
-            .find_map(|name| size(&name))
-    })
+    let mut names: Vec<_> = fs::read_dir(".")
+        .ok()?
+        .flatten()
+        .map(|entry| entry.file_name())
+        .filter(|name| logname::is_finished(name.as_bytes()))
+        .collect();
+    names.sort_unstable();
+    names.extend(["previous", "current"].map(OsString::from));
+    let mut found = None;
+    for name in names {
+        let Ok(metadata) = fs::symlink_metadata(&name) else {
+            continue;
+        };
+        if id(&metadata) == file {
+            found = Some(metadata.len());
+        } else if metadata.len() > 0 {
+            found = None;
+        }
+    }
+    found
 }
 
 fn id(metadata: &Metadata) -> FileId {

@@ -18,7 +18,8 @@ use crate::formats::mark::Mark;
 /// What was found of one directory.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Its mark, if it has one and that speaks of this pipe and this script.
+    /// Its mark, if it has one, that speaks of this pipe and this script, and nobody
+    /// has written since.
     pub mark: Option<Mark>,
     /// The size now of the file that the mark speaks of, in bytes, if it is there.
     pub size: Option<u64>,

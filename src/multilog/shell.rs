@@ -63,11 +63,13 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     waiter.may_leave = source.pipe().is_some();
     let found: Vec<_> = locked.iter().map(|dir| dir.found(reading)).collect();
     let resume = recovery::resume(&found);
-    let stranded = locked.iter().zip(&found).find_map(|(dir, found)| {
-        let mark = dir.mark.as_ref().filter(|_| found.mark.is_none());
-        mark.map(|mark| mark.held.clone())
-            .filter(|held| !held.is_empty())
-    });
+    // What was taken out of another pipe, or before somebody else took over.
+    let stranded = locked
+        .iter()
+        .filter(|_| found.iter().all(|found| found.mark.is_none()))
+        .filter_map(|dir| dir.mark.as_ref())
+        .map(|mark| mark.held.clone())
+        .find(|held| !held.is_empty());
     let dirs = locked.into_iter().map(|dir| dir.start(&mut waiter));
     let dirs = dirs.collect::<Result<Vec<_>, _>>()?;
     let mut shell = Shell {

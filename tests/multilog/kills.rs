@@ -1,9 +1,12 @@
 //! multilog ended at random instants, again and again, over the same directories
 //! and the same pipe.
 
-use super::{Feed, Multilog, Random, Twice, check, text};
-use crate::harness::Scratch;
+use super::{Feed, Multilog, Random, Twice, check, finished, line, text};
+use crate::harness::{Scratch, Suite, has, wait_until};
 use nix::sys::signal::Signal::{self, SIGALRM, SIGKILL, SIGTERM};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 /// A log directory and the numbers of the lines it is to get.
@@ -51,7 +54,7 @@ impl Ordeal {
             }
             if signal == SIGTERM {
                 // It waits for the end of the line.
-                crate::harness::wait_until("it ends by TERM", || {
+                wait_until("it ends by TERM", || {
                     feed.end_line();
                     !running.runs()
                 });
@@ -214,4 +217,71 @@ fn all_signals_at_random_lose_nothing() {
         piece: 20_000,
     }
     .play();
+}
+
+#[test]
+fn taken_over_from_the_original_and_by_it_in_turn_it_loses_nothing() {
+    if !has("multilogs in turn", &["multilog"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let mut random = Random(7);
+    let script = ["s20000", "n1000000", "./main"];
+    let run = |feed: &mut Feed, suite: Suite, random: &mut Random| {
+        let mut command = scratch.command(suite, suite.program("multilog"));
+        command.args(script);
+        let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+        for _ in 0..random.below(4) {
+            feed.write(random.below(40_000));
+            wait_about(Duration::from_micros(
+                random.below(3000).try_into().unwrap(),
+            ));
+        }
+        // Not the original: it loses what it has read.
+        if suite == Suite::Ours && random.below(4) > 0 {
+            multilog.signal(SIGKILL);
+        } else {
+            wait_until("it listens, or has ended", || {
+                let log = scratch.at("main/current");
+                let mode = fs::metadata(log).map_or(0, |m| m.permissions().mode());
+                mode & 0o777 == 0o644 || !multilog.runs()
+            });
+            multilog.signal(SIGTERM);
+            wait_until("it ends by TERM", || {
+                feed.end_line();
+                !multilog.runs()
+            });
+        }
+        multilog.wait();
+    };
+    for _ in 0..300 {
+        let suite = [Suite::Ours, Suite::Ours, Suite::Reference][random.below(3)];
+        run(&mut feed, suite, &mut random);
+    }
+    let mut last = Multilog::start(&scratch, &script, feed.stdin());
+    feed.close();
+    assert_eq!(last.wait(), 0);
+    // Where the original goes on after a line that was half written, that stands
+    // whole once more in the next file.
+    let mut missing: BTreeSet<usize> = (0..feed.begun).collect();
+    let mut take = |text: &str| {
+        for found in text.lines() {
+            let number = found.get(..7).and_then(|number| number.parse().ok());
+            let number = number.filter(|number| line(*number) == found);
+            number.map(|number| missing.remove(&number));
+        }
+    };
+    take(&text(&scratch, "main"));
+    for name in finished(&scratch, "main") {
+        take(&scratch.read(format!("main/{name}")));
+    }
+    let first = missing.first();
+    assert!(
+        first.is_none(),
+        "{} of {}: {first:?}",
+        missing.len(),
+        feed.begun
+    );
+    assert_eq!(scratch.read("said"), "");
 }
