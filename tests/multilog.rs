@@ -62,6 +62,8 @@ struct Feed {
     rest: Vec<u8>,
     /// So many lines were begun.
     begun: usize,
+    /// The line of a number, without its end.
+    line: fn(usize) -> String,
 }
 
 impl Feed {
@@ -73,6 +75,7 @@ impl Feed {
             writer: Some(writer),
             rest: Vec::new(),
             begun: 0,
+            line,
         }
     }
 
@@ -84,7 +87,7 @@ impl Feed {
     /// Writes at most so many bytes of the next lines, as far as there is room.
     fn write(&mut self, count: usize) {
         while self.rest.len() < count {
-            let next = line(self.begun) + "\n";
+            let next = (self.line)(self.begun) + "\n";
             self.rest.extend_from_slice(next.as_bytes());
             self.begun += 1;
         }

@@ -1,7 +1,7 @@
 //! multilog ended at random instants, again and again, over the same directories
 //! and the same pipe.
 
-use super::{Feed, Multilog, Random, Twice, check, finished, line, text};
+use super::{BATCH, Feed, Multilog, Random, STAMP, Twice, check, finished, line, text};
 use crate::harness::{Scratch, Suite, has, wait_until};
 use nix::sys::signal::Signal::{self, SIGALRM, SIGKILL, SIGTERM};
 use std::collections::BTreeSet;
@@ -284,4 +284,89 @@ fn taken_over_from_the_original_and_by_it_in_turn_it_loses_nothing() {
         feed.begun
     );
     assert_eq!(scratch.read("said"), "");
+}
+
+/// A line of up to 6000 bytes, each eleven of which stand nowhere else.
+fn long_line(number: usize) -> String {
+    let words = (0..number * 37 % 600).map(|word| format!("{:09} ", number * 1000 + word));
+    let parity = if even(number) { "even" } else { "odd" };
+    format!("{parity} {number} {}", words.collect::<String>())
+}
+
+/// `text` is the `input`, of which pieces of a batch at most may stand twice. How
+/// many do.
+fn check_bytes(text: &[u8], input: &[u8]) -> usize {
+    let mut text = text;
+    let (mut at, mut times) = (0, 0);
+    while !text.is_empty() {
+        let equal = text.iter().zip(&input[at..]);
+        let equal = equal.take_while(|(text, input)| text == input).count();
+        (at, text) = (at + equal, &text[equal..]);
+        if !text.is_empty() {
+            let seen = &text[..text.len().min(40)];
+            let from = at.saturating_sub(BATCH);
+            let mut windows = input[from..].windows(seen.len());
+            let place = windows.position(|window| window == seen);
+            let seen = String::from_utf8_lossy(seen);
+            let place = place.unwrap_or_else(|| panic!("{seen:?} is not of the input"));
+            assert!(from + place < at, "bytes {at} to {} are lost", from + place);
+            at = from + place;
+            times += 1;
+        }
+    }
+    assert_eq!(at, input.len());
+    times
+}
+
+#[test]
+fn killed_in_long_lines_it_loses_nothing() {
+    kill_in_long_lines(&["s20000", "n1000000", "./main", "-odd*", "./even"]);
+}
+
+#[test]
+fn killed_in_long_lines_with_stamps_it_loses_nothing() {
+    kill_in_long_lines(&["t", "s20000", "n1000000", "./main", "-* odd*", "./even"]);
+}
+
+fn kill_in_long_lines(script: &[&str]) {
+    const TIMES: usize = 300;
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    feed.line = long_line;
+    let mut random = Random(11);
+    for _ in 0..TIMES {
+        let multilog = Multilog::start(&scratch, script, feed.stdin());
+        for _ in 0..random.below(4) {
+            feed.write(random.below(20_000));
+            wait_about(Duration::from_micros(
+                random.below(3000).try_into().unwrap(),
+            ));
+        }
+        drop(multilog);
+    }
+    let mut last = Multilog::start(&scratch, script, feed.stdin());
+    feed.close();
+    assert_eq!(last.wait(), 0);
+    let lines: Vec<String> = (0..feed.begun).map(|n| long_line(n) + "\n").collect();
+    let stamp = if script[0] == "t" { STAMP } else { 0 };
+    let logged = |log: &str| {
+        let text = text(&scratch, log);
+        let lines = text.split_inclusive('\n');
+        lines
+            .map(|line| line[stamp..].to_owned())
+            .collect::<Vec<_>>()
+    };
+    let main = logged("main").concat();
+    let times = check_bytes(main.as_bytes(), lines.concat().as_bytes());
+    assert!(times <= TIMES);
+    let evens: Vec<String> = lines.into_iter().step_by(2).collect();
+    let found = logged("even");
+    if times == 0 {
+        let found = found.concat();
+        assert_eq!(check_bytes(found.as_bytes(), evens.concat().as_bytes()), 0);
+    }
+    let found: BTreeSet<String> = found.into_iter().collect();
+    let missing = evens.iter().find(|line| !found.contains(*line));
+    assert_eq!(missing, None);
+    println!("{} lines, {times} times twice", feed.begun);
 }
