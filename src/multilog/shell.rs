@@ -161,7 +161,9 @@ impl Shell {
         // How much of an unfinished line stands in the pipe, and since when.
         let mut unfinished: Option<(usize, Instant)> = None;
         loop {
-            let deadline = if to_look {
+            // It may have been told while it waited for something else.
+            let is_told = self.waiter.told_to_rotate || self.is_to_end();
+            let deadline = if to_look || is_told {
                 Some(clock::monotonic())
             } else {
                 unfinished.map(|(_, since)| since + QUIET)
@@ -176,7 +178,7 @@ impl Shell {
                     dir.rotate_now(&mut self.waiter)?;
                 }
             }
-            if self.waiter.told_to_end && !self.is_in_line() {
+            if self.is_to_end() {
                 return Ok(());
             }
             if to_look {
@@ -198,6 +200,11 @@ impl Shell {
                 unfinished = None;
             }
         }
+    }
+
+    /// Whether TERM came, and the line that was begun is finished.
+    fn is_to_end(&self) -> bool {
+        self.waiter.told_to_end && !self.is_in_line()
     }
 
     /// Whether 0.76 would have read a part of a line and not yet its end.

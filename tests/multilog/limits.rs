@@ -1,11 +1,14 @@
-//! A full disk; what multilog costs.
+//! A full disk, a stderr that nobody reads; what multilog costs.
 
 use super::{Feed, Multilog, check, finished, line, lines, text, wait_logged, wait_said};
 use crate::bad_input::Mount;
 use crate::harness::{Scratch, Suite, has, wait_until};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 /// A small disk at `disk`.
 fn disk(test: &str, scratch: &Scratch) -> Option<Mount> {
@@ -224,11 +227,14 @@ fn after_many_rotations_no_descriptor_is_left_open() {
     assert_eq!(finished(&scratch, "other").len(), 2);
 }
 
-/// What a process has in memory for itself alone, in KiB.
+/// What a process has in memory for itself alone, in KiB: not the pages of its
+/// program, which it shares or not as others run it, too.
 fn private_memory(multilog: &Multilog) -> u64 {
     let rollup = format!("/proc/{}/smaps_rollup", multilog.0.id());
     let rollup = fs::read_to_string(rollup).unwrap();
-    let fields = rollup.lines().filter(|line| line.starts_with("Private_"));
+    let fields = rollup
+        .lines()
+        .filter(|line| line.starts_with("Private_Dirty:"));
     fields
         .map(|line| {
             let size = line.split_ascii_whitespace().nth(1).unwrap();
@@ -273,4 +279,102 @@ fn however_long_a_line_is_memory_stays_below_a_mebibyte() {
     }
     assert!(most < 1024, "{most} KiB");
     println!("{most} KiB");
+}
+
+#[test]
+fn what_is_out_of_no_pipe_is_waited_for_even_after_term() {
+    let scratch = Scratch::new();
+    let Some(_disk) = disk("TERM on a full disk", &scratch) else {
+        return;
+    };
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let theirs = OwnedFd::from(theirs);
+    let mut multilog = Multilog::start(&scratch, &["./disk/main"], theirs.into());
+    ours.write_all(lines(10).as_bytes()).unwrap();
+    wait_logged(&scratch, "disk/main", 9);
+    fill(&scratch);
+    let all = lines(200);
+    ours.write_all(&all.as_bytes()[lines(10).len()..]).unwrap();
+    wait_said(&scratch, FULL);
+    multilog.signal(SIGTERM);
+    wait_until("it is said again", || said(&scratch, FULL) == 2);
+    free(&scratch);
+    assert_eq!(multilog.wait(), 0);
+    // What it had not read is lost with the socket, whole lines.
+    let text = text(&scratch, "disk/main");
+    assert!(
+        text.len() > lines(10).len() && all.starts_with(&text),
+        "{text}"
+    );
+    assert!(text.ends_with('\n'));
+}
+
+/// A pipe that is full, for a stderr that nobody reads.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_does_not_keep_lines_from_the_log() {
+    // Closed at the other end, and full.
+    for is_full in [false, true] {
+        let scratch = Scratch::new();
+        let mut feed = Feed::new();
+        let (reader, writer) = full_pipe();
+        let reader = is_full.then_some(reader);
+        let mut command = super::command(&scratch, &["./main"]);
+        command.stdin(feed.stdin()).stderr(writer);
+        let mut multilog = Multilog(command.spawn().unwrap());
+        feed.write_lines(10);
+        wait_logged(&scratch, "main", 9);
+        fs::remove_file(scratch.at("main/current")).unwrap();
+        feed.write_lines(10);
+        wait_logged(&scratch, "main", 19);
+        feed.close();
+        assert_eq!(multilog.wait(), 0);
+        drop(reader);
+    }
+}
+
+#[test]
+fn what_e_prints_waits_for_its_reader_but_not_once_told_to_end() {
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let (mut reader, writer) = full_pipe();
+    let start = |feed: &Feed, stderr: PipeWriter| {
+        let mut command = super::command(&scratch, &["e", "./main"]);
+        command.stdin(feed.stdin()).stderr(stderr);
+        Multilog(command.spawn().unwrap())
+    };
+    let mut multilog = start(&feed, writer);
+    feed.write_lines(10);
+    let mut expected = lines(10);
+    let mut said = vec![0; 64 * 1024];
+    reader.read_exact(&mut said).unwrap();
+    assert!(said.iter().all(|byte| *byte == b'x'));
+    wait_logged(&scratch, "main", 9);
+    let mut said = vec![0; expected.len()];
+    reader.read_exact(&mut said).unwrap();
+    assert_eq!(String::from_utf8_lossy(&said), expected);
+    feed.close();
+    assert_eq!(multilog.wait(), 0);
+    drop(reader);
+
+    let mut feed = Feed::new();
+    let (reader, writer) = full_pipe();
+    let mut multilog = start(&feed, writer);
+    feed.write_lines(10);
+    multilog.signal(SIGTERM);
+    let code = multilog.wait();
+    // 1015: before it listened.
+    assert!([0, 1015].contains(&code));
+    drop(reader);
+    expected += &text(&scratch, "main")[expected.len()..];
+    let begun = lines(10);
+    let rest = expected[begun.len()..].to_owned() + &feed.left();
+    assert_eq!(rest, begun, "nothing is lost");
 }
