@@ -10,10 +10,12 @@ mod vanish;
 
 use crate::harness::{Scratch, Suite, exit_code, wait_until};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
 /// So much multilog takes out of its pipe at once, at most: what may stand twice
@@ -105,6 +107,14 @@ impl Feed {
         let length = (from..from + count).map(|n| line(n).len() + 1).sum();
         self.write(length);
         assert!(self.rest.is_empty(), "no room in the pipe");
+    }
+
+    /// Waits until nothing is in the pipe: all that was in it is dealt with.
+    fn wait_taken(&self) {
+        wait_until("all is taken out", || {
+            let mut reader = [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
+            poll(&mut reader, PollTimeout::ZERO).unwrap() == 0
+        });
     }
 
     /// Ends the line that was begun, if there is room. Whether there was.

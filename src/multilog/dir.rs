@@ -587,7 +587,8 @@ impl Worker<'_> {
         self.insist("write", "/newstate to disk", || state.sync_all())?;
         self.remove("previous")?;
         let doing = "rename newstate to state in directory";
-        self.insist(doing, "", || fs::rename("newstate", "state"))
+        let renamed = self.insist(doing, "", || presence(fs::rename("newstate", "state")));
+        renamed.map(drop)
     }
 
     fn remove(&mut self, file: &str) -> Result<(), Stop> {

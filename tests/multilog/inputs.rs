@@ -65,11 +65,14 @@ fn an_unfinished_line_survives_a_kill_in_the_pipe_and_out_of_it() {
     let mut expected = String::new();
     for round in 0..4 {
         let mut multilog = Multilog::start(&scratch, &["./main"], feed.stdin());
-        write(&mut feed, &format!("round {round}\nbegun in {round}, "));
+        write(&mut feed, &format!("round {round}\n"));
         expected += &format!("round {round}\n");
         wait_until("the line is logged", || text(&scratch, "main") == expected);
+        feed.wait_taken();
+        write(&mut feed, &format!("begun in {round}, "));
         if round % 2 == 0 {
             wait_held(&scratch, &format!("begun in {round}, "));
+            feed.wait_taken();
         }
         multilog.signal(SIGKILL);
         assert_eq!(multilog.wait(), 1009);
@@ -82,6 +85,7 @@ fn an_unfinished_line_survives_a_kill_in_the_pipe_and_out_of_it() {
     });
     write(&mut feed, "without an end");
     wait_held(&scratch, "without an end");
+    feed.wait_taken();
     multilog.signal(SIGKILL);
     multilog.wait();
     feed.close();
@@ -104,6 +108,7 @@ fn a_line_of_1000_bytes_or_more_does_not_wait_for_its_end() {
     write(&mut feed, "more");
     wait_text(&scratch, &(long.clone() + "more"));
     // Killed in it, it goes on in it.
+    feed.wait_taken();
     multilog.signal(SIGKILL);
     multilog.wait();
     let mut multilog = Multilog::start(&scratch, &["./main"], feed.stdin());

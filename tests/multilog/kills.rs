@@ -1,5 +1,5 @@
 //! multilog ended at random instants, again and again, over the same directories
-//! and the same pipe.
+//! and the same pipe: more than 2000 KILLs in all.
 
 use super::{BATCH, Feed, Multilog, Random, STAMP, Twice, check, finished, line, text};
 use crate::harness::{Scratch, Suite, has, wait_until};
@@ -124,7 +124,7 @@ fn killed_while_it_rotates_it_loses_nothing() {
         script: &["s4096", "n1000000", "./main"],
         logs: &[("main", all)],
         signals: &[SIGKILL],
-        times: 600,
+        times: 500,
         life: 9000,
         piece: 6000,
     }
@@ -137,7 +137,7 @@ fn killed_while_it_stamps_and_rotates_it_loses_nothing() {
         script: &["t", "s4096", "n1000000", "./main"],
         logs: &[("main", all)],
         signals: &[SIGKILL],
-        times: 600,
+        times: 400,
         life: 9000,
         piece: 6000,
     }
@@ -150,7 +150,7 @@ fn killed_while_it_writes_much_it_loses_nothing() {
         script: &["t", "s200000", "n1000000", "./main"],
         logs: &[("main", all)],
         signals: &[SIGKILL],
-        times: 400,
+        times: 300,
         life: 6000,
         piece: 60_000,
     }
@@ -165,7 +165,7 @@ fn killed_while_it_writes_to_several_directories_it_loses_nothing() {
         ],
         logs: &[("all", all), ("even", even), ("odd", odd)],
         signals: &[SIGKILL],
-        times: 400,
+        times: 300,
         life: 9000,
         piece: 6000,
     }
@@ -185,7 +185,7 @@ fn killed_with_a_processor_at_work_it_loses_nothing() {
         ],
         logs: &[("main", all), ("other", all)],
         signals: &[SIGKILL],
-        times: 200,
+        times: 120,
         life: 30_000,
         piece: 6000,
     }

@@ -11,13 +11,19 @@ fn some_lines(from: usize, to: usize) -> String {
     (from..to).map(|number| line(number) + "\n").collect()
 }
 
+/// Waits until line `number` is logged and multilog has nothing more to do.
+fn wait_settled(scratch: &Scratch, feed: &Feed, log: &str, number: usize) {
+    wait_logged(scratch, log, number);
+    feed.wait_taken();
+}
+
 /// A multilog that has logged ten lines to `main`.
 fn running(script: &[&str]) -> (Scratch, Feed, Multilog) {
     let scratch = Scratch::new();
     let mut feed = Feed::new();
     let multilog = Multilog::start(&scratch, script, feed.stdin());
     feed.write_lines(10);
-    wait_logged(&scratch, "main", 9);
+    wait_settled(&scratch, &feed, "main", 9);
     (scratch, feed, multilog)
 }
 
@@ -43,7 +49,7 @@ fn a_removed_current_is_begun_anew_and_what_comes_after_stands_in_it() {
     for round in 1..4 {
         fs::remove_file(scratch.at("main/current")).unwrap();
         feed.write_lines(10);
-        wait_logged(&scratch, "main", round * 10 + 9);
+        wait_settled(&scratch, &feed, "main", round * 10 + 9);
         let all = scratch.read("main/current");
         assert_eq!(all, some_lines(round * 10, round * 10 + 10));
     }
@@ -59,7 +65,7 @@ fn a_removed_current_does_not_hinder_rotation() {
     multilog.signal(SIGALRM);
     wait_said(&scratch, CURRENT);
     feed.write_lines(300);
-    wait_logged(&scratch, "main", 309);
+    wait_settled(&scratch, &feed, "main", 309);
     assert!(finished(&scratch, "main").len() > 3);
     assert_eq!(text(&scratch, "main"), some_lines(10, 310));
     ends_having_said(&scratch, &mut feed, multilog, &[CURRENT]);
@@ -73,7 +79,7 @@ fn a_current_that_was_moved_away_is_written_until_it_is_full() {
     let first = lines(20);
     wait_until("the lines are there", || scratch.read("moved") == first);
     feed.write_lines(200);
-    wait_logged(&scratch, "main", 219);
+    wait_settled(&scratch, &feed, "main", 219);
     ends_having_said(&scratch, &mut feed, multilog, &[CURRENT]);
     let all = scratch.read("moved") + &text(&scratch, "main");
     assert_eq!(all, lines(220));
@@ -89,7 +95,7 @@ fn a_deleted_directory_is_made_again_and_locked() {
         }
         // Into a file that is full by that, too.
         feed.write_lines(100);
-        wait_logged(&scratch, "main", round * 100 - 100 + 109);
+        wait_settled(&scratch, &feed, "main", round * 100 - 100 + 109);
         let from = round * 100 - 90;
         assert_eq!(text(&scratch, "main"), some_lines(from, from + 100));
         let other = finish(command(&scratch, &["./main"]));
@@ -106,7 +112,7 @@ fn the_last_of_several_directories_is_made_again_and_the_others_are_as_they_were
     ]);
     fs::remove_dir_all(scratch.at("main2")).unwrap();
     feed.write_lines(300);
-    wait_logged(&scratch, "main", 309);
+    wait_settled(&scratch, &feed, "main", 309);
     let said = "./main2 is gone, making it again";
     ends_having_said(&scratch, &mut feed, multilog, &[said]);
     assert_eq!(
@@ -133,7 +139,7 @@ fn a_directory_that_cannot_be_made_again_is_waited_for() {
     let script = ["./above/main"];
     let mut multilog = Multilog::start(&scratch, &script, feed.stdin());
     feed.write_lines(10);
-    wait_logged(&scratch, "above/main", 9);
+    wait_settled(&scratch, &feed, "above/main", 9);
     fs::remove_dir_all(scratch.at("above")).unwrap();
     feed.write_lines(10);
     wait_said(
@@ -145,14 +151,14 @@ fn a_directory_that_cannot_be_made_again_is_waited_for() {
     assert_eq!(multilog.wait(), 111);
     scratch.mkdir("above");
     let mut multilog = Multilog::start(&scratch, &script, feed.stdin());
-    wait_logged(&scratch, "above/main", 19);
+    wait_settled(&scratch, &feed, "above/main", 19);
     fs::remove_dir_all(scratch.at("above")).unwrap();
     feed.write_lines(10);
     wait_until("it is said again", || {
         scratch.read("said").matches("above/main, pausing").count() == 2
     });
     scratch.mkdir("above");
-    wait_logged(&scratch, "above/main", 29);
+    wait_settled(&scratch, &feed, "above/main", 29);
     feed.close();
     assert_eq!(multilog.wait(), 0);
     assert_eq!(text(&scratch, "above/main"), some_lines(20, 30));
@@ -171,7 +177,7 @@ fn a_directory_taken_by_another_multilog_is_waited_for() {
     wait_said(&scratch, locked);
     others.close();
     assert_eq!(other.wait(), 0);
-    wait_logged(&scratch, "main", 19);
+    wait_settled(&scratch, &feed, "main", 19);
     let all = lines(2) + &some_lines(10, 20);
     assert_eq!(scratch.read("main/current"), all);
     ends_having_said(&scratch, &mut feed, multilog, &[DIRECTORY, locked]);
@@ -182,7 +188,7 @@ fn a_directory_that_was_moved_away_is_written_further() {
     let (scratch, mut feed, multilog) = running(&["s4096", "n100", "!cat", "./main"]);
     fs::rename(scratch.at("main"), scratch.at("moved")).unwrap();
     feed.write_lines(200);
-    wait_logged(&scratch, "moved", 209);
+    wait_settled(&scratch, &feed, "moved", 209);
     assert!(!scratch.at("main").exists());
     ends_having_said(&scratch, &mut feed, multilog, &[]);
     assert_eq!(text(&scratch, "moved"), lines(210));
@@ -194,7 +200,7 @@ fn a_directory_deleted_while_its_processor_works_is_made_again() {
     let (scratch, mut feed, multilog) = running(&script);
     feed.write_lines(50);
     // Those of the full file are gone with it.
-    wait_logged(&scratch, "main", 59);
+    wait_settled(&scratch, &feed, "main", 59);
     let failed = "processor failed in ./main, pausing";
     ends_having_said(&scratch, &mut feed, multilog, &[failed, DIRECTORY]);
 }
@@ -204,7 +210,7 @@ fn a_full_file_that_its_processor_removes_is_not_processed_again() {
     let script = ["s4096", "n100", "!rm previous; echo; exit 1", "./main"];
     let (scratch, mut feed, multilog) = running(&script);
     feed.write_lines(50);
-    wait_logged(&scratch, "main", 59);
+    wait_settled(&scratch, &feed, "main", 59);
     let failed = "processor failed in ./main, pausing";
     let gone = "./main/previous is gone, not processing it";
     ends_having_said(&scratch, &mut feed, multilog, &[failed, gone]);
@@ -234,7 +240,7 @@ fn a_directory_closed_for_writing_is_waited_for() {
     let mut feed = Feed::new();
     let multilog = Multilog::spawn(&scratch, command, feed.stdin());
     feed.write_lines(10);
-    wait_logged(&scratch, "main", 9);
+    wait_settled(&scratch, &feed, "main", 9);
     let mode = |mode| fs::set_permissions(scratch.at("main"), fs::Permissions::from_mode(mode));
     mode(0o500).unwrap();
     feed.write_lines(200);
@@ -242,7 +248,7 @@ fn a_directory_closed_for_writing_is_waited_for() {
         "unable to rename current to previous in directory ./main, pausing: access denied";
     wait_said(&scratch, refused);
     mode(0o700).unwrap();
-    wait_logged(&scratch, "main", 209);
+    wait_settled(&scratch, &feed, "main", 209);
     ends_having_said(&scratch, &mut feed, multilog, &[refused]);
     assert_eq!(text(&scratch, "main"), lines(210));
 }
