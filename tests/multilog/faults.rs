@@ -11,7 +11,7 @@ const WORKERS: usize = 4;
 const LINES: usize = 120;
 
 /// The pauses are none, but a poll of a stdin that is taken for no pipe is one.
-const NO_PAUSE: &str = "ppoll:retval=0:when=1..200";
+const NO_PAUSE: &str = "ppoll:retval=0:when=1..5000";
 
 /// The scripts to which it is done.
 const SCRIPTS: [&[&str]; 3] = [
