@@ -167,6 +167,17 @@ impl Multilog {
         kill(pid, signal).unwrap();
     }
 
+    /// Waits until no signal waits for it any more; it still runs.
+    fn wait_heard(&mut self) {
+        let status = format!("/proc/{}/status", self.0.id());
+        wait_until("the signal is heard", || {
+            let status = fs::read_to_string(&status).unwrap();
+            let pending = status.split("ShdPnd:").nth(1).unwrap();
+            pending.trim_start().starts_with("0000000000000000")
+        });
+        assert!(self.runs());
+    }
+
     fn runs(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }

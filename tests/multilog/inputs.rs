@@ -29,17 +29,6 @@ fn wait_held(scratch: &Scratch, begun: &str) {
     });
 }
 
-/// Waits until no signal waits for it any more; it still runs.
-fn wait_heard(multilog: &mut Multilog) {
-    let status = format!("/proc/{}/status", multilog.0.id());
-    wait_until("the signal is heard", || {
-        let status = fs::read_to_string(&status).unwrap();
-        let pending = status.split("ShdPnd:").nth(1).unwrap();
-        pending.trim_start().starts_with("0000000000000000")
-    });
-    assert!(multilog.runs());
-}
-
 #[test]
 fn each_line_is_in_the_log_as_soon_as_it_is_written() {
     let scratch = Scratch::new();
@@ -130,7 +119,7 @@ fn told_to_end_it_ends_the_line_and_leaves_the_rest_in_the_pipe() {
             scratch.read("main/current").starts_with("first\n")
         });
         multilog.signal(SIGTERM);
-        wait_heard(&mut multilog);
+        multilog.wait_heard();
         write(&mut feed, " and ended\nleft\nalso le");
         assert_eq!(multilog.wait(), 0);
         let all = format!("first\n{begun} and ended\n");
@@ -214,7 +203,7 @@ fn told_to_end_at_a_socket_it_leaves_the_rest_in_it() {
         finished(&scratch, "main").len() == 1
     });
     multilog.signal(SIGTERM);
-    wait_heard(&mut multilog);
+    multilog.wait_heard();
     ours.write_all(b" and ended\nleft\n").unwrap();
     assert_eq!(multilog.wait(), 0);
     assert_eq!(text(&scratch, "main"), "first\nbegun and ended\n");

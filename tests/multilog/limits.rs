@@ -297,7 +297,7 @@ fn what_is_out_of_no_pipe_is_waited_for_even_after_term() {
     ours.write_all(&all.as_bytes()[lines(10).len()..]).unwrap();
     wait_said(&scratch, FULL);
     multilog.signal(SIGTERM);
-    wait_until("it is said again", || said(&scratch, FULL) == 2);
+    multilog.wait_heard();
     free(&scratch);
     assert_eq!(multilog.wait(), 0);
     // What it had not read is lost with the socket, whole lines.
