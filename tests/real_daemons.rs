@@ -657,6 +657,51 @@ fn apache_serves_logs_and_loses_no_line_of_its_log() {
 }
 
 #[test]
+fn under_load_each_request_of_an_apache_has_its_line() {
+    if !has("apache under load", &[APACHE.as_slice(), &["ab"]].concat()) {
+        return;
+    }
+    const REQUESTS: usize = 20_000;
+    let world = World::new();
+    let port = world.apache();
+    // So that nothing is deleted that is to be counted.
+    world.set("store/apache/log/run", " n10 ", " n1000 ");
+    world.ok("svcstart", &["--settle", "1s", "service/apache"]);
+    wait_served(port);
+    let log = world.scratch.wait_up("service/apache/log");
+    let mut ab = world.scratch.command(Suite::Reference, "ab");
+    ab.args(["-q", "-k", "-c", "20", "-n", &REQUESTS.to_string()]);
+    ab.arg(format!("http://127.0.0.1:{port}/?load"));
+    let said = finish(ab);
+    let complete = format!("Complete requests:      {REQUESTS}\n");
+    assert!(
+        said.code == 0 && said.text().contains(&complete),
+        "{said:?}"
+    );
+    let lines = || {
+        let main = world.scratch.at("service/apache/log/main");
+        let names = fs::read_dir(main).unwrap().flatten();
+        let names = names.filter(|entry| entry.file_name() != "lock");
+        // One that is renamed just now is there at the next look.
+        let texts = names.map(|entry| fs::read(entry.path()).unwrap_or_default());
+        let texts: Vec<u8> = texts.collect::<Vec<_>>().concat();
+        let text = String::from_utf8_lossy(&texts).into_owned();
+        let ours = text.lines().filter(|line| line.contains("/?load"));
+        ours.map(str::to_owned).collect::<Vec<_>>()
+    };
+    wait_until("all requests are in the log", || lines().len() >= REQUESTS);
+    let lines = lines();
+    assert_eq!(lines.len(), REQUESTS);
+    // Each is whole, and of its own.
+    for line in &lines {
+        let (stamp, request) = line.split_once(' ').unwrap();
+        assert!(stamp.len() == 25 && stamp.starts_with("@4"), "{line}");
+        assert_eq!(Some(request), lines[0].get(26..));
+    }
+    assert_eq!(world.scratch.pid("service/apache/log"), Some(log));
+}
+
+#[test]
 fn an_apache_that_dies_is_back_within_a_second() {
     if !has("apache is back", &APACHE) {
         return;

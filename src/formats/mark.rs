@@ -14,7 +14,7 @@
 //! | 12 to 15 | 0 |
 //! | 16 to 31 | the kernel's boot id |
 //! | 32 to 47 | the pipe: device, inode |
-//! | 48 to 55 | a hash of multilog's arguments |
+//! | 48 to 55 | a hash of those of multilog's arguments that say what a directory gets |
 //! | 56 to 63 | the number of the batch |
 //! | 64 to 79 | the file that was `current`: inode, time of birth in nanoseconds since 1970 (0: unknown) |
 //! | 80 to 87 | its size when this was written, in bytes |
@@ -59,7 +59,8 @@ pub struct Reading {
     pub boot: [u8; 16],
     /// The pipe's device and inode.
     pub pipe: (u64, u64),
-    /// [`hash`] of multilog's arguments, each with a NUL behind it.
+    /// [`hash`] of `t`, patterns and directories as they were given, each with a
+    /// NUL behind it.
     pub script: u64,
 }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::formats::mark::{FileId, Mark, Reading};
 use crate::formats::{logname, tai64n::Tai64n};
 use crate::sys::{child, clock, errno, file, lock};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -31,6 +31,8 @@ const SAFE_BIT: u32 = 0o100;
 /// A log directory that is open, locked and ready.
 pub struct Dir {
     settings: Directory,
+    /// The directory to which its name is relative.
+    start: File,
     directory: File,
     lock: File,
     current: File,
@@ -49,12 +51,14 @@ pub struct Dir {
 /// A log directory that is open and locked; its files are as they were found.
 pub struct Locked {
     settings: Directory,
+    start: File,
     directory: File,
     lock: File,
     /// Its mark, of whatever input that speaks.
     pub mark: Option<Mark>,
-    /// The files `current` and `previous`, as far as they are there, and their sizes.
-    sizes: Vec<(FileId, u64)>,
+    /// The size of the file that the mark speaks of, in bytes, if it is there and
+    /// nothing was written after it.
+    size: Option<u64>,
 }
 
 impl Locked {
@@ -65,7 +69,12 @@ impl Locked {
     /// What is in the way, in 0.76's words.
     pub fn open(settings: &Directory, start: &File) -> Result<Locked, Error> {
         let name = OsStr::from_bytes(&settings.name);
-        file::change_directory(start)
+        let start = start
+            .try_clone()
+            .and_then(|start| {
+                file::change_directory(&start)?;
+                Ok(start)
+            })
             .map_err(|error| Error::unable_to("switch to starting directory", error))?;
         // If that fails opening it tells why.
         let _ = file::make_directory(Path::new(name));
@@ -79,21 +88,16 @@ impl Locked {
             Ok(file)
         });
         let lock = locked.map_err(|error| Error::unable("lock directory", name, "", error))?;
-        let sizes = ["current", "previous"]
-            .iter()
-            .filter_map(|name| {
-                let metadata = fs::symlink_metadata(name).ok()?;
-                Some((id(&metadata), metadata.len()))
-            })
-            .collect();
         let mut bytes = vec![0; Mark::LONGEST];
         let count = lock.read_at(&mut bytes, 0).unwrap_or(0);
+        let mark = Mark::decode(bytes.get(..count).unwrap_or_default());
         Ok(Locked {
             settings: settings.clone(),
+            start,
             directory,
-            mark: Mark::decode(bytes.get(..count).unwrap_or_default()),
+            size: mark.as_ref().and_then(|mark| size_of(mark.file)),
+            mark,
             lock,
-            sizes,
         })
     }
 
@@ -102,12 +106,10 @@ impl Locked {
         let mark = self
             .mark
             .clone()
-            .filter(|mark| Some(mark.reading) == reading);
-        let file = mark.as_ref().map(|mark| mark.file);
-        let size = self.sizes.iter().find(|(id, _)| Some(*id) == file);
+            .filter(|mark| Some(mark.reading) == reading && self.size.is_some());
         Found {
             mark,
-            size: size.map(|(_, size)| *size),
+            size: self.size,
         }
     }
 
@@ -129,20 +131,17 @@ impl Locked {
         let doing = if is_safe(&found) {
             "append to"
         } else {
-            let mut finisher = Finisher {
+            let is_processed = is_safe(&stat("processed", "/processed")?);
+            let mut worker = Worker {
                 settings: &self.settings,
+                directory: &self.directory,
                 waiter,
             };
-            finisher.remove("state")?;
-            finisher.remove("newstate")?;
-            if is_safe(&stat("processed", "/processed")?) {
-                finisher.remove("previous")?;
-                finisher.finish("processed", true)?;
-            } else {
-                finisher.remove("processed")?;
-                finisher.finish("previous", false)?;
-            }
-            finisher.finish("current", false)?;
+            let taken = worker.take_over(is_processed);
+            taken.map_err(|stop| match stop {
+                Stop::Gone => unable("open directory", "", io::ErrorKind::NotFound.into()),
+                Stop::Error(error) => error,
+            })?;
             file::open_truncate(Path::new("state"))
                 .map_err(|error| unable("write to", "/state", error))?;
             "write to"
@@ -156,6 +155,7 @@ impl Locked {
         Ok(Dir {
             cutter: Cutter::new(self.settings.size, size),
             settings: self.settings,
+            start: self.start,
             directory: self.directory,
             lock: self.lock,
             current,
@@ -171,7 +171,7 @@ impl Locked {
 
 impl Dir {
     /// Begins to write marks. `written` bytes of what comes next are already in
-    /// the files; `batch` is the number of the batch that was dealt with last.
+    /// the files; `batch` is the number of the last batch that is gone from the pipe.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
@@ -228,7 +228,12 @@ impl Dir {
             from = *to;
         }
         self.cuts = cuts;
-        self.append(text.get(from..).unwrap_or_default(), waiter)
+        self.append(text.get(from..).unwrap_or_default(), waiter)?;
+        // The cutter has counted what went to a file that is gone.
+        if self.cutter.bytes() != self.size {
+            self.cutter = Cutter::new(self.settings.size, self.size);
+        }
+        Ok(())
     }
 
     /// Notes that a batch was written, of which `length` bytes came here, and how
@@ -269,17 +274,27 @@ impl Dir {
         Ok(())
     }
 
-    /// Marks `current` as complete and safely on disk.
+    /// Whether a part of what comes next is already in the files, from before a KILL.
+    pub fn is_ahead(&self) -> bool {
+        self.written > 0
+    }
+
+    /// Marks `current` as complete and safely on disk. `is_done`: nothing of what
+    /// is left of the input was begun, in any directory, so there is nothing to
+    /// note. Else `current` stays as after a KILL, so that one who knows no notes
+    /// begins another file.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
-    pub fn close(mut self, waiter: &mut Waiter) -> Result<(), Error> {
+    pub fn close(self, is_done: bool, waiter: &mut Waiter) -> Result<(), Error> {
         let name = OsStr::from_bytes(&self.settings.name);
         let current = &self.current;
         waiter.insist("write", name, "/current to disk", || current.sync_all())?;
+        if !is_done {
+            return Ok(());
+        }
         waiter.insist("set mode of", name, "/current", || set_mode(current, SAFE))?;
-        if self.mark.take().is_some() {
-            // Nothing is unfinished, so there is nothing to note.
+        if self.mark.is_some() {
             let _ = self.lock.set_len(0);
         }
         Ok(())
@@ -307,7 +322,21 @@ impl Dir {
         }
     }
 
+    /// Writes `text` to `current`, and once more if that was removed meanwhile:
+    /// whoever removed it did not mean what comes after.
     fn append(&mut self, text: &[u8], waiter: &mut Waiter) -> Result<(), Error> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.append_to_file(text, waiter)?;
+        while self.current.metadata().is_ok_and(|m| m.nlink() == 0) {
+            self.begin_anew(waiter)?;
+            self.append_to_file(text, waiter)?;
+        }
+        Ok(())
+    }
+
+    fn append_to_file(&mut self, text: &[u8], waiter: &mut Waiter) -> Result<(), Error> {
         let name = OsStr::from_bytes(&self.settings.name);
         let mut text = text;
         while !text.is_empty() {
@@ -329,116 +358,260 @@ impl Dir {
         Ok(())
     }
 
-    /// `current` becomes a finished file, and a new one begins.
-    fn rotate(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+    /// `current` is not there any more, or the directory is not: makes what is
+    /// written from now on stand under its name again.
+    fn begin_anew(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let name = OsStr::from_bytes(&self.settings.name).to_owned();
-        let directory = &self.directory;
-        waiter.insist("switch to", &name, "", || file::change_directory(directory))?;
-        let current = &self.current;
-        waiter.insist("write", &name, "/current to disk", || current.sync_all())?;
-        let doing = "rename current to previous in directory";
-        waiter.insist(doing, &name, "", || fs::rename("current", "previous"))?;
-        self.current = waiter.insist("create", &name, "/current", || {
-            file::open_append(Path::new("current"))
-        })?;
-        let current = &self.current;
-        waiter.insist("set mode of", &name, "/current", || {
-            set_mode(current, BEING_WRITTEN)
-        })?;
-        let file = self.file();
+        match self.begin_current(waiter) {
+            Ok(()) => say("", &name, "/current is gone, beginning a new one"),
+            Err(Stop::Gone) => {
+                say("", &name, " is gone, making it again");
+                self.make_again(waiter)?;
+            }
+            Err(Stop::Error(error)) => return Err(error),
+        }
+        let (file, size) = (self.file(), self.size);
         if let Some(mark) = &mut self.mark {
-            mark.moved += self.size.saturating_sub(mark.size);
-            mark.size = 0;
+            mark.size = size;
             mark.file = file;
         }
-        self.size = 0;
-        self.write_mark(waiter)?;
-        waiter.insist("set mode of", &name, "/previous", || {
-            fs::set_permissions("previous", Permissions::from_mode(SAFE))
-        })?;
-        let finished = if self.settings.processor.is_some() {
-            self.process(&name, waiter)?;
-            "processed"
-        } else {
-            "previous"
+        self.write_mark(waiter)
+    }
+
+    /// Makes and locks the directory anew, or takes the one that has its name now.
+    fn make_again(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+        let again = loop {
+            let locked = Locked::open(&self.settings, &self.start);
+            match locked.and_then(|locked| locked.start(waiter)) {
+                Ok(again) => break again,
+                Err(Error::Unable {
+                    doing,
+                    object,
+                    source,
+                }) => {
+                    let object = object.unwrap_or_default();
+                    waiter.failed(doing, OsStr::from_bytes(&object), "", source)?;
+                }
+                Err(error) => return Err(error),
+            }
         };
-        let mut finisher = Finisher {
+        self.directory = again.directory;
+        self.lock = again.lock;
+        self.current = again.current;
+        self.size = again.size;
+        Ok(())
+    }
+
+    fn worker<'a>(&'a self, waiter: &'a mut Waiter) -> Worker<'a> {
+        Worker {
             settings: &self.settings,
+            directory: &self.directory,
             waiter,
-        };
-        finisher.finish(finished, true)?;
+        }
+    }
+
+    /// Opens a `current` where there is none.
+    fn begin_current(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
+        let mut worker = self.worker(waiter);
+        worker.enter()?;
+        let current = worker.insist("create", "/current", || {
+            file::open_append(Path::new("current"))
+        })?;
+        worker.insist("set mode of", "/current", || {
+            set_mode(&current, BEING_WRITTEN)
+        })?;
+        self.size = current.metadata().map_or(0, |metadata| metadata.len());
+        self.current = current;
+        Ok(())
+    }
+
+    /// `current` becomes a finished file, and a new one begins.
+    fn rotate(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+        match self.try_rotate(waiter) {
+            Ok(()) => {}
+            Err(Stop::Gone) => self.begin_anew(waiter)?,
+            Err(Stop::Error(error)) => return Err(error),
+        }
         self.budget.check(&self.directory);
         Ok(())
     }
 
+    /// As [`Dir::rotate`], if `current` and the directory are there.
+    fn try_rotate(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
+        let current = &self.current;
+        let mut worker = self.worker(waiter);
+        worker.enter()?;
+        worker.insist("write", "/current to disk", || current.sync_all())?;
+        let doing = "rename current to previous in directory";
+        let renamed = worker.insist(doing, "", || presence(fs::rename("current", "previous")))?;
+        // What is in a `current` that was moved away is safe, too.
+        let full = self.size;
+        if let Some(mark) = &mut self.mark {
+            mark.moved += full.saturating_sub(mark.size);
+            mark.size = full;
+        }
+        if renamed.is_none() {
+            return Err(Stop::Gone);
+        }
+        self.begin_current(waiter)?;
+        let (file, size) = (self.file(), self.size);
+        if let Some(mark) = &mut self.mark {
+            mark.size = size;
+            mark.file = file;
+        }
+        self.write_mark(waiter)?;
+        let mut worker = self.worker(waiter);
+        let previous = worker.insist("set mode of", "/previous", || {
+            let mode = Permissions::from_mode(SAFE);
+            presence(fs::set_permissions("previous", mode))
+        })?;
+        match &self.settings.processor {
+            Some(command) if previous.is_some() => {
+                worker.process(command)?;
+                worker.finish("processed", true)
+            }
+            _ => worker.finish("previous", true),
+        }
+    }
+}
+
+/// Why something in a directory was not done.
+enum Stop {
+    /// The directory, or `current` in it, is not there any more.
+    Gone,
+    /// Another reason, which ends multilog.
+    Error(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Error(error)
+    }
+}
+
+/// Does things in a log directory, which is the current one, until they succeed or
+/// the directory is gone.
+struct Worker<'a> {
+    settings: &'a Directory,
+    directory: &'a File,
+    waiter: &'a mut Waiter,
+}
+
+impl Worker<'_> {
+    fn name(&self) -> &OsStr {
+        OsStr::from_bytes(&self.settings.name)
+    }
+
+    /// As [`Waiter::insist`], on `rest` in the directory.
+    fn insist<T>(
+        &mut self,
+        doing: &'static str,
+        rest: &str,
+        mut attempt: impl FnMut() -> io::Result<T>,
+    ) -> Result<T, Stop> {
+        loop {
+            match attempt() {
+                Ok(value) => return Ok(value),
+                Err(error) => self.failed(doing, rest, error)?,
+            }
+        }
+    }
+
+    /// As [`Waiter::failed`].
+    fn failed(&mut self, doing: &'static str, rest: &str, error: io::Error) -> Result<(), Stop> {
+        self.look_for_directory()?;
+        let name = OsStr::from_bytes(&self.settings.name);
+        Ok(self.waiter.failed(doing, name, rest, error)?)
+    }
+
+    fn look_for_directory(&self) -> Result<(), Stop> {
+        match self.directory.metadata() {
+            Ok(metadata) if metadata.nlink() == 0 => Err(Stop::Gone),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the directory the current one.
+    fn enter(&mut self) -> Result<(), Stop> {
+        let directory = self.directory;
+        self.insist("switch to", "", || file::change_directory(directory))
+    }
+
+    /// Puts in order what one that did not end well has left. `is_processed`:
+    /// `processed` is complete.
+    fn take_over(&mut self, is_processed: bool) -> Result<(), Stop> {
+        self.remove("state")?;
+        self.remove("newstate")?;
+        if is_processed {
+            self.remove("previous")?;
+            self.finish("processed", true)?;
+        } else {
+            self.remove("processed")?;
+            self.finish("previous", false)?;
+        }
+        self.finish("current", false)
+    }
+
     /// Sends `previous` through the processor until that succeeds; it is
     /// `processed` then.
-    fn process(&mut self, name: &OsStr, waiter: &mut Waiter) -> Result<(), Error> {
-        let command = self.settings.processor.clone().unwrap_or_default();
+    fn process(&mut self, command: &[u8]) -> Result<(), Stop> {
         loop {
-            let pid = waiter.insist("fork for processor in", name, "", || {
-                child::spawn(|| processor::become_processor(&command))
+            let pid = self.insist("fork for processor in", "", || {
+                child::spawn(|| processor::become_processor(command))
             })?;
-            match waiter.wait_for(pid, name) {
+            let name = OsStr::from_bytes(&self.settings.name);
+            match self.waiter.wait_for(pid, name) {
                 Some(End::Exited(0)) => break,
                 Some(End::Exited(_)) => say("processor failed in ", name, ", pausing"),
                 Some(End::Killed(number)) => {
                     let why = format!(", pausing: killed by signal {number}");
                     say("processor crashed in ", name, &why);
                 }
-                None => return Err(told_to_end(name)),
+                None => return Err(told_to_end(name).into()),
             }
-            if !waiter.pause() {
-                return Err(told_to_end(name));
+            self.look_for_directory()?;
+            if matches!(presence(fs::symlink_metadata("previous")), Ok(None)) {
+                say("", name, "/previous is gone, not processing it");
+                self.remove("newstate")?;
+                return self.remove("processed");
+            }
+            if !self.waiter.pause() {
+                return Err(told_to_end(name).into());
             }
         }
         let open = |name: &'static str| move || file::open_append(Path::new(name));
-        let processed = waiter.insist("create", name, "/processed", open("processed"))?;
-        waiter.insist("write", name, "/processed to disk", || processed.sync_all())?;
-        waiter.insist("set mode of", name, "/processed", || {
-            set_mode(&processed, SAFE)
-        })?;
-        let state = waiter.insist("create", name, "/newstate", open("newstate"))?;
-        waiter.insist("write", name, "/newstate to disk", || state.sync_all())?;
-        waiter.insist("remove", name, "/previous", || gone("previous"))?;
+        let processed = self.insist("create", "/processed", open("processed"))?;
+        self.insist("write", "/processed to disk", || processed.sync_all())?;
+        self.insist("set mode of", "/processed", || set_mode(&processed, SAFE))?;
+        let state = self.insist("create", "/newstate", open("newstate"))?;
+        self.insist("write", "/newstate to disk", || state.sync_all())?;
+        self.remove("previous")?;
         let doing = "rename newstate to state in directory";
-        waiter.insist(doing, name, "", || fs::rename("newstate", "state"))
-    }
-}
-
-/// Gives files of the current directory, a log directory, their final names, and
-/// deletes the oldest.
-struct Finisher<'a> {
-    settings: &'a Directory,
-    waiter: &'a mut Waiter,
-}
-
-impl Finisher<'_> {
-    fn remove(&mut self, file: &str) -> Result<(), Error> {
-        let name = OsStr::from_bytes(&self.settings.name);
-        self.waiter
-            .insist("remove", name, &format!("/{file}"), || gone(file))
+        let renamed = self.insist(doing, "", || presence(fs::rename("newstate", "state")));
+        renamed.map(drop)
     }
 
-    /// `file`, if it is there, becomes a finished one.
-    fn finish(&mut self, file: &str, is_safe: bool) -> Result<(), Error> {
-        let name = OsStr::from_bytes(&self.settings.name);
-        let found = self.waiter.insist("stat", name, &format!("/{file}"), || {
-            presence(fs::metadata(file))
-        })?;
-        let Some(found) = found else {
-            return Ok(());
-        };
-        // One that has a second name got it before a crash.
-        while found.nlink() == 1 {
+    fn remove(&mut self, file: &str) -> Result<(), Stop> {
+        self.insist("remove", &format!("/{file}"), || gone(file))
+    }
+
+    /// Gives `file`, if it is there, its final name, and deletes the oldest.
+    fn finish(&mut self, file: &str, is_safe: bool) -> Result<(), Stop> {
+        loop {
+            let found =
+                self.insist("stat", &format!("/{file}"), || presence(fs::metadata(file)))?;
+            let Some(found) = found else {
+                return Ok(());
+            };
+            // One that has a second name got it before a crash.
+            if found.nlink() > 1 {
+                break;
+            }
             let now = Tai64n::from_unix(clock::wall());
             let finished = logname::finished(now, is_safe);
             match fs::hard_link(file, &finished) {
                 Ok(()) => break,
-                Err(error) => {
-                    let rest = format!("/{finished}");
-                    self.waiter.failed("link to", name, &rest, error)?;
-                }
+                Err(error) => self.failed("link to", &format!("/{finished}"), error)?,
             }
         }
         self.remove(file)?;
@@ -446,9 +619,8 @@ impl Finisher<'_> {
     }
 
     /// Deletes the oldest finished files until there are fewer than are kept.
-    fn delete_oldest(&mut self) -> Result<(), Error> {
-        let name = OsStr::from_bytes(&self.settings.name);
-        let mut finished = self.waiter.insist("read", name, "", || {
+    fn delete_oldest(&mut self) -> Result<(), Stop> {
+        let mut finished = self.insist("read", "", || {
             let mut finished = Vec::new();
             for entry in fs::read_dir(".")? {
                 let entry = entry?.file_name();
@@ -465,14 +637,9 @@ impl Finisher<'_> {
             // Unlike 0.76, which tries for ever: nothing is lost by one file too
             // many, and the next time it is tried again.
             if let Err(error) = gone(oldest) {
-                let rest = [b"/", oldest.as_bytes()].concat();
-                let whole = [name.as_bytes(), &rest].concat();
-                warn(&Error::unable(
-                    "remove",
-                    OsStr::from_bytes(&whole),
-                    "",
-                    error,
-                ));
+                let whole = [self.name().as_bytes(), b"/", oldest.as_bytes()].concat();
+                let whole = OsStr::from_bytes(&whole);
+                warn(&Error::unable("remove", whole, "", error));
             }
         }
         Ok(())
@@ -505,6 +672,33 @@ fn presence<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The size of `file`, under whatever name it stands in the current directory: it
+/// was `current`, but one that was killed at its start may have finished it. None
+/// if it is not there, or something was written since to another file: by a
+/// multilog that knows no marks, which took its input out of the pipe.
+fn size_of(file: FileId) -> Option<u64> {
+    let mut names: Vec<_> = fs::read_dir(".")
+        .ok()?
+        .flatten()
+        .map(|entry| entry.file_name())
+        .filter(|name| logname::is_finished(name.as_bytes()))
+        .collect();
+    names.sort_unstable();
+    names.extend(["previous", "current"].map(OsString::from));
+    let mut found = None;
+    for name in names {
+        let Ok(metadata) = fs::symlink_metadata(&name) else {
+            continue;
+        };
+        if id(&metadata) == file {
+            found = Some(metadata.len());
+        } else if metadata.len() > 0 {
+            found = None;
+        }
+    }
+    found
 }
 
 fn id(metadata: &Metadata) -> FileId {

@@ -18,7 +18,8 @@ use crate::formats::mark::Mark;
 /// What was found of one directory.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Its mark, if it has one and that speaks of this pipe and this script.
+    /// Its mark, if it has one, that speaks of this pipe and this script, and nobody
+    /// has written since.
     pub mark: Option<Mark>,
     /// The size now of the file that the mark speaks of, in bytes, if it is there.
     pub size: Option<u64>,
@@ -35,8 +36,12 @@ impl Found {
 /// Where to go on.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resume {
-    /// The number of the batch that was dealt with last.
+    /// The number of the last batch that is taken for gone from the pipe.
     pub batch: u64,
+    /// The order in which the directories are to get their first mark, which is
+    /// that of a batch of nothing: a KILL between two of them must leave what can
+    /// be told from the marks as it is.
+    pub order: Vec<usize>,
     /// For each directory, how much of what becomes of the pipe's bytes is already
     /// in its files, in bytes.
     pub written: Vec<u64>,
@@ -52,10 +57,17 @@ pub fn resume(found: &[Found]) -> Resume {
     let last = found.iter().filter_map(|f| Some(f.mark.as_ref()?.batch));
     let Some(last) = last.max() else {
         return Resume {
+            order: (0..found.len()).collect(),
             written: vec![0; found.len()],
             ..Resume::default()
         };
     };
+    // As long as one has the mark before the last, the last batch is in the pipe.
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by_key(|number| {
+        let mark = found.get(*number).and_then(|found| found.mark.as_ref());
+        std::cmp::Reverse(mark.map_or(last, |mark| mark.batch))
+    });
     // Older marks are of directories that could not be marked since.
     let marked = || {
         found.iter().map(|found| {
@@ -83,7 +95,8 @@ pub fn resume(found: &[Found]) -> Resume {
     let there = || marked().map(|(_, mark)| mark.filter(|mark| mark.batch == stands));
     let in_long_line = there().flatten().any(|mark| mark.long_line.is_some());
     Resume {
-        batch: last,
+        batch: stands,
+        order,
         written,
         long_line: in_long_line.then(|| {
             there()
@@ -96,3 +109,7 @@ pub fn resume(found: &[Found]) -> Resume {
             .map_or_else(Vec::new, |mark| mark.held.clone()),
     }
 }
+
+#[cfg(test)]
+#[path = "recovery_model.rs"]
+mod model;

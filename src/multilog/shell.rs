@@ -63,11 +63,13 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     waiter.may_leave = source.pipe().is_some();
     let found: Vec<_> = locked.iter().map(|dir| dir.found(reading)).collect();
     let resume = recovery::resume(&found);
-    let stranded = locked.iter().zip(&found).find_map(|(dir, found)| {
-        let mark = dir.mark.as_ref().filter(|_| found.mark.is_none());
-        mark.map(|mark| mark.held.clone())
-            .filter(|held| !held.is_empty())
-    });
+    // What was taken out of another pipe, or before somebody else took over.
+    let stranded = locked
+        .iter()
+        .filter(|_| found.iter().all(|found| found.mark.is_none()))
+        .filter_map(|dir| dir.mark.as_ref())
+        .map(|mark| mark.held.clone())
+        .find(|held| !held.is_empty());
     let dirs = locked.into_iter().map(|dir| dir.start(&mut waiter));
     let dirs = dirs.collect::<Result<Vec<_>, _>>()?;
     let mut shell = Shell {
@@ -90,8 +92,9 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         shell.resume(reading, &resume)?;
     }
     shell.turn_until_end()?;
+    let is_done = !shell.dirs.iter().any(Dir::is_ahead);
     for dir in shell.dirs {
-        dir.close(&mut shell.waiter)?;
+        dir.close(is_done, &mut shell.waiter)?;
     }
     Ok(())
 }
@@ -105,8 +108,16 @@ fn reading(pipe: (u64, u64), arguments: &[&[u8]]) -> Option<Reading> {
         .map(|byte| char::from(*byte))
         .collect();
     let boot = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
+    // Those that say which bytes a directory gets. One that comes with another
+    // processor, say, goes on where the old one was.
+    let tells = |place: usize, argument: &[u8]| match argument.first() {
+        Some(b'+' | b'-' | b'.' | b'/') => true,
+        Some(b't') => place == 0,
+        _ => false,
+    };
     let mut words = Vec::new();
-    for argument in arguments {
+    let arguments = arguments.iter().enumerate();
+    for (_, argument) in arguments.filter(|(place, argument)| tells(*place, argument)) {
         words.extend_from_slice(argument);
         words.push(0);
     }
@@ -124,12 +135,15 @@ impl Shell {
             self.lines.resume_long_line(selected);
         }
         self.hold(&resume.held);
-        for (number, dir) in self.dirs.iter_mut().enumerate() {
+        for number in &resume.order {
+            let Some(dir) = self.dirs.get_mut(*number) else {
+                continue;
+            };
             dir.begin_marks(
                 reading,
                 resume.batch,
-                resume.written.get(number).copied().unwrap_or(0),
-                self.lines.long_line(number),
+                resume.written.get(*number).copied().unwrap_or(0),
+                self.lines.long_line(*number),
                 &resume.held,
                 &mut self.waiter,
             )?;
@@ -140,11 +154,16 @@ impl Shell {
     /// Reads and writes until there is nothing more to read, or TERM came and the
     /// line that was begun is finished.
     fn turn_until_end(&mut self) -> Result<(), Error> {
-        let mut to_look = true;
+        // What is no pipe may keep us waiting in a read, deaf to signals: it is
+        // looked at only when there is something.
+        let is_pipe = self.source.pipe().is_some();
+        let mut to_look = is_pipe;
         // How much of an unfinished line stands in the pipe, and since when.
         let mut unfinished: Option<(usize, Instant)> = None;
         loop {
-            let deadline = if to_look {
+            // It may have been told while it waited for something else.
+            let is_told = self.waiter.told_to_rotate || self.is_to_end();
+            let deadline = if to_look || is_told {
                 Some(clock::monotonic())
             } else {
                 unfinished.map(|(_, since)| since + QUIET)
@@ -159,13 +178,13 @@ impl Shell {
                     dir.rotate_now(&mut self.waiter)?;
                 }
             }
-            if self.waiter.told_to_end && !self.is_in_line() {
+            if self.is_to_end() {
                 return Ok(());
             }
             if to_look {
                 match self.look()? {
                     Progress::End => return Ok(()),
-                    Progress::Some => {}
+                    Progress::Some => to_look = is_pipe,
                     Progress::None => to_look = false,
                 }
             }
@@ -181,6 +200,11 @@ impl Shell {
                 unfinished = None;
             }
         }
+    }
+
+    /// Whether TERM came, and the line that was begun is finished.
+    fn is_to_end(&self) -> bool {
+        self.waiter.told_to_end && !self.is_in_line()
     }
 
     /// Whether 0.76 would have read a part of a line and not yet its end.

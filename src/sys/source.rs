@@ -211,7 +211,8 @@ impl Source {
                 None => Err(Errno::EINVAL),
             };
             let taken = match taken {
-                Err(Errno::EINVAL) => {
+                // Whatever is wrong with splice(2) here: what was dealt with must go.
+                Err(error) if ![Errno::EINTR, Errno::EAGAIN].contains(&error) => {
                     // They are there, so this does not wait.
                     let mut buffer = [0; 4096];
                     let room = buffer.get_mut(..left.min(4096)).unwrap_or_default();

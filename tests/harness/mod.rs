@@ -426,7 +426,7 @@ impl Drop for Daemon {
     }
 }
 
-fn exit_code(status: std::process::ExitStatus) -> i32 {
+pub(crate) fn exit_code(status: std::process::ExitStatus) -> i32 {
     status
         .code()
         .unwrap_or_else(|| 1000 + status.signal().unwrap_or_default())

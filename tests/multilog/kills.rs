@@ -1,0 +1,372 @@
+//! multilog ended at random instants, again and again, over the same directories
+//! and the same pipe: more than 2000 KILLs in all.
+
+use super::{BATCH, Feed, Multilog, Random, STAMP, Twice, check, finished, line, text};
+use crate::harness::{Scratch, Suite, has, wait_until};
+use nix::sys::signal::Signal::{self, SIGALRM, SIGKILL, SIGTERM};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+/// A log directory and the numbers of the lines it is to get.
+type Log = (&'static str, fn(usize) -> bool);
+
+/// What is done to which multilog.
+struct Ordeal {
+    script: &'static [&'static str],
+    logs: &'static [Log],
+    /// What it is sent, one of them at a time; ALRM does not end it.
+    signals: &'static [Signal],
+    /// How often it is ended.
+    times: usize,
+    /// The longest it lives, in microseconds.
+    life: usize,
+    /// The longest piece written to the pipe at once, in bytes.
+    piece: usize,
+}
+
+impl Ordeal {
+    /// Plays it; what stands twice in each of the logs.
+    fn play(&self) -> Vec<Twice> {
+        let scratch = Scratch::new();
+        let mut feed = Feed::new();
+        let mut random = Random(self.times as u64);
+        let mut ended = 0;
+        let mut multilog: Option<Multilog> = None;
+        while ended < self.times {
+            let running = multilog
+                .get_or_insert_with(|| Multilog::start(&scratch, self.script, feed.stdin()));
+            for _ in 0..random.below(4) {
+                feed.write(random.below(self.piece));
+                let wait = random.below(self.life / 3 + 1);
+                wait_about(Duration::from_micros(wait.try_into().unwrap()));
+            }
+            let signal = self.signals[random.below(self.signals.len())];
+            running.signal(signal);
+            if signal == SIGALRM {
+                if !running.runs() {
+                    // It was not listened to yet.
+                    assert_eq!(running.wait(), 1014);
+                    multilog = None;
+                }
+                continue;
+            }
+            if signal == SIGTERM {
+                // It waits for the end of the line.
+                wait_until("it ends by TERM", || {
+                    feed.end_line();
+                    !running.runs()
+                });
+            }
+            let code = running.wait();
+            let said = scratch.read("said");
+            // 1014, 1015: by a signal that came before it was listened to; 111: the processor of the
+            // one before can still hold the lock.
+            let as_told = match signal {
+                SIGTERM => [0, 1014, 1015, 111].contains(&code),
+                _ => [1009, 1014, 111].contains(&code),
+            };
+            assert!(as_told, "{code}: {said}");
+            ended += 1;
+            multilog = None;
+        }
+        let mut last = loop {
+            let mut last = Multilog::start(&scratch, self.script, feed.stdin());
+            wait_about(Duration::from_millis(20));
+            if last.runs() {
+                break last;
+            }
+        };
+        feed.close();
+        assert_eq!(last.wait(), 0, "{}", scratch.read("said"));
+        let locked = "multilog: fatal: unable to lock directory ./";
+        let said = scratch.read("said");
+        let others: Vec<&str> = said.lines().filter(|l| !l.starts_with(locked)).collect();
+        assert!(others.is_empty(), "{others:?}");
+        let stamps = self.script.first().is_some_and(|first| *first == "t");
+        let logs = self.logs.iter().map(|(log, wanted)| {
+            let twice = check(&text(&scratch, log), stamps, feed.begun, wanted);
+            assert!(twice.times <= ended, "{twice:?}");
+            assert!(!scratch.at(log).join("previous").exists());
+            assert!(!scratch.at(log).join("processed").exists());
+            twice
+        });
+        let twice = logs.collect();
+        println!("{:?}: {} lines: {twice:?}", self.script, feed.begun);
+        twice
+    }
+}
+
+/// Waits for about so long: what is random anyhow.
+fn wait_about(time: Duration) {
+    let until = Instant::now() + time;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+}
+
+fn all(_: usize) -> bool {
+    true
+}
+
+fn even(number: usize) -> bool {
+    number.is_multiple_of(2)
+}
+
+fn odd(number: usize) -> bool {
+    !number.is_multiple_of(2)
+}
+
+#[test]
+fn killed_while_it_rotates_it_loses_nothing() {
+    Ordeal {
+        script: &["s4096", "n1000000", "./main"],
+        logs: &[("main", all)],
+        signals: &[SIGKILL],
+        times: 500,
+        life: 9000,
+        piece: 6000,
+    }
+    .play();
+}
+
+#[test]
+fn killed_while_it_stamps_and_rotates_it_loses_nothing() {
+    Ordeal {
+        script: &["t", "s4096", "n1000000", "./main"],
+        logs: &[("main", all)],
+        signals: &[SIGKILL],
+        times: 400,
+        life: 9000,
+        piece: 6000,
+    }
+    .play();
+}
+
+#[test]
+fn killed_while_it_writes_much_it_loses_nothing() {
+    Ordeal {
+        script: &["t", "s200000", "n1000000", "./main"],
+        logs: &[("main", all)],
+        signals: &[SIGKILL],
+        times: 300,
+        life: 6000,
+        piece: 60_000,
+    }
+    .play();
+}
+
+#[test]
+fn killed_while_it_writes_to_several_directories_it_loses_nothing() {
+    Ordeal {
+        script: &[
+            "s4096", "n1000000", "./all", "-*odd*", "s5000", "./even", "-*", "+*odd*", "./odd",
+        ],
+        logs: &[("all", all), ("even", even), ("odd", odd)],
+        signals: &[SIGKILL],
+        times: 300,
+        life: 9000,
+        piece: 6000,
+    }
+    .play();
+}
+
+#[test]
+fn killed_with_a_processor_at_work_it_loses_nothing() {
+    Ordeal {
+        script: &[
+            "s4096",
+            "n1000000",
+            "!cat",
+            "./main",
+            "!exec tee /dev/fd/5",
+            "./other",
+        ],
+        logs: &[("main", all), ("other", all)],
+        signals: &[SIGKILL],
+        times: 120,
+        life: 30_000,
+        piece: 6000,
+    }
+    .play();
+}
+
+#[test]
+fn ended_by_term_it_loses_nothing_and_nothing_stands_twice() {
+    let twice = Ordeal {
+        script: &["t", "s4096", "n1000000", "./all", "-*odd*", "./even"],
+        logs: &[("all", all), ("even", even)],
+        signals: &[SIGTERM, SIGALRM],
+        times: 200,
+        life: 12_000,
+        piece: 6000,
+    }
+    .play();
+    assert_eq!(twice, [Twice::default(); 2]);
+}
+
+#[test]
+fn all_signals_at_random_lose_nothing() {
+    Ordeal {
+        script: &["s4096", "n1000000", "./all", "-*even*", "./odd"],
+        logs: &[("all", all), ("odd", odd)],
+        signals: &[SIGTERM, SIGALRM, SIGKILL],
+        times: 300,
+        life: 9000,
+        piece: 20_000,
+    }
+    .play();
+}
+
+#[test]
+fn taken_over_from_the_original_and_by_it_in_turn_it_loses_nothing() {
+    if !has("multilogs in turn", &["multilog"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let mut random = Random(7);
+    let script = ["s20000", "n1000000", "./main"];
+    let run = |feed: &mut Feed, suite: Suite, random: &mut Random| {
+        let mut command = scratch.command(suite, suite.program("multilog"));
+        command.args(script);
+        let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+        for _ in 0..random.below(4) {
+            feed.write(random.below(40_000));
+            wait_about(Duration::from_micros(
+                random.below(3000).try_into().unwrap(),
+            ));
+        }
+        // Not the original: it loses what it has read.
+        if suite == Suite::Ours && random.below(4) > 0 {
+            multilog.signal(SIGKILL);
+        } else {
+            wait_until("it listens, or has ended", || {
+                let log = scratch.at("main/current");
+                let mode = fs::metadata(log).map_or(0, |m| m.permissions().mode());
+                mode & 0o777 == 0o644 || !multilog.runs()
+            });
+            multilog.signal(SIGTERM);
+            wait_until("it ends by TERM", || {
+                feed.end_line();
+                !multilog.runs()
+            });
+        }
+        multilog.wait();
+    };
+    for _ in 0..300 {
+        let suite = [Suite::Ours, Suite::Ours, Suite::Reference][random.below(3)];
+        run(&mut feed, suite, &mut random);
+    }
+    let mut last = Multilog::start(&scratch, &script, feed.stdin());
+    feed.close();
+    assert_eq!(last.wait(), 0);
+    // Where the original goes on after a line that was half written, that stands
+    // whole once more in the next file.
+    let mut missing: BTreeSet<usize> = (0..feed.begun).collect();
+    let mut take = |text: &str| {
+        for found in text.lines() {
+            let number = found.get(..7).and_then(|number| number.parse().ok());
+            let number = number.filter(|number| line(*number) == found);
+            number.map(|number| missing.remove(&number));
+        }
+    };
+    take(&text(&scratch, "main"));
+    for name in finished(&scratch, "main") {
+        take(&scratch.read(format!("main/{name}")));
+    }
+    let first = missing.first();
+    assert!(
+        first.is_none(),
+        "{} of {}: {first:?}",
+        missing.len(),
+        feed.begun
+    );
+    assert_eq!(scratch.read("said"), "");
+}
+
+/// A line of up to 6000 bytes, each eleven of which stand nowhere else.
+fn long_line(number: usize) -> String {
+    let words = (0..number * 37 % 600).map(|word| format!("{:09} ", number * 1000 + word));
+    let parity = if even(number) { "even" } else { "odd" };
+    format!("{parity} {number} {}", words.collect::<String>())
+}
+
+/// `text` is the `input`, of which pieces of a batch at most may stand twice. How
+/// many do.
+fn check_bytes(text: &[u8], input: &[u8]) -> usize {
+    let mut text = text;
+    let (mut at, mut times) = (0, 0);
+    while !text.is_empty() {
+        let equal = text.iter().zip(&input[at..]);
+        let equal = equal.take_while(|(text, input)| text == input).count();
+        (at, text) = (at + equal, &text[equal..]);
+        if !text.is_empty() {
+            let seen = &text[..text.len().min(40)];
+            let from = at.saturating_sub(BATCH);
+            let mut windows = input[from..].windows(seen.len());
+            let place = windows.position(|window| window == seen);
+            let seen = String::from_utf8_lossy(seen);
+            let place = place.unwrap_or_else(|| panic!("{seen:?} is not of the input"));
+            assert!(from + place < at, "bytes {at} to {} are lost", from + place);
+            at = from + place;
+            times += 1;
+        }
+    }
+    assert_eq!(at, input.len());
+    times
+}
+
+#[test]
+fn killed_in_long_lines_it_loses_nothing() {
+    kill_in_long_lines(&["s20000", "n1000000", "./main", "-odd*", "./even"]);
+}
+
+#[test]
+fn killed_in_long_lines_with_stamps_it_loses_nothing() {
+    kill_in_long_lines(&["t", "s20000", "n1000000", "./main", "-* odd*", "./even"]);
+}
+
+fn kill_in_long_lines(script: &[&str]) {
+    const TIMES: usize = 300;
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    feed.line = long_line;
+    let mut random = Random(11);
+    for _ in 0..TIMES {
+        let multilog = Multilog::start(&scratch, script, feed.stdin());
+        for _ in 0..random.below(4) {
+            feed.write(random.below(20_000));
+            wait_about(Duration::from_micros(
+                random.below(3000).try_into().unwrap(),
+            ));
+        }
+        drop(multilog);
+    }
+    let mut last = Multilog::start(&scratch, script, feed.stdin());
+    feed.close();
+    assert_eq!(last.wait(), 0);
+    let lines: Vec<String> = (0..feed.begun).map(|n| long_line(n) + "\n").collect();
+    let stamp = if script[0] == "t" { STAMP } else { 0 };
+    let logged = |log: &str| {
+        let text = text(&scratch, log);
+        let lines = text.split_inclusive('\n');
+        lines
+            .map(|line| line[stamp..].to_owned())
+            .collect::<Vec<_>>()
+    };
+    let main = logged("main").concat();
+    let times = check_bytes(main.as_bytes(), lines.concat().as_bytes());
+    assert!(times <= TIMES);
+    let evens: Vec<String> = lines.into_iter().step_by(2).collect();
+    let found = logged("even");
+    if times == 0 {
+        let found = found.concat();
+        assert_eq!(check_bytes(found.as_bytes(), evens.concat().as_bytes()), 0);
+    }
+    let found: BTreeSet<String> = found.into_iter().collect();
+    let missing = evens.iter().find(|line| !found.contains(*line));
+    assert_eq!(missing, None);
+    println!("{} lines, {times} times twice", feed.begun);
+}

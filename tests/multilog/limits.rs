@@ -1,0 +1,380 @@
+//! A full disk, a stderr that nobody reads; what multilog costs.
+
+use super::{Feed, Multilog, check, finished, line, lines, text, wait_logged, wait_said};
+use crate::bad_input::Mount;
+use crate::harness::{Scratch, Suite, has, wait_until};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
+use std::fs::{self, File};
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+/// A small disk at `disk`.
+fn disk(test: &str, scratch: &Scratch) -> Option<Mount> {
+    scratch.mkdir("disk");
+    let arguments = ["-t", "tmpfs", "-o", "size=256k", "none"];
+    Mount::if_possible(test, scratch, &arguments, "disk")
+}
+
+/// Fills the disk to the brim.
+fn fill(scratch: &Scratch) {
+    let mut filler = File::create(scratch.at("disk/filler")).unwrap();
+    while filler.write(&[0; 4096]).is_ok() {}
+}
+
+fn free(scratch: &Scratch) {
+    fs::remove_file(scratch.at("disk/filler")).unwrap();
+}
+
+const FULL: &str =
+    "multilog: warning: unable to write to ./disk/main/current, pausing: out of disk space\n";
+
+/// So many times this was said.
+fn said(scratch: &Scratch, what: &str) -> usize {
+    scratch.read("said").matches(what).count()
+}
+
+#[test]
+fn on_a_full_disk_it_waits_and_loses_nothing() {
+    let scripts: [&[&str]; 3] = [
+        &["n100", "./disk/main"],
+        &["t", "s4096", "n100", "./disk/main"],
+        &["t", "n100", "./other", "-*odd*", "./disk/main"],
+    ];
+    std::thread::scope(|scope| {
+        for script in scripts {
+            scope.spawn(move || fill_and_free(script));
+        }
+    });
+}
+
+/// Fills the disk under a multilog with this script, and again, with a KILL
+/// while it waits.
+fn fill_and_free(script: &[&str]) {
+    let scratch = Scratch::new();
+    let Some(_disk) = disk("a full disk under multilog", &scratch) else {
+        return;
+    };
+    let mut feed = Feed::new();
+    let multilog = Multilog::start(&scratch, script, feed.stdin());
+    // The last line is always an even one.
+    feed.write_lines(11);
+    wait_logged(&scratch, "disk/main", 10);
+    fill(&scratch);
+    feed.write_lines(200);
+    wait_said(&scratch, FULL);
+    free(&scratch);
+    feed.write_lines(102);
+    wait_logged(&scratch, "disk/main", 312);
+    fill(&scratch);
+    feed.write_lines(200);
+    let before = said(&scratch, FULL);
+    wait_until("it is said again", || said(&scratch, FULL) > before);
+    drop(multilog);
+    // This one finds a full disk at its start; what it says of that is its affair.
+    let before = scratch.read("said").len();
+    let multilog = Multilog::start(&scratch, script, feed.stdin());
+    wait_until("it is said again", || scratch.read("said").len() > before);
+    drop(multilog);
+    free(&scratch);
+    let mut multilog = Multilog::start(&scratch, script, feed.stdin());
+    feed.close();
+    assert_eq!(multilog.wait(), 0, "{}", scratch.read("said"));
+    let has_other = script.contains(&"./other");
+    let is_wanted = |number: usize| !has_other || number.is_multiple_of(2);
+    let all = text(&scratch, "disk/main");
+    let twice = check(&all, script[0] == "t", 513, is_wanted);
+    assert_eq!(twice.times, 0, "{twice:?}");
+    if has_other {
+        let twice = check(&text(&scratch, "other"), true, 513, |_| true);
+        assert_eq!(twice.times, 0, "{twice:?}");
+    }
+}
+
+#[test]
+fn on_a_full_disk_it_hears_signals() {
+    let scratch = Scratch::new();
+    let Some(_disk) = disk("signals on a full disk", &scratch) else {
+        return;
+    };
+    let script = ["./disk/main"];
+    let mut feed = Feed::new();
+    let mut multilog = Multilog::start(&scratch, &script, feed.stdin());
+    feed.write_lines(10);
+    wait_logged(&scratch, "disk/main", 9);
+    fill(&scratch);
+    feed.write_lines(200);
+    wait_said(&scratch, FULL);
+    multilog.signal(SIGALRM);
+    free(&scratch);
+    // It is done when there is room.
+    wait_until("the file is finished", || {
+        finished(&scratch, "disk/main").len() == 1
+    });
+    assert_eq!(text(&scratch, "disk/main"), lines(210));
+    fill(&scratch);
+    feed.write_lines(200);
+    wait_until("it is said again", || said(&scratch, FULL) == 2);
+    multilog.signal(SIGTERM);
+    assert_eq!(multilog.wait(), 111);
+    let fatal = "multilog: fatal: unable to write to ./disk/main/current: out of disk space\n";
+    assert_eq!(scratch.read("said"), [FULL, FULL, fatal].concat());
+    free(&scratch);
+    let mut multilog = Multilog::start(&scratch, &script, feed.stdin());
+    feed.close();
+    assert_eq!(multilog.wait(), 0);
+    assert_eq!(text(&scratch, "disk/main"), lines(410));
+}
+
+#[test]
+fn of_a_full_disk_it_says_what_the_original_says() {
+    let test = "the words for a full disk";
+    let scratch = Scratch::new();
+    let Some(_disk) = disk(test, &scratch) else {
+        return;
+    };
+    if !has(test, &["multilog"]) {
+        return;
+    }
+    let mut command = scratch.command(Suite::Reference, Suite::Reference.program("multilog"));
+    command.arg("./disk/main");
+    let mut feed = Feed::new();
+    let _multilog = Multilog::spawn(&scratch, command, feed.stdin());
+    feed.write_lines(10);
+    wait_logged(&scratch, "disk/main", 9);
+    fill(&scratch);
+    feed.write_lines(200);
+    wait_said(&scratch, FULL);
+}
+
+#[test]
+fn while_nothing_comes_nothing_wakes_it() {
+    if !has("a multilog that rests", &["strace"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let mut command = scratch.command(Suite::Ours, "strace");
+    command.args(["-o", "trace"]);
+    command
+        .arg(Suite::Ours.program("multilog"))
+        .args(["t", "./main"]);
+    let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+    feed.write_lines(10);
+    wait_logged(&scratch, "main", 9);
+    // An unfinished line does not keep it awake, either.
+    for begun in ["", "begun"] {
+        let mut writer = feed.writer.as_ref().unwrap();
+        writer.write_all(begun.as_bytes()).unwrap();
+        wait_until("it has noted the beginning", || {
+            scratch.read("main/lock").contains(begun)
+        });
+        wait_until("it waits without a limit", || {
+            let trace = scratch.read("trace");
+            trace
+                .lines()
+                .last()
+                .is_some_and(|call| call.starts_with("epoll_wait(") && !call.contains(", 1"))
+        });
+        let before = scratch.read("trace");
+        let mut rest = scratch.command(Suite::Ours, "sleep");
+        rest.arg("2");
+        crate::harness::finish(rest);
+        assert_eq!(scratch.read("trace"), before);
+    }
+    feed.writer.as_ref().unwrap().write_all(b"\n").unwrap();
+    feed.close();
+    assert_eq!(multilog.wait(), 0);
+}
+
+/// How many descriptors a process has open.
+fn descriptors(multilog: &Multilog) -> usize {
+    let list = fs::read_dir(format!("/proc/{}/fd", multilog.0.id()));
+    list.unwrap().count()
+}
+
+#[test]
+fn after_many_rotations_no_descriptor_is_left_open() {
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let script = ["s4096", "n4", "./main", "!cat", "n3", "./other"];
+    let multilog = Multilog::start(&scratch, &script, feed.stdin());
+    feed.write_lines(1);
+    wait_logged(&scratch, "other", 0);
+    let before = descriptors(&multilog);
+    // Two files for each time: 1000 in all.
+    for _ in 0..500 {
+        let next = feed.begun;
+        feed.write_lines(1);
+        wait_until("the line is logged", || {
+            scratch
+                .read("other/current")
+                .ends_with(&(line(next) + "\n"))
+        });
+        multilog.signal(SIGALRM);
+        wait_until("both begin anew", || {
+            ["main/current", "other/current"]
+                .iter()
+                .all(|name| fs::metadata(scratch.at(name)).is_ok_and(|m| m.len() == 0))
+        });
+    }
+    wait_until("the last processor has ended", || {
+        !scratch.at("other/previous").exists() && !scratch.at("other/processed").exists()
+    });
+    assert_eq!(descriptors(&multilog), before);
+    assert_eq!(finished(&scratch, "main").len(), 3);
+    assert_eq!(finished(&scratch, "other").len(), 2);
+}
+
+/// What a process has in memory for itself alone, in KiB: not the pages of its
+/// program, which it shares or not as others run it, too.
+fn private_memory(multilog: &Multilog) -> u64 {
+    let rollup = format!("/proc/{}/smaps_rollup", multilog.0.id());
+    let rollup = fs::read_to_string(rollup).unwrap();
+    let fields = rollup
+        .lines()
+        .filter(|line| line.starts_with("Private_Dirty:"));
+    fields
+        .map(|line| {
+            let size = line.split_ascii_whitespace().nth(1).unwrap();
+            size.parse::<u64>().unwrap()
+        })
+        .sum()
+}
+
+#[test]
+fn however_long_a_line_is_memory_stays_below_a_mebibyte() {
+    let scratch = Scratch::new();
+    let feed = Feed::new();
+    let script = ["t", "s1000000", "n3", "./main", "-*y*", "e", "./none"];
+    let multilog = Multilog::start(&scratch, &script, feed.stdin());
+    let piece = [b'x'; 64 * 1024];
+    let mut left = 50 << 20;
+    let mut most = 0;
+    while left > 0 {
+        let mut writer = feed.writer.as_ref().unwrap();
+        wait_until("there is room", || match writer.write(&piece) {
+            Ok(count) => {
+                left -= count.min(left);
+                true
+            }
+            Err(_) => false,
+        });
+        if left % (1 << 20) < piece.len() {
+            most = most.max(private_memory(&multilog));
+        }
+    }
+    let mut writer = feed.writer.as_ref().unwrap();
+    wait_until("there is room", || writer.write_all(b"\n").is_ok());
+    most = most.max(private_memory(&multilog));
+    assert!(most < 1024, "{most} KiB");
+    println!("{most} KiB");
+    // And with short lines, each of which becomes 27 times as long.
+    let empty = [b'\n'; 64 * 1024];
+    for _ in 0..50 {
+        let mut writer = feed.writer.as_ref().unwrap();
+        wait_until("there is room", || writer.write(&empty).is_ok());
+        most = most.max(private_memory(&multilog));
+    }
+    assert!(most < 1024, "{most} KiB");
+    println!("{most} KiB");
+}
+
+#[test]
+fn what_is_out_of_no_pipe_is_waited_for_even_after_term() {
+    let scratch = Scratch::new();
+    let Some(_disk) = disk("TERM on a full disk", &scratch) else {
+        return;
+    };
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let theirs = OwnedFd::from(theirs);
+    let mut multilog = Multilog::start(&scratch, &["./disk/main"], theirs.into());
+    ours.write_all(lines(10).as_bytes()).unwrap();
+    wait_logged(&scratch, "disk/main", 9);
+    fill(&scratch);
+    let all = lines(200);
+    ours.write_all(&all.as_bytes()[lines(10).len()..]).unwrap();
+    wait_said(&scratch, FULL);
+    multilog.signal(SIGTERM);
+    multilog.wait_heard();
+    free(&scratch);
+    assert_eq!(multilog.wait(), 0);
+    // What it had not read is lost with the socket, whole lines.
+    let text = text(&scratch, "disk/main");
+    assert!(
+        text.len() > lines(10).len() && all.starts_with(&text),
+        "{text}"
+    );
+    assert!(text.ends_with('\n'));
+}
+
+/// A pipe that is full, for a stderr that nobody reads.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_does_not_keep_lines_from_the_log() {
+    // Closed at the other end, and full.
+    for is_full in [false, true] {
+        let scratch = Scratch::new();
+        let mut feed = Feed::new();
+        let (reader, writer) = full_pipe();
+        let reader = is_full.then_some(reader);
+        let mut command = super::command(&scratch, &["./main"]);
+        command.stdin(feed.stdin()).stderr(writer);
+        let mut multilog = Multilog(command.spawn().unwrap());
+        feed.write_lines(10);
+        wait_logged(&scratch, "main", 9);
+        fs::remove_file(scratch.at("main/current")).unwrap();
+        feed.write_lines(10);
+        wait_logged(&scratch, "main", 19);
+        feed.close();
+        assert_eq!(multilog.wait(), 0);
+        drop(reader);
+    }
+}
+
+#[test]
+fn what_e_prints_waits_for_its_reader_but_not_once_told_to_end() {
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let (mut reader, writer) = full_pipe();
+    let start = |feed: &Feed, stderr: PipeWriter| {
+        let mut command = super::command(&scratch, &["e", "./main"]);
+        command.stdin(feed.stdin()).stderr(stderr);
+        Multilog(command.spawn().unwrap())
+    };
+    let mut multilog = start(&feed, writer);
+    feed.write_lines(10);
+    let mut expected = lines(10);
+    let mut said = vec![0; 64 * 1024];
+    reader.read_exact(&mut said).unwrap();
+    assert!(said.iter().all(|byte| *byte == b'x'));
+    wait_logged(&scratch, "main", 9);
+    let mut said = vec![0; expected.len()];
+    reader.read_exact(&mut said).unwrap();
+    assert_eq!(String::from_utf8_lossy(&said), expected);
+    feed.close();
+    assert_eq!(multilog.wait(), 0);
+    drop(reader);
+
+    let mut feed = Feed::new();
+    let (reader, writer) = full_pipe();
+    let mut multilog = start(&feed, writer);
+    feed.write_lines(10);
+    multilog.signal(SIGTERM);
+    let code = multilog.wait();
+    // 1015: before it listened.
+    assert!([0, 1015].contains(&code));
+    drop(reader);
+    expected += &text(&scratch, "main")[expected.len()..];
+    let begun = lines(10);
+    let rest = expected[begun.len()..].to_owned() + &feed.left();
+    assert_eq!(rest, begun, "nothing is lost");
+}
