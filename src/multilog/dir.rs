@@ -133,13 +133,14 @@ impl Locked {
                 settings: &self.settings,
                 waiter,
             };
-            finisher.remove("state")?;
-            finisher.remove("newstate")?;
+            // What cannot be removed here is in the way later, if at all.
+            let _ = gone("state");
+            let _ = gone("newstate");
             if is_safe(&stat("processed", "/processed")?) {
-                finisher.remove("previous")?;
+                let _ = gone("previous");
                 finisher.finish("processed", true)?;
             } else {
-                finisher.remove("processed")?;
+                let _ = gone("processed");
                 finisher.finish("previous", false)?;
             }
             finisher.finish("current", false)?;
