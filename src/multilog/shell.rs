@@ -208,6 +208,8 @@ impl Shell {
         let before = self.filled;
         self.filled = self.held + count;
         if count == 0 || (self.source.is_hung_up() && is_all) {
+            // 0.76 writes what it has before the read that tells it of the end.
+            self.deal(self.filled, self.filled)?;
             let real = self.filled;
             self.end_line();
             self.deal(self.filled, real)?;

@@ -7,6 +7,8 @@
 mod generated;
 mod scene;
 
+mod written;
+
 use super::difference;
 use crate::harness::{Suite, has};
 use scene::{Cast, Scene};
@@ -14,8 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many situations are played at a time. Most of them work, not wait.
-const WORKERS: usize = 4;
+/// How many situations are played at a time: many of them only wait.
+const WORKERS: usize = 16;
 
 /// Ours after ours, and each after the other.
 const ALL: &[Cast] = &[
@@ -93,4 +95,9 @@ fn play(situation: &Situation, cast: Cast) -> Result<Vec<String>, Vec<String>> {
 #[test]
 fn scripts_and_inputs_that_look_random_are_as_with_the_reference() {
     compare("oracle::multilog", &generated::situations(300), ALL);
+}
+
+#[test]
+fn what_the_reference_is_known_to_do_ours_does() {
+    compare("oracle::multilog", &written::situations(), ALL);
 }

@@ -1,7 +1,7 @@
 //! Where a situation of multilog is played: a scratch directory, a multilog and
 //! the one that comes after it, a pipe, and the transcript of all that happens.
 
-use crate::harness::{DEADLINE, Daemon, Output, Scratch, Suite, finish, signal, wait_until};
+use crate::harness::{Daemon, Output, Scratch, Suite, finish, signal, skip_unless, wait_until};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -62,6 +62,12 @@ impl Scene {
         fs::set_permissions(self.scratch.at(name), permissions).unwrap();
     }
 
+    /// Gives what is there another mode.
+    pub(super) fn set_mode(&self, name: &str, mode: u32) {
+        let path = self.scratch.at("w").join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
     /// The next multilog, with this script; SCRATCH in it is the directory.
     pub(super) fn multilog<S: AsRef<[u8]>>(&mut self, script: &[S]) -> Command {
         let suite = self.cast[usize::from(self.started > 0)];
@@ -74,7 +80,7 @@ impl Scene {
     }
 
     /// Adds a script to a command.
-    pub(super) fn add_script<S: AsRef<[u8]>>(&self, command: &mut Command, script: &[S]) {
+    fn add_script<S: AsRef<[u8]>>(&self, command: &mut Command, script: &[S]) {
         let path = self.scratch.at("w");
         for word in script {
             let word = replace(word.as_ref(), b"SCRATCH", path.as_os_str().as_bytes());
@@ -110,11 +116,46 @@ impl Scene {
         code
     }
 
+    /// Tells what multilog printed; how often something was tried does not count.
     fn tell_stderr(&mut self, bytes: &[u8]) {
         let path = self.scratch.at("w");
         let bytes = replace(bytes, path.as_os_str().as_bytes(), b"SCRATCH");
-        let text = format!("stderr: {}", summary(&without_stamps(&bytes)));
-        self.say(text);
+        let bytes = without_stamps(&bytes);
+        let mut lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        lines.dedup_by(|line, before| line == before && find(line, b", pausing").is_some());
+        self.say(format!("stderr: {}", summary(&lines.concat())));
+    }
+
+    /// A command in whose place multilog runs as somebody for whom permissions
+    /// count, who owns the directory; None, having said why, if that cannot be.
+    pub(super) fn ordinary<S: AsRef<[u8]>>(&mut self, script: &[S]) -> Option<Command> {
+        if self.scratch.path().metadata().unwrap().uid() != 0 {
+            return Some(self.multilog(script));
+        }
+        let is_open = |path: &Path| path.metadata().is_ok_and(|m| m.mode() & 1 != 0);
+        let reachable = self.scratch.path().ancestors().all(is_open);
+        let test = "oracle::multilog as an ordinary user";
+        if !skip_unless(test, reachable, "the scratch directory is closed") {
+            return None;
+        }
+        // The checkout may be closed to others.
+        let program = self.multilog::<&[u8]>(&[]).get_program().to_owned();
+        let mut install = self.scratch.command(Suite::Ours, "install");
+        install
+            .args(["-D", "-m", "755"])
+            .arg(program)
+            .arg("alone/multilog");
+        assert_eq!(finish(install).code, 0);
+        let mut own = self.scratch.command(Suite::Ours, "chown");
+        own.args(["-R", "65534:65534", "w"]);
+        assert_eq!(finish(own).code, 0);
+        let mut command = self.scratch.command(Suite::Ours, "setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(self.scratch.at("alone/multilog"))
+            .current_dir(self.scratch.at("w"));
+        self.add_script(&mut command, script);
+        Some(command)
     }
 
     /// Makes the pipe that later multilogs read.
@@ -139,7 +180,12 @@ impl Scene {
 
     /// Starts multilog on the pipe.
     pub(super) fn start<S: AsRef<[u8]>>(&mut self, script: &[S]) {
-        let mut command = self.multilog(script);
+        let command = self.multilog(script);
+        self.start_command(command);
+    }
+
+    /// As [`Scene::start`], any command.
+    pub(super) fn start_command(&mut self, mut command: Command) {
         let reader = self.reader.as_ref().unwrap().try_clone().unwrap();
         command.stdin(reader);
         self.daemon = Some(self.scratch.start(command, "daemon"));
@@ -207,7 +253,8 @@ impl Scene {
                 let mask = status.split(what).nth(1).unwrap();
                 mask.split_ascii_whitespace().next().unwrap() != "0000000000000000"
             };
-            !pending("SigPnd:") && !pending("ShdPnd:")
+            let is_zombie = matches!(state(pid), None | Some('Z'));
+            is_zombie || !pending("SigPnd:") && !pending("ShdPnd:")
         });
     }
 
@@ -222,6 +269,40 @@ impl Scene {
             signal(pid, name);
         }
         signal(pid, "CONT");
+    }
+
+    /// Sends multilog a signal that it need not take now.
+    pub(super) fn send(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits until multilog has seen all that stands in the pipe, which woke it up,
+    /// and sleeps again. The reference takes out what it sees; ours may leave an
+    /// unfinished line there.
+    pub(super) fn wait_seen(&self) {
+        let pid = self.pid();
+        wait_until("multilog has seen all", || is_asleep(pid));
+    }
+
+    /// Waits until the file `name` is there.
+    pub(super) fn wait_there(&self, name: &str) {
+        let path = self.scratch.at("w").join(name);
+        wait_until(&format!("{name} is there"), || path.exists());
+    }
+
+    /// Waits until no program runs any more that multilog started.
+    pub(super) fn wait_alone(&self) {
+        wait_until("all are gone", || self.scratch.processes().is_empty());
+    }
+
+    /// Takes out of the pipe what a multilog left there that was killed.
+    pub(super) fn drain(&mut self) {
+        let mut buffer = vec![0; PIPE];
+        // Something is in it: this does not wait.
+        self.write(b"x");
+        let mut reader = self.reader.as_ref().unwrap();
+        let count = reader.read(&mut buffer).unwrap();
+        assert_eq!(buffer[count - 1], b'x');
     }
 
     /// Kills multilog and waits until it is gone.
@@ -281,7 +362,11 @@ impl Scene {
                     waiting.push(path);
                     "a directory".to_owned()
                 } else if metadata.is_file() {
-                    let contents = without_stamps(&fs::read(&path).unwrap());
+                    let mut contents = without_stamps(&fs::read(&path).unwrap());
+                    if place.ends_with("lock") && contents.starts_with(b"multilog") {
+                        // Ours was killed, or ended and left something to note.
+                        contents.clear();
+                    }
                     let links = metadata.nlink();
                     format!("{links} {}", summary(&contents))
                 } else {
