@@ -6,6 +6,7 @@
 
 mod generated;
 mod scene;
+mod signals;
 
 mod written;
 
@@ -100,4 +101,9 @@ fn scripts_and_inputs_that_look_random_are_as_with_the_reference() {
 #[test]
 fn what_the_reference_is_known_to_do_ours_does() {
     compare("oracle::multilog", &written::situations(), ALL);
+}
+
+#[test]
+fn signals_obstacles_and_kills_are_met_as_by_the_reference() {
+    compare("oracle::multilog", &signals::situations(), ALL);
 }
