@@ -6,6 +6,7 @@
 use super::cutter::Cutter;
 use super::keeper::Keeper;
 use super::processor;
+use super::proof::{Tail, is_same};
 use super::recovery::Found;
 use super::script::Directory;
 use super::waiter::{Waiter, say, warn};
@@ -41,6 +42,10 @@ pub struct Dir {
     size: u64,
     /// How much of what comes next is already in the files, in bytes.
     written: u64,
+    /// What is taken for written stands at its end, if that can be looked at.
+    tail: Option<Tail>,
+    /// Whether lines have stamps.
+    stamps: bool,
     /// The mark as it was last written, if there are to be any.
     mark: Option<Mark>,
     places: Vec<usize>,
@@ -56,9 +61,17 @@ pub struct Locked {
     lock: File,
     /// Its mark, of whatever input that speaks.
     pub mark: Option<Mark>,
-    /// The size of the file that the mark speaks of, in bytes, if it is there and
-    /// nothing was written after it.
-    size: Option<u64>,
+    /// The file that the mark speaks of, if it is there and nothing was written
+    /// after it.
+    last: Option<Last>,
+}
+
+/// The file that a mark speaks of.
+struct Last {
+    /// Its size, in bytes.
+    size: u64,
+    /// What the last files held, the newest file last.
+    tail: Tail,
 }
 
 impl Locked {
@@ -95,7 +108,7 @@ impl Locked {
             settings: settings.clone(),
             start,
             directory,
-            size: mark.as_ref().and_then(|mark| size_of(mark.file)),
+            last: mark.as_ref().and_then(|mark| find(mark, settings)),
             mark,
             lock,
         })
@@ -106,19 +119,19 @@ impl Locked {
         let mark = self
             .mark
             .clone()
-            .filter(|mark| Some(mark.reading) == reading && self.size.is_some());
+            .filter(|mark| Some(mark.reading) == reading && self.last.is_some());
         Found {
             mark,
-            size: self.size,
+            size: self.last.as_ref().map(|last| last.size),
         }
     }
 
     /// Puts the files in order and opens `current`: continues it if it is safe,
-    /// else finishes what an earlier multilog left.
+    /// else finishes what an earlier multilog left. `stamps`: lines get some.
     ///
     /// # Errors
     /// What is in the way, in 0.76's words.
-    pub fn start(self, waiter: &mut Waiter) -> Result<Dir, Error> {
+    pub fn start(self, stamps: bool, waiter: &mut Waiter) -> Result<Dir, Error> {
         let name = OsStr::from_bytes(&self.settings.name).to_owned();
         let unable = |doing, rest, error| Error::unable(doing, &name, rest, error);
         file::change_directory(&self.directory).map_err(|error| unable("switch to", "", error))?;
@@ -161,6 +174,8 @@ impl Locked {
             current,
             size,
             written: 0,
+            tail: self.last.map(|last| last.tail),
+            stamps,
             mark: None,
             places: Vec::new(),
             cuts: Vec::new(),
@@ -185,6 +200,7 @@ impl Dir {
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
         self.written = written;
+        self.tail = self.tail.take().and_then(|tail| tail.shortened(written));
         self.mark = Some(Mark {
             reading,
             // A batch of nothing: that it is done is always true.
@@ -212,7 +228,16 @@ impl Dir {
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
         let there = usize::try_from(self.written).map_or(text.len(), |n| n.min(text.len()));
+        let there = if self.is_there(text.get(..there).unwrap_or_default(), in_line) {
+            there
+        } else {
+            self.doubt(waiter)?;
+            0
+        };
         self.written -= there as u64;
+        if self.written == 0 {
+            self.tail = None;
+        }
         let (old, text) = text.split_at_checked(there).unwrap_or((text, &[]));
         let in_line = old.last().map_or(in_line, |byte| *byte != b'\n');
         self.places.clear();
@@ -234,6 +259,25 @@ impl Dir {
             self.cutter = Cutter::new(self.settings.size, self.size);
         }
         Ok(())
+    }
+
+    /// Whether `text`, which is taken for written, is what stands where it should.
+    fn is_there(&mut self, text: &[u8], in_line: bool) -> bool {
+        let Some(tail) = self.tail.as_mut().filter(|_| !text.is_empty()) else {
+            return true;
+        };
+        let found = tail.next(text.len());
+        found.is_ok_and(|found| is_same(&found, text, in_line, self.stamps))
+    }
+
+    /// The pipe holds something else than it did at the KILL: somebody else has
+    /// read from it. So nothing of what comes next is in the files.
+    fn doubt(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+        self.written = 0;
+        if let Some(mark) = &mut self.mark {
+            mark.moved = 0;
+        }
+        self.write_mark(waiter)
     }
 
     /// Notes that a batch was written, of which `length` bytes came here, and how
@@ -382,7 +426,7 @@ impl Dir {
     fn make_again(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let again = loop {
             let locked = Locked::open(&self.settings, &self.start);
-            match locked.and_then(|locked| locked.start(waiter)) {
+            match locked.and_then(|locked| locked.start(self.stamps, waiter)) {
                 Ok(again) => break again,
                 Err(Error::Unable {
                     doing,
@@ -538,15 +582,16 @@ impl Worker<'_> {
     }
 
     /// Puts in order what one that did not end well has left. `is_processed`:
-    /// `processed` is complete.
+    /// `processed` is complete. What cannot be removed is in the way later, if at
+    /// all.
     fn take_over(&mut self, is_processed: bool) -> Result<(), Stop> {
-        self.remove("state")?;
-        self.remove("newstate")?;
+        let _ = gone("state");
+        let _ = gone("newstate");
         if is_processed {
-            self.remove("previous")?;
+            let _ = gone("previous");
             self.finish("processed", true)?;
         } else {
-            self.remove("processed")?;
+            let _ = gone("processed");
             self.finish("previous", false)?;
         }
         self.finish("current", false)
@@ -674,11 +719,11 @@ fn presence<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The size of `file`, under whatever name it stands in the current directory: it
+/// The file `file`, under whatever name it stands in the current directory: it
 /// was `current`, but one that was killed at its start may have finished it. None
 /// if it is not there, or something was written since to another file: by a
 /// multilog that knows no marks, which took its input out of the pipe.
-fn size_of(file: FileId) -> Option<u64> {
+fn find(mark: &Mark, settings: &Directory) -> Option<Last> {
     let mut names: Vec<_> = fs::read_dir(".")
         .ok()?
         .flatten()
@@ -688,17 +733,25 @@ fn size_of(file: FileId) -> Option<u64> {
     names.sort_unstable();
     names.extend(["previous", "current"].map(OsString::from));
     let mut found = None;
+    let mut files = Vec::new();
     for name in names {
         let Ok(metadata) = fs::symlink_metadata(&name) else {
             continue;
         };
-        if id(&metadata) == file {
+        if id(&metadata) == mark.file {
             found = Some(metadata.len());
         } else if metadata.len() > 0 {
             found = None;
         }
+        files.push((name, metadata.len()));
     }
-    found
+    let size = found?;
+    let longest = mark.moved + mark.length + size.saturating_sub(mark.size);
+    // What a processor has made of a file says nothing.
+    files
+        .retain(|(name, _)| settings.processor.is_none() || !logname::is_finished(name.as_bytes()));
+    let tail = Tail::of(files, longest);
+    Some(Last { size, tail })
 }
 
 fn id(metadata: &Metadata) -> FileId {

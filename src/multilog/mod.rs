@@ -13,6 +13,7 @@ pub mod keeper;
 pub mod lines;
 pub mod pattern;
 pub mod processor;
+pub mod proof;
 pub mod recovery;
 pub mod script;
 pub mod shell;

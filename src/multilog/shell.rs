@@ -70,7 +70,9 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         .filter_map(|dir| dir.mark.as_ref())
         .map(|mark| mark.held.clone())
         .find(|held| !held.is_empty());
-    let dirs = locked.into_iter().map(|dir| dir.start(&mut waiter));
+    let dirs = locked
+        .into_iter()
+        .map(|dir| dir.start(script.stamps, &mut waiter));
     let dirs = dirs.collect::<Result<Vec<_>, _>>()?;
     let mut shell = Shell {
         waiter,
@@ -231,7 +233,13 @@ impl Shell {
         };
         let before = self.filled;
         self.filled = self.held + count;
-        if count == 0 || (self.source.is_hung_up() && is_all) {
+        let there = self.buffer.get(..self.filled).unwrap_or_default();
+        let last_line = Some(there).filter(|_| self.waiter.told_to_end);
+        let last_line = last_line.and_then(|there| memchr::memchr(b'\n', there));
+        let is_end = count == 0 || (self.source.is_hung_up() && is_all);
+        if is_end && last_line.is_none() {
+            // 0.76 writes what it has before the read that tells it of the end.
+            self.deal(self.filled, self.filled)?;
             let real = self.filled;
             self.end_line();
             self.deal(self.filled, real)?;
@@ -240,10 +248,9 @@ impl Shell {
         if is_pipe && self.filled == before && self.seen == before {
             return Ok(Progress::None);
         }
-        let there = self.buffer.get(..self.filled).unwrap_or_default();
-        let usable = if self.waiter.told_to_end {
-            memchr::memchr(b'\n', there).map_or(self.filled, |newline| newline + 1)
-        } else if !is_all {
+        let usable = if let Some(newline) = last_line {
+            newline + 1
+        } else if !is_all && !self.waiter.told_to_end {
             // 0.76's next read would go beyond this.
             self.seen + (self.filled - self.seen) / READ * READ
         } else {

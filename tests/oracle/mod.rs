@@ -13,6 +13,7 @@
 //! until everything has come to rest.
 
 mod interop;
+mod multilog;
 mod readproctitle;
 mod stage;
 mod stamps;
