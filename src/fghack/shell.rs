@@ -151,13 +151,14 @@ fn wait_for_all(signals: &Signals, front: Option<&PipeReader>) -> End {
             };
             send(family.signalled(signal, &children()));
         }
+        let mut has_ended = false;
         while let Some((pid, end)) = child::reap() {
-            let there = if family.is_ending() {
-                children()
-            } else {
-                Vec::new()
-            };
-            send(family.ended(pid, end, &there));
+            family.ended(pid, end);
+            has_ended = true;
+        }
+        // One look for all of them: there may be thousands.
+        if has_ended && family.is_ending() {
+            send(family.left_with(&children()));
         }
         if !child::is_any() {
             return family.last().unwrap_or(End::Exited(0));
