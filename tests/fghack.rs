@@ -1,6 +1,6 @@
 //! fghack: daemons that go into the background, with and without `-f`.
 
-use crate::harness::{Scratch, Suite, has, is_alive, wait_until};
+use crate::harness::{Output, Scratch, Suite, finish, has, is_alive, is_root, wait_until};
 
 /// A daemon as they used to be written: forks twice, leads a session, closes all
 /// descriptors; then notes its pid and the signals it gets, and ends on TERM with
@@ -95,6 +95,66 @@ fn a_daemon_that_a_signal_kills_ends_fghack_the_same_way() {
 }
 
 #[test]
+fn whatever_signal_kills_it_ends_fghack_the_same_way() {
+    let Some(scratch) = scratch("signals that have no name in POSIX") else {
+        return;
+    };
+    let numbers = [libc::SIGSTKFLT, libc::SIGPWR, libc::SIGIO, libc::SIGRTMAX()];
+    for number in numbers {
+        let kill = format!("kill {number}, $$; sleep 1000");
+        let fghack = ["-f", "perl", "-e", &kill];
+        let mut fghack = scratch.daemon(Suite::Ours, "fghack", &fghack, "fghack");
+        assert_eq!(fghack.wait(), 1000 + number);
+    }
+}
+
+/// Runs `script` in a mount namespace of its own where `/proc` is empty, or in a
+/// pid namespace whose `/proc` is that of another.
+fn without_proc(scratch: &Scratch, namespace: &[&str], script: &str) -> Output {
+    let mut command = scratch.command(Suite::Ours, "unshare");
+    command.args(namespace).args(["sh", "-c", script]);
+    finish(command)
+}
+
+#[test]
+fn without_proc_the_program_itself_still_gets_signals() {
+    let test = "fghack -f without /proc";
+    if !is_root(test) || !has(test, &["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let script = "mount -t tmpfs none /proc; mkfifo up
+        fghack -f sh -c 'echo > up; exec sleep 1000' & read up < up; kill $!; wait $!; echo $?";
+    let output = without_proc(&scratch, &["--mount"], script);
+    assert_eq!(output.text(), "143\n", "{output:?}");
+    let warning = "fghack: warning: unable to read /proc: file does not exist\n";
+    assert!(output.errors().contains(warning), "{output:?}");
+}
+
+#[test]
+fn numbers_of_another_pid_namespace_hit_nobody() {
+    let test = "fghack -f and the /proc of another pid namespace";
+    if !is_root(test) || !has(test, &["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    // There 2 is the kernel's, and the numbers of its children are the others' here.
+    let script = "fghack -f sh -c 'echo > up; exec sleep 1000' & fghack=$!
+        for n in 1 2 3 4 5 6 7 8; do sleep 1000 & others=\"$others $!\"; done
+        read up < up; test $fghack = 2 || echo $fghack; kill $fghack; wait $fghack; echo $?
+        kill -0 $others && echo others live; kill -9 $others";
+    let made = scratch
+        .command(Suite::Reference, "mkfifo")
+        .arg("up")
+        .status();
+    assert!(made.unwrap().success());
+    let output = without_proc(&scratch, &["--pid", "--fork"], script);
+    assert_eq!(output.text(), "143\nothers live\n", "{output:?}");
+    let warning = "fghack: warning: unable to read /proc: no such process\n";
+    assert!(output.errors().contains(warning), "{output:?}");
+}
+
+#[test]
 fn a_kill_of_fghack_kills_the_daemon_too() {
     let Some(scratch) = scratch("fghack killed") else {
         return;
@@ -162,7 +222,7 @@ fn one_that_stays_in_the_foreground_is_run_as_without_fghack() {
         let mut command = scratch.command(Suite::Ours, "sh");
         let line = format!("exec {} sh -c '{script}' < in", before.join(" "));
         command.args(["-c", &line]);
-        crate::harness::finish(command)
+        finish(command)
     };
     let (plain, followed) = (run(&[]), run(&["fghack", "-f"]));
     assert_eq!(plain, followed);
@@ -179,7 +239,7 @@ fn an_ignored_sigchld_does_no_harm_and_is_handed_on() {
         );
         let mut command = scratch.command(Suite::Ours, "perl");
         command.args(["-e", &perl]);
-        let output = crate::harness::finish(command);
+        let output = finish(command);
         assert_eq!(output.code, 0, "{output:?}");
         let mask = u64::from_str_radix(output.text().split_ascii_whitespace().nth(1).unwrap(), 16);
         assert_ne!(mask.unwrap() & (1 << (libc::SIGCHLD - 1)), 0, "{output:?}");

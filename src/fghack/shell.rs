@@ -4,7 +4,7 @@ use crate::child::{End, Pid};
 use crate::error::{Error, TEMPORARY};
 use crate::fghack::family::{Family, Send, Signal};
 use crate::sys::signals::{Given, Number, Signals};
-use crate::sys::{child, output, poll, process};
+use crate::sys::{child, output, poll, process, signals};
 use std::io::{self, ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
 
@@ -95,23 +95,25 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
         drop(front_end.take());
         // As in the front: a child cannot inherit it.
         process::take_in_orphans();
-        let started = Signals::new(&known).and_then(|signals| {
+        let started = Signals::new(&known).map_err(unable("wait for signals"));
+        let started = started.and_then(|signals| {
             child::spawn(|| {
                 given.restore();
                 become_program(program)
             })
-            .map(|_| signals)
+            .map_err(unable("fork"))
+            .map(|first| (signals, first))
         });
         match started {
-            Ok(signals) => end_as(wait_for_all(&signals, Some(&front))),
+            Ok((signals, first)) => end_as(wait_for_all(&signals, first, Some(&front))),
             Err(error) => {
-                output::err(&Error::unable_to("fork", error).line(PROGRAM));
-                TEMPORARY
+                output::err(&error.line(PROGRAM));
+                error.code()
             }
         }
     });
-    guard.map_err(unable("fork"))?;
-    Ok(wait_for_all(&signals, None))
+    let guard = guard.map_err(unable("fork"))?;
+    Ok(wait_for_all(&signals, guard, None))
 }
 
 /// Ends this process as `end` says, or gives the exit code to do so.
@@ -119,26 +121,25 @@ pub fn end_as(end: End) -> u8 {
     match end {
         End::Exited(code) => code,
         End::Killed(number) => {
-            if let Some(signal) = Number::from_raw(number.into()) {
-                process::leave_no_core();
-                crate::sys::signals::die_of(signal);
-            }
+            process::leave_no_core();
+            signals::die_of(number.into());
             TEMPORARY
         }
     }
 }
 
-/// Passes on signals until there is no child any more; with the end of `front`
-/// comes the end of all.
-fn wait_for_all(signals: &Signals, front: Option<&PipeReader>) -> End {
+/// Passes on signals until there is no child any more, `first` being the one there
+/// is at the start; with the end of `front` comes the end of all.
+fn wait_for_all(signals: &Signals, first: Pid, front: Option<&PipeReader>) -> End {
     let mut family = Family::default();
+    let mut first = Some(first);
     let mut front = front;
     loop {
         let [_, is_gone] = poll::wait([Some(signals.as_fd()), front.map(AsFd::as_fd)], None);
         if is_gone {
             front = None;
             let kill = Signal::End(Number::KILL.raw());
-            send(family.signalled(kill, &children()));
+            send(family.signalled(kill, &children(first)));
         }
         while let Some(number) = signals.next() {
             if number == Number::CHLD {
@@ -149,16 +150,17 @@ fn wait_for_all(signals: &Signals, front: Option<&PipeReader>) -> End {
                 true => Signal::End(raw),
                 false => Signal::Other(raw),
             };
-            send(family.signalled(signal, &children()));
+            send(family.signalled(signal, &children(first)));
         }
         let mut has_ended = false;
         while let Some((pid, end)) = child::reap() {
             family.ended(pid, end);
+            first = first.filter(|first| *first != pid);
             has_ended = true;
         }
         // One look for all of them: there may be thousands.
         if has_ended && family.is_ending() {
-            send(family.left_with(&children()));
+            send(family.left_with(&children(first)));
         }
         if !child::is_any() {
             return family.last().unwrap_or(End::Exited(0));
@@ -174,9 +176,14 @@ fn send(list: Vec<Send>) {
     }
 }
 
-fn children() -> Vec<Pid> {
-    process::children().unwrap_or_else(|error| {
+/// Who is there, with `first`, whom we know of even if `/proc` does not show it.
+fn children(first: Option<Pid>) -> Vec<Pid> {
+    let mut children = process::children().unwrap_or_else(|error| {
         output::err(&Error::unable_to("read /proc", error).warning(PROGRAM));
         Vec::new()
-    })
+    });
+    if let Some(first) = first.filter(|first| !children.contains(first)) {
+        children.push(first);
+    }
+    children
 }

@@ -33,9 +33,14 @@ pub fn leave_no_core() {
 /// This process's children that have not ended.
 ///
 /// # Errors
-/// `/proc` cannot be read.
+/// `/proc` cannot be read; ESRCH if it is that of another pid namespace: the numbers
+/// in it are not ours, and who has them here is somebody else.
 pub fn children() -> std::io::Result<Vec<Pid>> {
     let own = u64::from(std::process::id());
+    let shown = std::fs::read_link("/proc/self")?;
+    if shown.to_str() != Some(&own.to_string()) {
+        return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
+    }
     let mut children = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let name = entry.file_name();
