@@ -1,6 +1,6 @@
 //! fghack: daemons that go into the background, with and without `-f`.
 
-use crate::harness::{Output, Scratch, Suite, finish, has, is_alive, is_root, wait_until};
+use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_alive, is_root, wait_until};
 
 /// A daemon as they used to be written: forks twice, leads a session, closes all
 /// descriptors; then notes its pid and the signals it gets, and ends on TERM with
@@ -42,6 +42,17 @@ fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
+/// The pid of the daemon that `fghack` follows, once its launchers have ended: the
+/// last end is the daemon's then.
+fn alone(scratch: &Scratch, fghack: &Daemon) -> u32 {
+    let daemon = pid(scratch, "daemon");
+    wait_until("the launchers are gone", || {
+        let guard = children(fghack.pid());
+        guard.len() == 1 && children(guard[0]) == [daemon]
+    });
+    daemon
+}
+
 #[test]
 fn one_that_closes_all_descriptors_gets_away_from_0_76s_way() {
     let Some(scratch) = scratch("a daemon that gets away") else {
@@ -60,7 +71,7 @@ fn followed_its_end_is_noticed_and_told() {
         return;
     };
     let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    let daemon = pid(&scratch, "daemon");
+    let daemon = alone(&scratch, &fghack);
     assert!(fghack.runs());
     crate::harness::signal(daemon, "TERM");
     assert_eq!(fghack.wait(), 7);
@@ -72,7 +83,7 @@ fn followed_it_gets_every_signal_that_fghack_gets() {
         return;
     };
     let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    let daemon = pid(&scratch, "daemon");
+    let daemon = alone(&scratch, &fghack);
     for name in ["HUP", "USR1", "USR2", "ALRM", "WINCH", "CONT"] {
         fghack.signal(name);
         let noted = format!("got.{name}");
@@ -90,7 +101,7 @@ fn a_daemon_that_a_signal_kills_ends_fghack_the_same_way() {
         return;
     };
     let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    crate::harness::signal(pid(&scratch, "daemon"), "KILL");
+    crate::harness::signal(alone(&scratch, &fghack), "KILL");
     assert_eq!(fghack.wait(), 1009);
 }
 
@@ -108,9 +119,8 @@ fn whatever_signal_kills_it_ends_fghack_the_same_way() {
     }
 }
 
-/// Runs `script` in a mount namespace of its own where `/proc` is empty, or in a
-/// pid namespace whose `/proc` is that of another.
-fn without_proc(scratch: &Scratch, namespace: &[&str], script: &str) -> Output {
+/// Runs `script` in namespaces of its own.
+fn in_namespaces(scratch: &Scratch, namespace: &[&str], script: &str) -> Output {
     let mut command = scratch.command(Suite::Ours, "unshare");
     command.args(namespace).args(["sh", "-c", script]);
     finish(command)
@@ -125,10 +135,33 @@ fn without_proc_the_program_itself_still_gets_signals() {
     let scratch = Scratch::new();
     let script = "mount -t tmpfs none /proc; mkfifo up
         fghack -f sh -c 'echo > up; exec sleep 1000' & read up < up; kill $!; wait $!; echo $?";
-    let output = without_proc(&scratch, &["--mount"], script);
+    let output = in_namespaces(&scratch, &["--mount"], script);
     assert_eq!(output.text(), "143\n", "{output:?}");
     let warning = "fghack: warning: unable to read /proc: file does not exist\n";
     assert!(output.errors().contains(warning), "{output:?}");
+}
+
+#[test]
+fn a_daemon_that_proc_hides_gets_signals_too() {
+    let test = "fghack -f where /proc hides processes";
+    if !is_root(test) || !has(test, &["unshare", "setpriv"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    // Hidden is what one may execute and not read.
+    let script = "mount -o remount,hidepid=2 /proc || exit
+        install -m 755 $(command -v fghack) . && install -m 711 /bin/sleep hidden && chmod 755 .
+        setpriv --reuid 64123 --regid 64123 --clear-groups \
+            ./fghack -f sh -c './hidden 1000 & exit 3' & fghack=$!
+        child() { tr -d ' ' </proc/$1/task/$1/children; }
+        for try in $(seq 2000); do
+            sleep .01
+            test \"$(cat /proc/$(child $(child $fghack))/comm)\" = hidden && break
+        done 2>/dev/null
+        kill $fghack; wait $fghack; echo $?";
+    let namespaces = ["--mount", "--pid", "--fork", "--mount-proc"];
+    let output = in_namespaces(&scratch, &namespaces, script);
+    assert_eq!(output.text(), "143\n", "{output:?}");
 }
 
 #[test]
@@ -148,7 +181,7 @@ fn numbers_of_another_pid_namespace_hit_nobody() {
         .arg("up")
         .status();
     assert!(made.unwrap().success());
-    let output = without_proc(&scratch, &["--pid", "--fork"], script);
+    let output = in_namespaces(&scratch, &["--pid", "--fork"], script);
     assert_eq!(output.text(), "143\nothers live\n", "{output:?}");
     let warning = "fghack: warning: unable to read /proc: no such process\n";
     assert!(output.errors().contains(warning), "{output:?}");
@@ -171,10 +204,8 @@ fn a_kill_of_its_guard_leaves_the_daemon_in_sight() {
         return;
     };
     let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    let daemon = pid(&scratch, "daemon");
+    let daemon = alone(&scratch, &fghack);
     let guard = children(fghack.pid());
-    assert_eq!(guard.len(), 1);
-    wait_until("the launchers are gone", || children(guard[0]) == [daemon]);
     crate::harness::signal(guard[0], "KILL");
     wait_until("it is fghack's own child", || {
         children(fghack.pid()) == [daemon]

@@ -52,6 +52,18 @@ pub fn children() -> std::io::Result<Vec<Pid>> {
             children.push(pid);
         }
     }
+    // Where `/proc` hides the processes of others (hidepid), it hides what changed
+    // its user, too; this list has it, but may lack some while others end (proc(5)).
+    let listed = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
+    for pid in listed.unwrap_or_default().split_ascii_whitespace() {
+        let Ok(pid) = pid.parse::<Pid>() else {
+            continue;
+        };
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if !children.contains(&pid) && !has_ended(&stat) {
+            children.push(pid);
+        }
+    }
     Ok(children)
 }
 
