@@ -192,10 +192,14 @@ fn a_kill_of_fghack_kills_the_daemon_too() {
     let Some(scratch) = scratch("fghack killed") else {
         return;
     };
-    let fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    let daemon = pid(&scratch, "daemon");
-    fghack.signal("KILL");
-    wait_until("the daemon is gone", || !is_alive(daemon));
+    // Others that fghack does not pass on end it no less.
+    for name in ["KILL", "RTMIN", "XCPU"] {
+        let fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+        let daemon = pid(&scratch, "daemon");
+        fghack.signal(name);
+        wait_until("the daemon is gone", || !is_alive(daemon));
+        std::fs::remove_file(scratch.at("daemon")).unwrap();
+    }
 }
 
 #[test]

@@ -95,15 +95,16 @@ fn prepared(scratch: &Scratch, before: &[&str], arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn no_capability_is_kept_whatever_the_caller_prepared() {
+fn no_capability_and_no_group_is_kept_whatever_the_caller_prepared() {
     let test = "attempts to keep a capability";
     if !is_root(test) || !has(test, &["setpriv"]) {
         return;
     }
     let scratch = Scratch::new();
     let status = ["daemon", "cat", "/proc/self/status"];
-    let callers: [&[&str]; 5] = [
+    let callers: [&[&str]; 6] = [
         &["env"],
+        &["setpriv", "--groups", "0,4,6,27"],
         // The kernel is told to leave capabilities alone when the user changes.
         &[
             "setpriv",
@@ -125,6 +126,7 @@ fn no_capability_is_kept_whatever_the_caller_prepared() {
     for caller in callers {
         let output = prepared(&scratch, caller, &status);
         assert_eq!(seen(&output, "Uid:"), [DAEMON; 4], "{caller:?}");
+        assert_eq!(seen(&output, "Groups:"), [DAEMON], "{caller:?}");
         for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
             let set = seen(&output, set);
             assert_eq!(set, ["0000000000000000"], "{caller:?}: {output:?}");
