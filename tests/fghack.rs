@@ -265,6 +265,38 @@ fn one_that_stays_in_the_foreground_is_run_as_without_fghack() {
 }
 
 #[test]
+fn children_from_before_are_not_followed() {
+    // As a run script has them that sends its output through another program: that
+    // one ends when nobody has the pipe open any more, fghack included.
+    let scratch = Scratch::new();
+    let daemon = "trap 'echo bye; exit 6' HUP; echo up; kill -STOP $$; exit 7";
+    scratch.script("daemon", daemon);
+    let script = "mkfifo p; cat p > log & echo $! > cat; exec > p
+        exec fghack -f sh -c './daemon & exit 3'";
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", script]);
+    let mut fghack = scratch.start(command, "fghack");
+    let is_up = || scratch.at("log").exists() && scratch.read("log") == "up\n";
+    wait_until("it is up", is_up);
+    let cat = pid(&scratch, "cat");
+    let guard = || children(fghack.pid()).into_iter().find(|pid| *pid != cat);
+    let is_stopped = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.contains(" T ")
+    };
+    wait_until("the daemon waits alone", || {
+        let left = guard().map(children).unwrap_or_default();
+        left.len() == 1 && is_stopped(left[0])
+    });
+    // Nor do they get signals.
+    fghack.signal("HUP");
+    fghack.signal("CONT");
+    assert_eq!(fghack.wait(), 6);
+    wait_until("the reader ends by itself", || !is_alive(cat));
+    assert_eq!(scratch.read("log"), "up\nbye\n");
+}
+
+#[test]
 fn an_ignored_sigchld_does_no_harm_and_is_handed_on() {
     let scratch = Scratch::new();
     for option in ["", "-f"] {

@@ -90,6 +90,7 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
     // What the guard sees the front's end by: nobody else has it open.
     let (front, front_end) = io::pipe().map_err(unable("create pipe"))?;
     let mut front_end = Some(front_end);
+    let strangers = children_from_before();
     process::take_in_orphans();
     let guard = child::spawn(|| {
         drop(front_end.take());
@@ -105,7 +106,7 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
             .map(|first| (signals, first))
         });
         match started {
-            Ok((signals, first)) => end_as(wait_for_all(&signals, first, Some(&front))),
+            Ok((signals, first)) => end_as(wait_for_all(&signals, first, Vec::new(), Some(&front))),
             Err(error) => {
                 output::err(&error.line(PROGRAM));
                 error.code()
@@ -113,7 +114,7 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
         }
     });
     let guard = guard.map_err(unable("fork"))?;
-    Ok(wait_for_all(&signals, guard, None))
+    Ok(wait_for_all(&signals, guard, strangers, None))
 }
 
 /// Ends this process as `end` says, or gives the exit code to do so.
@@ -128,9 +129,14 @@ pub fn end_as(end: End) -> u8 {
     }
 }
 
-/// Passes on signals until there is no child any more, `first` being the one there
-/// is at the start; with the end of `front` comes the end of all.
-fn wait_for_all(signals: &Signals, first: Pid, front: Option<&PipeReader>) -> End {
+/// Passes on signals until there is no child any more but `strangers`, `first` being
+/// the one there is at the start; with the end of `front` comes the end of all.
+fn wait_for_all(
+    signals: &Signals,
+    first: Pid,
+    mut strangers: Vec<Pid>,
+    front: Option<&PipeReader>,
+) -> End {
     let mut family = Family::default();
     let mut first = Some(first);
     let mut front = front;
@@ -139,7 +145,7 @@ fn wait_for_all(signals: &Signals, first: Pid, front: Option<&PipeReader>) -> En
         if is_gone {
             front = None;
             let kill = Signal::End(Number::KILL.raw());
-            send(family.signalled(kill, &children(first)));
+            send(family.signalled(kill, &children(first, &strangers)));
         }
         while let Some(number) = signals.next() {
             if number == Number::CHLD {
@@ -150,22 +156,35 @@ fn wait_for_all(signals: &Signals, first: Pid, front: Option<&PipeReader>) -> En
                 true => Signal::End(raw),
                 false => Signal::Other(raw),
             };
-            send(family.signalled(signal, &children(first)));
+            send(family.signalled(signal, &children(first, &strangers)));
         }
-        let mut has_ended = false;
-        while let Some((pid, end)) = child::reap() {
-            family.ended(pid, end);
-            first = first.filter(|first| *first != pid);
-            has_ended = true;
-        }
+        let has_ended = reap(&mut family, &mut first, &mut strangers);
         // One look for all of them: there may be thousands.
         if has_ended && family.is_ending() {
-            send(family.left_with(&children(first)));
+            send(family.left_with(&children(first, &strangers)));
         }
-        if !child::is_any() {
+        let only_strangers = || first.is_none() && children(None, &strangers).is_empty();
+        if !child::is_any() || (!strangers.is_empty() && only_strangers()) {
+            // Who has ended just now is not among the children any more.
+            reap(&mut family, &mut first, &mut strangers);
             return family.last().unwrap_or(End::Exited(0));
         }
     }
+}
+
+/// Takes note of all that have ended; whether any did that is followed.
+fn reap(family: &mut Family, first: &mut Option<Pid>, strangers: &mut Vec<Pid>) -> bool {
+    let mut has_ended = false;
+    while let Some((pid, end)) = child::reap() {
+        if strangers.contains(&pid) {
+            strangers.retain(|stranger| *stranger != pid);
+            continue;
+        }
+        family.ended(pid, end);
+        *first = first.filter(|first| *first != pid);
+        has_ended = true;
+    }
+    has_ended
 }
 
 fn send(list: Vec<Send>) {
@@ -176,12 +195,24 @@ fn send(list: Vec<Send>) {
     }
 }
 
-/// Who is there, with `first`, whom we know of even if `/proc` does not show it.
-fn children(first: Option<Pid>) -> Vec<Pid> {
+/// The children this process had before it became fghack, as a run script has them
+/// that sends its output through another program. They are not what is followed,
+/// and may themselves wait for the end of this process.
+fn children_from_before() -> Vec<Pid> {
+    match child::is_any() {
+        true => children(None, &[]),
+        false => Vec::new(),
+    }
+}
+
+/// Who is there, with `first`, whom we know of even if `/proc` does not show it, and
+/// without `strangers`.
+fn children(first: Option<Pid>, strangers: &[Pid]) -> Vec<Pid> {
     let mut children = process::children().unwrap_or_else(|error| {
         output::err(&Error::unable_to("read /proc", error).warning(PROGRAM));
         Vec::new()
     });
+    children.retain(|child| !strangers.contains(child));
     if let Some(first) = first.filter(|first| !children.contains(first)) {
         children.push(first);
     }
