@@ -143,3 +143,29 @@ fn make_install_puts_everything_below_destdir_and_prefix() {
     let example = "root/usr/share/daemontools-rs/service-examples/hello/run";
     assert!(is_executable(example), "{example}");
 }
+
+#[test]
+fn of_the_one_file_a_link_is_the_program_it_is_named_after_however_it_is_called() {
+    use std::os::unix::process::CommandExt;
+    let scratch = Scratch::new();
+    let one = fs::read(Suite::Ours.program("daemontools-rs")).unwrap();
+    scratch.executable("daemontools-rs", one);
+    fs::hard_link(scratch.at("daemontools-rs"), scratch.at("softlimit")).unwrap();
+    std::os::unix::fs::symlink("softlimit", scratch.at("limit")).unwrap();
+    std::os::unix::fs::symlink("daemontools-rs", scratch.at("pgrphack")).unwrap();
+    for (file, called) in [
+        ("softlimit", "softlimit"),
+        ("softlimit", "-sh"),
+        ("softlimit", ""),
+        ("softlimit", "svc"),
+        ("softlimit", "daemontools-rs"),
+        ("limit", "limit"),
+        ("pgrphack", "bin/pgrphack"),
+    ] {
+        let mut command = scratch.command(Suite::Ours, scratch.at(file));
+        command.arg0(called).args(["echo", "ran"]);
+        let output = finish(command);
+        let seen = (output.text(), output.errors(), output.code);
+        assert_eq!(seen, ("ran\n".into(), String::new(), 0), "{file} {called}");
+    }
+}

@@ -1,6 +1,6 @@
 //! fghack: daemons that go into the background, with and without `-f`.
 
-use crate::harness::{Scratch, Suite, has, is_alive, wait_until};
+use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_alive, is_root, wait_until};
 
 /// A daemon as they used to be written: forks twice, leads a session, closes all
 /// descriptors; then notes its pid and the signals it gets, and ends on TERM with
@@ -42,6 +42,17 @@ fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
+/// The pid of the daemon that `fghack` follows, once its launchers have ended: the
+/// last end is the daemon's then.
+fn alone(scratch: &Scratch, fghack: &Daemon) -> u32 {
+    let daemon = pid(scratch, "daemon");
+    wait_until("the launchers are gone", || {
+        let guard = children(fghack.pid());
+        guard.len() == 1 && children(guard[0]) == [daemon]
+    });
+    daemon
+}
+
 #[test]
 fn one_that_closes_all_descriptors_gets_away_from_0_76s_way() {
     let Some(scratch) = scratch("a daemon that gets away") else {
@@ -60,7 +71,7 @@ fn followed_its_end_is_noticed_and_told() {
         return;
     };
     let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    let daemon = pid(&scratch, "daemon");
+    let daemon = alone(&scratch, &fghack);
     assert!(fghack.runs());
     crate::harness::signal(daemon, "TERM");
     assert_eq!(fghack.wait(), 7);
@@ -72,7 +83,7 @@ fn followed_it_gets_every_signal_that_fghack_gets() {
         return;
     };
     let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    let daemon = pid(&scratch, "daemon");
+    let daemon = alone(&scratch, &fghack);
     for name in ["HUP", "USR1", "USR2", "ALRM", "WINCH", "CONT"] {
         fghack.signal(name);
         let noted = format!("got.{name}");
@@ -90,8 +101,90 @@ fn a_daemon_that_a_signal_kills_ends_fghack_the_same_way() {
         return;
     };
     let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    crate::harness::signal(pid(&scratch, "daemon"), "KILL");
+    crate::harness::signal(alone(&scratch, &fghack), "KILL");
     assert_eq!(fghack.wait(), 1009);
+}
+
+#[test]
+fn whatever_signal_kills_it_ends_fghack_the_same_way() {
+    let Some(scratch) = scratch("signals that have no name in POSIX") else {
+        return;
+    };
+    let numbers = [libc::SIGSTKFLT, libc::SIGPWR, libc::SIGIO, libc::SIGRTMAX()];
+    for number in numbers {
+        let kill = format!("kill {number}, $$; sleep 1000");
+        let fghack = ["-f", "perl", "-e", &kill];
+        let mut fghack = scratch.daemon(Suite::Ours, "fghack", &fghack, "fghack");
+        assert_eq!(fghack.wait(), 1000 + number);
+    }
+}
+
+/// Runs `script` in namespaces of its own.
+fn in_namespaces(scratch: &Scratch, namespace: &[&str], script: &str) -> Output {
+    let mut command = scratch.command(Suite::Ours, "unshare");
+    command.args(namespace).args(["sh", "-c", script]);
+    finish(command)
+}
+
+#[test]
+fn without_proc_the_program_itself_still_gets_signals() {
+    let test = "fghack -f without /proc";
+    if !is_root(test) || !has(test, &["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let script = "mount -t tmpfs none /proc; mkfifo up
+        fghack -f sh -c 'echo > up; exec sleep 1000' & read up < up; kill $!; wait $!; echo $?";
+    let output = in_namespaces(&scratch, &["--mount"], script);
+    assert_eq!(output.text(), "143\n", "{output:?}");
+    let warning = "fghack: warning: unable to read /proc: file does not exist\n";
+    assert!(output.errors().contains(warning), "{output:?}");
+}
+
+#[test]
+fn a_daemon_that_proc_hides_gets_signals_too() {
+    let test = "fghack -f where /proc hides processes";
+    if !is_root(test) || !has(test, &["unshare", "setpriv"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    // Hidden is what one may execute and not read.
+    let script = "mount -o remount,hidepid=2 /proc || exit
+        install -m 755 $(command -v fghack) . && install -m 711 /bin/sleep hidden && chmod 755 .
+        setpriv --reuid 64123 --regid 64123 --clear-groups \
+            ./fghack -f sh -c './hidden 1000 & exit 3' & fghack=$!
+        child() { tr -d ' ' </proc/$1/task/$1/children; }
+        for try in $(seq 2000); do
+            sleep .01
+            test \"$(cat /proc/$(child $(child $fghack))/comm)\" = hidden && break
+        done 2>/dev/null
+        kill $fghack; wait $fghack; echo $?";
+    let namespaces = ["--mount", "--pid", "--fork", "--mount-proc"];
+    let output = in_namespaces(&scratch, &namespaces, script);
+    assert_eq!(output.text(), "143\n", "{output:?}");
+}
+
+#[test]
+fn numbers_of_another_pid_namespace_hit_nobody() {
+    let test = "fghack -f and the /proc of another pid namespace";
+    if !is_root(test) || !has(test, &["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    // There 2 is the kernel's, and the numbers of its children are the others' here.
+    let script = "fghack -f sh -c 'echo > up; exec sleep 1000' & fghack=$!
+        for n in 1 2 3 4 5 6 7 8; do sleep 1000 & others=\"$others $!\"; done
+        read up < up; test $fghack = 2 || echo $fghack; kill $fghack; wait $fghack; echo $?
+        kill -0 $others && echo others live; kill -9 $others";
+    let made = scratch
+        .command(Suite::Reference, "mkfifo")
+        .arg("up")
+        .status();
+    assert!(made.unwrap().success());
+    let output = in_namespaces(&scratch, &["--pid", "--fork"], script);
+    assert_eq!(output.text(), "143\nothers live\n", "{output:?}");
+    let warning = "fghack: warning: unable to read /proc: no such process\n";
+    assert!(output.errors().contains(warning), "{output:?}");
 }
 
 #[test]
@@ -99,10 +192,14 @@ fn a_kill_of_fghack_kills_the_daemon_too() {
     let Some(scratch) = scratch("fghack killed") else {
         return;
     };
-    let fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    let daemon = pid(&scratch, "daemon");
-    fghack.signal("KILL");
-    wait_until("the daemon is gone", || !is_alive(daemon));
+    // Others that fghack does not pass on end it no less.
+    for name in ["KILL", "RTMIN", "XCPU"] {
+        let fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+        let daemon = pid(&scratch, "daemon");
+        fghack.signal(name);
+        wait_until("the daemon is gone", || !is_alive(daemon));
+        std::fs::remove_file(scratch.at("daemon")).unwrap();
+    }
 }
 
 #[test]
@@ -111,10 +208,8 @@ fn a_kill_of_its_guard_leaves_the_daemon_in_sight() {
         return;
     };
     let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    let daemon = pid(&scratch, "daemon");
+    let daemon = alone(&scratch, &fghack);
     let guard = children(fghack.pid());
-    assert_eq!(guard.len(), 1);
-    wait_until("the launchers are gone", || children(guard[0]) == [daemon]);
     crate::harness::signal(guard[0], "KILL");
     wait_until("it is fghack's own child", || {
         children(fghack.pid()) == [daemon]
@@ -162,11 +257,43 @@ fn one_that_stays_in_the_foreground_is_run_as_without_fghack() {
         let mut command = scratch.command(Suite::Ours, "sh");
         let line = format!("exec {} sh -c '{script}' < in", before.join(" "));
         command.args(["-c", &line]);
-        crate::harness::finish(command)
+        finish(command)
     };
     let (plain, followed) = (run(&[]), run(&["fghack", "-f"]));
     assert_eq!(plain, followed);
     assert_eq!(followed.code, 5);
+}
+
+#[test]
+fn children_from_before_are_not_followed() {
+    // As a run script has them that sends its output through another program: that
+    // one ends when nobody has the pipe open any more, fghack included.
+    let scratch = Scratch::new();
+    let daemon = "trap 'echo bye; exit 6' HUP; echo up; kill -STOP $$; exit 7";
+    scratch.script("daemon", daemon);
+    let script = "mkfifo p; cat p > log & echo $! > cat; exec > p
+        exec fghack -f sh -c './daemon & exit 3'";
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", script]);
+    let mut fghack = scratch.start(command, "fghack");
+    let is_up = || scratch.at("log").exists() && scratch.read("log") == "up\n";
+    wait_until("it is up", is_up);
+    let cat = pid(&scratch, "cat");
+    let guard = || children(fghack.pid()).into_iter().find(|pid| *pid != cat);
+    let is_stopped = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.contains(" T ")
+    };
+    wait_until("the daemon waits alone", || {
+        let left = guard().map(children).unwrap_or_default();
+        left.len() == 1 && is_stopped(left[0])
+    });
+    // Nor do they get signals.
+    fghack.signal("HUP");
+    fghack.signal("CONT");
+    assert_eq!(fghack.wait(), 6);
+    wait_until("the reader ends by itself", || !is_alive(cat));
+    assert_eq!(scratch.read("log"), "up\nbye\n");
 }
 
 #[test]
@@ -179,7 +306,7 @@ fn an_ignored_sigchld_does_no_harm_and_is_handed_on() {
         );
         let mut command = scratch.command(Suite::Ours, "perl");
         command.args(["-e", &perl]);
-        let output = crate::harness::finish(command);
+        let output = finish(command);
         assert_eq!(output.code, 0, "{output:?}");
         let mask = u64::from_str_radix(output.text().split_ascii_whitespace().nth(1).unwrap(), 16);
         assert_ne!(mask.unwrap() & (1 << (libc::SIGCHLD - 1)), 0, "{output:?}");

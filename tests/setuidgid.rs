@@ -95,15 +95,16 @@ fn prepared(scratch: &Scratch, before: &[&str], arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn no_capability_is_kept_whatever_the_caller_prepared() {
+fn no_capability_and_no_group_is_kept_whatever_the_caller_prepared() {
     let test = "attempts to keep a capability";
     if !is_root(test) || !has(test, &["setpriv"]) {
         return;
     }
     let scratch = Scratch::new();
     let status = ["daemon", "cat", "/proc/self/status"];
-    let callers: [&[&str]; 5] = [
+    let callers: [&[&str]; 6] = [
         &["env"],
+        &["setpriv", "--groups", "0,4,6,27"],
         // The kernel is told to leave capabilities alone when the user changes.
         &[
             "setpriv",
@@ -125,10 +126,43 @@ fn no_capability_is_kept_whatever_the_caller_prepared() {
     for caller in callers {
         let output = prepared(&scratch, caller, &status);
         assert_eq!(seen(&output, "Uid:"), [DAEMON; 4], "{caller:?}");
-        for set in ["CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(seen(&output, "Groups:"), [DAEMON], "{caller:?}");
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
             let set = seen(&output, set);
             assert_eq!(set, ["0000000000000000"], "{caller:?}: {output:?}");
         }
+    }
+}
+
+#[test]
+fn a_capability_that_was_inheritable_does_not_come_back_by_a_file_that_asks_for_it() {
+    let test = "attempts to inherit a capability";
+    if !is_root(test) || !has(test, &["setpriv", "setcap"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.executable("asks", fs::read("/bin/cat").unwrap());
+    fs::set_permissions(
+        scratch.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let mut setcap = scratch.command(Suite::Reference, "setcap");
+    setcap.args(["cap_net_raw+ei", "asks"]);
+    let set = finish(setcap);
+    if !crate::harness::skip_unless(test, set.code == 0, "no capabilities of files here") {
+        return;
+    }
+    let caller = ["setpriv", "--inh-caps", "+net_raw"];
+    let asks = ["./asks", "/proc/self/status"];
+    // That the attempt is a real one: the file gives it to whom the kernel alone took it from.
+    let setpriv = ["setpriv", "--reuid", "1", "--regid", "1", "--clear-groups"];
+    let mut kept = scratch.command(Suite::Ours, caller[0]);
+    kept.args(&caller[1..]).args(setpriv).args(asks);
+    assert_eq!(seen(&finish(kept), "CapEff:"), ["0000000000002000"]);
+    let output = prepared(&scratch, &caller, &[&["daemon"], &asks[..]].concat());
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(seen(&output, set), ["0000000000000000"], "{output:?}");
     }
 }
 
@@ -204,7 +238,8 @@ fn with_accounts(scratch: &Scratch, script: &str) -> Output {
     scratch.write(
         "passwd",
         "root:x:0:0::/:/bin/sh\nwebmaster:x:4242:4243::/:/bin/sh\n1000:x:5000:5001::/:/bin/sh\n\
-         -s:x:7000:7000::/:/bin/sh\nlost:x:x:y::/:/bin/sh\n",
+         -s:x:7000:7000::/:/bin/sh\nlost:x:x:y::/:/bin/sh\n\
+         last:x:4294967295:5::/:/bin/sh\nlastgroup:x:5:4294967295::/:/bin/sh\n",
     );
     let members: String = (0..300)
         .map(|n| format!("many{n}:x:{}:webmaster\n", 10_000 + n))
@@ -316,6 +351,60 @@ fn a_user_database_that_cannot_be_asked_is_no_unknown_account() {
         "setuidgid: fatal: unable to look up account daemon: process cannot open more files\n"
     );
     assert_eq!((output.text().as_str(), output.code), ("", 111));
+}
+
+#[test]
+fn a_group_database_that_cannot_be_asked_is_none_without_the_account() {
+    let test = "a group database that fails";
+    if !is_root(test) || !has(test, &["strace", "unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let line = "exec strace -o trace -P /etc/group -e trace=openat \
+                -e inject=openat:error=EMFILE setuidgid -s webmaster echo ran";
+    let output = with_accounts(&scratch, line);
+    assert_eq!(
+        output.errors(),
+        "setuidgid: fatal: unable to look up groups of webmaster: process cannot open more files\n"
+    );
+    assert_eq!((output.text().as_str(), output.code), ("", 111));
+}
+
+#[test]
+fn more_groups_than_a_process_can_have_are_refused() {
+    let test = "more than 65536 groups";
+    if !is_root(test) || !has(test, &["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let members: String = (0..65_536)
+        .map(|n| format!("many{n}:x:{}:webmaster\n", 100_000 + n))
+        .collect();
+    scratch.write("members", members);
+    let line = "mount --bind members /etc/group; exec setuidgid -s webmaster echo ran";
+    let output = with_accounts(&scratch, line);
+    assert_eq!(
+        output.errors(),
+        "setuidgid: fatal: unable to look up groups of webmaster: invalid argument\n"
+    );
+    assert_eq!((output.text().as_str(), output.code), ("", 111));
+}
+
+#[test]
+fn an_id_that_the_system_takes_for_none_is_refused() {
+    let test = "the id 4294967295";
+    if !is_root(test) || !has(test, &["unshare", "setuidgid"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    for (account, doing) in [("last", "setuid"), ("lastgroup", "setgid")] {
+        for program in ["setuidgid", "/usr/bin/setuidgid"] {
+            let output = with_accounts(&scratch, &format!("exec {program} {account} echo ran"));
+            let line = format!("setuidgid: fatal: unable to {doing}: invalid argument\n");
+            assert_eq!((output.errors(), output.code), (line, 111), "{program}");
+            assert_eq!(output.text(), "");
+        }
+    }
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Sig
         }
         Err(Stop::Interrupted(number)) => {
             let _ = output::out(&progress.break_off());
-            die_of(number);
+            die_of(number.raw());
             FAILED
         }
     }
@@ -136,7 +136,7 @@ fn all_at_once(names: &[OsString], signals: &Signals, one: impl Fn(&OsStr) -> u8
         }
     }
     if let Some(number) = interrupted {
-        die_of(number);
+        die_of(number.raw());
         return FAILED;
     }
     // There was no process left for these: they are done here, now that no

@@ -1,5 +1,9 @@
 //! `daemontools-rs`: all programs in one file, which links give their names.
 //!
+//! Which program it is says the name of the file that was executed, as with any
+//! other program; only where that is its own name, or cannot be told, does the name
+//! that it was called by, so that a symbolic link is enough.
+//!
 //! That is how they are installed: one file is loaded once for all of them, and it
 //! is linked statically, so that it starts faster and keeps less memory to itself
 //! than the dynamic programs of `src/bin`. Those that look up users are not in it:
@@ -47,7 +51,8 @@ pub fn main() -> ExitCode {
         [called, words @ ..] => (called.as_os_str(), words),
         [] => (OsStr::new(""), arguments.as_slice()),
     };
-    if let Some((_, program)) = find(called) {
+    let file = std::env::current_exe().unwrap_or_default();
+    if let Some((_, program)) = find(file.as_os_str()).or_else(|| find(called)) {
         return program();
     }
     match words {

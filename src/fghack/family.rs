@@ -40,11 +40,14 @@ impl Family {
         children.iter().map(|child| Send(*child, number)).collect()
     }
 
-    /// The child `pid` has ended as `end` says, and `children` are there: those it
-    /// had have come to us.
-    pub fn ended(&mut self, pid: Pid, end: End, children: &[Pid]) -> Vec<Send> {
+    /// The child `pid` has ended as `end` says.
+    pub fn ended(&mut self, pid: Pid, end: End) {
         self.last = Some(end);
         self.asked.retain(|asked| *asked != pid);
+    }
+
+    /// After some have ended `children` are there: those they had have come to us.
+    pub fn left_with(&mut self, children: &[Pid]) -> Vec<Send> {
         let Some(number) = self.ending else {
             return Vec::new();
         };
@@ -88,27 +91,30 @@ mod tests {
         let mut family = Family::default();
         let sent = family.signalled(Signal::Other(HUP), &pids(&[5, 6]));
         assert_eq!(sent, [Send(pid(5), HUP), Send(pid(6), HUP)]);
-        assert_eq!(family.ended(pid(5), End::Exited(0), &pids(&[6, 7])), []);
+        family.ended(pid(5), End::Exited(0));
+        assert_eq!(family.left_with(&pids(&[6, 7])), []);
     }
 
     #[test]
     fn who_comes_back_after_a_term_is_asked_once_too() {
         let mut family = Family::default();
         family.signalled(Signal::End(TERM), &pids(&[5]));
-        let sent = family.ended(pid(5), End::Killed(15), &pids(&[6, 7]));
+        family.ended(pid(5), End::Killed(15));
+        let sent = family.left_with(&pids(&[6, 7]));
         assert_eq!(sent, [Send(pid(6), TERM), Send(pid(7), TERM)]);
-        assert_eq!(family.ended(pid(6), End::Killed(15), &pids(&[7])), []);
+        family.ended(pid(6), End::Killed(15));
+        assert_eq!(family.left_with(&pids(&[7])), []);
         // A number that is used again is somebody new.
-        let sent = family.ended(pid(7), End::Killed(15), &pids(&[6]));
-        assert_eq!(sent, [Send(pid(6), TERM)]);
+        family.ended(pid(7), End::Killed(15));
+        assert_eq!(family.left_with(&pids(&[6])), [Send(pid(6), TERM)]);
     }
 
     #[test]
     fn the_last_end_is_the_one_that_counts() {
         let mut family = Family::default();
         assert_eq!(family.last(), None);
-        family.ended(pid(5), End::Exited(0), &pids(&[6]));
-        family.ended(pid(6), End::Killed(9), &[]);
+        family.ended(pid(5), End::Exited(0));
+        family.ended(pid(6), End::Killed(9));
         assert_eq!(family.last(), Some(End::Killed(9)));
     }
 }

@@ -4,7 +4,7 @@ use crate::child::{End, Pid};
 use crate::error::{Error, TEMPORARY};
 use crate::fghack::family::{Family, Send, Signal};
 use crate::sys::signals::{Given, Number, Signals};
-use crate::sys::{child, output, poll, process};
+use crate::sys::{child, output, poll, process, signals};
 use std::io::{self, ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
 
@@ -90,28 +90,31 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
     // What the guard sees the front's end by: nobody else has it open.
     let (front, front_end) = io::pipe().map_err(unable("create pipe"))?;
     let mut front_end = Some(front_end);
+    let strangers = children_from_before();
     child::adopt_orphans();
     let guard = child::spawn(|| {
         drop(front_end.take());
         // As in the front: a child cannot inherit it.
         child::adopt_orphans();
-        let started = Signals::new(&known).and_then(|signals| {
+        let started = Signals::new(&known).map_err(unable("wait for signals"));
+        let started = started.and_then(|signals| {
             child::spawn(|| {
                 given.restore();
                 become_program(program)
             })
-            .map(|_| signals)
+            .map_err(unable("fork"))
+            .map(|first| (signals, first))
         });
         match started {
-            Ok(signals) => end_as(wait_for_all(&signals, Some(&front))),
+            Ok((signals, first)) => end_as(wait_for_all(&signals, first, Vec::new(), Some(&front))),
             Err(error) => {
-                output::err(&Error::unable_to("fork", error).line(PROGRAM));
-                TEMPORARY
+                output::err(&error.line(PROGRAM));
+                error.code()
             }
         }
     });
-    guard.map_err(unable("fork"))?;
-    Ok(wait_for_all(&signals, None))
+    let guard = guard.map_err(unable("fork"))?;
+    Ok(wait_for_all(&signals, guard, strangers, None))
 }
 
 /// Ends this process as `end` says, or gives the exit code to do so.
@@ -119,26 +122,30 @@ pub fn end_as(end: End) -> u8 {
     match end {
         End::Exited(code) => code,
         End::Killed(number) => {
-            if let Some(signal) = Number::from_raw(number.into()) {
-                process::leave_no_core();
-                crate::sys::signals::die_of(signal);
-            }
+            process::leave_no_core();
+            signals::die_of(number.into());
             TEMPORARY
         }
     }
 }
 
-/// Passes on signals until there is no child any more; with the end of `front`
-/// comes the end of all.
-fn wait_for_all(signals: &Signals, front: Option<&PipeReader>) -> End {
+/// Passes on signals until there is no child any more but `strangers`, `first` being
+/// the one there is at the start; with the end of `front` comes the end of all.
+fn wait_for_all(
+    signals: &Signals,
+    first: Pid,
+    mut strangers: Vec<Pid>,
+    front: Option<&PipeReader>,
+) -> End {
     let mut family = Family::default();
+    let mut first = Some(first);
     let mut front = front;
     loop {
         let [_, is_gone] = poll::wait([Some(signals.as_fd()), front.map(AsFd::as_fd)], None);
         if is_gone {
             front = None;
             let kill = Signal::End(Number::KILL.raw());
-            send(family.signalled(kill, &children()));
+            send(family.signalled(kill, &children(first, &strangers)));
         }
         while let Some(number) = signals.next() {
             if number == Number::CHLD {
@@ -149,20 +156,35 @@ fn wait_for_all(signals: &Signals, front: Option<&PipeReader>) -> End {
                 true => Signal::End(raw),
                 false => Signal::Other(raw),
             };
-            send(family.signalled(signal, &children()));
+            send(family.signalled(signal, &children(first, &strangers)));
         }
-        while let Some((pid, end)) = child::reap() {
-            let there = if family.is_ending() {
-                children()
-            } else {
-                Vec::new()
-            };
-            send(family.ended(pid, end, &there));
+        let has_ended = reap(&mut family, &mut first, &mut strangers);
+        // One look for all of them: there may be thousands.
+        if has_ended && family.is_ending() {
+            send(family.left_with(&children(first, &strangers)));
         }
-        if !child::is_any() {
+        let only_strangers = || first.is_none() && children(None, &strangers).is_empty();
+        if !child::is_any() || (!strangers.is_empty() && only_strangers()) {
+            // Who has ended just now is not among the children any more.
+            reap(&mut family, &mut first, &mut strangers);
             return family.last().unwrap_or(End::Exited(0));
         }
     }
+}
+
+/// Takes note of all that have ended; whether any did that is followed.
+fn reap(family: &mut Family, first: &mut Option<Pid>, strangers: &mut Vec<Pid>) -> bool {
+    let mut has_ended = false;
+    while let Some((pid, end)) = child::reap() {
+        if strangers.contains(&pid) {
+            strangers.retain(|stranger| *stranger != pid);
+            continue;
+        }
+        family.ended(pid, end);
+        *first = first.filter(|first| *first != pid);
+        has_ended = true;
+    }
+    has_ended
 }
 
 fn send(list: Vec<Send>) {
@@ -173,9 +195,26 @@ fn send(list: Vec<Send>) {
     }
 }
 
-fn children() -> Vec<Pid> {
-    process::children().unwrap_or_else(|error| {
+/// The children this process had before it became fghack, as a run script has them
+/// that sends its output through another program. They are not what is followed,
+/// and may themselves wait for the end of this process.
+fn children_from_before() -> Vec<Pid> {
+    match child::is_any() {
+        true => children(None, &[]),
+        false => Vec::new(),
+    }
+}
+
+/// Who is there, with `first`, whom we know of even if `/proc` does not show it, and
+/// without `strangers`.
+fn children(first: Option<Pid>, strangers: &[Pid]) -> Vec<Pid> {
+    let mut children = process::children().unwrap_or_else(|error| {
         output::err(&Error::unable_to("read /proc", error).warning(PROGRAM));
         Vec::new()
-    })
+    });
+    children.retain(|child| !strangers.contains(child));
+    if let Some(first) = first.filter(|first| !children.contains(first)) {
+        children.push(first);
+    }
+    children
 }

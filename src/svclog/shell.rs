@@ -98,7 +98,7 @@ fn wait(watch: Option<&Watch>, deadline: Option<Instant>) -> Result<(), Failure>
     ];
     let [_, is_gone] = poll::wait_for(fds, deadline);
     if is_gone {
-        signals::die_of(signals::Number::PIPE);
+        signals::die_of(signals::Number::PIPE.raw());
         return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
     }
     Ok(())

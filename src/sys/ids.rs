@@ -54,12 +54,19 @@ fn look_up<T>(
     name: &OsStr,
     mut ask: impl FnMut(*const c_char, *mut c_char, usize) -> (i32, Option<T>),
 ) -> io::Result<Option<T>> {
-    let Ok(name) = CString::new(name.as_bytes()) else {
-        return Ok(None);
-    };
+    match CString::new(name.as_bytes()) {
+        Ok(name) => look_up_again(|buffer, length| ask(name.as_ptr(), buffer, length)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// As [`look_up`], by whatever `ask` asks for.
+fn look_up_again<T>(
+    mut ask: impl FnMut(*mut c_char, usize) -> (i32, Option<T>),
+) -> io::Result<Option<T>> {
     let mut buffer: Vec<c_char> = vec![0; 1024];
     loop {
-        match ask(name.as_ptr(), buffer.as_mut_ptr(), buffer.len()) {
+        match ask(buffer.as_mut_ptr(), buffer.len()) {
             (0, found) => return Ok(found),
             (libc::EINTR, _) => {}
             (libc::ERANGE, _) if buffer.len() < 1 << 26 => buffer.resize(buffer.len() * 4, 0),
@@ -73,9 +80,19 @@ fn look_up<T>(
 /// The groups that the account `name` is in, `gid` among them.
 ///
 /// # Errors
-/// ENOMEM: see getgrouplist(3).
+/// What getgrgid_r(3) says where the database could not be asked; EINVAL if there
+/// are more than a process can have.
 pub fn groups_of(name: &OsStr, gid: u32) -> io::Result<Vec<u32>> {
     let name = CString::new(name.as_bytes())?;
+    // getgrouplist(3) takes a database that fails for one without the account.
+    // SAFETY: as in `account`.
+    let mut entry: libc::group = unsafe { std::mem::zeroed() };
+    look_up_again(|buffer, length| {
+        let mut found = std::ptr::null_mut();
+        // SAFETY: as in `account`.
+        let error = unsafe { libc::getgrgid_r(gid, &mut entry, buffer, length, &mut found) };
+        (error, Some(()))
+    })?;
     let groups = nix::unistd::getgrouplist(&name, Gid::from_raw(gid)).map_err(super::io)?;
     Ok(groups.into_iter().map(Gid::as_raw).collect())
 }
@@ -108,12 +125,16 @@ pub fn set_group(gid: u32, groups: &[u32]) -> io::Result<()> {
 /// whether that is so. Unless that is root, no capability is left in force or to
 /// be had, neither here nor in the next program: the kernel sees to that when root
 /// becomes another user, but not when it was told not to (`SECBIT_NO_SETUID_FIXUP`),
-/// and not when somebody else does who only has the right to (capabilities(7)).
+/// not when somebody else does who only has the right to, and never to what was
+/// made inheritable, which is for programs that ask for it (capabilities(7)).
 ///
 /// # Errors
-/// What setresuid(2), capget(2) and capset(2) say; EPERM if they said nothing
-/// and it is not so.
+/// What setresuid(2), capget(2) and capset(2) say; EINVAL for 2^32-1, which
+/// setresuid(2) takes for "as it is"; EPERM if they said nothing and it is not so.
 pub fn set_user(uid: u32) -> io::Result<()> {
+    if uid == u32::MAX {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
     let wanted = Uid::from_raw(uid);
     nix::unistd::setresuid(wanted, wanted, wanted).map_err(super::io)?;
     let now = nix::unistd::getresuid().map_err(super::io)?;
@@ -147,8 +168,8 @@ mod capabilities {
     /// `_LINUX_CAPABILITY_VERSION_3`.
     const VERSION: u32 = 0x2008_0522;
 
-    /// Empties the ambient, effective and permitted set; whether they are empty now.
-    /// The inheritable set stays: it gives nothing but to files that ask for it.
+    /// Empties the ambient, effective, permitted and inheritable set; whether the
+    /// latter three, without which there is no ambient one, are empty now.
     pub(super) fn drop_all() -> io::Result<bool> {
         // SAFETY: takes numbers only. Before Linux 4.3 there are none, and it says EINVAL.
         unsafe {
@@ -165,8 +186,7 @@ mod capabilities {
             return Ok(true);
         }
         for half in &mut sets {
-            half.effective = 0;
-            half.permitted = 0;
+            *half = Sets::default();
         }
         let header = Header {
             version: VERSION,
@@ -181,7 +201,7 @@ mod capabilities {
 
     fn is_empty(sets: &[Sets; 2]) -> bool {
         sets.iter()
-            .all(|half| half.effective == 0 && half.permitted == 0)
+            .all(|half| half.effective == 0 && half.permitted == 0 && half.inheritable == 0)
     }
 
     fn get() -> io::Result<[Sets; 2]> {

@@ -26,9 +26,14 @@ pub fn leave_no_core() {
 /// This process's children that have not ended.
 ///
 /// # Errors
-/// `/proc` cannot be read.
+/// `/proc` cannot be read; ESRCH if it is that of another pid namespace: the numbers
+/// in it are not ours, and who has them here is somebody else.
 pub fn children() -> std::io::Result<Vec<Pid>> {
     let own = u64::from(std::process::id());
+    let shown = std::fs::read_link("/proc/self")?;
+    if shown.to_str() != Some(&own.to_string()) {
+        return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
+    }
     let mut children = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let name = entry.file_name();
@@ -37,6 +42,18 @@ pub fn children() -> std::io::Result<Vec<Pid>> {
         };
         let stat = std::fs::read(entry.path().join("stat")).unwrap_or_default();
         if field(&stat, 4) == Some(own) && !has_ended(&stat) {
+            children.push(pid);
+        }
+    }
+    // Where `/proc` hides the processes of others (hidepid), it hides what changed
+    // its user, too; this list has it, but may lack some while others end (proc(5)).
+    let listed = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
+    for pid in listed.unwrap_or_default().split_ascii_whitespace() {
+        let Ok(pid) = pid.parse::<Pid>() else {
+            continue;
+        };
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if !children.contains(&pid) && !has_ended(&stat) {
             children.push(pid);
         }
     }

@@ -175,11 +175,19 @@ pub(super) fn restore_for_child() {
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }
 
-/// Ends this process by the signal `number`, so that its parent sees what ended
-/// it. Comes back if the signal ends nobody by default.
-pub fn die_of(number: Number) {
-    let mut set = SigSet::empty();
-    set.add(number.0);
-    let _ = sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&set), None);
-    let _ = signal_hook::low_level::emulate_default_handler(number.0 as i32);
+/// Ends this process by the signal of number `raw`, so that its parent sees what
+/// ended it. Comes back if there is no such signal, if it ends nobody by default,
+/// and in the first process of a pid namespace, which no signal of its own ends.
+pub fn die_of(raw: i32) {
+    // SAFETY: SIG_DFL is no function of ours that could be called; a zeroed set is a
+    // valid one to be written to; the rest takes numbers.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        if libc::sigaddset(&mut set, raw) == 0 {
+            libc::signal(raw, libc::SIG_DFL);
+            libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+            libc::raise(raw);
+        }
+    }
 }

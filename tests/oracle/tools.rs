@@ -237,7 +237,7 @@ const LINES: [&str; 151] = [
     "setlock lock sh -c 'for fd in /proc/$$/fd/*; do echo ${fd##*/}; done'",
 ];
 
-const MORE: [&str; 27] = [
+const MORE: [&str; 48] = [
     "mkfifo p; setlock -n p true",
     "printf keep > l; setlock l cat l",
     "setlock -x lock nosuchprogram",
@@ -268,6 +268,28 @@ const MORE: [&str; 27] = [
     "setuidgid daemon setlock closedlock true",
     "umask 077; setlock l stat -c %a l",
     "softlimit -o 8 setlock l envdir e true",
+    // Odd ones.
+    "chmod 0 e/A; envdir e true",
+    "chmod 100 e; envdir e true; chmod 755 e",
+    "chmod 400 e; envdir e true; chmod 755 e",
+    "chmod 0 e; envdir e true; chmod 755 e",
+    "mkfifo e/F; exec 5<>e/F; envdir e true",
+    "perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => \"e/S\", Listen => 1)'; envdir e true",
+    "softlimit -o 4 setlock l true",
+    "softlimit -t 00000000000000000000000000000000005 sh -c 'ulimit -St'; softlimit -t 340282366920938463463374607431768211461 sh -c 'ulimit -St'",
+    "ulimit -c 5; softlimit -c = cat /proc/self/limits; softlimit -c 100 cat /proc/self/limits",
+    "perl -e 'exec { shift @ARGV } \"\", \"-Q\"' \"$(command -v softlimit)\"",
+    "perl -e 'exec { shift @ARGV } \"x/\", \"-Q\"' \"$(command -v setlock)\"",
+    "perl -e 'exec { shift @ARGV } \"svc\", \"echo\", \"x\"' \"$(command -v pgrphack)\"",
+    "env -i \"$(command -v softlimit)\" echo x; env -i PATH= \"$(command -v softlimit)\" true",
+    "exec 2>&-; softlimit -Q; echo $?",
+    "softlimit -a 0 nosuch; softlimit -d 0 nosuch",
+    "for t in softlimit pgrphack fghack 'envdir e' 'envuidgid daemon' 'setlock l'; do softlimit -s 1000000 $t true $(seq 1 50000); echo $?; done",
+    "mkdir d; for n in $(seq 1 30); do head -c 120000 /dev/zero | tr '\\0' x > d/B$n; done; envdir d true",
+    "fghack sh -c 'echo up > up; exec sleep 1000' & while ! test -s up; do :; done; kill -TERM $!; wait $!; echo $?",
+    "ln -s lock2 lock; setlock lock ls; ln -s loop loop; setlock loop true; setlock -x loop true",
+    "setuidgid \"$(head -c 100000 /dev/zero | tr '\\0' x)\" true",
+    "perl -e 'use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGTERM, SIGCHLD)); exec @ARGV' fghack grep ^SigBlk /proc/self/status",
 ];
 
 /// Copies of our programs that everybody may execute: the checkout may be closed
