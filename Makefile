@@ -12,6 +12,8 @@ PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart
 DYNAMIC = setuidgid envuidgid
 STATIC = $(filter-out $(DYNAMIC),$(PROGRAMS))
 STATIC_FLAGS = -C target-feature=+crt-static -C relocation-model=static
+# libgcc_s is one library more to load at each start: its static half takes its place.
+DYNAMIC_FLAGS = -L native=target/link
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 BUILT = target/bin
 
@@ -26,11 +28,13 @@ all: build
 build:
 	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --locked --bin daemontools-rs \
 		--target $(HOST) --target-dir target/static
-	$(CARGO) build --release --locked $(DYNAMIC:%=--bin %)
-	mkdir -p $(BUILT)
+	mkdir -p target/link $(BUILT)
+	echo 'INPUT(-lgcc_eh -lgcc)' > target/link/libgcc_s.so
+	RUSTFLAGS="$(DYNAMIC_FLAGS)" $(CARGO) build --release --locked $(DYNAMIC:%=--bin %) \
+		--target-dir target/dynamic
 	ln -f target/static/$(HOST)/release/daemontools-rs $(BUILT)/
 	for program in $(STATIC); do ln -f $(BUILT)/daemontools-rs $(BUILT)/$$program || exit 1; done
-	ln -f $(DYNAMIC:%=target/release/%) $(BUILT)/
+	ln -f $(DYNAMIC:%=target/dynamic/release/%) $(BUILT)/
 
 # Everything that must hold: installs what the tests need (as root), then
 # format, lints, all tests, and the documentation of the library.

@@ -108,17 +108,28 @@ pub fn set_group(gid: u32, groups: &[u32]) -> io::Result<()> {
     nix::unistd::setgroups(&list).map_err(super::io)?;
     nix::unistd::setresgid(wanted, wanted, wanted).map_err(super::io)?;
     let now = nix::unistd::getresgid().map_err(super::io)?;
-    let sorted = |list: Vec<Gid>| {
-        let mut raw: Vec<u32> = list.into_iter().map(Gid::as_raw).collect();
-        raw.sort_unstable();
-        raw.dedup();
-        raw
+    let sorted = |mut list: Vec<u32>| {
+        list.sort_unstable();
+        list.dedup();
+        list
     };
-    let has = sorted(nix::unistd::getgroups().map_err(super::io)?);
-    if [now.real, now.effective, now.saved] == [wanted; 3] && has == sorted(list) {
+    let has = sorted(supplementary_groups()?);
+    if [now.real, now.effective, now.saved] == [wanted; 3] && has == sorted(groups.to_vec()) {
         return Ok(());
     }
     Err(io::Error::from_raw_os_error(libc::EPERM))
+}
+
+/// The supplementary groups of this process. That of nix first reads in `/proc` how
+/// many there can be, which takes longer than all else here.
+fn supplementary_groups() -> io::Result<Vec<u32>> {
+    // SAFETY: with 0 it only counts.
+    let count = unsafe { libc::getgroups(0, std::ptr::null_mut()) };
+    let mut list = vec![0; usize::try_from(count).map_err(|_| io::Error::last_os_error())?];
+    // SAFETY: a place for `count` groups to write to.
+    let count = unsafe { libc::getgroups(count, list.as_mut_ptr()) };
+    list.truncate(usize::try_from(count).map_err(|_| io::Error::last_os_error())?);
+    Ok(list)
 }
 
 /// Makes `uid` the real, effective and saved user of this process, and looks
