@@ -1,5 +1,4 @@
 //! The program that is all programs: see [`daemontools_rs::cmd::multicall`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::multicall::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::multicall::main);

@@ -1,5 +1,4 @@
 //! The program envdir: see [`daemontools_rs::cmd::envdir`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::envdir::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::envdir::main);

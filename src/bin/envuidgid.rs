@@ -1,5 +1,4 @@
 //! The program envuidgid: see [`daemontools_rs::cmd::envuidgid`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::envuidgid::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::envuidgid::main);

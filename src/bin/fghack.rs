@@ -1,5 +1,4 @@
 //! The program fghack: see [`daemontools_rs::cmd::fghack`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::fghack::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::fghack::main);

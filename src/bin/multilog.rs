@@ -1,5 +1,4 @@
 //! The program multilog: see [`daemontools_rs::cmd::multilog`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::multilog::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::multilog::main);

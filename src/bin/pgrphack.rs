@@ -1,5 +1,4 @@
 //! The program pgrphack: see [`daemontools_rs::cmd::pgrphack`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::pgrphack::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::pgrphack::main);

@@ -1,5 +1,4 @@
 //! The program readproctitle: see [`daemontools_rs::cmd::readproctitle`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::readproctitle::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::readproctitle::main);

@@ -1,5 +1,4 @@
 //! The program setlock: see [`daemontools_rs::cmd::setlock`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::setlock::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::setlock::main);

@@ -1,5 +1,4 @@
 //! The program setuidgid: see [`daemontools_rs::cmd::setuidgid`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::setuidgid::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::setuidgid::main);

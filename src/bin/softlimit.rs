@@ -1,5 +1,4 @@
 //! The program softlimit: see [`daemontools_rs::cmd::softlimit`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::softlimit::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::softlimit::main);

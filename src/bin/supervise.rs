@@ -1,5 +1,4 @@
 //! The program supervise: see [`daemontools_rs::cmd::supervise`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::supervise::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::supervise::main);

@@ -1,5 +1,4 @@
 //! The program svc: see [`daemontools_rs::cmd::svc`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svc::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svc::main);

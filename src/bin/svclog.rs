@@ -1,5 +1,4 @@
 //! The program svclog: see [`daemontools_rs::cmd::svclog`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svclog::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svclog::main);

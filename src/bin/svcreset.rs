@@ -1,5 +1,4 @@
 //! The program svcreset: see [`daemontools_rs::cmd::svcreset`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svcreset::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svcreset::main);

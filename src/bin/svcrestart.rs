@@ -1,5 +1,4 @@
 //! The program svcrestart: see [`daemontools_rs::cmd::svcrestart`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svcrestart::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svcrestart::main);

@@ -1,5 +1,4 @@
 //! The program svcstart: see [`daemontools_rs::cmd::svcstart`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svcstart::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svcstart::main);

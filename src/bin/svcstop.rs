@@ -1,5 +1,4 @@
 //! The program svcstop: see [`daemontools_rs::cmd::svcstop`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svcstop::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svcstop::main);

@@ -1,5 +1,4 @@
 //! The program svok: see [`daemontools_rs::cmd::svok`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svok::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svok::main);

@@ -1,5 +1,4 @@
 //! The program svscan: see [`daemontools_rs::cmd::svscan`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svscan::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svscan::main);

@@ -1,5 +1,4 @@
 //! The program svscanboot: see [`daemontools_rs::cmd::svscanboot`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svscanboot::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svscanboot::main);

@@ -1,5 +1,4 @@
 //! The program svstat: see [`daemontools_rs::cmd::svstat`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::svstat::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::svstat::main);

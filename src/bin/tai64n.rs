@@ -1,5 +1,4 @@
 //! The program tai64n: see [`daemontools_rs::cmd::tai64n`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::tai64n::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::tai64n::main);

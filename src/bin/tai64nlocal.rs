@@ -1,5 +1,4 @@
 //! The program tai64nlocal: see [`daemontools_rs::cmd::tai64nlocal`].
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    daemontools_rs::cmd::tai64nlocal::main()
-}
+daemontools_rs::program!(daemontools_rs::cmd::tai64nlocal::main);

@@ -8,7 +8,6 @@ use clap::builder::ValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// The settling time if none is given.
@@ -76,7 +75,7 @@ fn duration(name: &'static str) -> Arg {
 }
 
 /// Reads the command line and does `task`.
-pub fn main(command: Command, task: Task) -> ExitCode {
+pub fn main(command: Command, task: Task) -> u8 {
     let program = command.get_name().to_owned();
     parsed(command, |matches| {
         let names: Vec<OsString> = matches
@@ -89,19 +88,19 @@ pub fn main(command: Command, task: Task) -> ExitCode {
 
 /// Reads the command line and gives what it holds to `work`, which gives the exit
 /// code. A wrong one is told in one line.
-pub fn parsed(mut command: Command, work: impl FnOnce(ArgMatches) -> u8) -> ExitCode {
+pub fn parsed(mut command: Command, work: impl FnOnce(ArgMatches) -> u8) -> u8 {
     match command.try_get_matches_from_mut(std::env::args_os()) {
-        Ok(matches) => ExitCode::from(work(matches)),
+        Ok(matches) => work(matches),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 let _ = output::out(error.render().to_string().as_bytes());
-                ExitCode::SUCCESS
+                0
             }
             _ => {
                 let program = command.get_name().to_owned();
                 let usage = command.render_usage().to_string();
                 output::err(one_line(&program, &error.render().to_string(), &usage).as_bytes());
-                ExitCode::from(USAGE)
+                USAGE
             }
         },
     }

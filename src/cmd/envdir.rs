@@ -9,14 +9,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// The longest first line that is read, bytes. Linux takes no entry of an
 /// environment over 128 KiB (execve(2)), but blanks at its end are cut first.
 const LONGEST: u64 = 16 << 20;
 
 /// The program. As in 0.76 a wrong command line is answered with 111, not 100.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("envdir", |arguments| {
         let [_, directory, child @ ..] = arguments else {
             return Ok(usage());

@@ -6,10 +6,9 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::sys::exec;
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 /// The program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("envuidgid", |arguments| Err(run(arguments)))
 }
 

@@ -3,10 +3,9 @@
 use super::chain::Next;
 use crate::error::Error;
 use crate::fghack;
-use std::process::ExitCode;
 
 /// The program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("fghack", |arguments| {
         let (follows, child) = match arguments {
             [_, option, child @ ..] if option == "-f" => (true, child),

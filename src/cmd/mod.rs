@@ -31,27 +31,26 @@ pub mod tai64nlocal;
 use crate::error::{Error, TEMPORARY};
 use crate::sys::{output, signals};
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 /// Runs a program: gives `run` the command line (the program's own name first),
 /// prints its error as `PROGRAM: ...` and turns the result into an exit code.
-pub fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -> ExitCode {
+pub fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match run(&arguments) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(error) => {
             output::err(&error.line(program));
-            ExitCode::from(error.code())
+            error.code()
         }
     }
 }
 
 /// A program that is nothing but a filter: as in 0.76 a read or a write that
 /// fails ends it without a word, and SIGPIPE ends it, too.
-fn filter(filter: impl FnMut(&[u8], &mut Vec<u8>)) -> ExitCode {
+fn filter(filter: impl FnMut(&[u8], &mut Vec<u8>)) -> u8 {
     signals::restore_sigpipe();
     match crate::stamps::run(filter) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(TEMPORARY),
+        Ok(()) => 0,
+        Err(_) => TEMPORARY,
     }
 }

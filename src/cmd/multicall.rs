@@ -15,10 +15,9 @@ use crate::sys::{errno, output};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// A program's name, and the program.
-type Entry = (&'static str, fn() -> ExitCode);
+type Entry = (&'static str, fn() -> u8);
 
 const PROGRAMS: [Entry; 20] = [
     ("envdir", super::envdir::main),
@@ -45,7 +44,7 @@ const PROGRAMS: [Entry; 20] = [
 
 /// The program. Under its own name it becomes the one that its first argument
 /// names, and without arguments it lists them.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (called, words) = match arguments.as_slice() {
         [called, words @ ..] => (called.as_os_str(), words),
@@ -61,7 +60,7 @@ pub fn main() -> ExitCode {
         [name, ..] => {
             let line = [b"daemontools-rs: no program ", name.as_bytes(), b"\n"].concat();
             output::err(&line);
-            ExitCode::from(USAGE)
+            USAGE
         }
     }
 }
@@ -72,19 +71,19 @@ fn find(called: &OsStr) -> Option<&'static Entry> {
     PROGRAMS.iter().find(|(known, _)| name == *known)
 }
 
-fn list() -> ExitCode {
+fn list() -> u8 {
     let names: String = PROGRAMS
         .iter()
         .map(|(name, _)| format!("{name}\n"))
         .collect();
     match output::out(names.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(TEMPORARY),
+        Ok(()) => 0,
+        Err(_) => TEMPORARY,
     }
 }
 
 /// Begins anew as the program that `words` name.
-fn become_program(words: &[OsString]) -> ExitCode {
+fn become_program(words: &[OsString]) -> u8 {
     let error = match Program::new(OsStr::new("/proc/self/exe"), words) {
         Ok(program) => program.exec(),
         Err(error) => error,
@@ -93,5 +92,5 @@ fn become_program(words: &[OsString]) -> ExitCode {
     output::err(
         format!("daemontools-rs: fatal: unable to run /proc/self/exe: {reason}\n").as_bytes(),
     );
-    ExitCode::from(TEMPORARY)
+    TEMPORARY
 }

@@ -2,11 +2,10 @@
 
 use crate::multilog::shell;
 use std::os::unix::ffi::OsStrExt;
-use std::process::ExitCode;
 
 /// The program. As in 0.76 there is no usage: every argument is an action, and
 /// one that is unknown is passed over.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("multilog", |arguments| {
         let script: Vec<&[u8]> = arguments
             .iter()

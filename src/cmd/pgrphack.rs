@@ -3,10 +3,9 @@
 use super::chain::Next;
 use crate::error::Error;
 use crate::sys::child;
-use std::process::ExitCode;
 
 /// The program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("pgrphack", |arguments| {
         let [_, child @ ..] = arguments else {
             return Err(Error::Usage("usage: pgrphack child"));

@@ -2,13 +2,12 @@
 
 use crate::error::{TEMPORARY, USAGE};
 use crate::title::{self, Trouble};
-use std::process::ExitCode;
 
 /// The program. As in 0.76 it never says a word: nobody would read it.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     match title::run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Trouble::NoRoom) => ExitCode::from(USAGE),
-        Err(Trouble::Read(_)) => ExitCode::from(TEMPORARY),
+        Ok(()) => 0,
+        Err(Trouble::NoRoom) => USAGE,
+        Err(Trouble::Read(_)) => TEMPORARY,
     }
 }

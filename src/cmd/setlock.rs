@@ -6,12 +6,11 @@ use crate::error::Error;
 use crate::sys::{file, lock, output};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::process::ExitCode;
 
 const USAGE_TEXT: &str = "usage: setlock [ -nNxX ] file program [ arg ... ]";
 
 /// The program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("setlock", run)
 }
 

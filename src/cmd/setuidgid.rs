@@ -5,10 +5,9 @@ use crate::account::Identity;
 use crate::error::Error;
 use crate::sys::ids;
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 /// The program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("setuidgid", |arguments| Err(run(arguments)))
 }
 

@@ -6,14 +6,13 @@ use crate::error::Error;
 use crate::limits::{self, Resource, Wanted};
 use crate::sys::{limits as system, output};
 use std::ffi::{OsStr, OsString};
-use std::process::ExitCode;
 
 const USAGE: &str = "usage: softlimit [-a allbytes] [-c corebytes] [-d databytes] \
 [-f filebytes] [-l lockbytes] [-m membytes] [-o openfiles] [-p processes] \
 [-r residentbytes] [-s stackbytes] [-t cpusecs] child";
 
 /// The program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("softlimit", |arguments| Err(run(arguments)))
 }
 

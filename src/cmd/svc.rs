@@ -9,14 +9,13 @@ use crate::sys::output;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// 0.76's line, to the letter: encore's `-1 -2 -q -w` are taken but not named.
 const OPTIONS: &[u8] = b"svc options: u up, d down, o once, x exit, p pause, c continue, \
 h hup, a alarm, i interrupt, t term, k kill\n";
 
 /// The program. As in 0.76 it ends with 0 even if no service could be reached.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("svc", run)
 }
 

@@ -8,11 +8,10 @@ use crate::sys::{clock, output, signals, zone};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// The program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     signals::restore_sigpipe();
     admin::parsed(command(), |matches| {
         let result = match matches.get_one::<OsString>("service") {

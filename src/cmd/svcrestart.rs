@@ -2,10 +2,9 @@
 
 use super::admin;
 use crate::admin::Task;
-use std::process::ExitCode;
 
 /// The program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let command = admin::command(
         "svcrestart",
         "Stop and start services, but only those that run",

@@ -2,10 +2,9 @@
 
 use super::admin;
 use crate::admin::Task;
-use std::process::ExitCode;
 
 /// The program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let command = admin::command("svcstop", "Stop services and check that they are down")
         .arg(admin::kill())
         .arg(admin::persist(

@@ -5,10 +5,9 @@ use crate::service::{self, Supervised};
 use crate::sys::signals;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// The program. As in 0.76, arguments behind the first are ignored.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     signals::restore_sigpipe();
     super::main("svok", |arguments| {
         let [_, name, ..] = arguments else {

@@ -1,9 +1,7 @@
 //! `svscan [dir]`: keep one supervise running for each directory.
 
-use std::process::ExitCode;
-
 /// The program. As in 0.76, arguments behind the first are ignored.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("svscan", |arguments| {
         crate::svscan::run(arguments.get(1).map(AsRef::as_ref)).map(|()| 0)
     })

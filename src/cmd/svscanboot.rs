@@ -2,10 +2,9 @@
 
 use crate::error::TEMPORARY;
 use crate::{boot, service};
-use std::process::ExitCode;
 
 /// The program. Arguments behind the first are ignored; 0.76 ignores all.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     super::main("svscanboot", |arguments| {
         let directory = match arguments.get(1) {
             Some(directory) => directory.clone(),

@@ -10,14 +10,13 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// Output is written whenever so much of it is there.
 const BUFFER: usize = 8192;
 
 /// The program. Beyond 0.76, which says nothing then: without a name, every
 /// service in `$SVDIR`, else `/service`, else `/etc/service`.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     signals::restore_sigpipe();
     super::main("svstat", run)
 }

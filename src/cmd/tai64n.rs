@@ -3,10 +3,9 @@
 use crate::formats::tai64n::Tai64n;
 use crate::stamps::stamper::Stamper;
 use crate::sys::clock;
-use std::process::ExitCode;
 
 /// The program. As in 0.76, arguments are ignored.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let mut stamper = Stamper::default();
     super::filter(move |input, out| stamper.feed(input, Tai64n::from_unix(clock::wall()), out))
 }

@@ -2,10 +2,9 @@
 
 use crate::stamps::localizer::Localizer;
 use crate::sys::zone;
-use std::process::ExitCode;
 
 /// The program. As in 0.76, arguments are ignored.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let mut localizer = Localizer::default();
     super::filter(move |input, out| localizer.feed(input, zone::local, out))
 }

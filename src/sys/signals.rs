@@ -128,6 +128,12 @@ pub fn restore_sigpipe() {
     }
 }
 
+/// From now on, this process ignores `number`.
+pub(super) fn ignore(number: Number) {
+    // SAFETY: SIG_IGN is no function of ours that could be called.
+    let _ = unsafe { signal(number.0, SigHandler::SigIgn) };
+}
+
 /// In a child: `number` does what it does by default.
 pub fn restore_default(number: Number) {
     // SAFETY: SIG_DFL is no function of ours that could be called.
@@ -156,8 +162,7 @@ impl Given {
     /// In a child: what was noted.
     pub fn restore(&self) {
         if self.sigchld_ignored {
-            // SAFETY: SIG_IGN is no function of ours that could be called.
-            let _ = unsafe { signal(Nix::SIGCHLD, SigHandler::SigIgn) };
+            ignore(Number::CHLD);
         }
         if let Some(mask) = &self.mask {
             let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(mask), None);

@@ -1,9 +1,13 @@
-//! What this process was given at its start and Rust's runtime then changed.
+//! How the programs start, and what they were given.
 //!
-//! Before `main`, Rust's runtime ignores SIGPIPE and opens `/dev/null` on each of
-//! the descriptors 0 to 2 that is closed. daemontools does neither, and a service
-//! must get what its supervise got. So these two facts are noted before the runtime
-//! starts, by a function in `.init_array`, and [`hand_on_descriptors`] and
+//! [`run`] stands for Rust's runtime, which reads `/proc/self/maps` and prepares a
+//! stack for the report of an overflow: much of what it takes to start one of the
+//! run-script tools. What these programs need of it is done here: SIGPIPE is
+//! ignored, and `/dev/null` opened on each of the descriptors 0 to 2 that is closed.
+//!
+//! daemontools does neither, and a service must get what its supervise got. So
+//! these two facts are noted before, by a function in `.init_array` (tests run in
+//! programs that Rust's runtime starts), and [`hand_on_descriptors`] and
 //! `signals::restore_for_child` put them back for children.
 //!
 //! The third fact noted is where the last argument stands, for `sys::title`: what
@@ -51,6 +55,36 @@ extern "C" fn note(count: c_int, arguments: *const *mut c_char) {
     SIGPIPE_IGNORED.store(ignored, Ordering::Relaxed);
 }
 
+/// The start of a program: defines the C library's `main`, which calls `$main`, a
+/// `fn() -> u8` that gives the exit code, as [`run`] does.
+#[macro_export]
+macro_rules! program {
+    ($main:path) => {
+        // SAFETY: no other main is in a program of one such line and `no_main`.
+        #[unsafe(no_mangle)]
+        extern "C" fn main() -> i32 {
+            $crate::sys::start::run($main)
+        }
+    };
+}
+
+/// Runs `program` with SIGPIPE ignored and the descriptors 0 to 2 open, and gives
+/// its exit code; for [`program!`](crate::program) only.
+pub fn run(program: fn() -> u8) -> i32 {
+    use std::io::Write;
+    for fd in 0..3 {
+        if was_closed(fd) {
+            // SAFETY: opens a file; it gets the lowest number, and is nobody's yet.
+            unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+        }
+    }
+    super::signals::ignore(super::signals::Number::PIPE);
+    let code = program();
+    // Nobody else does it at the end of a program without Rust's runtime.
+    let _ = std::io::stdout().flush();
+    code.into()
+}
+
 /// Where the last argument stands, the first time this is asked; null if there is
 /// none behind the program's own name, or where libc does not tell.
 pub(crate) fn take_last_argument() -> *mut c_char {
@@ -72,7 +106,7 @@ pub(crate) fn was_closed(fd: u8) -> bool {
 pub fn hand_on_descriptors() {
     for fd in 0..3 {
         if was_closed(fd) {
-            // SAFETY: the runtime opened /dev/null here before main, and nobody closes it.
+            // SAFETY: /dev/null was opened here at the start, and nobody closes it.
             let place = unsafe { BorrowedFd::borrow_raw(fd.into()) };
             // If it cannot be marked it is not open, which is what is wanted.
             let _ = fcntl(place, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
