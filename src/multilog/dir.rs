@@ -21,6 +21,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Instant;
 
 /// The mode of a file that is being written.
 const BEING_WRITTEN: u32 = 0o644;
@@ -164,7 +165,7 @@ impl Locked {
         set_mode(&current, BEING_WRITTEN)
             .map_err(|error| unable("set mode of", "/current", error))?;
         let size = current.metadata().map_or(0, |metadata| metadata.len());
-        budget.check(&self.directory);
+        budget.look(&self.directory);
         Ok(Dir {
             cutter: Cutter::new(self.settings.size, size),
             settings: self.settings,
@@ -323,6 +324,19 @@ impl Dir {
         self.written > 0
     }
 
+    /// When [`Dir::keep_budget`] has something to do.
+    pub fn budget_due(&self) -> Option<Instant> {
+        self.budget.due()
+    }
+
+    /// Sees that budgets are kept, if it was too soon for that when a file was
+    /// finished, and is not any more.
+    pub fn keep_budget(&mut self) {
+        if self.budget_due().is_some_and(|at| at <= clock::monotonic()) {
+            self.budget.look(&self.directory);
+        }
+    }
+
     /// Marks `current` as complete and safely on disk. `is_done`: nothing of what
     /// is left of the input was begun, in any directory, so there is nothing to
     /// note. Else `current` stays as after a KILL, so that one who knows no notes
@@ -330,7 +344,10 @@ impl Dir {
     ///
     /// # Errors
     /// As [`Waiter::insist`].
-    pub fn close(self, is_done: bool, waiter: &mut Waiter) -> Result<(), Error> {
+    pub fn close(mut self, is_done: bool, waiter: &mut Waiter) -> Result<(), Error> {
+        if self.budget_due().is_some() {
+            self.budget.look(&self.directory);
+        }
         let name = OsStr::from_bytes(&self.settings.name);
         let current = &self.current;
         waiter.insist("write", name, "/current to disk", || current.sync_all())?;
@@ -471,12 +488,13 @@ impl Dir {
 
     /// `current` becomes a finished file, and a new one begins.
     fn rotate(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+        let full = self.size;
         match self.try_rotate(waiter) {
             Ok(()) => {}
             Err(Stop::Gone) => self.begin_anew(waiter)?,
             Err(Stop::Error(error)) => return Err(error),
         }
-        self.budget.check(&self.directory);
+        self.budget.check(&self.directory, full);
         Ok(())
     }
 
