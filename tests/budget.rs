@@ -1,7 +1,7 @@
 //! multilog: a budget for all logs.
 
 use crate::bad_input::Mount;
-use crate::harness::{Output, Scratch, Suite, finish, wait_until};
+use crate::harness::{Output, Scratch, Suite, finish, has, wait_until};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -211,6 +211,37 @@ fn a_full_disk_is_made_room_on_without_a_pause() {
         .collect();
     assert!(text.ends_with(&format!("{:099}\n", 19_999)));
     assert!(text.lines().count() > 500);
+}
+
+#[test]
+fn room_for_a_new_file_is_made_without_a_pause_too() {
+    if !has("a budget and a disk too full for a new file", &["strace"]) {
+        return;
+    }
+    // The new `current` is the second one; the full one gets another name.
+    for (file, fault) in [("current", "openat:when=2"), ("previous", "linkat:when=1")] {
+        let scratch = Scratch::new();
+        old_log(&scratch, "logs/other", &[1, 2, 3], 5000);
+        scratch.write("logs/budget", "total 16k\n");
+        let lines: String = (0..60).map(|n| format!("{n:099}\n")).collect();
+        scratch.write("input", &lines);
+        let mut strace = scratch.command(Suite::Ours, "strace");
+        let inject = format!("inject={fault}:error=ENOSPC");
+        strace.args(["-o", "trace", "-P", file, "-e", &inject]);
+        strace.arg(Suite::Ours.program("multilog"));
+        strace.args(["s4096", "n10000", "./logs/busy"]);
+        strace.stdin(fs::File::open(scratch.at("input")).unwrap());
+        let output = finish(strace);
+        assert_eq!((output.code, output.errors()), (0, String::new()));
+        assert!(scratch.read("trace").contains("INJECTED"), "{fault}");
+        assert!(finished(&scratch, "logs/other").len() < 3, "{fault}");
+        let mut files = finished(&scratch, "logs/busy");
+        files.push("current".to_owned());
+        let text = files
+            .iter()
+            .map(|name| scratch.read(format!("logs/busy/{name}")));
+        assert_eq!(text.collect::<String>(), lines);
+    }
 }
 
 /// What df(1) says is free on the disk, in bytes.

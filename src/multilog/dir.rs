@@ -149,6 +149,7 @@ impl Locked {
             let mut worker = Worker {
                 settings: &self.settings,
                 directory: &self.directory,
+                budget: &mut budget,
                 waiter,
             };
             let taken = worker.take_over(is_processed);
@@ -463,17 +464,14 @@ impl Dir {
         Ok(())
     }
 
-    fn worker<'a>(&'a self, waiter: &'a mut Waiter) -> Worker<'a> {
-        Worker {
-            settings: &self.settings,
-            directory: &self.directory,
-            waiter,
-        }
-    }
-
     /// Opens a `current` where there is none.
     fn begin_current(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
-        let mut worker = self.worker(waiter);
+        let mut worker = Worker {
+            settings: &self.settings,
+            directory: &self.directory,
+            budget: &mut self.budget,
+            waiter,
+        };
         worker.enter()?;
         let current = worker.insist("create", "/current", || {
             file::open_append(Path::new("current"))
@@ -501,7 +499,12 @@ impl Dir {
     /// As [`Dir::rotate`], if `current` and the directory are there.
     fn try_rotate(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
         let current = &self.current;
-        let mut worker = self.worker(waiter);
+        let mut worker = Worker {
+            settings: &self.settings,
+            directory: &self.directory,
+            budget: &mut self.budget,
+            waiter,
+        };
         worker.enter()?;
         worker.insist("write", "/current to disk", || current.sync_all())?;
         let doing = "rename current to previous in directory";
@@ -522,7 +525,12 @@ impl Dir {
             mark.file = file;
         }
         self.write_mark(waiter)?;
-        let mut worker = self.worker(waiter);
+        let mut worker = Worker {
+            settings: &self.settings,
+            directory: &self.directory,
+            budget: &mut self.budget,
+            waiter,
+        };
         let previous = worker.insist("set mode of", "/previous", || {
             let mode = Permissions::from_mode(SAFE);
             presence(fs::set_permissions("previous", mode))
@@ -556,6 +564,7 @@ impl From<Error> for Stop {
 struct Worker<'a> {
     settings: &'a Directory,
     directory: &'a File,
+    budget: &'a mut Keeper,
     waiter: &'a mut Waiter,
 }
 
@@ -579,9 +588,13 @@ impl Worker<'_> {
         }
     }
 
-    /// As [`Waiter::failed`].
+    /// As [`Waiter::failed`], but if the disk is full and a budget gives way, there is
+    /// nothing to wait for.
     fn failed(&mut self, doing: &'static str, rest: &str, error: io::Error) -> Result<(), Stop> {
         self.look_for_directory()?;
+        if errno::is_full(&error) && self.budget.make_room(self.directory) {
+            return Ok(());
+        }
         let name = OsStr::from_bytes(&self.settings.name);
         Ok(self.waiter.failed(doing, name, rest, error)?)
     }

@@ -235,10 +235,9 @@ fn find(top: &File) -> Result<Vec<Found>, String> {
         if seen > MOST {
             return Err(format!("more than {MOST} files are below it"));
         }
-        if ["lock", "current"]
-            .iter()
-            .all(|name| names.iter().any(|n| n == name))
-        {
+        let has = |name: &str| names.iter().any(|n| n == name);
+        // While a file is finished there may be no `current` yet.
+        if has("lock") && (has("current") || has("previous")) {
             found.push(look(&here, way, names));
         } else if way.len() < BELOW {
             for name in names {
