@@ -99,14 +99,20 @@ impl Log {
     }
 
     /// How fast it was written lately: what came after its oldest file, in bytes
-    /// per day.
+    /// per day. Of a file from long ago, or from the future, not more can be told
+    /// than that the clock was set: many boxes begin in 1970 until they are told the
+    /// time. A busy log must not seem quiet for it, nor a quiet one busy.
     fn rate(&self, now: Tai64n) -> u64 {
         const DAY: u64 = 86_400;
+        const YEAR: u64 = 366 * DAY;
         let Some(oldest) = self.finished.first() else {
             return 0;
         };
         let bytes = self.size().saturating_sub(oldest.size);
-        let seconds = now.seconds.saturating_sub(oldest.moment.seconds).max(1);
+        let seconds = match now.seconds.checked_sub(oldest.moment.seconds) {
+            Some(seconds) => seconds.clamp(1, YEAR),
+            None => YEAR,
+        };
         bytes.saturating_mul(DAY) / seconds
     }
 }
@@ -237,6 +243,26 @@ mod tests {
         let found = plan(&logs, budget(0), 0, moment(1000));
         assert_eq!(found.delete, [(1, 0), (1, 1), (1, 2), (0, 0), (0, 1)]);
         assert_eq!(found.missing, 100);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_makes_no_quiet_log_a_busy_one() {
+        let now = 1_700_000_000;
+        let budget = Budget {
+            total: Some(3_000),
+            free: None,
+        };
+        // One file of the busy one is from before the clock was set, or all of the
+        // quiet one are from before it was set back.
+        let quiet = [now - 2_000_000, now - 1_000_000];
+        for (quiet, busy) in [
+            (quiet, [9, now - 20, now - 10]),
+            ([now + 90, now + 100], [now - 30, now - 20, now - 10]),
+        ] {
+            let logs = [log(&quiet, 10, 0), log(&busy, 100_000, 0)];
+            let found = plan(&logs, budget, 0, moment(now));
+            assert_eq!(found.delete, [(1, 0), (1, 1), (1, 2)]);
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Instant;
 
 /// The mode of a file that is being written.
 const BEING_WRITTEN: u32 = 0o644;
@@ -148,6 +149,7 @@ impl Locked {
             let mut worker = Worker {
                 settings: &self.settings,
                 directory: &self.directory,
+                budget: &mut budget,
                 waiter,
             };
             let taken = worker.take_over(is_processed);
@@ -164,7 +166,7 @@ impl Locked {
         set_mode(&current, BEING_WRITTEN)
             .map_err(|error| unable("set mode of", "/current", error))?;
         let size = current.metadata().map_or(0, |metadata| metadata.len());
-        budget.check(&self.directory);
+        budget.look(&self.directory);
         Ok(Dir {
             cutter: Cutter::new(self.settings.size, size),
             settings: self.settings,
@@ -323,6 +325,19 @@ impl Dir {
         self.written > 0
     }
 
+    /// When [`Dir::keep_budget`] has something to do.
+    pub fn budget_due(&self) -> Option<Instant> {
+        self.budget.due()
+    }
+
+    /// Sees that budgets are kept, if it was too soon for that when a file was
+    /// finished, and is not any more.
+    pub fn keep_budget(&mut self) {
+        if self.budget_due().is_some_and(|at| at <= clock::monotonic()) {
+            self.budget.look(&self.directory);
+        }
+    }
+
     /// Marks `current` as complete and safely on disk. `is_done`: nothing of what
     /// is left of the input was begun, in any directory, so there is nothing to
     /// note. Else `current` stays as after a KILL, so that one who knows no notes
@@ -330,7 +345,10 @@ impl Dir {
     ///
     /// # Errors
     /// As [`Waiter::insist`].
-    pub fn close(self, is_done: bool, waiter: &mut Waiter) -> Result<(), Error> {
+    pub fn close(mut self, is_done: bool, waiter: &mut Waiter) -> Result<(), Error> {
+        if self.budget_due().is_some() {
+            self.budget.look(&self.directory);
+        }
         let name = OsStr::from_bytes(&self.settings.name);
         let current = &self.current;
         waiter.insist("write", name, "/current to disk", || current.sync_all())?;
@@ -446,17 +464,14 @@ impl Dir {
         Ok(())
     }
 
-    fn worker<'a>(&'a self, waiter: &'a mut Waiter) -> Worker<'a> {
-        Worker {
-            settings: &self.settings,
-            directory: &self.directory,
-            waiter,
-        }
-    }
-
     /// Opens a `current` where there is none.
     fn begin_current(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
-        let mut worker = self.worker(waiter);
+        let mut worker = Worker {
+            settings: &self.settings,
+            directory: &self.directory,
+            budget: &mut self.budget,
+            waiter,
+        };
         worker.enter()?;
         let current = worker.insist("create", "/current", || {
             file::open_append(Path::new("current"))
@@ -471,19 +486,25 @@ impl Dir {
 
     /// `current` becomes a finished file, and a new one begins.
     fn rotate(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+        let full = self.size;
         match self.try_rotate(waiter) {
             Ok(()) => {}
             Err(Stop::Gone) => self.begin_anew(waiter)?,
             Err(Stop::Error(error)) => return Err(error),
         }
-        self.budget.check(&self.directory);
+        self.budget.check(&self.directory, full);
         Ok(())
     }
 
     /// As [`Dir::rotate`], if `current` and the directory are there.
     fn try_rotate(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
         let current = &self.current;
-        let mut worker = self.worker(waiter);
+        let mut worker = Worker {
+            settings: &self.settings,
+            directory: &self.directory,
+            budget: &mut self.budget,
+            waiter,
+        };
         worker.enter()?;
         worker.insist("write", "/current to disk", || current.sync_all())?;
         let doing = "rename current to previous in directory";
@@ -504,7 +525,12 @@ impl Dir {
             mark.file = file;
         }
         self.write_mark(waiter)?;
-        let mut worker = self.worker(waiter);
+        let mut worker = Worker {
+            settings: &self.settings,
+            directory: &self.directory,
+            budget: &mut self.budget,
+            waiter,
+        };
         let previous = worker.insist("set mode of", "/previous", || {
             let mode = Permissions::from_mode(SAFE);
             presence(fs::set_permissions("previous", mode))
@@ -538,6 +564,7 @@ impl From<Error> for Stop {
 struct Worker<'a> {
     settings: &'a Directory,
     directory: &'a File,
+    budget: &'a mut Keeper,
     waiter: &'a mut Waiter,
 }
 
@@ -561,9 +588,13 @@ impl Worker<'_> {
         }
     }
 
-    /// As [`Waiter::failed`].
+    /// As [`Waiter::failed`], but if the disk is full and a budget gives way, there is
+    /// nothing to wait for.
     fn failed(&mut self, doing: &'static str, rest: &str, error: io::Error) -> Result<(), Stop> {
         self.look_for_directory()?;
+        if errno::is_full(&error) && self.budget.make_room(self.directory) {
+            return Ok(());
+        }
         let name = OsStr::from_bytes(&self.settings.name);
         Ok(self.waiter.failed(doing, name, rest, error)?)
     }

@@ -28,13 +28,21 @@ const BELOW: usize = 6;
 const MOST: usize = 50_000;
 /// It is not looked at more often than that,
 const EVERY: Duration = Duration::from_secs(1);
-/// and no more than the so manieth part of the time is spent on it.
+/// and no more than the so manieth part of the time is spent on it,
 const SHARE: u32 = 50;
+/// unless so much was written meanwhile: the so manieth part of what it gives.
+const PART: u64 = 100;
 
 /// Keeps the budgets of one log directory.
 pub struct Keeper {
     name: Vec<u8>,
     next: Option<Instant>,
+    /// It was too soon to look, so that is still to be done.
+    is_due: bool,
+    /// How much was finished since the last look, in bytes,
+    unseen: u64,
+    /// and how much that may be until it is not too soon for another look.
+    allowance: u64,
     /// What was complained of last, so that it is said once.
     complaint: Option<String>,
 }
@@ -54,17 +62,34 @@ impl Keeper {
         Keeper {
             name: settings.name.clone(),
             next: None,
+            is_due: false,
+            unseen: 0,
+            allowance: u64::MAX,
             complaint: None,
         }
     }
 
-    /// Sees that the budgets are kept, if it is not too soon for that. `directory`
-    /// is the log directory. Whatever goes wrong is said once, and no more.
-    pub fn check(&mut self, directory: &File) {
-        let before = clock::monotonic();
-        if self.next.is_some_and(|next| before < next) {
-            return;
+    /// A file of `size` bytes was finished. Sees that the budgets are kept, unless
+    /// it is too soon for that. `directory` is the log directory. Whatever goes
+    /// wrong is said once, and no more.
+    pub fn check(&mut self, directory: &File, size: u64) {
+        self.unseen = self.unseen.saturating_add(size);
+        let is_too_soon = self.next.is_some_and(|next| clock::monotonic() < next);
+        if is_too_soon && self.unseen < self.allowance {
+            self.is_due = true;
+        } else {
+            self.look(directory);
         }
+    }
+
+    /// When what it was too soon for is to be made up for by [`Keeper::look`].
+    pub fn due(&self) -> Option<Instant> {
+        self.next.filter(|_| self.is_due)
+    }
+
+    /// Sees that the budgets are kept.
+    pub fn look(&mut self, directory: &File) {
+        let before = clock::monotonic();
         self.keep_all(directory);
         let after = clock::monotonic();
         let took = after.saturating_duration_since(before);
@@ -80,6 +105,9 @@ impl Keeper {
     fn keep_all(&mut self, directory: &File) -> usize {
         let mut deleted = 0;
         let mut complaint = None;
+        self.is_due = false;
+        self.unseen = 0;
+        self.allowance = u64::MAX;
         let mut above = OsStr::from_bytes(&self.name).to_owned();
         let mut here = directory.try_clone();
         for _ in 0..ABOVE {
@@ -93,7 +121,10 @@ impl Keeper {
             };
             above.push("/..");
             match keep_one(&parent) {
-                Ok(count) => deleted += count,
+                Ok(kept) => {
+                    deleted += kept.deleted;
+                    self.allowance = self.allowance.min(kept.allowance);
+                }
                 Err(why) => complaint = Some((above.clone(), why)),
             }
             here = Ok(parent);
@@ -109,11 +140,21 @@ impl Keeper {
     }
 }
 
-/// Keeps the budget in the directory `top`, if there is one. Gives how many files
-/// were deleted, or what is wrong.
-fn keep_one(top: &File) -> Result<usize, String> {
+/// What came of one budget.
+struct Kept {
+    /// How many files were deleted.
+    deleted: usize,
+    /// After how much more it is to be looked at again, in bytes.
+    allowance: u64,
+}
+
+/// Keeps the budget in the directory `top`, if there is one; or gives what is wrong.
+fn keep_one(top: &File) -> Result<Kept, String> {
     let Some(budget) = read(top)? else {
-        return Ok(0);
+        return Ok(Kept {
+            deleted: 0,
+            allowance: u64::MAX,
+        });
     };
     let reason = |error| crate::sys::errno::reason(&error).to_owned();
     let found = find(top)?;
@@ -139,7 +180,11 @@ fn keep_one(top: &File) -> Result<usize, String> {
         let why = "there is more than it allows, in files that are not to be deleted";
         return Err(why.to_owned());
     }
-    Ok(deleted)
+    let least = [budget.total, budget.free].into_iter().flatten().min();
+    Ok(Kept {
+        deleted,
+        allowance: least.map_or(u64::MAX, |bytes| bytes / PART),
+    })
 }
 
 /// Reads the budget in `top`. Nobody but root and this user can have logs deleted
@@ -152,8 +197,15 @@ fn read(top: &File) -> Result<Option<Budget>, String> {
         Err(error) => return Err(reason(error)),
     };
     let metadata = opened.metadata().map_err(reason)?;
+    if !metadata.is_file() {
+        return Err("not followed: it is no plain file".to_owned());
+    }
     if !file::is_trusted(&metadata) {
         return Err("not followed: others than root and this user can write it".to_owned());
+    }
+    // Half of it may say `total 5` where the whole says `total 500M`.
+    if metadata.len() > LONGEST {
+        return Err(format!("not followed: it is longer than {LONGEST} bytes"));
     }
     let mut text = Vec::new();
     opened
@@ -183,10 +235,9 @@ fn find(top: &File) -> Result<Vec<Found>, String> {
         if seen > MOST {
             return Err(format!("more than {MOST} files are below it"));
         }
-        if ["lock", "current"]
-            .iter()
-            .all(|name| names.iter().any(|n| n == name))
-        {
+        let has = |name: &str| names.iter().any(|n| n == name);
+        // While a file is finished there may be no `current` yet.
+        if has("lock") && (has("current") || has("previous")) {
             found.push(look(&here, way, names));
         } else if way.len() < BELOW {
             for name in names {

@@ -168,7 +168,9 @@ impl Shell {
             let deadline = if to_look || is_told {
                 Some(clock::monotonic())
             } else {
-                unfinished.map(|(_, since)| since + QUIET)
+                let unfinished = unfinished.map(|(_, since)| since + QUIET);
+                let budgets = self.dirs.iter().filter_map(Dir::budget_due);
+                budgets.chain(unfinished).min()
             };
             let ready = self.source.wait(&self.waiter.signals, deadline);
             to_look |= ready.input;
@@ -183,6 +185,7 @@ impl Shell {
             if self.is_to_end() {
                 return Ok(());
             }
+            self.dirs.iter_mut().for_each(Dir::keep_budget);
             if to_look {
                 match self.look()? {
                     Progress::End => return Ok(()),

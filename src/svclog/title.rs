@@ -2,10 +2,22 @@
 
 /// The text in `window`, the last argument of a readproctitle: without the dots
 /// that stand before it, and with a newline at its end. The first line may have
-/// lost its beginning. Empty if it holds nothing.
+/// lost its beginning. Empty if it holds nothing. What a terminal would obey is a
+/// `?`, as ps(1) shows it: anybody's service may have written it.
 pub fn text(window: &[u8]) -> Vec<u8> {
     let dots = window.iter().take_while(|byte| **byte == b'.').count();
-    let mut text = window.get(dots..).unwrap_or_default().to_vec();
+    let text = window.get(dots..).unwrap_or_default();
+    let mut before = 0;
+    let mut text: Vec<u8> = text
+        .iter()
+        .map(|byte| {
+            // Of two bytes in UTF-8: U+0080 to U+009F.
+            let is_second = before == 0xc2 && (0x80..0xa0).contains(byte);
+            before = *byte;
+            let is_control = byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
+            if is_control || is_second { b'?' } else { *byte }
+        })
+        .collect();
     if text.last().is_some_and(|byte| *byte != b'\n') {
         text.push(b'\n');
     }
@@ -22,5 +34,13 @@ mod tests {
         assert_eq!(text(b"...ost its start...\nx"), b"ost its start...\nx\n");
         assert_eq!(text(b"......"), b"");
         assert_eq!(text(b""), b"");
+    }
+
+    #[test]
+    fn no_terminal_is_made_to_obey() {
+        assert_eq!(
+            text(b"..a\x1b]0;x\x07\tb\x7f\r\xc2\x9b1m\xc3\xa4\n"),
+            b"a?]0;x?\tb??\xc2?1m\xc3\xa4\n"
+        );
     }
 }
