@@ -279,8 +279,9 @@ impl Dir {
         let current = &self.current;
         waiter.insist("write", name, "/current to disk", || current.sync_all())?;
         waiter.insist("set mode of", name, "/current", || set_mode(current, SAFE))?;
-        if self.mark.take().is_some() {
-            // Nothing is unfinished, so there is nothing to note.
+        // Unless TERM came before all that an earlier multilog wrote was seen
+        // again, nothing is unfinished, and there is nothing to note.
+        if self.mark.take().is_some() && self.written == 0 {
             let _ = self.lock.set_len(0);
         }
         Ok(())
