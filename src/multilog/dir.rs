@@ -294,19 +294,23 @@ impl Dir {
     }
 
     /// A mark that cannot be written is taken away: without one at the worst
-    /// something stands twice in the files, with a wrong one something could be lost.
+    /// something stands twice in the files, with a wrong one something could be
+    /// lost. But held bytes, and who gets the rest of a line, stand nowhere else:
+    /// then it is tried again.
     fn write_mark(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let Some(mark) = &self.mark else {
             return Ok(());
         };
+        let name = OsStr::from_bytes(&self.settings.name);
         let bytes = mark.encode();
-        match self.lock.write_at(&bytes, 0) {
-            Ok(count) if count == bytes.len() => Ok(()),
-            _ => {
-                let name = OsStr::from_bytes(&self.settings.name);
-                waiter.insist("write to", name, "/lock", || self.lock.set_len(0))
-            }
+        let write = || match self.lock.write_at(&bytes, 0) {
+            Ok(count) if count < bytes.len() => Err(io::ErrorKind::WriteZero.into()),
+            result => result.map(drop),
+        };
+        if !mark.held.is_empty() || mark.long_line.is_some() {
+            return waiter.insist("write to", name, "/lock", write);
         }
+        write().or_else(|_| waiter.insist("write to", name, "/lock", || self.lock.set_len(0)))
     }
 
     fn append(&mut self, text: &[u8], waiter: &mut Waiter) -> Result<(), Error> {
