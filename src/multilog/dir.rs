@@ -195,6 +195,7 @@ impl Dir {
             moved: written,
             length: 0,
             long_line,
+            long_line_before: long_line,
             held: held.to_vec(),
         });
         self.write_mark(waiter)
@@ -252,7 +253,7 @@ impl Dir {
         mark.size = self.size;
         mark.moved = self.written;
         mark.length = length as u64;
-        mark.long_line = long_line;
+        mark.long_line_before = std::mem::replace(&mut mark.long_line, long_line);
         mark.held.clear();
         mark.held.extend_from_slice(held);
         self.write_mark(waiter)

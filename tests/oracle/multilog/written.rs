@@ -347,7 +347,7 @@ fn files() -> Vec<Situation> {
             all.push(situation(
                 format!("current has {size} bytes and mode {mode:o}, and {input:?} comes"),
                 move |scene| {
-                    scene.file("d/current", "old\n".repeat(3000)[..size].as_bytes(), mode);
+                    scene.file("d/current", &"old\n".repeat(3000).as_bytes()[..size], mode);
                     scene.run(&["s4096", "./d"], input.as_bytes());
                     scene.look();
                 },
@@ -447,7 +447,7 @@ fn files() -> Vec<Situation> {
                 let Some(command) = scene.ordinary(&[format!("./{name}")]) else {
                     return;
                 };
-                scene.set_mode(&format!("{name}"), mode);
+                scene.set_mode(name, mode);
                 scene.finish(command);
             }
             for (name, mode) in [("lock", 0o000), ("lock", 0o400), ("current", 0o544)] {
