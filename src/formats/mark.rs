@@ -11,7 +11,8 @@
 //! | 8 | 1: the version of this table |
 //! | 9 | what follows in the pipe: 0 a line from its start; the rest of a long line that is logged here (1) or not (2) |
 //! | 10 to 11 | how many bytes of an unfinished line are held |
-//! | 12 to 15 | 0 |
+//! | 12 | as byte 9, before this batch |
+//! | 13 to 15 | 0 |
 //! | 16 to 31 | the kernel's boot id |
 //! | 32 to 47 | the pipe: device, inode |
 //! | 48 to 55 | a hash of those of multilog's arguments that say what a directory gets |
@@ -48,6 +49,8 @@ pub struct Mark {
     pub length: u64,
     /// If the batch ends in a long line, whether that is logged here.
     pub long_line: Option<bool>,
+    /// The same of the batch before.
+    pub long_line_before: Option<bool>,
     /// The unfinished line at the end of the batch, if it was taken out of the pipe.
     pub held: Vec<u8>,
 }
@@ -86,13 +89,9 @@ impl Mark {
         let mut bytes = Vec::with_capacity(FIXED + held.len() + 8);
         bytes.extend_from_slice(MAGIC);
         bytes.push(VERSION);
-        bytes.push(match self.long_line {
-            None => 0,
-            Some(true) => 1,
-            Some(false) => 2,
-        });
+        bytes.push(encode_long_line(self.long_line));
         bytes.extend_from_slice(&u16::try_from(held.len()).unwrap_or(0).to_be_bytes());
-        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&[encode_long_line(self.long_line_before), 0, 0, 0]);
         bytes.extend_from_slice(&self.reading.boot);
         for number in [
             self.reading.pipe.0,
@@ -117,7 +116,18 @@ impl Mark {
     pub fn decode(bytes: &[u8]) -> Option<Mark> {
         let (fixed, rest) = bytes.split_first_chunk::<FIXED>()?;
         let (head, numbers) = fixed.split_first_chunk::<16>()?;
-        let [magic @ .., version, long_line, high, low, 0, 0, 0, 0] = head else {
+        let [
+            magic @ ..,
+            version,
+            long_line,
+            high,
+            low,
+            long_line_before,
+            0,
+            0,
+            0,
+        ] = head
+        else {
             return None;
         };
         if magic != MAGIC || *version != VERSION {
@@ -146,14 +156,27 @@ impl Mark {
             size: next()?,
             moved: next()?,
             length: next()?,
-            long_line: match long_line {
-                0 => None,
-                1 => Some(true),
-                2 => Some(false),
-                _ => return None,
-            },
+            long_line: decode_long_line(*long_line)?,
+            long_line_before: decode_long_line(*long_line_before)?,
             held: rest.get(..held)?.to_vec(),
         })
+    }
+}
+
+fn encode_long_line(is_logged: Option<bool>) -> u8 {
+    match is_logged {
+        None => 0,
+        Some(true) => 1,
+        Some(false) => 2,
+    }
+}
+
+fn decode_long_line(byte: u8) -> Option<Option<bool>> {
+    match byte {
+        0 => Some(None),
+        1 => Some(Some(true)),
+        2 => Some(Some(false)),
+        _ => None,
     }
 }
 
@@ -181,6 +204,7 @@ mod tests {
             moved: 8,
             length: 9,
             long_line: Some(false),
+            long_line_before: Some(true),
             held: b"unfinished".to_vec(),
         }
     }
@@ -189,7 +213,7 @@ mod tests {
     fn the_bytes_are_those_of_the_table() {
         let bytes = mark().encode();
         assert_eq!(bytes.len(), 104 + 10 + 8);
-        assert_eq!(&bytes[..16], b"multilog\x01\x02\x00\x0a\0\0\0\0");
+        assert_eq!(&bytes[..16], b"multilog\x01\x02\x00\x0a\x01\0\0\0");
         assert_eq!(&bytes[16..32], b"0123456789abcdef");
         for (place, number) in (32..104).step_by(8).zip(1_u64..) {
             assert_eq!(bytes[place..place + 8], number.to_be_bytes(), "{place}");
@@ -204,9 +228,11 @@ mod tests {
         let mut bytes = mark().encode();
         bytes.extend_from_slice(b"of a longer one");
         assert_eq!(Mark::decode(&bytes), Some(mark()));
-        for long_line in [None, Some(true), Some(false)] {
+        let all = [None, Some(true), Some(false)];
+        for (long_line, long_line_before) in all.iter().flat_map(|a| all.map(|b| (*a, b))) {
             let mark = Mark {
                 long_line,
+                long_line_before,
                 held: vec![],
                 ..mark()
             };

@@ -212,6 +212,7 @@ impl Dir {
             moved: written,
             length: 0,
             long_line,
+            long_line_before: long_line,
             held: held.to_vec(),
         });
         self.write_mark(waiter)
@@ -302,7 +303,7 @@ impl Dir {
         mark.size = self.size;
         mark.moved = self.written;
         mark.length = length as u64;
-        mark.long_line = long_line;
+        mark.long_line_before = std::mem::replace(&mut mark.long_line, long_line);
         mark.held.clear();
         mark.held.extend_from_slice(held);
         self.write_mark(waiter)
@@ -369,19 +370,23 @@ impl Dir {
     }
 
     /// A mark that cannot be written is taken away: without one at the worst
-    /// something stands twice in the files, with a wrong one something could be lost.
+    /// something stands twice in the files, with a wrong one something could be
+    /// lost. But held bytes, and who gets the rest of a line, stand nowhere else:
+    /// then it is tried again.
     fn write_mark(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let Some(mark) = &self.mark else {
             return Ok(());
         };
+        let name = OsStr::from_bytes(&self.settings.name);
         let bytes = mark.encode();
-        match self.lock.write_at(&bytes, 0) {
-            Ok(count) if count == bytes.len() => Ok(()),
-            _ => {
-                let name = OsStr::from_bytes(&self.settings.name);
-                waiter.insist("write to", name, "/lock", || self.lock.set_len(0))
-            }
+        let write = || match self.lock.write_at(&bytes, 0) {
+            Ok(count) if count < bytes.len() => Err(io::ErrorKind::WriteZero.into()),
+            result => result.map(drop),
+        };
+        if !mark.held.is_empty() || mark.long_line.is_some() {
+            return waiter.insist("write to", name, "/lock", write);
         }
+        write().or_else(|_| waiter.insist("write to", name, "/lock", || self.lock.set_len(0)))
     }
 
     /// Writes `text` to `current`, and once more if that was removed meanwhile:
@@ -512,7 +517,8 @@ impl Dir {
         // What is in a `current` that was moved away is safe, too.
         let full = self.size;
         if let Some(mark) = &mut self.mark {
-            mark.moved += full.saturating_sub(mark.size);
+            let grown = full.saturating_sub(mark.size);
+            mark.moved = mark.moved.saturating_add(grown);
             mark.size = full;
         }
         if renamed.is_none() {
@@ -777,7 +783,8 @@ fn find(mark: &Mark, settings: &Directory) -> Option<Last> {
         files.push((name, metadata.len()));
     }
     let size = found?;
-    let longest = mark.moved + mark.length + size.saturating_sub(mark.size);
+    let grown = size.saturating_sub(mark.size);
+    let longest = mark.moved.saturating_add(mark.length).saturating_add(grown);
     // What a processor has made of a file says nothing.
     files
         .retain(|(name, _)| settings.processor.is_none() || !logname::is_finished(name.as_bytes()));

@@ -12,6 +12,10 @@
 //! - if all have mark N and no file has grown, it cannot be told whether N is
 //!   still in the pipe. It is taken for gone: at the worst it stands twice in the
 //!   files. The other way round could lose a line.
+//!
+//! A multilog that goes on marks its directories anew, with a batch of nothing,
+//! before it does anything else. If that one is killed meanwhile, too, some marks
+//! can be ahead of others by more than one: the lowest tells where the pipe stands.
 
 use crate::formats::mark::Mark;
 
@@ -29,7 +33,7 @@ impl Found {
     /// What is in the files behind the batch of the mark, in bytes.
     fn grown(&self, mark: &Mark) -> u64 {
         let size = self.size.unwrap_or(0);
-        mark.moved + size.saturating_sub(mark.size)
+        mark.moved.saturating_add(size.saturating_sub(mark.size))
     }
 }
 
@@ -54,62 +58,47 @@ pub struct Resume {
 
 /// Where to go on after what was `found` of each directory.
 pub fn resume(found: &[Found]) -> Resume {
-    let last = found.iter().filter_map(|f| Some(f.mark.as_ref()?.batch));
-    let Some(last) = last.max() else {
+    let marks = || found.iter().filter_map(|found| found.mark.as_ref());
+    let batches = || marks().map(|mark| mark.batch);
+    let (Some(stands), Some(last)) = (batches().min(), batches().max()) else {
         return Resume {
             order: (0..found.len()).collect(),
             written: vec![0; found.len()],
             ..Resume::default()
         };
     };
-    // As long as one has the mark before the last, the last batch is in the pipe.
+    // One that has the later mark must not be taken for one that has the earlier.
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by_key(|number| {
         let mark = found.get(*number).and_then(|found| found.mark.as_ref());
         std::cmp::Reverse(mark.map_or(last, |mark| mark.batch))
     });
-    // Older marks are of directories that could not be marked since.
-    let marked = || {
-        found.iter().map(|found| {
-            let mark = found.mark.as_ref();
-            (
-                found,
-                mark.filter(|mark| last.saturating_sub(mark.batch) <= 1),
-            )
-        })
+    let written = |found: &Found| match &found.mark {
+        None => 0,
+        Some(mark) if mark.batch > stands => mark.length.saturating_add(found.grown(mark)),
+        Some(mark) => found.grown(mark),
     };
-    let previous = marked()
-        .filter_map(|(_, mark)| mark)
-        .find(|m| m.batch < last);
-    let written = marked()
-        .map(|(found, mark)| match mark {
-            None => 0,
-            Some(mark) if mark.batch == last && previous.is_some() => {
-                mark.length + found.grown(mark)
-            }
-            Some(mark) => found.grown(mark),
-        })
-        .collect();
-    // Where the input stands: after `last` if it is gone, else before it.
-    let stands = previous.map_or(last, |mark| mark.batch);
-    let there = || marked().map(|(_, mark)| mark.filter(|mark| mark.batch == stands));
-    let in_long_line = there().flatten().any(|mark| mark.long_line.is_some());
+    let there = || marks().filter(|mark| mark.batch == stands);
+    let long_line = |mark: &Mark| {
+        if mark.batch > stands {
+            mark.long_line_before
+        } else {
+            mark.long_line
+        }
+    };
+    let in_long_line = there().any(|mark| mark.long_line.is_some());
+    let gets_rest = |found: &Found| found.mark.as_ref().and_then(long_line).unwrap_or(true);
     Resume {
-        batch: stands,
+        batch: last,
         order,
-        written,
-        long_line: in_long_line.then(|| {
-            there()
-                .map(|mark| mark.and_then(|mark| mark.long_line).unwrap_or(true))
-                .collect()
-        }),
+        written: found.iter().map(written).collect(),
+        long_line: in_long_line.then(|| found.iter().map(gets_rest).collect()),
         held: there()
-            .flatten()
             .next()
             .map_or_else(Vec::new, |mark| mark.held.clone()),
     }
 }
 
 #[cfg(test)]
-#[path = "recovery_model.rs"]
-mod model;
+#[path = "recovery_tests.rs"]
+mod tests;
