@@ -1,4 +1,4 @@
 //! The program that is all programs: see [`daemontools_rs::cmd::multicall`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::multicall::main);

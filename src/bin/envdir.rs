@@ -1,4 +1,4 @@
 //! The program envdir: see [`daemontools_rs::cmd::envdir`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::envdir::main);

@@ -1,4 +1,4 @@
 //! The program envuidgid: see [`daemontools_rs::cmd::envuidgid`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::envuidgid::main);

@@ -1,4 +1,4 @@
 //! The program fghack: see [`daemontools_rs::cmd::fghack`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::fghack::main);

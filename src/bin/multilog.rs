@@ -1,4 +1,4 @@
 //! The program multilog: see [`daemontools_rs::cmd::multilog`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::multilog::main);

@@ -1,4 +1,4 @@
 //! The program pgrphack: see [`daemontools_rs::cmd::pgrphack`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::pgrphack::main);

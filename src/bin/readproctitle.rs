@@ -1,4 +1,4 @@
 //! The program readproctitle: see [`daemontools_rs::cmd::readproctitle`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::readproctitle::main);

@@ -1,4 +1,4 @@
 //! The program setlock: see [`daemontools_rs::cmd::setlock`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::setlock::main);

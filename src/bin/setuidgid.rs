@@ -1,4 +1,4 @@
 //! The program setuidgid: see [`daemontools_rs::cmd::setuidgid`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::setuidgid::main);

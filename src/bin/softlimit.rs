@@ -1,4 +1,4 @@
 //! The program softlimit: see [`daemontools_rs::cmd::softlimit`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::softlimit::main);

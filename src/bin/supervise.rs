@@ -1,4 +1,4 @@
 //! The program supervise: see [`daemontools_rs::cmd::supervise`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::supervise::main);

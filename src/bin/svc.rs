@@ -1,4 +1,4 @@
 //! The program svc: see [`daemontools_rs::cmd::svc`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svc::main);

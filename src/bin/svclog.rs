@@ -1,4 +1,4 @@
 //! The program svclog: see [`daemontools_rs::cmd::svclog`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svclog::main);

@@ -1,4 +1,4 @@
 //! The program svcreset: see [`daemontools_rs::cmd::svcreset`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svcreset::main);

@@ -1,4 +1,4 @@
 //! The program svcrestart: see [`daemontools_rs::cmd::svcrestart`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svcrestart::main);

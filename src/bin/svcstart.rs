@@ -1,4 +1,4 @@
 //! The program svcstart: see [`daemontools_rs::cmd::svcstart`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svcstart::main);

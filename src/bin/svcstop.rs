@@ -1,4 +1,4 @@
 //! The program svcstop: see [`daemontools_rs::cmd::svcstop`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svcstop::main);

@@ -1,4 +1,4 @@
 //! The program svok: see [`daemontools_rs::cmd::svok`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svok::main);

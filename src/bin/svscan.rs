@@ -1,4 +1,4 @@
 //! The program svscan: see [`daemontools_rs::cmd::svscan`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svscan::main);

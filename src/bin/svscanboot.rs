@@ -1,4 +1,4 @@
 //! The program svscanboot: see [`daemontools_rs::cmd::svscanboot`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svscanboot::main);

@@ -1,4 +1,4 @@
 //! The program svstat: see [`daemontools_rs::cmd::svstat`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::svstat::main);

@@ -1,4 +1,4 @@
 //! The program tai64n: see [`daemontools_rs::cmd::tai64n`].
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 daemontools_rs::program!(daemontools_rs::cmd::tai64n::main);

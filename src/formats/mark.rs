@@ -256,6 +256,36 @@ mod tests {
     }
 
     #[test]
+    fn any_bytes_with_a_checksum_are_a_mark_that_is_written_the_same_or_none() {
+        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random.to_be_bytes()
+        };
+        let mut marks = 0;
+        for round in 0..20_000 {
+            let mut bytes = mark().encode();
+            bytes.truncate(bytes.len() - 8);
+            // Its numbers, or any of its bytes.
+            let from = if round % 2 == 0 { 16 } else { 0 };
+            for _ in 0..usize::from(next()[0] % 8) {
+                let place = usize::from(u16::from_be_bytes([next()[0], next()[1]]));
+                let place = from + place % (bytes.len() - from);
+                bytes[place] = next()[2] % 4;
+            }
+            bytes.extend_from_slice(&hash(&bytes).to_be_bytes());
+            bytes.extend_from_slice(&next()[..usize::from(next()[0] % 8)]);
+            if let Some(mark) = Mark::decode(&bytes) {
+                marks += 1;
+                assert!(bytes.starts_with(&mark.encode()));
+            }
+        }
+        assert!((10_000..20_000).contains(&marks), "{marks}");
+    }
+
+    #[test]
     fn of_too_many_held_bytes_a_mark_is_still_one() {
         let mark = Mark {
             held: vec![b'x'; 10_000],

@@ -61,6 +61,7 @@ extern "C" fn note(count: c_int, arguments: *const *mut c_char) {
 macro_rules! program {
     ($main:path) => {
         // SAFETY: no other main is in a program of one such line and `no_main`.
+        #[cfg(not(test))]
         #[unsafe(no_mangle)]
         extern "C" fn main() -> i32 {
             $crate::sys::start::run($main)
