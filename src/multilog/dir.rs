@@ -23,6 +23,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Instant;
 
+/// So much of a file is sent to disk together before it is finished, in bytes.
+const STORED_AT_ONCE: u64 = 1 << 20;
 /// The mode of a file that is being written.
 const BEING_WRITTEN: u32 = 0o644;
 /// The mode of a file that is complete and safely on disk.
@@ -410,7 +412,9 @@ impl Dir {
             match self.current.write(text) {
                 Ok(count @ 1..) => {
                     text = text.get(count..).unwrap_or_default();
+                    let before = self.size;
                     self.size += count as u64;
+                    self.begin_to_store(before);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
@@ -423,6 +427,16 @@ impl Dir {
             }
         }
         Ok(())
+    }
+
+    /// Once another [`STORED_AT_ONCE`] bytes are full, they are on their way to disk,
+    /// so that the service need not wait for all of a large file when it is finished.
+    fn begin_to_store(&self, before: u64) {
+        let (from, to) = (before / STORED_AT_ONCE, self.size / STORED_AT_ONCE);
+        if from < to {
+            let length = (to - from) * STORED_AT_ONCE;
+            file::begin_to_store(&self.current, from * STORED_AT_ONCE, length);
+        }
     }
 
     /// `current` is not there any more, or the directory is not: makes what is

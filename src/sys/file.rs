@@ -133,6 +133,19 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
+/// Has the kernel begin to bring to disk what was written to `file` from the byte
+/// `from` on, for `length` bytes, without waiting for it. A later fsync, which alone
+/// says that it is there, has less to wait for.
+pub fn begin_to_store(file: &File, from: u64, length: u64) {
+    use std::os::fd::AsRawFd;
+    if let (Ok(from), Ok(length)) = (i64::try_from(from), i64::try_from(length)) {
+        // SAFETY: takes numbers only. An error is one that fsync will have, too.
+        unsafe {
+            libc::sync_file_range(file.as_raw_fd(), from, length, libc::SYNC_FILE_RANGE_WRITE)
+        };
+    }
+}
+
 /// Makes reads from and writes to `file` wait, as they do by default.
 ///
 /// # Errors
