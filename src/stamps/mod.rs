@@ -23,6 +23,7 @@ const AT_ONCE_INTO_PIPE: usize = 16 * 1024;
 /// # Errors
 /// What read(2) or write(2) says.
 pub fn run(mut filter: impl FnMut(&[u8], &mut Vec<u8>)) -> io::Result<()> {
+    stream::give_room();
     let at_once = if stream::stdout_is_pipe() {
         AT_ONCE_INTO_PIPE
     } else {

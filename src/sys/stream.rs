@@ -33,6 +33,20 @@ pub fn write(mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives stdin and stdout room for 256 KiB each, if they are pipes that have less:
+/// then who writes to one and who reads from it wait for each other less often.
+pub fn give_room() {
+    use nix::fcntl::{FcntlArg, fcntl};
+    const ROOM: i32 = 256 * 1024;
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    for end in [stdin.as_fd(), stdout.as_fd()] {
+        // What is no pipe has no size.
+        if fcntl(end, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < ROOM) {
+            let _ = fcntl(end, FcntlArg::F_SETPIPE_SZ(ROOM));
+        }
+    }
+}
+
 /// Whether stdout is a pipe or a FIFO.
 pub fn stdout_is_pipe() -> bool {
     use nix::sys::stat::{SFlag, fstat};
