@@ -28,6 +28,10 @@ pub mod formats;
 pub mod limits;
 /// Write lines to log files that are kept from growing.
 pub mod multilog;
+/// Numbers that look random, for the tests.
+#[cfg(test)]
+#[path = "../tests/harness/numbers.rs"]
+mod numbers;
 /// A service directory seen from outside: its status, its control FIFO, its name.
 pub mod service;
 /// Stamps before lines, put there and made readable.

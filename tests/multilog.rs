@@ -24,20 +24,6 @@ const BATCH: usize = 64 * 1024;
 /// What `t` puts before a line, in bytes.
 const STAMP: usize = 26;
 
-/// Numbers without rhyme or reason, the same in each run.
-struct Random(u64);
-
-impl Random {
-    /// A number below `limit`.
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit.max(1)
-    }
-}
-
 /// The line of this number, without its end; each is different, and none is of
 /// the length of the next.
 fn line(number: usize) -> String {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::numbers::Numbers;
 use crate::sys::clock;
 
 const KILLED: End = End::Killed(9);
@@ -381,14 +382,8 @@ fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
 /// happens in whatever order, it ends, and in order.
 #[test]
 fn a_random_world_always_ends() {
-    // xorshift: the same worlds at each run.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % u64::try_from(below).unwrap()).unwrap()
-    };
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut random = move |below: usize| numbers.below(below);
     let runs = [Run::No, Run::Stopping, Run::Unaware];
     for _ in 0..2000 {
         let mut case = Case::running();

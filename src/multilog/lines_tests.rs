@@ -4,101 +4,67 @@
 use super::super::cutter::Cutter;
 use super::*;
 use crate::multilog::script::Directory;
+use crate::numbers::Numbers;
 use std::time::Duration;
 
-/// A small generator of numbers that looks random and is the same every time
-/// (xorshift64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+/// Lines of about the lengths at which something changes.
+fn input(numbers: &mut Numbers, longest: usize) -> Vec<u8> {
+    let mut input = Vec::new();
+    let count = numbers.below(120);
+    let kind = numbers.below(4);
+    for _ in 0..count {
+        let length = match kind {
+            0 => numbers.below(60),
+            1 => numbers.pick(&[
+                0, 1, 199, 200, 201, 972, 973, 974, 975, 998, 999, 1000, 1001,
+            ]),
+            2 => numbers.below(longest),
+            _ => numbers.pick(&[0, 5, 500, 1023, 1024, 1025, longest]),
+        };
+        let letters = numbers.pick(&[b"ab".as_slice(), b"x", b"ab *\0\r\xff"]);
+        input.extend(numbers.some(length, letters));
+        input.push(b'\n');
     }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
+    if numbers.below(2) == 0 {
+        let length = numbers.pick(&[1, 10, 999, 1000, 2500]);
+        input.extend(numbers.some(length, b"ab"));
     }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-
-    /// So many bytes out of `from`.
-    fn some(&mut self, count: usize, from: &[u8]) -> Vec<u8> {
-        (0..count).map(|_| self.pick(from)).collect()
-    }
-
-    /// Lines of about the lengths at which something changes.
-    fn input(&mut self, longest: usize) -> Vec<u8> {
-        let mut input = Vec::new();
-        let count = self.below(120);
-        let kind = self.below(4);
-        for _ in 0..count {
-            let length = match kind {
-                0 => self.below(60),
-                1 => self.pick(&[
-                    0, 1, 199, 200, 201, 972, 973, 974, 975, 998, 999, 1000, 1001,
-                ]),
-                2 => self.below(longest),
-                _ => self.pick(&[0, 5, 500, 1023, 1024, 1025, longest]),
-            };
-            let letters = self.pick(&[b"ab".as_slice(), b"x", b"ab *\0\r\xff"]);
-            input.extend(self.some(length, letters));
-            input.push(b'\n');
-        }
-        if self.below(2) == 0 {
-            let length = self.pick(&[1, 10, 999, 1000, 2500]);
-            input.extend(self.some(length, b"ab"));
-        }
-        input
-    }
-
-    fn pattern(&mut self) -> Vec<u8> {
-        let length = self.below(6);
-        let mut pattern = self.some(length, b"aabb*** x");
-        if self.below(2) == 0 {
-            pattern.push(b'*');
-        }
-        if self.below(3) == 0 {
-            pattern.splice(0..0, *b"@* ");
-        }
-        pattern
-    }
-
-    fn script(&mut self) -> Script {
-        let mut words: Vec<Vec<u8>> = Vec::new();
-        if self.below(2) == 0 {
-            words.push(b"t".to_vec());
-        }
-        for number in 0..=self.below(8) {
-            words.push(match self.below(6) {
-                0 => [b"-", self.pattern().as_slice()].concat(),
-                1 => [b"+", self.pattern().as_slice()].concat(),
-                2 => b"e".to_vec(),
-                3 => format!("={number}").into_bytes(),
-                4 => format!("s{}", 4096 + self.below(4000)).into_bytes(),
-                _ => format!("./{number}").into_bytes(),
-            });
-        }
-        words.push(b"./last".to_vec());
-        Script::parse(words.iter().map(Vec::as_slice))
-    }
-
-    /// `input` in pieces: whole, or byte by byte, or cut here and there.
-    fn cut<'a>(&mut self, mut input: &'a [u8]) -> Vec<&'a [u8]> {
-        let most = self.pick(&[3, 30, 300, 3000, usize::MAX]);
-        let mut pieces = Vec::new();
-        while !input.is_empty() {
-            let (piece, rest) = input.split_at(self.below(most.min(input.len())) + 1);
-            pieces.push(piece);
-            input = rest;
-        }
-        pieces
-    }
+    input
 }
+
+fn pattern(numbers: &mut Numbers) -> Vec<u8> {
+    let length = numbers.below(6);
+    let mut pattern = numbers.some(length, b"aabb*** x");
+    if numbers.below(2) == 0 {
+        pattern.push(b'*');
+    }
+    if numbers.below(3) == 0 {
+        pattern.splice(0..0, *b"@* ");
+    }
+    pattern
+}
+
+fn script(numbers: &mut Numbers) -> Script {
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    if numbers.below(2) == 0 {
+        words.push(b"t".to_vec());
+    }
+    for number in 0..=numbers.below(8) {
+        words.push(match numbers.below(6) {
+            0 => [b"-", pattern(numbers).as_slice()].concat(),
+            1 => [b"+", pattern(numbers).as_slice()].concat(),
+            2 => b"e".to_vec(),
+            3 => format!("={number}").into_bytes(),
+            4 => format!("s{}", 4096 + numbers.below(4000)).into_bytes(),
+            _ => format!("./{number}").into_bytes(),
+        });
+    }
+    words.push(b"./last".to_vec());
+    Script::parse(words.iter().map(Vec::as_slice))
+}
+
+/// How long the pieces of an input may be: whole, or a few bytes, or between.
+const PIECES: [usize; 5] = [3, 30, 300, 3000, usize::MAX];
 
 /// The moment `nanoseconds` after 1970.
 fn moment(nanoseconds: u64) -> Tai64n {
@@ -392,8 +358,8 @@ fn files_are_those_of_the_original_if_its_reads_are_full() {
     let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
     let mut several = 0;
     for _ in 0..400 {
-        let script = numbers.script();
-        let input = numbers.input(5000);
+        let script = script(&mut numbers);
+        let input = input(&mut numbers, 5000);
         let mut original = Original::new(&script);
         let now = 1_790_000_000_999_999_990;
         for read in input.chunks(READ) {
@@ -418,12 +384,12 @@ fn files_are_those_of_the_original_if_its_reads_are_full() {
 fn what_is_logged_does_not_depend_on_how_the_input_is_cut() {
     let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
     for _ in 0..150 {
-        let script = numbers.script();
-        let input = numbers.input(3000);
+        let script = script(&mut numbers);
+        let input = input(&mut numbers, 3000);
         let (mut ours, mut original) = (Ours::new(&script), Original::new(&script));
         // A clock that sometimes stands, and comes by the end of a second.
         let mut now = 1_790_000_000_999_999_990;
-        for piece in numbers.cut(&input) {
+        for piece in numbers.cut(&input, &PIECES) {
             now += numbers.pick(&[0, 0, 1, 5, 1_000_000_000]);
             ours.read(piece, now);
             original.read(piece, now);
@@ -456,10 +422,10 @@ fn a_line_may_be_cut_at_every_place() {
 fn what_is_taken_is_whole_lines_and_parts_of_long_ones() {
     let mut numbers = Numbers(0x1234_5678_9ABC_DEF1);
     for _ in 0..400 {
-        let script = numbers.script();
+        let script = script(&mut numbers);
         let before = if script.stamps { 26 } else { 0 };
         let mut lines = Lines::new(&script);
-        let input = numbers.input(3000);
+        let input = input(&mut numbers, 3000);
         let mut at = 0;
         let mut there = 0;
         let mut seen = 0;

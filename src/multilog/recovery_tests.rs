@@ -9,29 +9,13 @@ use crate::formats::tai64n::Tai64n;
 use crate::multilog::cutter::Cutter;
 use crate::multilog::lines::{Lines, Taken};
 use crate::multilog::script::Script;
+use crate::numbers::Numbers;
 
 const READING: Reading = Reading {
     boot: [7; 16],
     pipe: (1, 2),
     script: 3,
 };
-
-/// A small generator of numbers that looks random and is the same every time
-/// (xorshift64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
-    }
-
-    fn one_in(&mut self, chances: usize) -> bool {
-        self.below(chances) == 0
-    }
-}
 
 impl Kill {
     /// Whether it may begin at this place; `exactly`: if no other has shifted it.

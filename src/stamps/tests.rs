@@ -5,99 +5,69 @@ use super::localizer::Localizer;
 use super::stamper::Stamper;
 use crate::civil::Civil;
 use crate::formats::tai64n::Tai64n;
+use crate::numbers::Numbers;
 use std::time::Duration;
 
-/// A small generator of numbers that looks random and is the same every time
-/// (xorshift64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
-    }
-
-    /// As many bytes of `from` as this says.
-    fn some(&mut self, count: usize, from: &[u8]) -> Vec<u8> {
-        (0..count).map(|_| from[self.below(from.len())]).collect()
-    }
-
-    /// An input with all that a filter may stumble over.
-    fn input(&mut self) -> Vec<u8> {
-        const HEX: &[u8] = b"0123456789abcdef";
-        let mut input = Vec::new();
-        for _ in 0..self.below(40) {
-            let stamp = Tai64n {
-                seconds: match self.below(4) {
-                    // Many lines a second.
-                    0..2 => (1 << 62) + 1_790_000_000,
-                    2 => (1 << 62) + (self.next() >> 30) - (1 << 33),
-                    _ => self.next() >> self.below(64),
-                },
-                nanoseconds: u32::try_from(self.next() >> 32).unwrap() >> self.below(8),
-            }
-            .text();
-            match self.below(16) {
-                0..6 => input.extend(stamp),
-                6 => input.extend(stamp.to_ascii_uppercase()),
-                7 => input.extend(&stamp[..self.below(stamp.len())]),
-                8 => {
-                    input.push(b'@');
-                    let zeros = self.below(30);
-                    input.extend(self.some(zeros, b"0"));
-                    input.extend(&stamp[1..]);
-                }
-                9 => {
-                    input.extend(stamp);
-                    let more = self.below(3);
-                    input.extend(self.some(more, HEX));
-                }
-                10 => {
-                    let count = match self.below(4) {
-                        0 => Localizer::DIGITS - 2 + self.below(5),
-                        _ => self.below(60),
-                    };
-                    input.push(b'@');
-                    input.extend(self.some(count, HEX));
-                    if self.below(2) == 0 && count > 24 {
-                        let place = input.len() - 24;
-                        input[place..].copy_from_slice(&stamp[1..]);
-                    }
-                }
-                11 => {
-                    let count = self.below(200);
-                    input.extend((0..count).map(|_| self.next().to_le_bytes()[0]));
-                }
-                _ => input.push(b' '),
-            }
-            match self.below(4) {
-                0 => input.extend(b" a line\n"),
-                1 => input.push(b'\n'),
-                2 => input.push([b'@', b'\0', b'\r', b'g', b'A', b'/', b':'][self.below(7)]),
-                _ => {}
-            }
+/// An input with all that a filter may stumble over.
+fn input(numbers: &mut Numbers) -> Vec<u8> {
+    const HEX: &[u8] = b"0123456789abcdef";
+    let mut input = Vec::new();
+    for _ in 0..numbers.below(40) {
+        let stamp = Tai64n {
+            seconds: match numbers.below(4) {
+                // Many lines a second.
+                0..2 => (1 << 62) + 1_790_000_000,
+                2 => (1 << 62) + (numbers.next() >> 30) - (1 << 33),
+                _ => numbers.next() >> numbers.below(64),
+            },
+            nanoseconds: u32::try_from(numbers.next() >> 32).unwrap() >> numbers.below(8),
         }
-        input
-    }
-
-    /// `input` in pieces: whole, or byte by byte, or cut here and there.
-    fn cut<'a>(&mut self, mut input: &'a [u8]) -> Vec<&'a [u8]> {
-        let most = [1, 3, 30, 300, usize::MAX][self.below(5)];
-        let mut pieces = Vec::new();
-        while !input.is_empty() {
-            let (piece, rest) = input.split_at(self.below(most.min(input.len())) + 1);
-            pieces.push(piece);
-            input = rest;
+        .text();
+        match numbers.below(16) {
+            0..6 => input.extend(stamp),
+            6 => input.extend(stamp.to_ascii_uppercase()),
+            7 => input.extend(&stamp[..numbers.below(stamp.len())]),
+            8 => {
+                input.push(b'@');
+                let zeros = numbers.below(30);
+                input.extend(numbers.some(zeros, b"0"));
+                input.extend(&stamp[1..]);
+            }
+            9 => {
+                input.extend(stamp);
+                let more = numbers.below(3);
+                input.extend(numbers.some(more, HEX));
+            }
+            10 => {
+                let count = match numbers.below(4) {
+                    0 => Localizer::DIGITS - 2 + numbers.below(5),
+                    _ => numbers.below(60),
+                };
+                input.push(b'@');
+                input.extend(numbers.some(count, HEX));
+                if numbers.below(2) == 0 && count > 24 {
+                    let place = input.len() - 24;
+                    input[place..].copy_from_slice(&stamp[1..]);
+                }
+            }
+            11 => {
+                let count = numbers.below(200);
+                input.extend((0..count).map(|_| numbers.next().to_le_bytes()[0]));
+            }
+            _ => input.push(b' '),
         }
-        pieces
+        match numbers.below(4) {
+            0 => input.extend(b" a line\n"),
+            1 => input.push(b'\n'),
+            2 => input.push([b'@', b'\0', b'\r', b'g', b'A', b'/', b':'][numbers.below(7)]),
+            _ => {}
+        }
     }
+    input
 }
+
+/// How long the pieces of an input may be: whole, or byte by byte, or between.
+const PIECES: [usize; 5] = [1, 3, 30, 300, usize::MAX];
 
 /// A calendar that is none, with seconds that are in no year.
 fn zone(second: i64) -> Option<Civil> {
@@ -178,9 +148,9 @@ fn the_localizer_does_what_a_plain_model_does_however_the_input_is_cut() {
     let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
     let (mut replaced, mut kept) = (0, 0);
     for _ in 0..20_000 {
-        let input = numbers.input();
+        let input = input(&mut numbers);
         let (mut localizer, mut out) = (Localizer::default(), Vec::new());
-        let pieces = numbers.cut(&input);
+        let pieces = numbers.cut(&input, &PIECES);
         for piece in &pieces {
             localizer.feed(piece, zone, &mut out);
         }
@@ -235,11 +205,11 @@ fn stamped(pieces: &[(u64, &[u8])]) -> Vec<u8> {
 fn the_stamper_does_what_a_plain_model_does_however_the_input_is_cut() {
     let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
     for _ in 0..20_000 {
-        let input = numbers.input();
+        let input = input(&mut numbers);
         // A clock that sometimes stands, and comes by the end of a second.
         let mut now = 1_790_000_000_999_999_990;
         let pieces: Vec<(u64, &[u8])> = numbers
-            .cut(&input)
+            .cut(&input, &PIECES)
             .into_iter()
             .map(|piece| {
                 now += [0, 0, 1, 5, 1_000_000_000][numbers.below(5)];
@@ -264,7 +234,7 @@ fn the_stamper_does_what_a_plain_model_does_however_the_input_is_cut() {
 fn what_is_stamped_is_localized_line_by_line() {
     let mut numbers = Numbers(0x1234_5678_9ABC_DEF1);
     for _ in 0..2_000 {
-        let input = numbers.input();
+        let input = input(&mut numbers);
         let (mut stamper, mut stamped) = (Stamper::default(), Vec::new());
         // A second that is in a year of the zone above.
         stamper.feed(&input, moment(1_790_000_004_000_000_000), &mut stamped);

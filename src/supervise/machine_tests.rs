@@ -1,4 +1,5 @@
 use super::*;
+use crate::numbers::Numbers;
 use crate::sys::clock;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -385,23 +386,6 @@ fn assert_x_ends(machine: Machine, now: Now) {
                 Event::Timer
             };
         }
-    }
-}
-
-/// A small generator of numbers that looks random and is the same every time
-/// (xorshift64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
     }
 }
 

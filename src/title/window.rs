@@ -37,6 +37,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
 
     /// 0.76's way: one byte at a time.
     fn shifted(word: &mut [u8], byte: u8) {
@@ -67,14 +68,8 @@ mod tests {
 
     #[test]
     fn any_pieces_give_what_0_76_shows_byte_by_byte() {
-        // xorshift: the same pieces at each run.
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state % 1000).unwrap() * below / 1000
-        };
+        let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+        let mut random = |below: usize| numbers.below(below);
         for len in [SHORTEST, 6, 7, 20, 400] {
             let mut window = Window::new(len);
             let mut word = vec![b'.'; len];

@@ -2,6 +2,9 @@
 //! programs of either suite run with a deadline, daemons, and waiting for a
 //! condition.
 
+/// Numbers that look random.
+pub(crate) mod numbers;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};

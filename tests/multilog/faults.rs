@@ -1,6 +1,7 @@
 //! System calls of multilog that fail, and a KILL at each of them, by strace(1).
 
-use super::{Feed, Multilog, Random, STAMP, check, line, text};
+use super::{Feed, Multilog, STAMP, check, line, text};
+use crate::harness::numbers::Numbers;
 use crate::harness::{Scratch, Suite, has, wait_until};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -146,7 +147,7 @@ fn killed_at_any_call_it_loses_nothing() {
     if !can("KILL at any call") {
         return;
     }
-    let mut random = Random(1);
+    let mut random = Numbers(1);
     for script in SCRIPTS {
         let calls = all_calls(script);
         let mut plan: Vec<Vec<&(String, usize)>> = calls.iter().map(|call| vec![call]).collect();

@@ -1,7 +1,8 @@
 //! multilog ended at random instants, again and again, over the same directories
 //! and the same pipe: more than 2000 KILLs in all.
 
-use super::{BATCH, Feed, Multilog, Random, STAMP, Twice, check, finished, line, text};
+use super::{BATCH, Feed, Multilog, STAMP, Twice, check, finished, line, text};
+use crate::harness::numbers::Numbers;
 use crate::harness::{Scratch, Suite, has, wait_until};
 use nix::sys::signal::Signal::{self, SIGALRM, SIGKILL, SIGTERM};
 use std::collections::BTreeSet;
@@ -31,7 +32,7 @@ impl Ordeal {
     fn play(&self) -> Vec<Twice> {
         let scratch = Scratch::new();
         let mut feed = Feed::new();
-        let mut random = Random(self.times as u64);
+        let mut random = Numbers(self.times as u64);
         let mut ended = 0;
         let mut multilog: Option<Multilog> = None;
         while ended < self.times {
@@ -226,9 +227,9 @@ fn taken_over_from_the_original_and_by_it_in_turn_it_loses_nothing() {
     }
     let scratch = Scratch::new();
     let mut feed = Feed::new();
-    let mut random = Random(7);
+    let mut random = Numbers(7);
     let script = ["s20000", "n1000000", "./main"];
-    let run = |feed: &mut Feed, suite: Suite, random: &mut Random| {
+    let run = |feed: &mut Feed, suite: Suite, random: &mut Numbers| {
         let mut command = scratch.command(suite, suite.program("multilog"));
         command.args(script);
         let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
@@ -333,7 +334,7 @@ fn kill_in_long_lines(script: &[&str]) {
     let scratch = Scratch::new();
     let mut feed = Feed::new();
     feed.line = long_line;
-    let mut random = Random(11);
+    let mut random = Numbers(11);
     for _ in 0..TIMES {
         let multilog = Multilog::start(&scratch, script, feed.stdin());
         for _ in 0..random.below(4) {

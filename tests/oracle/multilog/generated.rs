@@ -1,8 +1,8 @@
 //! Scripts, inputs and directories that look random and are the same every time.
 
-use super::super::stamps::Numbers;
 use super::scene::{PIPE, Scene};
 use super::{Situation, situation};
+use crate::harness::numbers::Numbers;
 
 /// How the input comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +33,7 @@ pub(super) fn situations(count: u64) -> Vec<Situation> {
 }
 
 fn one(seed: u64) -> Situation {
-    let mut random = Random(Numbers(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+    let mut random = Numbers(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut runs = vec![random.run()];
     if random.one_in(3) {
         let mut run = random.run();
@@ -98,27 +98,9 @@ fn play(scene: &mut Scene, run: &Run) -> i32 {
     }
 }
 
-struct Random(Numbers);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.0.below(u64::try_from(limit).unwrap())).unwrap()
-    }
-
-    fn between(&mut self, least: usize, limit: usize) -> usize {
-        least + self.below(limit - least)
-    }
-
-    fn one_in(&mut self, chances: usize) -> bool {
-        self.below(chances) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-
+impl Numbers {
     fn noise(&mut self, length: usize) -> Vec<u8> {
-        let noise = (0..length).map(|_| self.0.next().to_le_bytes()[3]);
+        let noise = (0..length).map(|_| self.next().to_le_bytes()[3]);
         noise
             .map(|byte| if byte == b'\n' { 0 } else { byte })
             .collect()

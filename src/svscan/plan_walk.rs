@@ -1,0 +1,368 @@
+//! A random walk: the plan in a scan directory where anything happens at any time.
+
+use super::tests::{Case, GAVE_UP, KILLED, TOLD_TO_EXIT, id, look, os, pid};
+use super::*;
+use crate::numbers::Numbers;
+use crate::sys::clock;
+use std::collections::VecDeque;
+
+/// What a name of the simulated scan directory leads to.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Entry {
+    Directory(Id),
+    File,
+    Trouble,
+}
+
+/// When the shell does what comes of an action, but for those of `Examine`,
+/// which it always does first.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    /// Before the actions that were to follow.
+    ConsequencesFirst,
+    /// After them.
+    ConsequencesLast,
+}
+
+/// One service since it was last forgotten, as the shell sees it.
+#[derive(Default)]
+struct Life {
+    has_pipe: bool,
+    last_start: HashMap<Half, Instant>,
+    process: HashMap<Half, Pid>,
+}
+
+/// A scan directory, its processes and a shell that does what the plan says.
+struct World {
+    order: Order,
+    /// Nothing changes while the shell works.
+    is_calm: bool,
+    numbers: Numbers,
+    now: Instant,
+    entries: BTreeMap<OsString, Entry>,
+    /// Changes not told yet: the name, and whether it is a directory made in place.
+    told_later: Vec<(OsString, bool)>,
+    /// Which directories have a log.
+    has_log: HashMap<Id, bool>,
+    lives: HashMap<Id, Life>,
+    /// What the shell last said of each name.
+    last_sight: HashMap<OsString, Option<Id>>,
+    dead: Vec<(Pid, End)>,
+    next_pid: u32,
+    /// How many starts, pipes, forgettings, and starts after a death there were.
+    counts: [u32; 4],
+}
+
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+const IDS: u64 = 8;
+
+impl World {
+    fn new(order: Order, seed: u64) -> World {
+        World {
+            order,
+            is_calm: false,
+            numbers: Numbers(seed),
+            now: clock::monotonic(),
+            entries: BTreeMap::new(),
+            told_later: Vec::new(),
+            has_log: (1..=IDS).map(|inode| (id(inode), inode % 2 == 0)).collect(),
+            lives: HashMap::new(),
+            last_sight: HashMap::new(),
+            dead: Vec::new(),
+            next_pid: 1,
+            counts: [0; 4],
+        }
+    }
+
+    fn any_name(&mut self) -> OsString {
+        os(self.numbers.pick(&NAMES))
+    }
+
+    fn any_id(&mut self) -> Id {
+        id(1 + self.numbers.next() % IDS)
+    }
+
+    fn put(&mut self, name: OsString, entry: Option<Entry>, made_in_place: bool) {
+        match entry {
+            Some(entry) => self.entries.insert(name.clone(), entry),
+            None => self.entries.remove(&name),
+        };
+        self.told_later.push((name, made_in_place));
+    }
+
+    /// Somebody does something in the scan directory.
+    fn change(&mut self) {
+        let name = self.any_name();
+        match self.numbers.below(12) {
+            0..4 => {
+                let id = self.any_id();
+                self.put(name, Some(Entry::Directory(id)), false);
+            }
+            4..6 => {
+                // rm -r NAME; mkdir NAME: a directory that no other name leads to.
+                let id = self.any_id();
+                self.entries
+                    .retain(|_, entry| *entry != Entry::Directory(id));
+                self.put(name.clone(), None, false);
+                self.put(name, Some(Entry::Directory(id)), true);
+            }
+            6..9 => self.put(name, None, false),
+            9 => {
+                let to = self.any_name();
+                let entry = self.entries.get(&name).copied();
+                self.put(name, None, false);
+                self.put(to, entry, false);
+            }
+            10 => self.put(name, Some(Entry::File), false),
+            _ => self.put(name, Some(Entry::Trouble), false),
+        }
+    }
+
+    /// A supervise ends.
+    fn kill(&mut self) {
+        let running: BTreeSet<Pid> = self
+            .lives
+            .values()
+            .flat_map(|life| life.process.values().copied())
+            .collect();
+        if running.is_empty() {
+            return;
+        }
+        let place = self.numbers.below(running.len());
+        let pid = *running.iter().nth(place).unwrap();
+        for life in self.lives.values_mut() {
+            life.process.retain(|_, process| *process != pid);
+        }
+        let end = self.numbers.pick(&[KILLED, GAVE_UP, TOLD_TO_EXIT]);
+        self.dead.push((pid, end));
+    }
+
+    fn sight(&mut self, plan: &Plan, name: &OsStr) -> Sight {
+        let sight = match self.entries.get(name).copied() {
+            Some(Entry::Directory(id)) => Sight::Directory {
+                id,
+                log: !plan.knows(id) && self.has_log[&id],
+            },
+            Some(Entry::Trouble) => Sight::Trouble,
+            Some(Entry::File) | None => Sight::Nothing,
+        };
+        let leads_to = match sight {
+            Sight::Directory { id, .. } => Some(id),
+            _ => None,
+        };
+        self.last_sight.insert(name.to_owned(), leads_to);
+        sight
+    }
+
+    /// Does it all as the shell does; and now and then the world changes in between.
+    fn perform(&mut self, plan: &mut Plan, actions: Vec<Action>) {
+        let mut queue = VecDeque::from(actions);
+        while let Some(action) = queue.pop_front() {
+            if !self.is_calm && self.numbers.one_in(50) {
+                self.change();
+            }
+            let is_examined = matches!(action, Action::Examine(_));
+            let next = match action {
+                Action::Examine(name) => {
+                    let sight = self.sight(plan, &name);
+                    plan.saw(&name, sight, self.now)
+                }
+                Action::Look(name) => {
+                    let is_there = self.entries.contains_key(&name);
+                    let look = look(!self.numbers.one_in(3), i64::from(self.numbers.one_in(2)));
+                    plan.looked(&name, look.filter(|_| is_there), self.now)
+                }
+                Action::MakePipe(id, _) => {
+                    let life = self.lives.entry(id).or_default();
+                    assert!(!life.has_pipe, "a second pipe for {id:?}");
+                    if self.numbers.one_in(20) {
+                        plan.pipe_failed(id, self.now)
+                    } else {
+                        life.has_pipe = true;
+                        self.counts[1] += 1;
+                        plan.pipe_made(id, self.now)
+                    }
+                }
+                Action::Start { id, half, name } => self.start(plan, id, half, &name),
+                Action::Resume(id, half) => plan.resume(id, half, self.now),
+                Action::Forget(id) => {
+                    let life = self.lives.remove(&id).unwrap_or_default();
+                    assert!(life.process.is_empty(), "{id:?} runs and is forgotten");
+                    assert!(!plan.knows(id), "{id:?} is known and forgotten");
+                    self.counts[2] += 1;
+                    Vec::new()
+                }
+            };
+            if is_examined || self.order == Order::ConsequencesFirst {
+                next.into_iter().rev().for_each(|a| queue.push_front(a));
+            } else {
+                queue.extend(next);
+            }
+        }
+    }
+
+    fn start(&mut self, plan: &mut Plan, id: Id, half: Half, name: &OsStr) -> Vec<Action> {
+        assert_eq!(
+            self.last_sight.get(name),
+            Some(&Some(id)),
+            "{id:?} is started under {name:?}, which leads elsewhere"
+        );
+        assert!(plan.knows(id), "{id:?} is started and not known");
+        let has_log = plan.services[&id].log.is_some();
+        let life = self.lives.entry(id).or_default();
+        assert_eq!(life.has_pipe, has_log, "{id:?} and its pipe");
+        assert!(!life.process.contains_key(&half), "{id:?} runs twice");
+        if self.numbers.one_in(20) {
+            return plan.start_failed(id, half, self.now);
+        }
+        if let Some(last) = life.last_start.insert(half, self.now) {
+            assert!(self.now >= last + START_INTERVAL, "{id:?} starts too often");
+            self.counts[3] += 1;
+        }
+        let pid = pid(self.next_pid);
+        self.next_pid += 1;
+        life.process.insert(half, pid);
+        plan.started(id, half, pid, self.now);
+        self.counts[0] += 1;
+        Vec::new()
+    }
+
+    /// One turn of the shell's loop: changes, deaths, time.
+    fn turn(&mut self, plan: &mut Plan) {
+        let mut names = BTreeSet::new();
+        for (name, made_in_place) in std::mem::take(&mut self.told_later) {
+            if made_in_place {
+                plan.made_in_place(&name, self.now);
+            } else {
+                plan.came_whole(&name);
+            }
+            names.insert(name);
+        }
+        if self.numbers.one_in(40) {
+            // The kernel lost events: everything is looked at.
+            let listing: BTreeSet<OsString> = self.entries.keys().cloned().collect();
+            for name in &listing {
+                self.perform(plan, vec![Action::Examine(name.clone())]);
+            }
+            for name in names.difference(&listing) {
+                self.last_sight.remove(name);
+            }
+            let actions = plan.listed(&listing);
+            self.perform(plan, actions);
+        } else {
+            for name in names {
+                self.perform(plan, vec![Action::Examine(name)]);
+            }
+        }
+        for (pid, end) in std::mem::take(&mut self.dead) {
+            let actions = plan.ended(pid, end, self.now);
+            self.perform(plan, actions);
+        }
+        let actions = plan.tick(self.now);
+        self.perform(plan, actions);
+    }
+
+    /// What holds whenever the shell goes to sleep.
+    fn check(&self, plan: &Plan) {
+        if self.told_later.is_empty() {
+            assert!(
+                plan.deadline().is_none_or(|at| at > self.now),
+                "the shell would not sleep"
+            );
+        }
+        let running: BTreeSet<Pid> = self
+            .lives
+            .values()
+            .flat_map(|life| life.process.values().copied())
+            .chain(self.dead.iter().map(|(pid, _)| *pid))
+            .collect();
+        assert_eq!(plan.pids.keys().copied().collect::<BTreeSet<_>>(), running);
+        for (name, id) in &plan.names {
+            let names = &plan.services[id].names;
+            assert_eq!(names.iter().filter(|n| *n == name).count(), 1);
+        }
+        let links: usize = plan.services.values().map(|s| s.names.len()).sum();
+        assert_eq!(links, plan.names.len());
+        for (id, service) in &plan.services {
+            assert!(!service.is_over(), "{id:?} is over and not forgotten");
+            assert!(!service.waits_for_pipe, "{id:?} waits for its pipe");
+            let life = self.lives.get(id);
+            for (half, process) in service.processes() {
+                let runs = life.and_then(|life| life.process.get(&half));
+                if self.dead.is_empty() {
+                    assert_eq!(process.pid, runs.copied());
+                }
+                let is_due = !service.names.is_empty() && process.pid.is_none();
+                assert_eq!(process.due.is_some(), is_due, "{id:?} {half:?}");
+            }
+        }
+        for id in self.lives.keys() {
+            assert!(plan.knows(*id), "the pipe of {id:?} was not closed");
+        }
+        for (name, at) in &plan.troubled {
+            assert!(NAMES.iter().any(|known| *known == name), "{name:?}");
+            assert!(*at <= self.now + INTERVAL);
+        }
+        for (name, fresh) in &plan.fresh {
+            assert!(NAMES.iter().any(|known| *known == name), "{name:?}");
+            assert!(fresh.at_the_latest <= self.now + INTERVAL);
+        }
+        assert!(plan.services.len() as u64 <= IDS);
+    }
+}
+
+/// After any history: never two supervises of one half, never one for a name
+/// that leads elsewhere, never two starts within a second; what is active and
+/// down has its time; what is neither active nor running is forgotten, once.
+fn walk(order: Order) {
+    let mut world = World::new(order, 0x9e37_79b9_7f4a_7c15);
+    let mut plan = Plan::default();
+    for _ in 0..150_000 {
+        match world.numbers.below(8) {
+            0..2 => world.change(),
+            2 => world.kill(),
+            3 => world.now += Duration::from_millis(world.numbers.next() % 700),
+            4 => {
+                let deadline = plan.deadline().unwrap_or(world.now);
+                world.now = world.now.max(deadline);
+            }
+            _ => {
+                world.turn(&mut plan);
+                world.check(&plan);
+            }
+        }
+    }
+    assert!(
+        world.counts.iter().all(|count| *count > 1000),
+        "starts, pipes, forgettings, restarts were too few: {:?}",
+        world.counts
+    );
+
+    // Everything is removed and told to exit: nothing stays.
+    world.is_calm = true;
+    for name in NAMES {
+        world.put(os(name), None, false);
+    }
+    while !world.lives.values().all(|life| life.process.is_empty()) {
+        world.kill();
+    }
+    world.turn(&mut plan);
+    world.check(&plan);
+    let case = Case {
+        plan,
+        now: world.now,
+    };
+    assert!(case.is_empty(), "{:?}", case.plan);
+    assert_eq!(case.rest(), None);
+    assert!(world.lives.is_empty());
+}
+
+#[test]
+fn a_long_random_walk_keeps_every_promise() {
+    walk(Order::ConsequencesFirst);
+}
+
+#[test]
+fn a_long_random_walk_keeps_every_promise_if_consequences_come_last() {
+    walk(Order::ConsequencesLast);
+}
