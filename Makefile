@@ -66,9 +66,7 @@ demo: build
 
 bench: build
 	tools/install-needs bench
-	for bench in system logs tools; do \
-		BENCH_PROGRAMS=$(CURDIR)/$(BUILT) $(CARGO) bench --locked --bench $$bench || exit 1; \
-	done
+	BENCH_PROGRAMS=$(CURDIR)/$(BUILT) $(CARGO) bench --locked --bench all
 
 install: build
 	install -d $(bindir) $(mandir) $(datadir)

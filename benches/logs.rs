@@ -1,21 +1,10 @@
 //! What handles logs, beside the originals, in turn, on the same lines, in one
 //! run. `benches/README.md` says what is measured.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    clippy::cast_precision_loss,
-    missing_docs,
-    reason = "a benchmark may panic, prints, and starts what it measures"
-)]
-
+use crate::common::{Scratch, median, number, ours};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -35,16 +24,7 @@ impl Contender {
     }
 }
 
-/// A directory for inputs and outputs, gone on drop.
-struct Scratch(PathBuf);
-
 impl Scratch {
-    fn new() -> Scratch {
-        let path = std::env::temp_dir().join(format!("bench-logs-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Scratch(path)
-    }
-
     /// Runs a shell command here and says how many seconds it took.
     fn run(&self, command: &str) -> f64 {
         // What the last one left would be truncated on this one's time.
@@ -60,12 +40,6 @@ impl Scratch {
         let seconds = begun.elapsed().as_secs_f64();
         assert!(status.success(), "{command}");
         seconds
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -92,31 +66,6 @@ fn show(figure: &str, contenders: &[Contender], medians: &[f64]) {
         }
     }
     println!();
-}
-
-fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}
-
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
-
-/// Where our programs stand: those that `make build` has made, if it says so.
-fn ours(program: &str) -> PathBuf {
-    let built = || {
-        Path::new(env!("CARGO_BIN_EXE_svscan"))
-            .parent()
-            .unwrap()
-            .into()
-    };
-    let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(built, PathBuf::from);
-    directory.join(program)
 }
 
 /// Whether there is `program`; if not, says that it is left out.
@@ -233,11 +182,7 @@ fn logging(scratch: &Scratch, rounds: usize, what: &str, stamps: bool, size: u32
     show(&format!("multilog{what}"), &contenders, &medians);
 }
 
-fn main() {
-    // `cargo test --benches` only wants to know that it builds.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return;
-    }
+pub(crate) fn run() {
     let (megabytes, rounds) = (number("BENCH_MB", 200), number("BENCH_ROUNDS", 5));
     let scratch = Scratch::new();
     let log = |stamps| make_log(&scratch, "log", megabytes * 1_000_000, stamps);

@@ -1,18 +1,7 @@
 //! Our svscan beside those of daemontools, runit and s6, in turn, on the same
 //! service directories, in one run. `benches/README.md` says what is measured.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    clippy::cast_precision_loss,
-    missing_docs,
-    reason = "a benchmark may panic, prints, and starts what it measures"
-)]
-
+use crate::common::{median, number, ours};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,18 +18,6 @@ struct Peer {
     arguments: &'static [&'static str],
     /// The name of its per-service supervisor in `ps`.
     supervisor: &'static str,
-}
-
-/// Where our programs stand: those that `make build` has made, if it says so.
-fn ours(program: &str) -> PathBuf {
-    let built = || {
-        Path::new(env!("CARGO_BIN_EXE_svscan"))
-            .parent()
-            .unwrap()
-            .into()
-    };
-    let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(built, PathBuf::from);
-    directory.join(program)
 }
 
 fn peers() -> Vec<Peer> {
@@ -228,24 +205,7 @@ fn private_kib(pid: u32) -> f64 {
         .sum()
 }
 
-fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}
-
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
-
-fn main() {
-    // `cargo test --benches` only wants to know that it builds.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return;
-    }
+pub(crate) fn run() {
     let (services, rounds) = (number("BENCH_SERVICES", 200), number("BENCH_ROUNDS", 5));
     let peers = peers();
     let figures = ["boot ms", "new directory ms", "restart ms", "memory KiB"];

@@ -2,18 +2,7 @@
 //! original and beside the program alone, in turn, in one run.
 //! `benches/README.md` says what is measured.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    clippy::cast_precision_loss,
-    missing_docs,
-    reason = "a benchmark may panic, prints, and starts what it measures"
-)]
-
+use crate::common::{Scratch, median, number, ours};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -49,18 +38,6 @@ const CHAINS: [(&str, &[&[&str]]); 9] = [
     ),
 ];
 
-/// Where our programs stand: those that `make build` has made, if it says so.
-fn ours(program: &str) -> PathBuf {
-    let built = || {
-        Path::new(env!("CARGO_BIN_EXE_svscan"))
-            .parent()
-            .unwrap()
-            .into()
-    };
-    let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(built, PathBuf::from);
-    directory.join(program)
-}
-
 /// The chain's words, each tool by its path in `directory`.
 fn words(directory: &Path, chain: &[&[&str]]) -> Vec<PathBuf> {
     let mut words = Vec::new();
@@ -87,23 +64,7 @@ fn time(scratch: &Path, words: &[PathBuf], runs: usize) -> f64 {
     begun.elapsed().as_secs_f64() * 1e6 / runs as f64
 }
 
-fn median(figures: &mut [f64]) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
-
-fn main() {
-    // `cargo test --benches` only wants to know that it builds.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return;
-    }
+pub(crate) fn run() {
     let rounds = number("BENCH_ROUNDS", 5);
     let runs = number("BENCH_RUNS", 500);
     let ours = ours("");
@@ -112,8 +73,9 @@ fn main() {
         use std::os::unix::fs::MetadataExt;
         own.uid() == 0
     });
-    let scratch = std::env::temp_dir().join(format!("bench-tools-{}", std::process::id()));
-    fs::create_dir_all(scratch.join("env")).unwrap();
+    let scratch = Scratch::new();
+    let scratch = scratch.0.as_path();
+    fs::create_dir(scratch.join("env")).unwrap();
     for (name, value) in [("A", "one\n"), ("B", "two\n"), ("C", "")] {
         fs::write(scratch.join("env").join(name), value).unwrap();
     }
@@ -134,10 +96,10 @@ fn main() {
         let mut times = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..rounds {
             for (contender, times) in contenders.iter().zip(&mut times) {
-                times.push(time(&scratch, contender, runs));
+                times.push(time(scratch, contender, runs));
             }
         }
-        let [ours, theirs, floor] = times.map(|mut times| median(&mut times));
+        let [ours, theirs, floor] = times.map(|times| median(&times));
         println!(
             "{name:36} ours {ours:5.0}  daemontools {theirs:5.0}  alone {floor:5.0}  \
              whole {:.2}  added {:.2}",
@@ -145,5 +107,4 @@ fn main() {
             (ours - floor) / (theirs - floor)
         );
     }
-    let _ = fs::remove_dir_all(&scratch);
 }
