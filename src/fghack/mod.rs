@@ -1,7 +1,7 @@
 //! Stay in the foreground for a daemon that goes into the background.
 //!
-//! [`hold_pipe`] is daemontools' way: the daemon inherits many copies of a pipe,
-//! and as long as one of them is open it is thought to run. [`follow`] does not
+//! `hold_pipe` is daemontools' way: the daemon inherits many copies of a pipe,
+//! and as long as one of them is open it is thought to run. `follow` does not
 //! rely on that: orphans below this process come back to it (prctl(2),
 //! PR_SET_CHILD_SUBREAPER), so it knows who is there, can pass on signals, and is
 //! told of every end.

@@ -235,10 +235,10 @@ pub fn exec(path: &OsStr, arguments: &[&OsStr]) -> io::Error {
     exec_program(Program::at(path, arguments))
 }
 
-/// As [`exec`], with `changes` made to the environment.
+/// As [`exec()`], with `changes` made to the environment.
 ///
 /// # Errors
-/// As [`exec`].
+/// As [`exec()`].
 pub fn exec_with(path: &OsStr, arguments: &[&OsStr], changes: &[(&OsStr, &OsStr)]) -> io::Error {
     let mut entries = exec::environment();
     for (name, value) in changes {
@@ -250,7 +250,7 @@ pub fn exec_with(path: &OsStr, arguments: &[&OsStr], changes: &[(&OsStr, &OsStr)
     exec_program(program.and_then(|program| program.with_environment(&entries)))
 }
 
-/// As [`exec`], looking for `name` in PATH, as [`Program::exec`] does.
+/// As [`exec()`], looking for `name` in PATH, as [`Program::exec`] does.
 ///
 /// # Errors
 /// As [`Program::exec`].
