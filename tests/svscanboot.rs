@@ -9,6 +9,7 @@ use crate::readproctitle::command_line;
 use daemontools_rs::boot::machine::{GRACE, LOOK, REST, STOP};
 use daemontools_rs::boot::shell::{DOTS, PATH};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -388,12 +389,12 @@ fn a_tree_of_the_original_is_taken_over() {
     let scanner = world.scanner();
     wait_until("both supervises are below it", || {
         let supervises = children(scanner, "supervise");
-        let ours = Suite::Ours.program("supervise");
+        let inode = |path: &str| fs::metadata(path).map(|file| file.ino()).ok();
+        let ours = inode(Suite::Ours.program("supervise").to_str().unwrap());
         supervises.len() == 2
-            && supervises.iter().all(|pid| {
-                let program = fs::read_link(format!("/proc/{pid}/exe"));
-                program.is_ok_and(|program| program == ours)
-            })
+            && supervises
+                .iter()
+                .all(|pid| inode(&format!("/proc/{pid}/exe")) == ours)
     });
     for (name, old) in ["service/pair", "service/pair/log"].iter().zip(old) {
         wait_until("it is another process", || {

@@ -12,4 +12,4 @@ pub mod dir;
 pub mod machine;
 pub mod shell;
 
-pub use shell::run;
+pub use shell::{run, run_in_child};

@@ -3,13 +3,13 @@
 
 use super::dir::{self, Dir};
 use super::machine::{Action, Event, Machine, Now};
-use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::formats::control::{Command, Signal};
 use crate::formats::tai64n::Tai64n;
+use crate::sys::child::{self, Held};
 use crate::sys::fifo::Input;
 use crate::sys::signals::{Number, Signals};
-use crate::sys::{child, clock, errno, fifo, output, poll, start};
+use crate::sys::{clock, errno, fifo, output, poll, start};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -47,6 +47,22 @@ struct Shell<'a> {
 /// started nothing ends it but `x`.
 pub fn run(name: &OsStr) -> Result<(), Error> {
     start::hand_on_descriptors();
+    supervise(name)
+}
+
+/// The same in a child of svscan, which has handed on its descriptors already;
+/// prints the error, if there is one, and gives the exit code.
+pub fn run_in_child(name: &OsStr) -> u8 {
+    match supervise(name) {
+        Ok(()) => 0,
+        Err(error) => {
+            output::err(&error.line(PROGRAM));
+            error.code()
+        }
+    }
+}
+
+fn supervise(name: &OsStr) -> Result<(), Error> {
     let signals = Signals::new(&[Number::CHLD])
         .map_err(|error| Error::unable("create pipe for", name, "", error))?;
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
@@ -59,9 +75,7 @@ pub fn run(name: &OsStr) -> Result<(), Error> {
         signals,
         hears_control: true,
     };
-    shell.perform(vec![Action::Publish]);
-    shell.dir.announce(name)?;
-    if shell.step(Event::Boot) == Flow::Done {
+    if shell.boot()? == Flow::Done {
         return Ok(());
     }
     if !fifo::is_fifo(&shell.dir.control) {
@@ -83,6 +97,28 @@ pub fn run(name: &OsStr) -> Result<(), Error> {
 }
 
 impl Shell<'_> {
+    /// The first start, or none, and the first status. 0.76 writes one before the
+    /// start, too, but who reads a status looks for `ok` first, which is open from
+    /// here on; and what is started begins when it is.
+    fn boot(&mut self) -> Result<Flow, Error> {
+        let starts = self
+            .machine
+            .step(Event::Boot, now())
+            .contains(&Action::Start);
+        let (flow, held) = match starts {
+            true => self.start(),
+            false => (Flow::On, None),
+        };
+        if held.is_none() {
+            self.perform(vec![Action::Publish]);
+        }
+        self.dir.announce(self.name)?;
+        if let Some(held) = held {
+            held.let_go();
+        }
+        Ok(flow)
+    }
+
     /// Waits for something to happen and deals with all of it: first children
     /// that ended, then commands, then the time, which is 0.76's order.
     fn turn(&mut self) -> Flow {
@@ -148,20 +184,12 @@ impl Shell<'_> {
         for action in actions {
             match action {
                 Action::Start => {
-                    let answer = match start(self.name) {
-                        Ok(pid) => Event::Started(pid),
-                        Err(error) => {
-                            output::err_without_waiting(&line(
-                                self.name,
-                                b"unable to fork for ",
-                                format!(", sleeping 60 seconds: {}", errno::reason(&error))
-                                    .as_bytes(),
-                            ));
-                            Event::StartFailed
-                        }
-                    };
+                    let (flow, held) = self.start();
+                    if let Some(held) = held {
+                        held.let_go();
+                    }
                     // A start is always the last action of its list.
-                    return self.step(answer);
+                    return flow;
                 }
                 Action::Send(signal) => {
                     if let Some(pid) = self.machine.status().pid {
@@ -182,18 +210,32 @@ impl Shell<'_> {
         }
         Flow::On
     }
-}
 
-/// Starts `./run`.
-fn start(name: &OsStr) -> std::io::Result<Pid> {
-    child::spawn(|| {
-        let run = OsStr::new("./run");
-        let error = child::exec(run, &[run]);
-        let error = Error::unable("start", name, "/run", error);
-        // Held up here, it would pass for a service that runs.
-        output::err_without_waiting(&error.line(PROGRAM));
-        TEMPORARY
-    })
+    /// Starts `./run` and publishes that, or says that there was no fork. `./run` is
+    /// held until it is let go, so that it never sees a status older than itself.
+    fn start(&mut self) -> (Flow, Option<Held>) {
+        let name = self.name;
+        let started = child::spawn_held(|| {
+            let run = OsStr::new("./run");
+            let error = child::exec(run, &[run]);
+            let error = Error::unable("start", name, "/run", error);
+            // Held up here, it would pass for a service that runs.
+            output::err_without_waiting(&error.line(PROGRAM));
+            TEMPORARY
+        });
+        match started {
+            Ok((pid, held)) => (self.step(Event::Started(pid)), Some(held)),
+            Err(error) => {
+                let reason = errno::reason(&error);
+                output::err_without_waiting(&line(
+                    name,
+                    b"unable to fork for ",
+                    format!(", sleeping 60 seconds: {reason}").as_bytes(),
+                ));
+                (self.step(Event::StartFailed), None)
+            }
+        }
+    }
 }
 
 fn now() -> Now {

@@ -1,7 +1,7 @@
 //! svscan: keep one supervise running for each directory here, and two with a
 //! pipe between them where there is a `log`.
 //!
-//! `plan` decides, `shell` acts. Source of the rules:
+//! `plan` decides, `shell` acts, `starter` starts. Source of the rules:
 //! <https://cr.yp.to/daemontools/svscan.html>, and Debian's package where that
 //! page is silent. Unlike 0.76, which looks around every five seconds, this one
 //! is told of changes by the kernel (inotify) and sleeps otherwise; where
@@ -9,5 +9,9 @@
 
 pub mod plan;
 pub mod shell;
+mod starter;
 
 pub use shell::run;
+
+/// Its name in messages.
+const PROGRAM: &str = "svscan";

@@ -2,9 +2,8 @@
 //! it says.
 
 use super::plan::{Action, Half, INTERVAL, Id, Look, Plan, Sight};
-use crate::child::Pid;
-use crate::error::{Error, TEMPORARY};
-use crate::sys::limits::{OpenFiles, raise_open_files};
+use super::starter::{Starter, rest};
+use crate::error::Error;
 use crate::sys::poll::{self, Event};
 use crate::sys::signals::{Number, Signals};
 use crate::sys::watch::{Change, How, Place, Watch};
@@ -18,8 +17,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
-
-const PROGRAM: &str = "svscan";
 
 /// How much is read of what the kernel says has changed, before anything else is
 /// looked at.
@@ -36,9 +33,7 @@ struct Shell {
     /// When to read the whole directory again; None: never.
     scan_at: Option<Instant>,
     pipes: HashMap<Id, (PipeReader, PipeWriter)>,
-    /// The program `supervise` beside this one, which is tried before PATH.
-    supervise: Option<OsString>,
-    open_files: Option<OpenFiles>,
+    starter: Starter,
 }
 
 /// What is watched: the scan directory, and all that its symbolic links lead through.
@@ -66,6 +61,17 @@ impl Step {
     }
 }
 
+/// A supervise to be started.
+struct Start {
+    id: Id,
+    half: Half,
+    name: OsString,
+}
+
+/// So many entries are looked at before their supervises are started: enough for
+/// those to share most of svscan's memory, few enough for the first to start at once.
+const BATCH: usize = 64;
+
 /// A link may lead through so many others, as for the kernel.
 const LINKS: usize = 40;
 
@@ -79,6 +85,8 @@ pub fn run(dir: Option<&OsStr>) -> Result<(), Error> {
         std::env::set_current_dir(dir)
             .map_err(|error| Error::unable("chdir to", dir, "", error))?;
     }
+    // Before anything is opened here that a supervise is not to have.
+    let starter = Starter::new();
     // 0.76 needs none; without it, dead supervises would go unnoticed.
     let signals =
         Signals::new(&[Number::CHLD]).map_err(|error| Error::unable_to("create pipe", error))?;
@@ -89,8 +97,7 @@ pub fn run(dir: Option<&OsStr>) -> Result<(), Error> {
         mounts: file::open_read(Path::new("/proc/self/mountinfo")).ok(),
         scan_at: None,
         pipes: HashMap::new(),
-        supervise: child::beside("supervise"),
-        open_files: raise_open_files(),
+        starter,
     };
     shell.scan();
     loop {
@@ -263,9 +270,7 @@ impl Shell {
                 Change::Ended(_) => {}
             }
         }
-        for name in entries {
-            self.perform(vec![Action::Examine(name)]);
-        }
+        self.perform(entries.into_iter().map(Action::Examine).collect());
     }
 
     fn reap(&mut self) {
@@ -281,8 +286,8 @@ impl Shell {
         self.scan_at = self.watch.is_none().then(|| clock::monotonic() + INTERVAL);
         match list() {
             Ok(names) => {
-                for name in &names {
-                    self.perform(vec![Action::Examine(name.clone())]);
+                for some in names.chunks(BATCH) {
+                    self.perform(some.iter().cloned().map(Action::Examine).collect());
                 }
                 let actions = self.plan.listed(&names.into_iter().collect());
                 self.perform(actions);
@@ -294,9 +299,18 @@ impl Shell {
         }
     }
 
+    /// Does `actions`, what follows from them, and only then the starts among them.
     fn perform(&mut self, actions: Vec<Action>) {
         let mut queue = VecDeque::from(actions);
-        while let Some(action) = queue.pop_front() {
+        let mut starts = Vec::new();
+        loop {
+            let Some(action) = queue.pop_front() else {
+                if starts.is_empty() {
+                    return;
+                }
+                queue.extend(self.start_all(std::mem::take(&mut starts)));
+                continue;
+            };
             let next = match action {
                 Action::Examine(name) => {
                     if is_hidden(&name) {
@@ -316,16 +330,10 @@ impl Shell {
                         self.plan.pipe_failed(id, clock::monotonic())
                     }
                 },
-                Action::Start { id, half, name } => match self.start(id, half, &name) {
-                    Ok(pid) => {
-                        self.plan.started(id, half, pid, clock::monotonic());
-                        Vec::new()
-                    }
-                    Err(error) => {
-                        warn(&Error::unable("fork for", &name, rest(half), error));
-                        self.plan.start_failed(id, half, clock::monotonic())
-                    }
-                },
+                Action::Start { id, half, name } => {
+                    starts.push(Start { id, half, name });
+                    Vec::new()
+                }
                 Action::Resume(id, half) => self.plan.resume(id, half, clock::monotonic()),
                 Action::Forget(id) => {
                     self.pipes.remove(&id);
@@ -335,6 +343,28 @@ impl Shell {
             // Its consequences come before what was to follow it.
             next.into_iter().rev().for_each(|a| queue.push_front(a));
         }
+    }
+
+    /// Forks once for each of `starts`, and writes as little as it can between two
+    /// forks: each page that changes then is one that only the first of the two
+    /// children has.
+    fn start_all(&mut self, starts: Vec<Start>) -> Vec<Action> {
+        let mut answers = Vec::with_capacity(starts.len());
+        for Start { id, half, name } in &starts {
+            let pipe = self.pipes.get(id);
+            answers.push((self.starter.start(*half, name, pipe), clock::monotonic()));
+        }
+        let mut actions = Vec::new();
+        for (Start { id, half, name }, (answer, at)) in starts.into_iter().zip(answers) {
+            match answer {
+                Ok(pid) => self.plan.started(id, half, pid, at),
+                Err(error) => {
+                    warn(&Error::unable("fork for", &name, rest(half), error));
+                    actions.extend(self.plan.start_failed(id, half, at));
+                }
+            }
+        }
+        actions
     }
 
     /// What the entry `name` is.
@@ -375,63 +405,10 @@ impl Shell {
             }
         }
     }
-
-    fn start(&self, id: Id, half: Half, name: &OsStr) -> io::Result<Pid> {
-        let pipe = self.pipes.get(&id);
-        child::spawn(|| {
-            if let Some(limit) = self.open_files {
-                limit.restore();
-            }
-            let error = become_supervise(half, name, pipe, self.supervise.as_deref());
-            // Held up here, it would pass for a supervise.
-            output::err_without_waiting(&error.warning(PROGRAM));
-            TEMPORARY
-        })
-    }
-}
-
-/// In the child. Comes back only with an error.
-fn become_supervise(
-    half: Half,
-    name: &OsStr,
-    pipe: Option<&(PipeReader, PipeWriter)>,
-    beside: Option<&OsStr>,
-) -> Error {
-    let connected = match (half, pipe) {
-        (_, None) => Ok(()),
-        (Half::Main, Some((_, writer))) => child::set_stdout(writer),
-        (Half::Log, Some((reader, _))) => child::set_stdin(reader),
-    };
-    if let Err(error) = connected {
-        return Error::unable("set up descriptors for", name, rest(half), error);
-    }
-    if half == Half::Log
-        && let Err(error) = std::env::set_current_dir(name)
-    {
-        return Error::unable("switch to", name, "", error);
-    }
-    let program = OsStr::new("supervise");
-    let operand = match half {
-        Half::Main => name,
-        Half::Log => OsStr::new("log"),
-    };
-    if let Some(beside) = beside {
-        // If it is there no longer, PATH is left.
-        child::exec(beside, &[program, operand]);
-    }
-    let error = child::exec_in_path(program, &[program, operand]);
-    Error::unable("start supervise", name, rest(half), error)
-}
-
-fn rest(half: Half) -> &'static str {
-    match half {
-        Half::Main => "",
-        Half::Log => "/log",
-    }
 }
 
 fn warn(error: &Error) {
-    output::err_without_waiting(&error.warning(PROGRAM));
+    output::err_without_waiting(&error.warning(super::PROGRAM));
 }
 
 fn is_hidden(name: &OsStr) -> bool {

@@ -6,7 +6,7 @@ use crate::child::{End, Pid};
 use crate::sys::exec::{self, Program};
 use crate::sys::signals::{self, Number};
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -28,6 +28,39 @@ pub fn spawn(work: impl FnOnce() -> u8) -> io::Result<Pid> {
             Some(pid) => Ok(pid),
             None => Err(io::Error::last_os_error()),
         },
+    }
+}
+
+/// A child of [`spawn_held`] that has not begun.
+pub struct Held(PipeWriter);
+
+impl Held {
+    /// Lets it begin.
+    pub fn let_go(mut self) {
+        // If it is gone, its end will be told.
+        let _ = self.0.write_all(&[0]);
+    }
+}
+
+/// As [`spawn`], but the child begins with `work` only when it is let go. Without
+/// that, or if this process ends before, it ends without having done anything.
+///
+/// # Errors
+/// As [`spawn`]; EMFILE, ENFILE: see pipe(2).
+pub fn spawn_held(work: impl FnOnce() -> u8) -> io::Result<(Pid, Held)> {
+    let (mut reader, writer) = io::pipe()?;
+    let mut writer = Some(writer);
+    let pid = spawn(|| {
+        // Its own copy would keep the pipe from its end.
+        writer = None;
+        match reader.read_exact(&mut [0]) {
+            Ok(()) => work(),
+            Err(_) => 111,
+        }
+    })?;
+    match writer {
+        Some(writer) => Ok((pid, Held(writer))),
+        None => Err(io::Error::from_raw_os_error(libc::EBADF)),
     }
 }
 
@@ -314,11 +347,20 @@ pub(crate) fn wait_for(pid: Pid) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
 
     #[test]
     fn a_child_ends_with_the_code_of_its_work() {
         assert_eq!(wait_for(spawn(|| 7).unwrap()), End::Exited(7));
+    }
+
+    #[test]
+    fn a_held_child_begins_when_it_is_let_go_and_else_never() {
+        let (pid, held) = spawn_held(|| 7).unwrap();
+        held.let_go();
+        assert_eq!(wait_for(pid), End::Exited(7));
+        let (pid, held) = spawn_held(|| 7).unwrap();
+        drop(held);
+        assert_eq!(wait_for(pid), End::Exited(111));
     }
 
     #[test]

@@ -10,6 +10,8 @@
 
 pub mod child;
 pub mod clock;
+pub mod command_line;
+pub mod descriptors;
 pub mod errno;
 pub mod exec;
 pub mod fifo;

@@ -13,7 +13,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 /// No event in a test takes longer, however slow the machine.
@@ -40,13 +40,39 @@ impl Suite {
     /// Where its programs stand.
     pub(crate) fn directory(self) -> PathBuf {
         match self {
-            Suite::Ours => Path::new(env!("CARGO_BIN_EXE_supervise"))
-                .parent()
-                .unwrap()
-                .to_owned(),
+            Suite::Ours => installed().to_owned(),
             Suite::Reference => "/usr/bin".into(),
         }
     }
+}
+
+/// Our programs as `make build` installs them: links to one file, but for those that
+/// look up users.
+fn installed() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let built = Path::new(env!("CARGO_BIN_EXE_daemontools-rs"));
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+        fs::create_dir_all(&directory).unwrap();
+        let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin");
+        let sources = fs::read_dir(sources)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let names = sources.map(|path| path.file_stem().unwrap().to_owned());
+        for name in names.chain([built.file_name().unwrap().to_owned()]) {
+            let file = match name.to_str().unwrap() {
+                "setuidgid" | "envuidgid" => built.with_file_name(&name),
+                _ => built.to_owned(),
+            };
+            // By rename: another run of the tests may be at work.
+            let new = directory.join(format!(".{}", std::process::id()));
+            let _ = fs::remove_file(&new);
+            fs::hard_link(file, &new).unwrap();
+            fs::rename(&new, directory.join(name)).unwrap();
+            let _ = fs::remove_file(&new);
+        }
+        directory
+    })
 }
 
 /// Whether the programs `needed` (by PATH) are all there. If not, says which

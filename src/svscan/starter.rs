@@ -1,0 +1,147 @@
+//! Start a supervise, as svscan's child.
+//!
+//! Where the program beside svscan under the name `supervise` is the very file that
+//! svscan runs from, nothing would be gained by becoming it: the child is a
+//! supervise as it stands, with svscan's descriptors closed and its own name and
+//! command line. That starts it in less time than becoming a program takes, and
+//! leaves most of its memory shared with svscan and all the others. Where it is
+//! another file (an upgrade, another suite, the programs of `src/bin`), or the
+//! system does not allow it, the child becomes that.
+
+use super::PROGRAM;
+use super::plan::Half;
+use crate::child::Pid;
+use crate::error::{Error, TEMPORARY};
+use crate::supervise;
+use crate::sys::command_line::Map;
+use crate::sys::descriptors::Descriptors;
+use crate::sys::limits::{OpenFiles, raise_open_files};
+use crate::sys::{child, output};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What it takes to start a supervise.
+pub(super) struct Starter {
+    /// The program `supervise` beside this one, which is tried before PATH.
+    beside: Option<OsString>,
+    /// None: a child has to become that program.
+    own: Option<Own>,
+    /// The limit on open files that a supervise is to have; None: the present one.
+    open_files: Option<OpenFiles>,
+}
+
+/// What a child needs to be a supervise without becoming another program.
+struct Own {
+    /// The device and the inode of this program's file.
+    file: (u64, u64),
+    /// What svscan was given, and every supervise is.
+    given: Descriptors,
+    command_line: Map,
+}
+
+impl Starter {
+    /// Looks around. To be called before svscan opens anything.
+    pub(super) fn new() -> Starter {
+        Starter {
+            own: Own::new(),
+            beside: child::beside("supervise"),
+            open_files: raise_open_files(),
+        }
+    }
+
+    /// Starts a supervise for this half of the service `name`, connected to `pipe`.
+    ///
+    /// # Errors
+    /// What fork(2) says.
+    pub(super) fn start(
+        &self,
+        half: Half,
+        name: &OsStr,
+        pipe: Option<&(PipeReader, PipeWriter)>,
+    ) -> io::Result<Pid> {
+        child::spawn(|| {
+            if let Some(limit) = self.open_files {
+                limit.restore();
+            }
+            let operand = match half {
+                Half::Main => name,
+                Half::Log => OsStr::new("log"),
+            };
+            let connected = connect(half, name, pipe);
+            if connected.is_ok() && self.begin(operand).is_some() {
+                return supervise::run_in_child(operand);
+            }
+            let error = match connected {
+                Ok(()) => self.become_supervise(half, name, operand),
+                Err(error) => error,
+            };
+            // Held up here, it would pass for a supervise.
+            output::err_without_waiting(&error.warning(PROGRAM));
+            TEMPORARY
+        })
+    }
+
+    /// In the child: leaves behind what was svscan's. None, with little changed, if
+    /// the child has to become a supervise by exec.
+    fn begin(&self, operand: &OsStr) -> Option<()> {
+        let own = self.own.as_ref()?;
+        if identity(Path::new(self.beside.as_ref()?)) != Some(own.file) {
+            return None;
+        }
+        let words = [b"supervise\0", operand.as_bytes(), b"\0"].concat();
+        own.command_line.show(c"supervise", words.leak()).ok()?;
+        own.given.close_others().ok()
+    }
+
+    /// In the child. Comes back only with an error.
+    fn become_supervise(&self, half: Half, name: &OsStr, operand: &OsStr) -> Error {
+        let program = OsStr::new("supervise");
+        if let Some(beside) = &self.beside {
+            // If it is there no longer, PATH is left.
+            child::exec(beside, &[program, operand]);
+        }
+        let error = child::exec_in_path(program, &[program, operand]);
+        Error::unable("start supervise", name, rest(half), error)
+    }
+}
+
+impl Own {
+    fn new() -> Option<Own> {
+        Some(Own {
+            file: identity(Path::new("/proc/self/exe"))?,
+            given: Descriptors::open_now().ok()?,
+            command_line: Map::read()?,
+        })
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// In the child: its directory, and its end of the pipe.
+fn connect(half: Half, name: &OsStr, pipe: Option<&(PipeReader, PipeWriter)>) -> Result<(), Error> {
+    match (half, pipe) {
+        (_, None) => Ok(()),
+        (Half::Main, Some((_, writer))) => child::set_stdout(writer),
+        (Half::Log, Some((reader, _))) => child::set_stdin(reader),
+    }
+    .map_err(|error| Error::unable("set up descriptors for", name, rest(half), error))?;
+    match half {
+        Half::Main => Ok(()),
+        Half::Log => std::env::set_current_dir(name)
+            .map_err(|error| Error::unable("switch to", name, "", error)),
+    }
+}
+
+/// What is behind a service's name where this half of it is meant.
+pub(super) fn rest(half: Half) -> &'static str {
+    match half {
+        Half::Main => "",
+        Half::Log => "/log",
+    }
+}
