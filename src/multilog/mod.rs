@@ -14,6 +14,8 @@ pub mod dir;
 pub mod keeper;
 pub mod lines;
 pub mod locked;
+#[cfg(test)]
+mod model;
 pub mod pattern;
 pub mod processor;
 pub mod proof;
