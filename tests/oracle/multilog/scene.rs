@@ -2,6 +2,7 @@
 //! the one that comes after it, a pipe, and the transcript of all that happens.
 
 use crate::harness::{Daemon, Output, Scratch, Suite, finish, signal, skip_unless, wait_until};
+use crate::oracle::Scenery;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -29,8 +30,12 @@ pub(super) struct Scene {
     writer: Option<PipeWriter>,
 }
 
-impl Scene {
-    pub(super) fn new(cast: Cast) -> Scene {
+impl Scenery for Scene {
+    type Cast = Cast;
+    const PARTS: &[&str] = &["multilog"];
+    const REFERENCE: Cast = [Suite::Reference; 2];
+
+    fn new(cast: Cast) -> Scene {
         let scratch = Scratch::new();
         // multilog runs in there; what the test needs stands beside it.
         scratch.mkdir("w");
@@ -45,10 +50,12 @@ impl Scene {
         }
     }
 
-    pub(super) fn transcript(&mut self) -> Vec<String> {
+    fn transcript(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)
     }
+}
 
+impl Scene {
     pub(super) fn say(&mut self, text: impl Into<String>) {
         self.lines.push(text.into());
     }
