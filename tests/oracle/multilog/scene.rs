@@ -86,6 +86,19 @@ impl Scene {
         command
     }
 
+    /// The same, begun by this command for a shell, which has multilog and the script
+    /// as `"$0" "$@"`.
+    pub(super) fn through_shell(&mut self, command: &str, script: &[&str]) -> Command {
+        let multilog = self.multilog(script);
+        let mut shell = self.scratch.command(Suite::Ours, "sh");
+        shell
+            .args(["-c", command])
+            .arg(multilog.get_program())
+            .args(multilog.get_args())
+            .current_dir(self.scratch.at("w"));
+        shell
+    }
+
     /// Adds a script to a command.
     fn add_script<S: AsRef<[u8]>>(&self, command: &mut Command, script: &[S]) {
         let path = self.scratch.at("w");
@@ -325,6 +338,13 @@ impl Scene {
         self.say(format!("ended with {code}"));
         self.tell_errors();
         code
+    }
+
+    /// No more is written: waits for the end and tells all that is left.
+    pub(super) fn close_and_look(&mut self) {
+        self.close();
+        self.ends();
+        self.look();
     }
 
     /// Tells what the multilog that was started last printed.
