@@ -26,12 +26,11 @@ mod svstat;
 mod tools;
 mod zoo;
 
-use crate::harness::{Suite, has};
+use crate::harness::{Suite, each, has};
 use stage::Stage;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many situations are played at a time: most of them only wait.
 const WORKERS: usize = 16;
@@ -98,23 +97,16 @@ fn compare<S: Scenery>(test: &str, situations: &[Situation<S>], casts: &[S::Cast
     if !has(test, S::PARTS) {
         return;
     }
-    let next = AtomicUsize::new(0);
     let differences = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                while let Some(situation) = situations.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let reference = play(situation, S::REFERENCE);
-                    for cast in casts {
-                        let ours = play(situation, *cast);
-                        if let Some(difference) = difference(&reference, &ours) {
-                            let name = &situation.name;
-                            let text = format!("=== {name}\n    {cast:?}\n{difference}");
-                            differences.lock().unwrap().push(text);
-                        }
-                    }
-                }
-            });
+    each(WORKERS, situations, |situation| {
+        let reference = play(situation, S::REFERENCE);
+        for cast in casts {
+            let ours = play(situation, *cast);
+            if let Some(difference) = difference(&reference, &ours) {
+                let name = &situation.name;
+                let text = format!("=== {name}\n    {cast:?}\n{difference}");
+                differences.lock().unwrap().push(text);
+            }
         }
     });
     let differences = differences.into_inner().unwrap();
