@@ -309,13 +309,19 @@ impl Dir {
             return Ok(());
         }
         self.append_to_file(text, waiter)?;
-        while self.current.metadata().is_ok_and(|m| m.nlink() == 0) {
+        while self.is_current_gone() {
             self.begin_anew(waiter)?;
             self.append_to_file(text, waiter)?;
         }
         Ok(())
     }
 
+    fn is_current_gone(&self) -> bool {
+        self.current.metadata().is_ok_and(|m| m.nlink() == 0)
+    }
+
+    /// Writes `text` to `current`. If that fails and `current` was removed, it gives up:
+    /// it may be its own room that the disk lacks, until it is closed.
     fn append_to_file(&mut self, text: &[u8], waiter: &mut Waiter) -> Result<(), Error> {
         let name = OsStr::from_bytes(&self.place.settings.name);
         let mut text = text;
@@ -329,6 +335,9 @@ impl Dir {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
+                    if self.is_current_gone() {
+                        return Ok(());
+                    }
                     let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
                     if errno::is_full(&error) && self.place.budget.make_room(&self.place.directory)
                     {
