@@ -152,84 +152,21 @@ impl Play<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::multilog::model::Original;
+    use crate::multilog::script::Script;
+    use crate::numbers::Numbers;
 
-    /// 0.76's buffer as it is, with the bytes in it.
-    struct Buffer {
-        held: Vec<u8>,
-        files: Vec<Vec<u8>>,
-        size: usize,
-    }
-
-    impl Buffer {
-        fn write(&mut self, mut piece: &[u8]) {
-            while !piece.is_empty() {
-                if self.files.last().unwrap().len() >= self.size {
-                    self.files.push(vec![]);
-                }
-                let file = self.files.last_mut().unwrap();
-                let mut length = piece.len().min(self.size - file.len());
-                if file.len() + length >= self.size - 2000 {
-                    for place in (0..length).rev() {
-                        if piece[place] == b'\n' {
-                            length = place + 1;
-                            break;
-                        }
-                    }
-                }
-                file.extend_from_slice(&piece[..length]);
-                if file.len() >= self.size - 2000 && piece[length - 1] == b'\n' {
-                    self.files.push(vec![]);
-                }
-                piece = &piece[length..];
-            }
-        }
-
-        fn flush(&mut self) {
-            let held = std::mem::take(&mut self.held);
-            self.write(&held);
-        }
-
-        fn put(&mut self, piece: &[u8]) {
-            if piece.len() > 512 - self.held.len() {
-                self.flush();
-                if piece.len() > 512 {
-                    return self.write(piece);
-                }
-            }
-            self.held.extend_from_slice(piece);
-        }
-    }
-
-    /// The files that 0.76 makes of `lines`, with a read of 1024 bytes at a time.
+    /// The files that 0.76 makes of `input`, with a read of 1024 bytes at a time, if
+    /// the first holds `first` bytes.
     fn plain(input: &[u8], size: usize, first: usize) -> Vec<Vec<u8>> {
-        let mut buffer = Buffer {
-            held: vec![],
-            files: vec![vec![b'o'; first]],
-            size,
-        };
-        let mut line: Vec<u8> = vec![];
-        for (place, byte) in input.iter().enumerate() {
-            if place % 1024 == 0 {
-                buffer.flush();
-            }
-            if line.len() == 1000 {
-                if *byte == b'\n' {
-                    line.clear();
-                }
-                buffer.put(&[*byte]);
-            } else if *byte == b'\n' {
-                buffer.put(&line);
-                buffer.put(b"\n");
-                line.clear();
-            } else {
-                line.push(*byte);
-                if line.len() == 1000 {
-                    buffer.put(&line);
-                }
-            }
+        let size = format!("s{size}");
+        let script = Script::parse([size.as_bytes(), b"./a"]);
+        let mut original = Original::new(&script);
+        original.left.files = vec![vec![vec![b'o'; first]]];
+        for read in input.chunks(1024) {
+            original.read(read, 0);
         }
-        buffer.flush();
-        buffer.files
+        original.end().files.remove(0)
     }
 
     /// Where a flush falls if reads are of 1024 bytes: behind the last whole line,
@@ -247,29 +184,19 @@ mod tests {
 
     #[test]
     fn files_end_where_those_of_the_original_end() {
-        let mut random = 1_u64;
-        let mut next = |below: u64| {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) % below
-        };
-        for round in 0..600_u64 {
-            let longest = [3, 40, 300, 700, 1200, 9000][usize::try_from(round % 6).unwrap()];
+        let mut numbers = Numbers(1);
+        for round in 0..600 {
+            let longest = [3, 40, 300, 700, 1200, 9000][round % 6];
             let mut input = vec![];
             while input.len() < 30_000 {
-                let length = usize::try_from(next(longest)).unwrap();
+                let length = numbers.below(longest);
                 input.extend(std::iter::repeat_n(b'x', length));
                 input.push(b'\n');
             }
-            let size = 4096 + next(4000);
-            let first = next(2 * size) * (round % 2);
-            let files = plain(
-                &input,
-                usize::try_from(size).unwrap(),
-                usize::try_from(first).unwrap(),
-            );
-            let mut cutter = Cutter::new(size, first);
+            let size = 4096 + numbers.below(4000);
+            let first = numbers.below(2 * size) * (round % 2);
+            let files = plain(&input, size, first);
+            let mut cutter = Cutter::new(size as u64, first as u64);
             let mut cuts = vec![];
             cutter.cut(&input, &flushes(&input), false, &mut cuts);
             let mut at = 0;
@@ -277,7 +204,7 @@ mod tests {
             for (place, file) in files.iter().enumerate() {
                 at += file.len();
                 if place == 0 {
-                    at -= usize::try_from(first).unwrap();
+                    at -= first;
                 }
                 expected.push(at);
             }

@@ -8,7 +8,7 @@ use super::budget::{self, Budget, Finished, Log};
 use super::script::Directory;
 use super::waiter::say;
 use crate::formats::{logname, tai64n::Tai64n};
-use crate::sys::{clock, file, folder};
+use crate::sys::{clock, errno, file, folder};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -156,7 +156,6 @@ fn keep_one(top: &File) -> Result<Kept, String> {
             allowance: u64::MAX,
         });
     };
-    let reason = |error| crate::sys::errno::reason(&error).to_owned();
     let found = find(top)?;
     let available = folder::available(top).map_err(reason)?;
     let now = Tai64n::from_unix(clock::wall());
@@ -190,7 +189,6 @@ fn keep_one(top: &File) -> Result<Kept, String> {
 /// Reads the budget in `top`. Nobody but root and this user can have logs deleted
 /// by it.
 fn read(top: &File) -> Result<Option<Budget>, String> {
-    let reason = |error| crate::sys::errno::reason(&error).to_owned();
     let opened = match folder::open_file(top, OsStr::new(NAME)) {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -218,7 +216,6 @@ fn read(top: &File) -> Result<Option<Budget>, String> {
 
 /// Finds the log directories below `top`, on the same file system.
 fn find(top: &File) -> Result<Vec<Found>, String> {
-    let reason = |error| crate::sys::errno::reason(&error).to_owned();
     let (device, _) = identity(top).map_err(reason)?;
     let mut found = Vec::new();
     let mut seen = 0;
@@ -289,6 +286,10 @@ fn follow(top: &File, way: &[OsString]) -> io::Result<File> {
         here = folder::open(&here, name)?;
     }
     Ok(here)
+}
+
+fn reason(error: io::Error) -> String {
+    errno::reason(&error).to_owned()
 }
 
 /// Device and inode.

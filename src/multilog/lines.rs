@@ -12,7 +12,7 @@ pub const READ: usize = 1024;
 /// made: stamps can make 27 bytes of one.
 const ENOUGH: usize = 96 * 1024;
 /// What a stamp and the blank behind it add to a line, in bytes.
-const STAMP: usize = Tai64n::TEXT + 1;
+pub const STAMP: usize = Tai64n::TEXT + 1;
 /// So much of a line is shown on stderr, in bytes.
 const SHOWN: usize = 200;
 /// The size of a status file, in bytes.

@@ -3,7 +3,9 @@
 //! What the arguments mean is in `script`, what becomes of a line in `lines`,
 //! whether it matches in `pattern`, where files end in `cutter`, where to go on
 //! after a KILL in `recovery`, what to delete to keep a budget in `budget`: those
-//! do no I/O. `dir` and `status` write, `keeper` keeps budgets, `processor` and
+//! do no I/O. `locked` is a log directory as it was found, `dir` one that is written,
+//! `rotation` what becomes of its full files; `proof` looks whether what is taken for
+//! written is; `status` writes status files, `keeper` keeps budgets, `processor` and
 //! `waiter` deal with others, `shell` is the loop.
 
 pub mod budget;
@@ -11,10 +13,14 @@ pub mod cutter;
 pub mod dir;
 pub mod keeper;
 pub mod lines;
+pub mod locked;
+#[cfg(test)]
+mod model;
 pub mod pattern;
 pub mod processor;
 pub mod proof;
 pub mod recovery;
+pub mod rotation;
 pub mod script;
 pub mod shell;
 pub mod status;

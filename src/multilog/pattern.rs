@@ -31,6 +31,8 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::multilog::model;
+    use crate::numbers::Numbers;
 
     #[test]
     fn the_examples_of_the_manual_and_its_corners() {
@@ -60,22 +62,6 @@ mod tests {
         }
     }
 
-    /// The rules, a byte at a time and from their words alone.
-    fn plain(pattern: &[u8], text: &[u8]) -> bool {
-        match (pattern, text) {
-            ([], _) => text.is_empty(),
-            ([b'*'], _) => true,
-            ([b'*', wanted, ..], [byte, rest @ ..]) if byte != wanted => {
-                let _ = rest;
-                plain(pattern, rest)
-            }
-            ([b'*', _, ..], []) => false,
-            ([b'*', rest @ ..], _) => plain(rest, text),
-            ([first, rest @ ..], [byte, behind @ ..]) => first == byte && plain(rest, behind),
-            ([_, ..], []) => false,
-        }
-    }
-
     #[test]
     fn every_short_pattern_and_text_is_as_the_plain_rules_say() {
         fn words(letters: &[u8], longest: usize) -> Vec<Vec<u8>> {
@@ -98,12 +84,51 @@ mod tests {
             for text in words(b"ab*", 5) {
                 assert_eq!(
                     matches(&pattern, &text),
-                    plain(&pattern, &text),
+                    model::matches(&pattern, &text),
                     "{} {}",
                     pattern.escape_ascii(),
                     text.escape_ascii()
                 );
             }
         }
+    }
+
+    #[test]
+    fn long_ones_match_as_the_plain_rules_say() {
+        let mut numbers = Numbers(0xDEAD_BEEF_0BAD_F00D);
+        let mut matched = 0;
+        for _ in 0..50_000 {
+            let length = numbers.below(30);
+            let text = numbers.some(length, b"ab* \0\xff");
+            // From the text, so that some match: stars instead of some of it.
+            let mut wanted = Vec::new();
+            let mut at = 0;
+            while at < text.len() {
+                if numbers.below(5) == 0 {
+                    wanted.push(b'*');
+                    at += numbers.below(6);
+                } else {
+                    wanted.push(if numbers.below(40) == 0 {
+                        b'a'
+                    } else {
+                        text[at]
+                    });
+                    at += 1;
+                }
+            }
+            if numbers.below(3) == 0 {
+                wanted.push(b'*');
+            }
+            let expected = model::matches(&wanted, &text);
+            matched += usize::from(expected);
+            assert_eq!(
+                matches(&wanted, &text),
+                expected,
+                "{} {}",
+                wanted.escape_ascii(),
+                text.escape_ascii()
+            );
+        }
+        assert!((10_000..40_000).contains(&matched), "{matched}");
     }
 }

@@ -1,5 +1,6 @@
 //! Whether bytes that are taken for written before a KILL are those in the files.
 
+use super::lines::STAMP;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
@@ -88,9 +89,6 @@ impl Tail {
         Ok(bytes)
     }
 }
-
-/// The length of a stamp and the blank behind it.
-const STAMP: usize = 26;
 
 /// Whether `new` says what `old` says: byte for byte or, if lines have `stamps`,
 /// with other stamps. `in_line`: they begin in the middle of a line.

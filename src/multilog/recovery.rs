@@ -100,5 +100,11 @@ pub fn resume(found: &[Found]) -> Resume {
 }
 
 #[cfg(test)]
+#[path = "recovery_kills.rs"]
+mod kills;
+#[cfg(test)]
+#[path = "recovery_play.rs"]
+mod play;
+#[cfg(test)]
 #[path = "recovery_tests.rs"]
 mod tests;

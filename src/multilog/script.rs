@@ -101,6 +101,7 @@ fn number(text: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
 
     fn parse(arguments: &[&str]) -> Script {
         Script::parse(arguments.iter().map(|argument| argument.as_bytes()))
@@ -149,6 +150,79 @@ mod tests {
             ("s18446744073709551617", 4096),
         ] {
             assert_eq!(parse(&[argument, "./a"]).directories[0].size, size);
+        }
+    }
+
+    /// The number that `word` begins with, modulo 2^64, digit by digit from behind.
+    fn plain_number(word: &str) -> u128 {
+        let digits = word
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(word.len());
+        let mut place: u128 = 1;
+        let mut sum: u128 = 0;
+        for digit in word[..digits].bytes().rev() {
+            sum = (sum + u128::from(digit - b'0') * place) % (1 << 64);
+            place = place * 10 % (1 << 64);
+        }
+        sum
+    }
+
+    #[test]
+    fn scripts_mean_what_their_words_say() {
+        let mut numbers = Numbers(0x0123_4567_89AB_CDEF);
+        for _ in 0..5_000 {
+            let words: Vec<String> = (0..numbers.below(9))
+                .map(|_| {
+                    let kind = numbers.pick(b"tTsn!e=+-./qE \0");
+                    let length = numbers.below(24);
+                    let rest = match kind {
+                        b's' | b'n' => numbers.some(length, b"0123456789999999999x"),
+                        _ => numbers.some(length.min(4), b"a*/."),
+                    };
+                    let word = [&[kind], rest.as_slice()].concat();
+                    String::from_utf8(word).unwrap()
+                })
+                .collect();
+            let script = Script::parse(words.iter().map(|word| word.as_bytes()));
+            assert_eq!(
+                script.stamps,
+                words.first().is_some_and(|word| word.starts_with('t'))
+            );
+            // What came last before a place; each word by itself.
+            let last = |place: usize, letter: char| {
+                let before = words[..place].iter().rev();
+                before
+                    .filter_map(move |word| word.strip_prefix(letter))
+                    .next()
+            };
+            let (mut actions, mut directories, mut files) = (vec![], vec![], vec![]);
+            for (place, word) in words.iter().enumerate() {
+                let rest = word.as_bytes().get(1..).unwrap_or_default().to_vec();
+                match word.chars().next() {
+                    Some('-') => actions.push(Action::Deselect(rest)),
+                    Some('+') => actions.push(Action::Select(rest)),
+                    Some('e') => actions.push(Action::Stderr),
+                    Some('=') => {
+                        actions.push(Action::Status(files.len()));
+                        files.push(rest);
+                    }
+                    Some('.' | '/') => {
+                        actions.push(Action::Log(directories.len()));
+                        let size = last(place, 's').map_or(99_999, plain_number);
+                        directories.push(Directory {
+                            name: word.clone().into_bytes(),
+                            size: u64::try_from(size.clamp(4096, 2_147_483_647)).unwrap(),
+                            keep: u64::try_from(last(place, 'n').map_or(10, plain_number).max(2))
+                                .unwrap(),
+                            processor: last(place, '!').map(|command| command.as_bytes().to_vec()),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+            assert_eq!(script.actions, actions, "{words:?}");
+            assert_eq!(script.directories, directories, "{words:?}");
+            assert_eq!(script.status_files, files, "{words:?}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The loop of multilog: look at what is in stdin, write what becomes of it, and
 //! only then take it out.
 
-use super::dir::{Dir, Locked};
+use super::dir::Dir;
 use super::lines::{Lines, READ, Taken};
+use super::locked::Locked;
 use super::recovery::{self, Resume};
 use super::script::Script;
 use super::status::StatusFile;
@@ -72,7 +73,7 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         .find(|held| !held.is_empty());
     let dirs = locked
         .into_iter()
-        .map(|dir| dir.start(script.stamps, &mut waiter));
+        .map(|dir| Dir::start(dir, script.stamps, &mut waiter));
     let dirs = dirs.collect::<Result<Vec<_>, _>>()?;
     let mut shell = Shell {
         waiter,

@@ -2,9 +2,8 @@
 
 use super::{Feed, Multilog, STAMP, check, line, text};
 use crate::harness::numbers::Numbers;
-use crate::harness::{Scratch, Suite, has, wait_until};
+use crate::harness::{Scratch, Suite, each, has, wait_until};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many are traced at a time.
 const WORKERS: usize = 4;
@@ -115,20 +114,6 @@ impl Place {
     }
 }
 
-/// Does `work` to each of `items`, several at a time.
-fn each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    work(item);
-                }
-            });
-        }
-    });
-}
-
 /// Each call of a multilog with this script that nothing happens to.
 fn all_calls(script: &'static [&'static str]) -> Vec<(String, usize)> {
     let place = Place::new(script);
@@ -155,7 +140,7 @@ fn killed_at_any_call_it_loses_nothing() {
             let mut one = || &calls[random.below(calls.len())];
             plan.push(vec![one(), one(), one()]);
         }
-        each(&plan, |kills| {
+        each(WORKERS, &plan, |kills| {
             let place = Place::new(script);
             let mut killed = 0;
             for (name, number) in kills {
@@ -170,9 +155,8 @@ fn killed_at_any_call_it_loses_nothing() {
     }
 }
 
-/// What may be wrong with a call, by its name: all that open(2) and the like name
-/// as no fault of the caller's.
-/// Of a call made often, each is met in its turn.
+/// What may be wrong with a call, by its name: what open(2) and the like name that
+/// is no fault of the caller's. Of a call made often each is met in its turn.
 fn errors(call: &str) -> &'static [&'static str] {
     match call {
         "write" | "pwrite64" => &["ENOSPC", "EIO", "EINTR", "EDQUOT"],
@@ -209,7 +193,7 @@ fn whichever_call_fails_nothing_is_lost() {
                 Some((name, number, *error))
             })
             .collect();
-        each(&faults, |(name, number, error)| {
+        each(WORKERS, &faults, |(name, number, error)| {
             let place = Place::new(script);
             let mut inject = vec![format!("{name}:error={error}:when={number}")];
             if name != "ppoll" {
@@ -254,7 +238,7 @@ fn while_calls_go_on_failing_nothing_is_lost() {
     ];
     let calls: Vec<&str> = calls.into_iter().chain(others).collect();
     for script in SCRIPTS {
-        each(&calls, |names| {
+        each(WORKERS, &calls, |names| {
             let place = Place::new(script);
             let fault = format!("{names}:error=EIO:when=2+3");
             let code = place.strace(&[fault, NO_PAUSE.to_owned()]);

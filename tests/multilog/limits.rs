@@ -128,6 +128,31 @@ fn on_a_full_disk_it_hears_signals() {
 }
 
 #[test]
+fn a_current_that_was_removed_to_make_room_makes_room() {
+    let scratch = Scratch::new();
+    let Some(_disk) = disk("a removed current on a full disk", &scratch) else {
+        return;
+    };
+    let mut feed = Feed::new();
+    let mut multilog = Multilog::start(&scratch, &["./disk/main"], feed.stdin());
+    for _ in 0..4 {
+        feed.write_lines(200);
+        wait_logged(&scratch, "disk/main", feed.begun - 1);
+    }
+    fill(&scratch);
+    feed.write_lines(200);
+    wait_said(&scratch, FULL);
+    fs::remove_file(scratch.at("disk/main/current")).unwrap();
+    wait_logged(&scratch, "disk/main", 999);
+    feed.close();
+    assert_eq!(multilog.wait(), 0);
+    let gone = "multilog: warning: ./disk/main/current is gone, beginning a new one\n";
+    assert_eq!(scratch.read("said"), [FULL, gone].concat());
+    let after: String = (800..1000).map(|number| line(number) + "\n").collect();
+    assert_eq!(text(&scratch, "disk/main"), after);
+}
+
+#[test]
 fn of_a_full_disk_it_says_what_the_original_says() {
     let test = "the words for a full disk";
     let scratch = Scratch::new();

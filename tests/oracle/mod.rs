@@ -26,11 +26,11 @@ mod svstat;
 mod tools;
 mod zoo;
 
-use crate::harness::{Suite, has};
+use crate::harness::{Suite, each, has};
 use stage::Stage;
+use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many situations are played at a time: most of them only wait.
 const WORKERS: usize = 16;
@@ -54,48 +54,63 @@ impl Cast {
     }
 }
 
-/// Something to be played: its name is a sentence.
-struct Situation {
+/// Where situations are played.
+trait Scenery {
+    /// Which suite plays which part.
+    type Cast: Copy + Debug + Sync;
+    /// The parts: programs that the reference must have.
+    const PARTS: &[&str];
+    /// The reference plays them all.
+    const REFERENCE: Self::Cast;
+
+    fn new(cast: Self::Cast) -> Self;
+
+    /// What was played there, line by line.
+    fn transcript(&mut self) -> Vec<String>;
+}
+
+/// Something to be played: its name is a sentence, or what is run.
+struct Situation<S = Stage> {
     name: String,
-    play: Box<dyn Fn(&mut Stage) + Send + Sync>,
+    play: Box<dyn Fn(&mut S) + Send + Sync>,
+}
+
+impl<S> Situation<S> {
+    fn new(name: impl Into<String>, play: impl Fn(&mut S) + Send + Sync + 'static) -> Situation<S> {
+        Situation {
+            name: name.into(),
+            play: Box::new(play),
+        }
+    }
 }
 
 fn situation(
     name: impl Into<String>,
     play: impl Fn(&mut Stage) + Send + Sync + 'static,
 ) -> Situation {
-    Situation {
-        name: name.into(),
-        play: Box::new(play),
-    }
+    Situation::new(name, play)
 }
 
 /// Plays all `situations` with the reference and with each of `casts`, and
 /// fails, after the last, if any transcript differs.
-fn compare(test: &str, situations: &[Situation], casts: &[Cast]) {
-    if !has(test, &["svscan", "supervise", "svc", "svok", "svstat"]) {
+fn compare<S: Scenery>(test: &str, situations: &[Situation<S>], casts: &[S::Cast]) {
+    if !has(test, S::PARTS) {
         return;
     }
-    let next = AtomicUsize::new(0);
     let differences = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                while let Some(situation) = situations.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let reference = play(situation, Cast::all(Suite::Reference));
-                    for cast in casts {
-                        let ours = play(situation, *cast);
-                        if let Some(difference) = difference(&reference, &ours) {
-                            let name = &situation.name;
-                            let text = format!("=== {name}\n    {cast:?}\n{difference}");
-                            differences.lock().unwrap().push(text);
-                        }
-                    }
-                }
-            });
+    each(WORKERS, situations, |situation| {
+        let reference = play(situation, S::REFERENCE);
+        for cast in casts {
+            let ours = play(situation, *cast);
+            if let Some(difference) = difference(&reference, &ours) {
+                let name = &situation.name;
+                let text = format!("=== {name}\n    {cast:?}\n{difference}");
+                differences.lock().unwrap().push(text);
+            }
         }
     });
     let differences = differences.into_inner().unwrap();
+    eprintln!("{test}: {} situations", situations.len());
     assert!(
         differences.is_empty(),
         "{test}: {} of {} situations differ from the reference\n{}",
@@ -106,10 +121,10 @@ fn compare(test: &str, situations: &[Situation], casts: &[Cast]) {
 }
 
 /// The transcript; or why it could not be played to its end.
-fn play(situation: &Situation, cast: Cast) -> Result<Vec<String>, Vec<String>> {
-    let mut stage = Stage::new(cast);
-    let played = catch_unwind(AssertUnwindSafe(|| (situation.play)(&mut stage)));
-    let mut lines = stage.transcript();
+fn play<S: Scenery>(situation: &Situation<S>, cast: S::Cast) -> Result<Vec<String>, Vec<String>> {
+    let mut scenery = S::new(cast);
+    let played = catch_unwind(AssertUnwindSafe(|| (situation.play)(&mut scenery)));
+    let mut lines = scenery.transcript();
     let Err(panic) = played else {
         return Ok(lines);
     };

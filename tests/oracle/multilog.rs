@@ -7,18 +7,13 @@
 mod generated;
 mod scene;
 mod signals;
-
 mod written;
 
-use super::difference;
-use crate::harness::{Suite, has};
+use super::compare;
+use crate::harness::Suite;
 use scene::{Cast, Scene};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many situations are played at a time: many of them only wait.
-const WORKERS: usize = 16;
+type Situation = super::Situation<Scene>;
 
 /// Ours after ours, and each after the other.
 const ALL: &[Cast] = &[
@@ -27,70 +22,11 @@ const ALL: &[Cast] = &[
     [Suite::Ours, Suite::Reference],
 ];
 
-/// Something to be played: its name is a sentence, or a script.
-struct Situation {
-    name: String,
-    play: Box<dyn Fn(&mut Scene) + Send + Sync>,
-}
-
 fn situation(
     name: impl Into<String>,
     play: impl Fn(&mut Scene) + Send + Sync + 'static,
 ) -> Situation {
-    Situation {
-        name: name.into(),
-        play: Box::new(play),
-    }
-}
-
-/// Plays all `situations` with the reference and with each of `casts`, and
-/// fails, after the last, if any transcript differs.
-fn compare(test: &str, situations: &[Situation], casts: &[Cast]) {
-    if !has(test, &["multilog"]) {
-        return;
-    }
-    let next = AtomicUsize::new(0);
-    let differences = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                while let Some(situation) = situations.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let reference = play(situation, [Suite::Reference; 2]);
-                    for cast in casts {
-                        let ours = play(situation, *cast);
-                        if let Some(difference) = difference(&reference, &ours) {
-                            let name = &situation.name;
-                            let text = format!("=== {name}\n    {cast:?}\n{difference}");
-                            differences.lock().unwrap().push(text);
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let differences = differences.into_inner().unwrap();
-    eprintln!("{test}: {} situations", situations.len());
-    assert!(
-        differences.is_empty(),
-        "{test}: {} differences in {} situations\n{}",
-        differences.len(),
-        situations.len(),
-        differences.join("\n")
-    );
-}
-
-/// The transcript; or why it could not be played to its end.
-fn play(situation: &Situation, cast: Cast) -> Result<Vec<String>, Vec<String>> {
-    let mut scene = Scene::new(cast);
-    let played = catch_unwind(AssertUnwindSafe(|| (situation.play)(&mut scene)));
-    let mut lines = scene.transcript();
-    let Err(panic) = played else {
-        return Ok(lines);
-    };
-    let why = panic.downcast_ref::<String>().cloned();
-    let why = why.unwrap_or_default();
-    lines.push(format!("NOT PLAYED TO ITS END: {why}"));
-    Err(lines)
+    Situation::new(name, play)
 }
 
 #[test]

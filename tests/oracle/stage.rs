@@ -1,8 +1,8 @@
 //! Where a situation is played: a scratch directory, the programs of a cast,
 //! and the transcript of all that happens.
 
-use super::Cast;
-use crate::harness::{Daemon, Output, Scratch, finish, is_alive, skip_unless, wait_until};
+use super::{Cast, Scenery};
+use crate::harness::{Daemon, Output, Scratch, Suite, finish, is_alive, skip_unless, wait_until};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, Permissions};
@@ -45,8 +45,12 @@ pub(super) struct Stage {
     denied: Vec<PathBuf>,
 }
 
-impl Stage {
-    pub(super) fn new(cast: Cast) -> Stage {
+impl Scenery for Stage {
+    type Cast = Cast;
+    const PARTS: &[&str] = &["svscan", "supervise", "svc", "svok", "svstat"];
+    const REFERENCE: Cast = Cast::all(Suite::Reference);
+
+    fn new(cast: Cast) -> Stage {
         Stage {
             scratch: Scratch::new(),
             cast,
@@ -58,10 +62,12 @@ impl Stage {
         }
     }
 
-    pub(super) fn transcript(&mut self) -> Vec<String> {
+    fn transcript(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)
     }
+}
 
+impl Stage {
     /// Adds to the transcript, numbers of processes and the like blanked.
     pub(super) fn say(&mut self, text: impl AsRef<[u8]>) {
         let mut text = text.as_ref().escape_ascii().to_string();

@@ -2,6 +2,7 @@
 //! the one that comes after it, a pipe, and the transcript of all that happens.
 
 use crate::harness::{Daemon, Output, Scratch, Suite, finish, signal, skip_unless, wait_until};
+use crate::oracle::Scenery;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -29,8 +30,12 @@ pub(super) struct Scene {
     writer: Option<PipeWriter>,
 }
 
-impl Scene {
-    pub(super) fn new(cast: Cast) -> Scene {
+impl Scenery for Scene {
+    type Cast = Cast;
+    const PARTS: &[&str] = &["multilog"];
+    const REFERENCE: Cast = [Suite::Reference; 2];
+
+    fn new(cast: Cast) -> Scene {
         let scratch = Scratch::new();
         // multilog runs in there; what the test needs stands beside it.
         scratch.mkdir("w");
@@ -45,10 +50,12 @@ impl Scene {
         }
     }
 
-    pub(super) fn transcript(&mut self) -> Vec<String> {
+    fn transcript(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)
     }
+}
 
+impl Scene {
     pub(super) fn say(&mut self, text: impl Into<String>) {
         self.lines.push(text.into());
     }
@@ -77,6 +84,19 @@ impl Scene {
         command.current_dir(self.scratch.at("w"));
         self.add_script(&mut command, script);
         command
+    }
+
+    /// The same, begun by this command for a shell, which has multilog and the script
+    /// as `"$0" "$@"`.
+    pub(super) fn through_shell(&mut self, command: &str, script: &[&str]) -> Command {
+        let multilog = self.multilog(script);
+        let mut shell = self.scratch.command(Suite::Ours, "sh");
+        shell
+            .args(["-c", command])
+            .arg(multilog.get_program())
+            .args(multilog.get_args())
+            .current_dir(self.scratch.at("w"));
+        shell
     }
 
     /// Adds a script to a command.
@@ -318,6 +338,13 @@ impl Scene {
         self.say(format!("ended with {code}"));
         self.tell_errors();
         code
+    }
+
+    /// No more is written: waits for the end and tells all that is left.
+    pub(super) fn close_and_look(&mut self) {
+        self.close();
+        self.ends();
+        self.look();
     }
 
     /// Tells what the multilog that was started last printed.

@@ -75,9 +75,7 @@ fn alarms() -> Vec<Situation> {
                 scene.log(b"y\n", "d/current", "y\n");
                 scene.signal("ALRM");
                 scene.wait_finished("d", 2);
-                scene.close();
-                scene.ends();
-                scene.look();
+                scene.close_and_look();
             },
         ),
         situation("ALRM does not split a line that was begun", move |scene| {
@@ -86,9 +84,7 @@ fn alarms() -> Vec<Situation> {
             scene.signal("ALRM");
             scene.wait_finished("e", 1);
             scene.log(b" and done\n", "e/current", "done\n");
-            scene.close();
-            scene.ends();
-            scene.look();
+            scene.close_and_look();
         }),
         situation("ALRM splits a long line that was begun", move |scene| {
             scene.begin(&script, "f");
@@ -96,27 +92,21 @@ fn alarms() -> Vec<Situation> {
             scene.signal("ALRM");
             scene.wait_finished("e", 1);
             scene.log(b" and done\n", "e/current", "done\n");
-            scene.close();
-            scene.ends();
-            scene.look();
+            scene.close_and_look();
         }),
         situation("ALRM finishes a current of an earlier multilog", |scene| {
             scene.file("d/current", "old\n", 0o744);
             scene.begin(&["./d"], "d");
             scene.signal("ALRM");
             scene.wait_finished("d", 1);
-            scene.close();
-            scene.ends();
-            scene.look();
+            scene.close_and_look();
         }),
         situation("ALRM sends current through the processor", |scene| {
             scene.begin(&["!tr a-z A-Z; echo x >&5", "./d"], "d");
             scene.log(b"x\n", "d/current", "x\n");
             scene.signal("ALRM");
             scene.wait_finished("d", 1);
-            scene.close();
-            scene.ends();
-            scene.look();
+            scene.close_and_look();
         }),
         situation(
             "ALRM is followed before what came meanwhile is read",
@@ -125,9 +115,7 @@ fn alarms() -> Vec<Situation> {
                 scene.log(b"x\n", "d/current", "x\n");
                 scene.while_stopped(&["ALRM"], |scene| scene.write(b"later\n"));
                 scene.wait_finished("d", 1);
-                scene.close();
-                scene.ends();
-                scene.look();
+                scene.close_and_look();
             },
         ),
         situation("of ALRM and TERM both count", |scene| {
@@ -166,9 +154,7 @@ fn others() -> Vec<Situation> {
             scene.log(b"x\nbegun", "d/current", "x\n");
             scene.signal(name);
             scene.log(b" done\n", "d/current", "done\n");
-            scene.close();
-            scene.ends();
-            scene.look();
+            scene.close_and_look();
         }));
     }
     all.push(situation(
@@ -183,9 +169,7 @@ fn others() -> Vec<Situation> {
             scene.file("go", "", 0o644);
             scene.wait_finished("d", 1);
             // 0.76 looks whether it was told to end when it has read something.
-            scene.close();
-            scene.ends();
-            scene.look();
+            scene.close_and_look();
         },
     ));
     all
@@ -219,9 +203,7 @@ fn obstacles() -> Vec<Situation> {
                 }
                 scene.wait_finished("d", 1);
                 scene.wait_end("d/current", "something\n");
-                scene.close();
-                scene.ends();
-                scene.look();
+                scene.close_and_look();
             },
         ));
     }
@@ -264,9 +246,7 @@ fn obstacles() -> Vec<Situation> {
                     scene.file(&name, "", 0o644);
                 });
                 scene.wait_end("d/current", "new\n");
-                scene.close();
-                scene.ends();
-                scene.look();
+                scene.close_and_look();
             },
         ));
     }
@@ -279,9 +259,7 @@ fn obstacles() -> Vec<Situation> {
             scene.wait_errors("pausing", 1);
             scene.file("d/state", "", 0o644);
             scene.wait_finished("d", 1);
-            scene.close();
-            scene.ends();
-            scene.look();
+            scene.close_and_look();
         }
     }));
     all.push(situation(
@@ -294,9 +272,7 @@ fn obstacles() -> Vec<Situation> {
                 scene.begin(&["s4096", once, "./d"], "d");
                 scene.write(lines.as_bytes());
                 scene.wait_finished("d", 1);
-                scene.close();
-                scene.ends();
-                scene.look();
+                scene.close_and_look();
             }
         },
     ));
@@ -316,9 +292,7 @@ fn obstacles() -> Vec<Situation> {
             scene.wait_errors("pausing", 1);
             scene.set_mode("d", 0o700);
             scene.wait_finished("d", 1);
-            scene.close();
-            scene.ends();
-            scene.look();
+            scene.close_and_look();
         },
     ));
     all
@@ -345,9 +319,7 @@ fn kills() -> Vec<Situation> {
                     scene.start(&script);
                     scene.wait_end("e/current", &end);
                 }
-                scene.close();
-                scene.ends();
-                scene.look();
+                scene.close_and_look();
             },
         ));
     }
@@ -373,9 +345,7 @@ fn kills() -> Vec<Situation> {
                 scene.write(b"next\n");
                 scene.start(&["s4096", "!cat <&4; cat", "./d"]);
                 scene.wait_end("d/current", "next\n");
-                scene.close();
-                scene.ends();
-                scene.look();
+                scene.close_and_look();
             },
         ));
     }

@@ -393,11 +393,8 @@ fn files() -> Vec<Situation> {
             scene.look();
         }),
         situation("the umask does not count", |scene| {
-            let command = scene.multilog(&["=st", "s4096", "!cat", "./d"]);
-            let mut shell = scene.scratch.command(crate::harness::Suite::Ours, "sh");
-            shell.current_dir(scene.scratch.at("w"));
-            shell.args(["-c", "umask 077; exec \"$0\" \"$@\""]);
-            shell.arg(command.get_program()).args(command.get_args());
+            let script = ["=st", "s4096", "!cat", "./d"];
+            let mut shell = scene.through_shell("umask 077; exec \"$0\" \"$@\"", &script);
             scene.scratch.write("input", lines());
             shell.stdin(fs::File::open(scene.scratch.at("input")).unwrap());
             scene.finish(shell);
@@ -424,11 +421,7 @@ fn files() -> Vec<Situation> {
                 command.stdin(fs::File::open(scene.scratch.path()).unwrap());
                 scene.finish(command);
                 scene.look();
-                let command = scene.multilog(&["./d"]);
-                let mut shell = scene.scratch.command(crate::harness::Suite::Ours, "sh");
-                shell.current_dir(scene.scratch.at("w"));
-                shell.args(["-c", "exec \"$0\" \"$@\" <&-"]);
-                shell.arg(command.get_program()).args(command.get_args());
+                let shell = scene.through_shell("exec \"$0\" \"$@\" <&-", &["./d"]);
                 scene.finish(shell);
                 scene.look();
             },
@@ -437,9 +430,7 @@ fn files() -> Vec<Situation> {
             scene.begin(&["./d"], "d");
             scene.run(&["./d"], b"x\n");
             scene.log(b"y\n", "d/current", "y\n");
-            scene.close();
-            scene.ends();
-            scene.look();
+            scene.close_and_look();
         }),
         situation("permissions are in the way", |scene| {
             for (name, mode) in [("none", 0), ("read", 0o400), ("no-write", 0o500)] {

@@ -1,0 +1,453 @@
+//! A multilog that is killed, and goes on.
+//!
+//! The pipe, the directories and the marks in them are played here, in the order
+//! of `shell` and `dir`; lines, cuts, marks and where to go on are the real ones.
+
+use super::*;
+use crate::formats::mark::{FileId, Reading};
+use crate::formats::tai64n::Tai64n;
+use crate::multilog::cutter::Cutter;
+use crate::multilog::lines::{Lines, Taken};
+use crate::multilog::script::Script;
+use crate::numbers::Numbers;
+
+pub(super) const READING: Reading = Reading {
+    boot: [7; 16],
+    pipe: (1, 2),
+    script: 3,
+};
+
+/// What outlives a KILL, of one directory.
+#[derive(Clone, Default)]
+pub(super) struct Log {
+    /// All files, in the order in which they were begun.
+    pub(super) files: Vec<Vec<u8>>,
+    current: Option<usize>,
+    previous: Option<usize>,
+    /// The mode of `current` says so.
+    is_safe: bool,
+    lock: Vec<u8>,
+}
+
+/// Every file has an inode of its own.
+fn id(file: usize) -> FileId {
+    FileId {
+        inode: file as u64 + 100,
+        born: 1,
+    }
+}
+
+impl Log {
+    pub(super) fn length(&self) -> usize {
+        self.files.iter().map(Vec::len).sum()
+    }
+}
+
+/// What outlives a KILL.
+#[derive(Clone)]
+pub(super) struct World {
+    /// What was not written to the pipe yet.
+    to_come: Vec<u8>,
+    pipe: Vec<u8>,
+    pub(super) logs: Vec<Log>,
+}
+
+/// The process was killed.
+struct Killed;
+
+/// Where something may stand twice because of that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kill {
+    /// Here in the text of a directory.
+    pub(super) from: usize,
+    /// Or behind what was held, which comes first.
+    pub(super) behind: Option<usize>,
+    /// How much, in bytes.
+    pub(super) most: usize,
+}
+
+impl Kill {
+    /// Whether it may begin at this place; `exactly`: if no other has shifted it.
+    pub(super) fn may_repeat_at(&self, at: usize, exactly: bool) -> bool {
+        let behind = self.behind.unwrap_or(self.from);
+        if exactly {
+            at == self.from || at == behind
+        } else {
+            (self.from..=behind + self.most).contains(&at)
+        }
+    }
+}
+
+/// In the memory of the process, of one directory.
+struct Dir {
+    cutter: Cutter,
+    size: u64,
+    written: u64,
+    mark: Mark,
+}
+
+/// How a situation is played.
+pub(super) struct Play {
+    pub(super) script: Script,
+    numbers: Numbers,
+    pub(super) world: World,
+    /// So many steps the process does before it is killed.
+    left: Option<usize>,
+    pub(super) steps: usize,
+    /// How much is looked at at once, in bytes.
+    pub(super) batch: usize,
+    /// Whether marks fail to be written now and then.
+    pub(super) marks_fail: bool,
+    /// Something may stand twice if the process is killed now.
+    may_repeat: bool,
+    /// How long the last two batches can be in a directory.
+    lengths: [usize; 2],
+    /// For each directory, where in its text the process was killed.
+    pub(super) kills: Vec<Vec<Kill>>,
+}
+
+impl Play {
+    pub(super) fn new(script: &Script, seed: u64, input: &[u8]) -> Play {
+        let count = script.directories.len();
+        Play {
+            script: script.clone(),
+            numbers: Numbers(seed),
+            world: World {
+                to_come: input.to_vec(),
+                pipe: vec![],
+                logs: vec![Log::default(); count],
+            },
+            left: None,
+            steps: 0,
+            batch: 4000,
+            marks_fail: false,
+            may_repeat: false,
+            lengths: [0, 0],
+            kills: vec![vec![]; count],
+        }
+    }
+
+    /// Something that cannot be half done; the KILL may come before it.
+    fn step(&mut self) -> Result<(), Killed> {
+        match &mut self.left {
+            Some(0) => return Err(Killed),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// One process from its start to its end: killed, told to end, or by itself.
+    /// True if there is nothing more to do.
+    pub(super) fn process(&mut self, left: Option<usize>) -> bool {
+        self.left = left;
+        self.may_repeat = false;
+        match self.run() {
+            Ok(is_done) => is_done,
+            Err(Killed) => {
+                let [before, last] = self.lengths;
+                let most = if self.may_repeat { before.max(last) } else { 0 };
+                let marks = self.world.logs.iter();
+                let marks = marks.filter_map(|log| Mark::decode(&log.lock));
+                let held = marks.map(|mark| mark.held.len()).max();
+                for (kills, log) in self.kills.iter_mut().zip(&self.world.logs) {
+                    let from = log.length();
+                    let stamp = if self.script.stamps { 26 } else { 0 };
+                    let behind = held
+                        .filter(|held| *held > 0)
+                        .map(|held| from + stamp + held);
+                    kills.push(Kill { from, behind, most });
+                }
+                false
+            }
+        }
+    }
+
+    fn run(&mut self) -> Result<bool, Killed> {
+        let mut lines = Lines::new(&self.script);
+        let found: Vec<Found> = self
+            .world
+            .logs
+            .iter()
+            .map(|log| {
+                let mark = Mark::decode(&log.lock);
+                let file = mark.as_ref().map(|mark| mark.file);
+                let mut files = [log.current, log.previous].into_iter().flatten();
+                let size = files.find(|place| Some(id(*place)) == file);
+                Found {
+                    mark,
+                    size: size.map(|place| log.files[place].len() as u64),
+                }
+            })
+            .collect();
+        let resume = resume(&found);
+        // Until all is marked anew, files may have got other names.
+        self.may_repeat = true;
+        let mut dirs = Vec::new();
+        for number in 0..self.world.logs.len() {
+            dirs.push(self.start(number)?);
+        }
+        if let Some(selected) = &resume.long_line {
+            lines.resume_long_line(selected);
+        }
+        for number in resume.order {
+            let dir = &mut dirs[number];
+            dir.written = resume.written[number];
+            dir.mark.batch = resume.batch + 1;
+            dir.mark.moved = dir.written;
+            dir.mark.long_line = lines.long_line(number);
+            dir.mark.long_line_before = dir.mark.long_line;
+            dir.mark.held = resume.held.clone();
+            self.write_mark(number, dir)?;
+        }
+        self.may_repeat = self.marks_fail;
+        self.turn(&mut lines, &mut dirs, resume.held)
+    }
+
+    /// Puts the files in order.
+    fn start(&mut self, number: usize) -> Result<Dir, Killed> {
+        if !self.world.logs[number].is_safe {
+            self.step()?;
+            self.world.logs[number].previous = None;
+            self.step()?;
+            self.world.logs[number].current = None;
+            self.step()?;
+            self.create(number);
+        }
+        self.step()?;
+        let log = &mut self.world.logs[number];
+        log.is_safe = false;
+        let current = log.current.unwrap();
+        let size = log.files[current].len() as u64;
+        Ok(Dir {
+            cutter: Cutter::new(self.script.directories[number].size, size),
+            size,
+            written: 0,
+            mark: Mark {
+                reading: READING,
+                batch: 0,
+                file: id(current),
+                size,
+                moved: 0,
+                length: 0,
+                long_line: None,
+                long_line_before: None,
+                held: vec![],
+            },
+        })
+    }
+
+    fn create(&mut self, number: usize) {
+        let log = &mut self.world.logs[number];
+        log.current = Some(log.files.len());
+        log.files.push(vec![]);
+    }
+
+    fn write_mark(&mut self, number: usize, dir: &Dir) -> Result<(), Killed> {
+        self.step()?;
+        let lock = &mut self.world.logs[number].lock;
+        let is_needed = !dir.mark.held.is_empty() || dir.mark.long_line.is_some();
+        if self.marks_fail && !is_needed && self.numbers.one_in(5) {
+            lock.clear();
+            return Ok(());
+        }
+        // What stands behind a mark is of a longer one.
+        let bytes = dir.mark.encode();
+        let rest = lock.get(bytes.len()..).unwrap_or_default().to_vec();
+        *lock = [bytes, rest].concat();
+        Ok(())
+    }
+
+    fn turn(
+        &mut self,
+        lines: &mut Lines,
+        dirs: &mut [Dir],
+        mut buffer: Vec<u8>,
+    ) -> Result<bool, Killed> {
+        // So many bytes of the buffer are not in the pipe any more.
+        let mut held = buffer.len();
+        let mut seen = held;
+        loop {
+            let more = self
+                .numbers
+                .below(self.batch.min(self.world.to_come.len()) + 1);
+            let more: Vec<u8> = self.world.to_come.drain(..more).collect();
+            self.world.pipe.extend(more);
+            if self.numbers.one_in(10) {
+                for (number, dir) in dirs.iter_mut().enumerate() {
+                    if dir.size > 0 {
+                        dir.cutter.begin();
+                        self.rotate(number, dir)?;
+                    }
+                }
+            }
+            let is_in_line = seen > 0 || lines.is_in_long_line();
+            if !is_in_line && self.numbers.one_in(30) {
+                self.close(dirs)?;
+                return Ok(false);
+            }
+            buffer.truncate(held);
+            let look = self.world.pipe.len().min(self.batch);
+            buffer.extend_from_slice(&self.world.pipe[..look]);
+            let real = buffer.len();
+            let is_end = self.world.to_come.is_empty() && look == self.world.pipe.len();
+            if is_end {
+                let is_unfinished = match buffer.last() {
+                    Some(byte) => *byte != b'\n',
+                    None => lines.is_in_long_line(),
+                };
+                if is_unfinished {
+                    buffer.push(b'\n');
+                }
+            }
+            let mut done = 0;
+            loop {
+                let input = buffer[done..].to_vec();
+                let in_line: Vec<bool> = (0..dirs.len())
+                    .map(|number| lines.long_line(number) == Some(true))
+                    .collect();
+                let Taken { bytes, seen: now } = lines.take(&input, seen, Tai64n::default());
+                seen = now;
+                if bytes == 0 {
+                    break;
+                }
+                let taken = &input[..bytes];
+                // Each piece of a line that comes again may get a stamp.
+                let pieces = taken.split(|byte| *byte == b'\n').count();
+                self.lengths = [self.lengths[1], bytes + 26 * pieces];
+                for (number, dir) in dirs.iter_mut().enumerate() {
+                    let (text, flushes) = lines.output(number, taken);
+                    self.write(number, dir, text, flushes, in_line[number])?;
+                }
+                for (number, dir) in dirs.iter_mut().enumerate() {
+                    let length = lines.output(number, taken).0.len();
+                    self.note(number, dir, length, lines.long_line(number), &[])?;
+                }
+                let out = (done + bytes).min(real);
+                self.take_out(out.saturating_sub(held.max(done)))?;
+                done += bytes;
+            }
+            buffer.drain(..done);
+            if done > 0 {
+                held = 0;
+            }
+            if is_end {
+                self.close(dirs)?;
+                assert_eq!((&self.world.pipe, buffer), (&vec![], vec![]));
+                return Ok(true);
+            }
+            let pending = buffer.len() - held;
+            if pending > 0 && self.numbers.one_in(3) {
+                self.lengths = [buffer.len() + 26; 2];
+                for (number, dir) in dirs.iter_mut().enumerate() {
+                    self.note(number, dir, 0, lines.long_line(number), &buffer)?;
+                }
+                self.take_out(pending)?;
+                held = buffer.len();
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        number: usize,
+        dir: &mut Dir,
+        text: &[u8],
+        flushes: &[usize],
+        in_line: bool,
+    ) -> Result<(), Killed> {
+        let there = usize::try_from(dir.written).unwrap().min(text.len());
+        dir.written -= there as u64;
+        let (old, text) = text.split_at(there);
+        let in_line = old.last().map_or(in_line, |byte| *byte != b'\n');
+        let places: Vec<usize> = flushes
+            .iter()
+            .map(|place| place.saturating_sub(there))
+            .collect();
+        let mut cuts = vec![];
+        dir.cutter.cut(text, &places, in_line, &mut cuts);
+        let mut from = 0;
+        for to in cuts {
+            self.append(number, dir, &text[from..to])?;
+            self.rotate(number, dir)?;
+            from = to;
+        }
+        self.append(number, dir, &text[from..])
+    }
+
+    /// A write may be interrupted anywhere.
+    fn append(&mut self, number: usize, dir: &mut Dir, text: &[u8]) -> Result<(), Killed> {
+        let mut text = text;
+        while !text.is_empty() {
+            self.step()?;
+            let count = self.numbers.below(text.len()) + 1;
+            let log = &mut self.world.logs[number];
+            log.files[log.current.unwrap()].extend_from_slice(&text[..count]);
+            dir.size += count as u64;
+            text = &text[count..];
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self, number: usize, dir: &mut Dir) -> Result<(), Killed> {
+        self.step()?;
+        let log = &mut self.world.logs[number];
+        log.previous = log.current.take();
+        self.step()?;
+        self.create(number);
+        dir.mark.moved += dir.size - dir.mark.size;
+        dir.mark.size = 0;
+        dir.mark.file = id(self.world.logs[number].current.unwrap());
+        dir.size = 0;
+        self.write_mark(number, dir)?;
+        self.step()?;
+        self.world.logs[number].previous = None;
+        Ok(())
+    }
+
+    fn note(
+        &mut self,
+        number: usize,
+        dir: &mut Dir,
+        length: usize,
+        long_line: Option<bool>,
+        held: &[u8],
+    ) -> Result<(), Killed> {
+        dir.mark.batch += 1;
+        dir.mark.size = dir.size;
+        dir.mark.moved = dir.written;
+        dir.mark.length = length as u64;
+        dir.mark.long_line_before = std::mem::replace(&mut dir.mark.long_line, long_line);
+        dir.mark.held = held.to_vec();
+        self.write_mark(number, dir)?;
+        // The last one: nothing tells any more whether the batch is still there.
+        self.may_repeat |= number + 1 == self.world.logs.len();
+        Ok(())
+    }
+
+    /// The bytes leave the pipe in several pieces.
+    fn take_out(&mut self, count: usize) -> Result<(), Killed> {
+        let mut left = count;
+        while left > 0 {
+            self.step()?;
+            let piece = self.numbers.below(left) + 1;
+            self.world.pipe.drain(..piece);
+            left -= piece;
+        }
+        self.may_repeat = self.marks_fail;
+        Ok(())
+    }
+
+    fn close(&mut self, dirs: &[Dir]) -> Result<(), Killed> {
+        for (number, dir) in dirs.iter().enumerate() {
+            self.step()?;
+            self.world.logs[number].is_safe = true;
+            self.step()?;
+            if dir.written == 0 {
+                self.world.logs[number].lock.clear();
+            }
+        }
+        Ok(())
+    }
+}
