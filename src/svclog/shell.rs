@@ -9,6 +9,7 @@ use crate::sys::poll::{self, Event};
 use crate::sys::watch::Watch;
 use crate::sys::{clock, file, output, process, signals};
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -42,17 +43,20 @@ pub fn run(name: &OsStr, options: &Options) -> Result<(), Failure> {
         return Err(Failure::Nothing([show(&shown), why].concat()));
     }
     // From here on all changes are seen: before anything is read.
-    let watch = options.follow.then(|| watch(&shown, &log)).flatten();
+    let watch = options
+        .follow
+        .then(|| watch(&shown, log.directory().folder()))
+        .flatten();
     let lines = match (options.lines, options.since) {
         (None, Some(_)) => None,
         (lines, _) => Some(lines.unwrap_or(LINES)),
     };
     let since = match options.since {
-        Some(moment) => Some(log.since(moment)?),
+        Some(moment) => Some(log.files().since(moment)?),
         None => None,
     };
     let start = match lines {
-        Some(lines) => Some(log.last_lines(lines)?),
+        Some(lines) => Some(log.files().last_lines(lines)?),
         None => None,
     };
     let mut printer = Printer::new();
@@ -117,7 +121,7 @@ fn follow(
             while !watch.changes().is_empty() {}
         }
         log.catch_up(printer)?;
-        if log.is_removed() {
+        if log.directory().is_removed() {
             printer.end_line().map_err(Failure::Output)?;
             let why = b": this directory was removed";
             return Err(Failure::Nothing([show(path), why].concat()));
@@ -128,15 +132,15 @@ fn follow(
     }
 }
 
-/// Watches the directory `path`, which is open as `log`. None if changes in it may
+/// Watches the directory `path`, which is open as `folder`. None if changes in it may
 /// be missed.
-fn watch(path: &Path, log: &Log) -> Option<Watch> {
-    if file::is_remote(log.folder()) {
+fn watch(path: &Path, folder: &File) -> Option<Watch> {
+    if file::is_remote(folder) {
         return None;
     }
     let watch = Watch::new().ok()?;
     watch.entries_and_writes(path).ok()?;
-    let open = log.folder().metadata().ok()?;
+    let open = folder.metadata().ok()?;
     let watched = std::fs::metadata(path).ok()?;
     ((open.dev(), open.ino()) == (watched.dev(), watched.ino())).then_some(watch)
 }
