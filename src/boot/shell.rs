@@ -299,8 +299,7 @@ impl Shell<'_> {
     }
 
     fn send(&self, number: usize, half: Half, bytes: &[u8]) {
-        let services = self.services.iter().flatten();
-        for service in services.skip(number).take(1) {
+        if let Some(service) = self.services.iter().flatten().nth(number) {
             let path = match half {
                 Half::Main => service.path.clone(),
                 Half::Log => service.path.join("log"),
