@@ -144,7 +144,6 @@ fn watch(path: &Path, folder: &File) -> Option<Watch> {
 /// [`Failure`]: none runs, or `/proc` cannot tell.
 pub fn read_title() -> Result<(), Failure> {
     let titles: Vec<_> = process::named("readproctitle")
-        .unwrap_or_default()
         .into_iter()
         .filter_map(|pid| Some((pid, process::arguments(pid).pop()?)))
         .collect();
