@@ -1,6 +1,9 @@
 //! fghack: daemons that go into the background, with and without `-f`.
 
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_alive, is_root, wait_until};
+use crate::harness::{
+    Daemon, Output, Scratch, Suite, finish, has, is_alive, is_root, signal, wait_until,
+};
+use crate::supervise::shell;
 
 /// A daemon as they used to be written: forks twice, leads a session, closes all
 /// descriptors; then notes its pid and the signals it gets, and ends on TERM with
@@ -29,6 +32,13 @@ fn scratch(test: &str) -> Option<Scratch> {
     Some(scratch)
 }
 
+/// Starts `fghack -f` with this program.
+fn follow(scratch: &Scratch, program: &[&str]) -> Daemon {
+    let arguments = [&["-f"], program].concat();
+    scratch.daemon(Suite::Ours, "fghack", &arguments, "fghack")
+}
+
+/// The pid that stands in the file `name`, once it is there.
 fn pid(scratch: &Scratch, name: &str) -> u32 {
     wait_until("it runs", || scratch.at(name).exists());
     scratch.read(name).trim().parse().unwrap()
@@ -62,7 +72,7 @@ fn one_that_closes_all_descriptors_gets_away_from_0_76s_way() {
     assert_eq!(output.code, 3);
     let daemon = pid(&scratch, "daemon");
     assert!(is_alive(daemon));
-    crate::harness::signal(daemon, "KILL");
+    signal(daemon, "KILL");
 }
 
 #[test]
@@ -70,10 +80,10 @@ fn followed_its_end_is_noticed_and_told() {
     let Some(scratch) = scratch("a daemon that is followed") else {
         return;
     };
-    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+    let mut fghack = follow(&scratch, &["./go"]);
     let daemon = alone(&scratch, &fghack);
     assert!(fghack.runs());
-    crate::harness::signal(daemon, "TERM");
+    signal(daemon, "TERM");
     assert_eq!(fghack.wait(), 7);
 }
 
@@ -82,7 +92,7 @@ fn followed_it_gets_every_signal_that_fghack_gets() {
     let Some(scratch) = scratch("signals to a daemon that is followed") else {
         return;
     };
-    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+    let mut fghack = follow(&scratch, &["./go"]);
     let daemon = alone(&scratch, &fghack);
     for name in ["HUP", "USR1", "USR2", "ALRM", "WINCH", "CONT"] {
         fghack.signal(name);
@@ -100,8 +110,8 @@ fn a_daemon_that_a_signal_kills_ends_fghack_the_same_way() {
     let Some(scratch) = scratch("a daemon that is killed") else {
         return;
     };
-    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
-    crate::harness::signal(alone(&scratch, &fghack), "KILL");
+    let mut fghack = follow(&scratch, &["./go"]);
+    signal(alone(&scratch, &fghack), "KILL");
     assert_eq!(fghack.wait(), 1009);
 }
 
@@ -113,8 +123,7 @@ fn whatever_signal_kills_it_ends_fghack_the_same_way() {
     let numbers = [libc::SIGSTKFLT, libc::SIGPWR, libc::SIGIO, libc::SIGRTMAX()];
     for number in numbers {
         let kill = format!("kill {number}, $$; sleep 1000");
-        let fghack = ["-f", "perl", "-e", &kill];
-        let mut fghack = scratch.daemon(Suite::Ours, "fghack", &fghack, "fghack");
+        let mut fghack = follow(&scratch, &["perl", "-e", &kill]);
         assert_eq!(fghack.wait(), 1000 + number);
     }
 }
@@ -176,11 +185,7 @@ fn numbers_of_another_pid_namespace_hit_nobody() {
         for n in 1 2 3 4 5 6 7 8; do sleep 1000 & others=\"$others $!\"; done
         read up < up; test $fghack = 2 || echo $fghack; kill $fghack; wait $fghack; echo $?
         kill -0 $others && echo others live; kill -9 $others";
-    let made = scratch
-        .command(Suite::Reference, "mkfifo")
-        .arg("up")
-        .status();
-    assert!(made.unwrap().success());
+    shell(&scratch, "mkfifo up");
     let output = in_namespaces(&scratch, &["--pid", "--fork"], script);
     assert_eq!(output.text(), "143\nothers live\n", "{output:?}");
     let warning = "fghack: warning: unable to read /proc: no such process\n";
@@ -194,7 +199,7 @@ fn a_kill_of_fghack_kills_the_daemon_too() {
     };
     // Others that fghack does not pass on end it no less.
     for name in ["KILL", "RTMIN", "XCPU"] {
-        let fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+        let fghack = follow(&scratch, &["./go"]);
         let daemon = pid(&scratch, "daemon");
         fghack.signal(name);
         wait_until("the daemon is gone", || !is_alive(daemon));
@@ -207,10 +212,10 @@ fn a_kill_of_its_guard_leaves_the_daemon_in_sight() {
     let Some(scratch) = scratch("the guard killed") else {
         return;
     };
-    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &["-f", "./go"], "fghack");
+    let mut fghack = follow(&scratch, &["./go"]);
     let daemon = alone(&scratch, &fghack);
     let guard = children(fghack.pid());
-    crate::harness::signal(guard[0], "KILL");
+    signal(guard[0], "KILL");
     wait_until("it is fghack's own child", || {
         children(fghack.pid()) == [daemon]
     });
@@ -223,11 +228,8 @@ fn a_term_at_the_wrong_moment_still_ends_all_of_them() {
     // The one that is there dies of TERM and leaves one that was not there then.
     let scratch = Scratch::new();
     let script = "sh -c 'echo $$ > deep; exec sleep 1000' & wait";
-    let arguments = ["-f", "sh", "-c", script];
-    let mut fghack = scratch.daemon(Suite::Ours, "fghack", &arguments, "fghack");
-    wait_until("both run", || {
-        std::fs::read_to_string(scratch.at("deep")).is_ok_and(|pid| pid.ends_with('\n'))
-    });
+    let mut fghack = follow(&scratch, &["sh", "-c", script]);
+    wait_until("both run", || scratch.read("deep").ends_with('\n'));
     let deep = pid(&scratch, "deep");
     fghack.signal("TERM");
     assert_eq!(fghack.wait(), 1015);
@@ -276,8 +278,7 @@ fn children_from_before_are_not_followed() {
     let mut command = scratch.command(Suite::Ours, "sh");
     command.args(["-c", script]);
     let mut fghack = scratch.start(command, "fghack");
-    let is_up = || scratch.at("log").exists() && scratch.read("log") == "up\n";
-    wait_until("it is up", is_up);
+    wait_until("it is up", || scratch.read("log") == "up\n");
     let cat = pid(&scratch, "cat");
     let guard = || children(fghack.pid()).into_iter().find(|pid| *pid != cat);
     let is_stopped = |pid: u32| {

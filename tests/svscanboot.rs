@@ -1,22 +1,24 @@
-//! svscanboot: real trees, as process 1 and not, to their end. Each stands in a pid
-//! namespace of its own: its environment is empty, so nothing else marks what
-//! belongs to it, and with the first process everything in it ends.
+//! svscanboot: real trees, as process 1 and not. Each stands in a pid namespace of
+//! its own: its environment is empty, so nothing else marks what belongs to it, and
+//! with the first process everything in it ends. That it ends in order is in `end`,
+//! the files by which it is started are in `places`.
+
+mod end;
+mod places;
 
 use crate::harness::{
     Daemon, Scratch, Suite, finish, has, is_alive, signal, skip_unless, wait_until,
 };
 use crate::readproctitle::command_line;
-use daemontools_rs::boot::machine::{GRACE, LOOK, REST, STOP};
 use daemontools_rs::boot::shell::{DOTS, PATH};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 /// A pid namespace and its process 1, with its pid as seen from here.
 struct World {
-    _unshare: Option<Daemon>,
+    unshare: Option<Daemon>,
     first: u32,
 }
 
@@ -48,7 +50,7 @@ impl World {
         let name = program.file_name().unwrap().to_str().unwrap();
         let first = wait_child(daemon.pid(), name);
         Some(World {
-            _unshare: Some(daemon),
+            unshare: Some(daemon),
             first,
         })
     }
@@ -62,7 +64,7 @@ impl World {
     /// Sends process 1 `name` and waits for its end; its exit code.
     fn end(&mut self, name: &str) -> i32 {
         signal(self.first, name);
-        self._unshare.take().unwrap().wait()
+        self.unshare.take().unwrap().wait()
     }
 
     fn scanner(&self) -> u32 {
@@ -124,62 +126,18 @@ fn complainer(scratch: &Scratch, name: &str) {
         name,
         "exec 3<>tell; while read -r line <&3; do echo \"$line\" >&2; done",
     );
-    let fifo = scratch.at(name).join("tell");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fifo(scratch, &format!("{name}/tell"));
+}
+
+/// Makes the FIFO `name`, and gives its path.
+fn fifo(scratch: &Scratch, name: &str) -> PathBuf {
+    let path = scratch.at(name);
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    path
 }
 
 fn complain(scratch: &Scratch, name: &str, text: &str) {
     fs::write(scratch.at(name).join("tell"), text).unwrap();
-}
-
-/// Something that stays until TERM, and then says `last words` on stdout.
-const TALKER: &str = "trap 'kill $!; i=0
-while [ $i -lt 2000 ]; do echo \"line $i\"; i=$((i + 1)); done
-echo \"service ended\" >>order; echo \"last words\"; exit' TERM
-sleep 2147483647 & echo ready; wait";
-
-fn last_words() -> String {
-    let lines: String = (0..2000).map(|i| format!("line {i}\n")).collect();
-    format!("ready\n{lines}last words\n")
-}
-
-#[test]
-fn process_1_ends_all_in_order_and_no_line_is_lost() {
-    for name in ["TERM", "INT"] {
-        let scratch = Scratch::new();
-        scratch.service("service/slow", TALKER);
-        // A log that takes its time, and is told to stop only if it does not end.
-        scratch.service(
-            "service/slow/log",
-            "while read -r line; do echo \"$line\"; done >>all; echo 'log ended' >>../order",
-        );
-        scratch.service("service/fast", TALKER);
-        let multilog = Suite::Ours.program("multilog");
-        scratch.service(
-            "service/fast/log",
-            &format!("exec {} s1000000 ./main", multilog.display()),
-        );
-        scratch.service("service/unlogged", "exec sleep 2147483647");
-        let Some(mut world) = World::svscanboot("process_1_ends", &scratch) else {
-            return;
-        };
-        for log in ["slow/log/all", "fast/log/main/current"] {
-            let log = Path::new("service").join(log);
-            wait_until("it is ready", || scratch.read(&log) == "ready\n");
-        }
-        scratch.wait_up("service/unlogged");
-        assert_eq!(world.end(name), 0);
-        assert_eq!(scratch.read("service/slow/log/all"), last_words());
-        assert_eq!(scratch.read("service/fast/log/main/current"), last_words());
-        let mode = fs::metadata(scratch.at("service/fast/log/main/current")).unwrap();
-        use std::os::unix::fs::PermissionsExt;
-        assert_eq!(mode.permissions().mode() & 0o777, 0o744, "finished");
-        let order = scratch.read("service/slow/order");
-        let mut lines: Vec<&str> = order.lines().collect();
-        lines.dedup();
-        // A log whose pipe ends before its `x` came is started again, and reads nothing.
-        assert_eq!(lines, ["service ended", "log ended"]);
-    }
 }
 
 #[test]
@@ -371,8 +329,7 @@ fn a_tree_of_the_original_is_taken_over() {
     let scratch = Scratch::new();
     scratch.service("service/pair", "exec sleep 2147483647");
     scratch.service("service/pair/log", "exec cat");
-    let fifo = scratch.at("go");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let go = fifo(&scratch, "go");
     let script = "PATH=/usr/bin:/bin svscan service & read -r word <go; exec svscanboot service";
     let shell = Path::new("/bin/sh");
     let Some(mut world) = World::start(test, &scratch, shell, &["-c", script], &[]) else {
@@ -380,7 +337,7 @@ fn a_tree_of_the_original_is_taken_over() {
     };
     let reference = world.scanner();
     let old = ["service/pair", "service/pair/log"].map(|name| scratch.wait_up(name));
-    fs::write(&fifo, "go\n").unwrap();
+    fs::write(&go, "go\n").unwrap();
     wait_child(world.first, "readproctitle");
     wait_until("our svscan runs alone", || {
         let scanners = children(world.first, "svscan");
@@ -401,88 +358,6 @@ fn a_tree_of_the_original_is_taken_over() {
             scratch.pid(name).is_some_and(|pid| pid != old)
         });
     }
-    assert_eq!(world.end("TERM"), 0);
-}
-
-#[test]
-fn a_service_whose_entry_is_gone_ends_in_order_too() {
-    let scratch = Scratch::new();
-    scratch.mkdir("service");
-    scratch.service("pair", TALKER);
-    scratch.service("pair/log", "cat >>all; echo 'log ended' >>../order");
-    scratch.link("pair");
-    scratch.service("service/renamed", "exec sleep 2147483647");
-    let Some(mut world) = World::svscanboot("a_service_whose_entry_is_gone", &scratch) else {
-        return;
-    };
-    wait_until("it is ready", || scratch.read("pair/log/all") == "ready\n");
-    scratch.wait_up("service/renamed");
-    fs::remove_file(scratch.at("service/pair")).unwrap();
-    fs::rename(
-        scratch.at("service/renamed"),
-        scratch.at("service/.renamed"),
-    )
-    .unwrap();
-    assert_eq!(world.end("TERM"), 0);
-    assert_eq!(scratch.read("pair/log/all"), last_words());
-    assert!(
-        scratch
-            .read("pair/order")
-            .starts_with("service ended\nlog ended\n")
-    );
-    for name in ["pair", "pair/log", "service/.renamed"] {
-        assert_eq!(scratch.svstat(name), "supervise not running");
-    }
-}
-
-#[test]
-fn a_service_with_two_names_gets_term_once() {
-    let scratch = Scratch::new();
-    scratch.mkdir("service");
-    // The second TERM would end it before it has written the last line.
-    let once = "trap 'echo TERM >>told; trap - TERM; kill $!; exec 3<>slow; read -r line <&3' TERM
-sleep 2147483647 & echo ready >told; wait; echo ended >>told";
-    scratch.service("one", once);
-    let fifo = scratch.at("one/slow");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    scratch.link("one");
-    std::os::unix::fs::symlink("../one", scratch.at("service/two")).unwrap();
-    let Some(mut world) = World::svscanboot("a_service_with_two_names", &scratch) else {
-        return;
-    };
-    wait_until("it is ready", || scratch.read("one/told") == "ready\n");
-    signal(world.first, "TERM");
-    wait_until("it is told", || scratch.read("one/told") == "ready\nTERM\n");
-    wait_until("svscan is gone", || {
-        children(world.first, "svscan").is_empty()
-    });
-    fs::write(&fifo, "go\n").unwrap();
-    assert_eq!(world.end("TERM"), 0);
-    assert_eq!(scratch.read("one/told"), "ready\nTERM\nended\n");
-}
-
-#[test]
-fn what_hangs_on_to_the_pipe_of_a_log_does_not_hold_up_the_end_for_ever() {
-    let scratch = Scratch::new();
-    scratch.service(
-        "service/runaway",
-        "sleep 2147483646 & exec sleep 2147483647",
-    );
-    scratch.service("service/runaway/log", "exec cat >>all");
-    let Some(mut world) = World::svscanboot("what_hangs_on", &scratch) else {
-        return;
-    };
-    scratch.wait_up("service/runaway");
-    scratch.wait_up("service/runaway/log");
-    let supervise = children(world.scanner(), "supervise");
-    wait_until("it is in the background", || {
-        let sleeps = supervise.iter().flat_map(|pid| children(*pid, "sleep"));
-        sleeps.count() == 1
-            && fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-                let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                line == b"sleep\x002147483646\0"
-            })
-    });
     assert_eq!(world.end("TERM"), 0);
 }
 
@@ -512,73 +387,4 @@ fn a_directory_that_is_not_there_is_told_at_once() {
         left.errors(),
         "svscanboot: fatal: unable to read nowhere: file does not exist\n"
     );
-}
-
-fn installed(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("docs/boot")
-        .join(name)
-}
-
-#[test]
-fn the_systemd_unit_is_valid() {
-    if !has("the_systemd_unit_is_valid", &["systemd-analyze"]) {
-        return;
-    }
-    let scratch = Scratch::new();
-    let unit = fs::read_to_string(installed("daemontools-rs.service")).unwrap();
-    let place = "/usr/local/bin/svscanboot";
-    assert!(unit.contains(&format!("\nExecStart={place}\n")));
-    let program = Suite::Ours.program("svscanboot");
-    let unit = unit.replace(place, program.to_str().unwrap());
-    scratch.write("daemontools-rs.service", unit);
-    let mut command = scratch.command(Suite::Ours, "systemd-analyze");
-    command.args(["verify", "--man=no", "./daemontools-rs.service"]);
-    let left = finish(command);
-    assert_eq!((left.code, left.errors().as_str()), (0, ""));
-}
-
-#[test]
-fn the_pages_say_what_the_files_for_boot_say() {
-    let page = fs::read_to_string(installed("../svscanboot.md")).unwrap();
-    for name in ["inittab", "daemontools-rs.service", "Dockerfile"] {
-        assert!(page.contains(&format!("boot/{name}")), "{name}");
-    }
-    let inittab = fs::read_to_string(installed("inittab")).unwrap();
-    let dockerfile = fs::read_to_string(installed("Dockerfile")).unwrap();
-    let unit = fs::read_to_string(installed("daemontools-rs.service")).unwrap();
-    assert!(page.contains(inittab.lines().last().unwrap()));
-    for line in dockerfile.lines().rev().take(3) {
-        assert!(page.contains(&format!("    {line}\n")), "{line}");
-    }
-    let longest = GRACE + (STOP + GRACE) + (REST + GRACE) + GRACE;
-    // Each limit of a service or its log may be seen to be over a look later.
-    assert!(longest + 4 * LOOK < Duration::from_secs(100));
-    let longest = format!("little more than {} seconds", longest.as_secs());
-    assert!(
-        page.contains(&longest) && unit.contains(&longest),
-        "{longest}"
-    );
-    for line in ["KillMode=mixed", "TimeoutStopSec=100", "OOMPolicy=continue"] {
-        assert!(unit.contains(&format!("\n{line}\n")) && page.contains(line));
-    }
-}
-
-#[test]
-fn the_container_of_the_dockerfile_runs_and_ends() {
-    let scratch = Scratch::new();
-    let dockerfile = fs::read_to_string(installed("Dockerfile")).unwrap();
-    let command = dockerfile.lines().last().unwrap();
-    assert_eq!(command, r#"CMD ["/usr/local/bin/svscanboot", "/service"]"#);
-    scratch.mkdir("service");
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("service-examples/hello");
-    let mut copy = Command::new("cp");
-    copy.arg("-R").arg(example).arg(scratch.at("service"));
-    assert!(copy.status().unwrap().success());
-    let Some(mut world) = World::svscanboot("the_container", &scratch) else {
-        return;
-    };
-    let log = "service/hello/log/hello.log";
-    wait_until("it says hello", || scratch.read(log).starts_with("hello"));
-    assert_eq!(world.end("TERM"), 0);
 }

@@ -1,5 +1,6 @@
 //! tai64nlocal: local time at once, by the zone that is set.
 
+use crate::harness::numbers::Numbers;
 use crate::harness::{Output, Scratch, Suite, finish, has, skip_unless};
 use crate::tai64n::talk;
 use std::path::Path;
@@ -98,18 +99,10 @@ fn without_tz_etc_localtime_says_what_the_zone_is() {
 #[test]
 fn bytes_that_mean_nothing_pass_both_filters() {
     let scratch = Scratch::new();
-    let mut state: u64 = 0x2545_F491_4F6C_DD1D;
-    for letters in [b"@\n0a".as_slice(), b"@\n0123456789abcdefA \0\xff", &[]] {
-        let noise: Vec<u8> = (0..400_000)
-            .map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                let byte = state.to_le_bytes()[4];
-                let letter = letters.get(usize::from(byte) % letters.len().max(1));
-                letter.copied().unwrap_or(byte)
-            })
-            .collect();
+    let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
+    let all: Vec<u8> = (0..=255).collect();
+    for letters in [b"@\n0a".as_slice(), b"@\n0123456789abcdefA \0\xff", &all] {
+        let noise = numbers.some(400_000, letters);
         // Nothing in it is the stamp of a moment, and it does not end in one.
         let noise = [noise, b"\nend".to_vec()].concat();
         scratch.write("noise", &noise);

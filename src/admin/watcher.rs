@@ -130,8 +130,9 @@ impl Watcher {
         // A service's svscan runs in the directory above it, a log's in the one above that.
         let above = path.parent().and_then(|above| above.canonicalize().ok());
         let runs = above.is_some_and(|above| {
+            let scanners = process::named("svscan");
             let mut roots = above.ancestors().take(2);
-            roots.any(|root| process::runs_in("svscan", root) == Some(true))
+            roots.any(|root| !process::in_directory(&scanners, root).is_empty())
         });
         if runs {
             Failure::NoSupervise { waited }

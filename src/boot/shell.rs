@@ -99,7 +99,7 @@ fn become_quiet() -> io::Result<()> {
 fn clear_the_way(directory: &Path) {
     let deadline = clock::monotonic() + OLD;
     let ends = |pids: Vec<Pid>| pids.into_iter().filter_map(|pid| child::end_of(pid).ok());
-    let scanners = process::named_in("svscan", directory);
+    let scanners = process::in_directory(&process::named("svscan"), directory);
     for scanner in &scanners {
         child::send(*scanner, Number::TERM);
     }
@@ -113,10 +113,11 @@ fn clear_the_way(directory: &Path) {
     let mut directories = directories(directory);
     directories.retain(|path| !is_hidden(path));
     let logs: Vec<PathBuf> = directories.iter().map(|path| path.join("log")).collect();
+    let supervises = process::named("supervise");
     let mut old = Vec::new();
     for path in directories.iter().chain(&logs) {
         if matches!(service::is_supervised(path), Supervised::Yes) {
-            old.extend(ends(process::named_in("supervise", path)));
+            old.extend(ends(process::in_directory(&supervises, path)));
             // Nobody would hear a complaint.
             let _ = service::send(path, b"dx", false);
         }
@@ -299,8 +300,7 @@ impl Shell<'_> {
     }
 
     fn send(&self, number: usize, half: Half, bytes: &[u8]) {
-        let services = self.services.iter().flatten();
-        for service in services.skip(number).take(1) {
+        if let Some(service) = self.services.iter().flatten().nth(number) {
             let path = match half {
                 Half::Main => service.path.clone(),
                 Half::Log => service.path.join("log"),

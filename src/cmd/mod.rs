@@ -30,7 +30,7 @@ pub mod tai64nlocal;
 
 use crate::error::{Error, TEMPORARY};
 use crate::sys::{output, signals};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// Runs a program: gives `run` the command line (the program's own name first),
 /// prints its error as `PROGRAM: ...` and turns the result into an exit code.
@@ -42,6 +42,15 @@ pub fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -
             output::err(&error.line(program));
             error.code()
         }
+    }
+}
+
+/// A command line as the name that a program was called by, or `program` if it was
+/// given none, and the words behind it.
+fn split<'a>(arguments: &'a [OsString], program: &'a str) -> (&'a OsStr, &'a [OsString]) {
+    match arguments {
+        [called, words @ ..] => (called, words),
+        [] => (OsStr::new(program), arguments),
     }
 }
 

@@ -46,10 +46,7 @@ const PROGRAMS: [Entry; 20] = [
 /// names, and without arguments it lists them.
 pub fn main() -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let (called, words) = match arguments.as_slice() {
-        [called, words @ ..] => (called.as_os_str(), words),
-        [] => (OsStr::new(""), arguments.as_slice()),
-    };
+    let (called, words) = super::split(&arguments, "");
     let file = std::env::current_exe().unwrap_or_default();
     if let Some((_, program)) = find(file.as_os_str()).or_else(|| find(called)) {
         return program();

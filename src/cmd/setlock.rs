@@ -15,10 +15,7 @@ pub fn main() -> u8 {
 }
 
 fn run(arguments: &[OsString]) -> Result<u8, Error> {
-    let (called, words) = match arguments {
-        [called, words @ ..] => (called.as_os_str(), words),
-        [] => (OsStr::new("setlock"), arguments),
-    };
+    let (called, words) = super::split(arguments, "setlock");
     let parsed = match getopt::parse(words, b"nNxX") {
         Ok(parsed) => parsed,
         Err(bad) => {

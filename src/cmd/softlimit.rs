@@ -5,7 +5,7 @@ use super::getopt::Options;
 use crate::error::Error;
 use crate::limits::{self, Resource, Wanted};
 use crate::sys::{limits as system, output};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 const USAGE: &str = "usage: softlimit [-a allbytes] [-c corebytes] [-d databytes] \
 [-f filebytes] [-l lockbytes] [-m membytes] [-o openfiles] [-p processes] \
@@ -17,10 +17,7 @@ pub fn main() -> u8 {
 }
 
 fn run(arguments: &[OsString]) -> Error {
-    let (called, words) = match arguments {
-        [called, words @ ..] => (called.as_os_str(), words),
-        [] => (OsStr::new("softlimit"), arguments),
-    };
+    let (called, words) = super::split(arguments, "softlimit");
     let mut options = Options::new(words, b"", limits::LETTERS);
     let mut wanted = Vec::new();
     for option in options.by_ref() {

@@ -20,10 +20,7 @@ pub fn main() -> u8 {
 }
 
 fn run(arguments: &[OsString]) -> Result<u8, Error> {
-    let (called, words) = match arguments {
-        [called, words @ ..] => (called.as_os_str(), words),
-        [] => (OsStr::new("svc"), arguments),
-    };
+    let (called, words) = super::split(arguments, "svc");
     let known = Command::ALL.map(|command| command.encode().unwrap_or(0));
     let parsed = match getopt::parse(words, &known) {
         Ok(parsed) => parsed,

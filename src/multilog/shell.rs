@@ -197,13 +197,16 @@ impl Shell {
             let pending = self.filled - self.held;
             let now = clock::monotonic();
             unfinished = match unfinished {
-                _ if pending == 0 => None,
+                // What there is more to look at, the next look deals with.
+                _ if pending == 0 || to_look => None,
                 Some((length, since)) if length == pending => Some((length, since)),
                 _ => Some((pending, now)),
             };
             if unfinished.is_some_and(|(_, since)| since + QUIET <= now) {
                 self.hold_unfinished()?;
                 unfinished = None;
+                // Of a pipe of many short pieces not all was seen, perhaps.
+                to_look = is_pipe;
             }
         }
     }
@@ -254,8 +257,8 @@ impl Shell {
         }
         let usable = if let Some(newline) = last_line {
             newline + 1
-        } else if !is_all && !self.waiter.told_to_end {
-            // 0.76's next read would go beyond this.
+        } else if count == BATCH && !self.waiter.told_to_end {
+            // There may be more, and 0.76's next read would go beyond this.
             self.seen + (self.filled - self.seen) / READ * READ
         } else {
             self.filled

@@ -174,6 +174,7 @@ pub fn is_next(id: Id, before: &Look, after: &Look) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
     use std::collections::VecDeque;
 
     fn name(number: u64, code: char) -> OsString {
@@ -353,10 +354,10 @@ mod tests {
             &mut self,
             known: &BTreeSet<OsString>,
             last: Option<&OsString>,
-            random: &mut impl FnMut() -> u64,
+            numbers: &mut Numbers,
         ) -> Look {
             let mut go_on = |model: &mut Model| {
-                for _ in 0..random() % 12 / 4 {
+                for _ in 0..numbers.below(12) / 4 {
                     model.step();
                 }
             };
@@ -393,13 +394,13 @@ mod tests {
 
     /// What `super::super::shell` does, on the model: gives the batches in the order
     /// in which they are shown, 0 where it is said that some may be missing.
-    fn follow(model: &mut Model, random: &mut impl FnMut() -> u64) -> Vec<u64> {
+    fn follow(model: &mut Model, numbers: &mut Numbers) -> Vec<u64> {
         let mut known = BTreeSet::new();
         let mut shown = Vec::new();
         let mut active: Option<(Id, Option<(u64, i64)>)> = None;
         let mut last: Option<OsString> = None;
         for _ in 0..300 {
-            for _ in 0..random() % 30 {
+            for _ in 0..numbers.below(30) {
                 model.step();
             }
             if let Some((id, state)) = active {
@@ -407,7 +408,7 @@ mod tests {
                     continue;
                 }
                 let links = model.links(id);
-                let look = model.look(&known, last.as_ref(), random);
+                let look = model.look(&known, last.as_ref(), numbers);
                 match fate(id, links, state, &look) {
                     Fate::Pending | Fate::Unknown => continue,
                     Fate::Finished(name) => {
@@ -427,7 +428,7 @@ mod tests {
                 active = None;
                 continue;
             }
-            let look = model.look(&known, last.as_ref(), random);
+            let look = model.look(&known, last.as_ref(), numbers);
             if !look.follows() {
                 shown.push(0);
                 last = None;
@@ -448,7 +449,7 @@ mod tests {
                 continue;
             }
             let state = Some((model.state, 0));
-            if is_next(id, &look, &model.look(&known, last.as_ref(), random)) {
+            if is_next(id, &look, &model.look(&known, last.as_ref(), numbers)) {
                 shown.push(model.batch(id));
                 active = Some((id, state));
             }
@@ -459,16 +460,10 @@ mod tests {
     #[test]
     fn under_any_interleaving_nothing_is_shown_twice_and_no_gap_is_silent() {
         for seed in 1..100_u64 {
-            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let mut random = || {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state >> 8
-            };
+            let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let (has_processor, keep) = (seed % 2 == 0, [2, 3, 5, 100][seed as usize / 2 % 4]);
             let mut model = Model::new(has_processor, keep);
-            let shown = follow(&mut model, &mut random);
+            let shown = follow(&mut model, &mut numbers);
             let mut before = 0;
             let mut gap = false;
             for batch in shown {

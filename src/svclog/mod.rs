@@ -1,19 +1,25 @@
 //! svclog: the log of a service, as one would read it.
 //!
 //! `run_script`, `files`, `tail` and `title` decide and do no I/O; `place` finds
-//! the log directory, `log` reads it, `printer` writes, `shell` puts it together.
+//! the log directory, `directory` looks at it, `start` finds where to begin,
+//! `log` follows multilog from there, `reading` reads its files, `printer` writes,
+//! `shell` puts it together.
 
+mod directory;
 pub mod files;
 mod log;
 mod place;
 mod printer;
+mod reading;
 pub mod run_script;
 mod shell;
+mod start;
 pub mod tail;
 pub mod title;
 
 use crate::error::{Error, TEMPORARY};
 use crate::formats::tai64n::Tai64n;
+use crate::sys::output;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -77,4 +83,9 @@ impl From<Error> for Failure {
 /// The bytes of `path`.
 fn show(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
+}
+
+/// Says `what` to whoever reads on.
+fn warn(what: &[&[u8]]) {
+    output::err(&[b"svclog: warning: ".as_slice(), &what.concat(), b"\n"].concat());
 }

@@ -155,7 +155,7 @@ fn multilog_of(logger: &Path) -> Option<Pid> {
         return Some(pid);
     }
     let folder = logger.canonicalize().ok();
-    process::named("multilog")?.into_iter().find(|pid| {
+    process::named("multilog").into_iter().find(|pid| {
         let is_child = started.is_some() && process::parent(*pid) == started;
         let directory = folder.as_ref().and_then(|_| process::directory(*pid));
         let is_inside = directory.zip(folder.as_ref());

@@ -196,6 +196,7 @@ impl Lexer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
 
     /// The directories, blanks between them; a `?` behind them if it is not certain.
     fn read_text(script: &str) -> String {
@@ -207,9 +208,16 @@ mod tests {
         text
     }
 
+    /// Each of these scripts gives what stands beside it, as by [`read_text`].
+    fn assert_read(scripts: &[(&str, &str)]) {
+        for (script, directories) in scripts {
+            assert_eq!(read_text(script), *directories, "{script}");
+        }
+    }
+
     #[test]
     fn the_directories_are_what_multilog_would_take_for_such() {
-        for (script, directories) in [
+        assert_read(&[
             ("#!/bin/sh\nexec multilog t ./main\n", "./main"),
             ("exec setuidgid log multilog t s250000 n10 ./main", "./main"),
             ("exec /usr/bin/multilog t /var/log/squid", "/var/log/squid"),
@@ -234,36 +242,33 @@ mod tests {
                 "#!/bin/execlineb\ns6-setuidgid log multilog t ./main",
                 "./main",
             ),
-        ] {
-            assert_eq!(read_text(script), directories, "{script}");
-        }
+        ]);
     }
 
     #[test]
     fn the_arguments_end_where_the_command_ends() {
         for end in [";", "|", "&", "\n", "&&", "||", " ) ; "] {
             let script = format!("multilog t ./main{end}cat ./other");
-            assert_eq!(read_text(&script), "./main", "{script}");
+            assert_read(&[(&script, "./main")]);
         }
     }
 
     #[test]
     fn redirections_are_no_directories() {
-        for script in [
+        let scripts = [
             "exec multilog t ./main 2>&1",
             "exec 2>&1\nexec multilog t ./main",
             "exec multilog t > /dev/null ./main 2>/dev/null < ./in",
             "exec multilog t ./main 2>>./errors",
             "exec multilog t ./main >|./x",
-        ] {
-            assert_eq!(read_text(script), "./main", "{script}");
-        }
+        ];
+        assert_read(&scripts.map(|script| (script, "./main")));
         assert_eq!(read_text("exec multilog t ./main2>x"), "./main2");
     }
 
     #[test]
     fn what_a_variable_may_change_is_not_certain() {
-        for (script, directories) in [
+        assert_read(&[
             ("exec multilog t \"$DIR\"", "?"),
             ("exec multilog t $DIR ./main", "./main?"),
             ("exec multilog t ./`hostname`", "./`hostname`?"),
@@ -271,14 +276,12 @@ mod tests {
             ("exec multilog t s$SIZE \"n${N}\" ./main", "./main"),
             ("exec multilog t '$DIR' ./main", "./main"),
             ("exec multilog t ./\\$x", "./$x"),
-        ] {
-            assert_eq!(read_text(script), directories, "{script}");
-        }
+        ]);
     }
 
     #[test]
     fn a_plain_change_of_directory_counts() {
-        for (script, directories) in [
+        assert_read(&[
             (
                 "cd /var/log/x\nexec multilog t ./main /y",
                 "/var/log/x/./main /y",
@@ -288,9 +291,7 @@ mod tests {
                 "/var/log/x/./main",
             ),
             ("cd \"$HOME\"; exec multilog t ./main", "$HOME/./main?"),
-        ] {
-            assert_eq!(read_text(script), directories, "{script}");
-        }
+        ]);
     }
 
     #[test]
@@ -321,15 +322,12 @@ mod tests {
             b"exec ",
             b"\xff\0",
         ];
-        let mut state: u64 = 7;
+        let mut numbers = Numbers(7);
         for _ in 0..20_000 {
-            let mut script = Vec::new();
-            for _ in 0..12 {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                script.extend_from_slice(pieces[(state >> 20) as usize % pieces.len()]);
-            }
+            let script: Vec<u8> = (0..12)
+                .flat_map(|_| numbers.pick(&pieces))
+                .copied()
+                .collect();
             for directory in read(&script).directories {
                 assert!(
                     matches!(directory[0], b'.' | b'/'),
@@ -342,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_script_without_multilog_or_without_sense_says_nothing() {
-        for script in [
+        let scripts = [
             "",
             "exec cat",
             "exec sh -c 'multilog t ./main'",
@@ -351,9 +349,8 @@ mod tests {
             "exec multilog '",
             "exec multilog t >",
             "multilog\\",
-        ] {
-            assert_eq!(read_text(script), "", "{script}");
-        }
+        ];
+        assert_read(&scripts.map(|script| (script, "")));
         assert_eq!(read_text("multilog t './main"), "./main");
     }
 }

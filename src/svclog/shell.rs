@@ -9,6 +9,7 @@ use crate::sys::poll::{self, Event};
 use crate::sys::watch::Watch;
 use crate::sys::{clock, file, output, process, signals};
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -28,37 +29,33 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub fn run(name: &OsStr, options: &Options) -> Result<(), Failure> {
     let Logs { shown, others } = place::find(name, options.directory.as_deref())?;
     for other in &others {
-        let what: [&[u8]; 4] = [
+        let what: [&[u8]; 5] = [
             b"svclog: shown is ",
             show(&shown),
             b"; there is also ",
-            &[show(other), b" (--dir)\n"].concat(),
+            show(other),
+            b" (--dir)\n",
         ];
         output::err(&what.concat());
     }
     let mut log = open(&shown, options.follow)?;
     if log.is_empty() && !options.follow {
-        let why = b": there is no log in it yet: neither current nor a finished file";
-        return Err(Failure::Nothing([show(&shown), why].concat()));
+        let why = b"there is no log in it yet: neither current nor a finished file";
+        return Err(Failure::nothing(shown.as_os_str(), &[why]));
     }
     // From here on all changes are seen: before anything is read.
-    let watch = options.follow.then(|| watch(&shown, &log)).flatten();
-    let lines = match (options.lines, options.since) {
-        (None, Some(_)) => None,
-        (lines, _) => Some(lines.unwrap_or(LINES)),
-    };
-    let since = match options.since {
-        Some(moment) => Some(log.since(moment)?),
-        None => None,
-    };
-    let start = match lines {
-        Some(lines) => Some(log.last_lines(lines)?),
-        None => None,
+    let watch = options
+        .follow
+        .then(|| watch(&shown, log.directory().folder()))
+        .flatten();
+    let files = log.files();
+    let start = match (options.since, options.lines) {
+        (Some(moment), None) => files.since(moment)?,
+        (Some(moment), Some(lines)) => files.since(moment)?.later(files.last_lines(lines)?),
+        (None, lines) => files.last_lines(lines.unwrap_or(LINES))?,
     };
     let mut printer = Printer::new();
-    if let Some(start) = start.into_iter().chain(since).reduce(|a, b| a.later(b)) {
-        log.show(&start, &mut printer)?;
-    }
+    log.show(&start, &mut printer)?;
     if !options.follow {
         return printer.end_line().map_err(Failure::Output);
     }
@@ -117,10 +114,10 @@ fn follow(
             while !watch.changes().is_empty() {}
         }
         log.catch_up(printer)?;
-        if log.is_removed() {
+        if log.directory().is_removed() {
             printer.end_line().map_err(Failure::Output)?;
-            let why = b": this directory was removed";
-            return Err(Failure::Nothing([show(path), why].concat()));
+            let why = b"this directory was removed";
+            return Err(Failure::nothing(path.as_os_str(), &[why]));
         }
         // Where there is no `current`, even the directory may go without a sign.
         let deadline = (watch.is_none() || log.is_idle()).then(|| clock::monotonic() + LOOK_EVERY);
@@ -128,15 +125,15 @@ fn follow(
     }
 }
 
-/// Watches the directory `path`, which is open as `log`. None if changes in it may
+/// Watches the directory `path`, which is open as `folder`. None if changes in it may
 /// be missed.
-fn watch(path: &Path, log: &Log) -> Option<Watch> {
-    if file::is_remote(log.folder()) {
+fn watch(path: &Path, folder: &File) -> Option<Watch> {
+    if file::is_remote(folder) {
         return None;
     }
     let watch = Watch::new().ok()?;
     watch.entries_and_writes(path).ok()?;
-    let open = log.folder().metadata().ok()?;
+    let open = folder.metadata().ok()?;
     let watched = std::fs::metadata(path).ok()?;
     ((open.dev(), open.ino()) == (watched.dev(), watched.ino())).then_some(watch)
 }
@@ -147,7 +144,6 @@ fn watch(path: &Path, log: &Log) -> Option<Watch> {
 /// [`Failure`]: none runs, or `/proc` cannot tell.
 pub fn read_title() -> Result<(), Failure> {
     let titles: Vec<_> = process::named("readproctitle")
-        .unwrap_or_default()
         .into_iter()
         .filter_map(|pid| Some((pid, process::arguments(pid).pop()?)))
         .collect();

@@ -87,6 +87,10 @@ pub fn names(folder: &File) -> io::Result<Vec<OsString>> {
 ///
 /// # Errors
 /// What fstatat(2) says.
+#[allow(
+    clippy::useless_conversion,
+    reason = "the types' widths differ by architecture"
+)]
 pub fn facts(folder: &File, name: &OsStr) -> io::Result<Facts> {
     let stat = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(super::io)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
@@ -94,25 +98,9 @@ pub fn facts(folder: &File, name: &OsStr) -> io::Result<Facts> {
         is_file: kind == SFlag::S_IFREG,
         is_directory: kind == SFlag::S_IFDIR,
         size: u64::try_from(stat.st_size).unwrap_or(0),
-        #[allow(
-            clippy::useless_conversion,
-            reason = "the type's width differs by architecture"
-        )]
         device: stat.st_dev.into(),
-        #[allow(
-            clippy::useless_conversion,
-            reason = "the type's width differs by architecture"
-        )]
         inode: stat.st_ino.into(),
-        #[allow(
-            clippy::useless_conversion,
-            reason = "the type's width differs by architecture"
-        )]
         links: stat.st_nlink.into(),
-        #[allow(
-            clippy::useless_conversion,
-            reason = "the types' widths differ by architecture"
-        )]
         changed: i64::from(stat.st_ctime)
             .wrapping_mul(1_000_000_000)
             .wrapping_add(i64::from(stat.st_ctime_nsec)),

@@ -8,9 +8,8 @@ use std::time::Duration;
 /// How long the process `pid` has existed, by a clock that nobody can set; None
 /// if it is gone or hidden from us. Good to a hundredth of a second.
 pub fn age(pid: Pid) -> Option<Duration> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     // When it was started, in ticks since boot.
-    let ticks = field(&stat, 22)?;
+    let ticks = field(&stat(pid), 22)?;
     // SAFETY: sysconf only asks.
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
     let started = Duration::from_millis(ticks.checked_mul(1000)?.checked_div(per_second)?);
@@ -34,26 +33,17 @@ pub fn children() -> std::io::Result<Vec<Pid>> {
     if shown.to_str() != Some(&own.to_string()) {
         return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
     }
-    let mut children = Vec::new();
-    for entry in std::fs::read_dir("/proc")?.flatten() {
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
-            continue;
-        };
-        let stat = std::fs::read(entry.path().join("stat")).unwrap_or_default();
-        if field(&stat, 4) == Some(own) && !has_ended(&stat) {
-            children.push(pid);
-        }
-    }
+    let is_child = |pid: &Pid| {
+        let stat = stat(*pid);
+        field(&stat, 4) == Some(own) && !has_ended(&stat)
+    };
+    let mut children: Vec<Pid> = all()?.filter(is_child).collect();
     // Where `/proc` hides the processes of others (hidepid), it hides what changed
     // its user, too; this list has it, but may lack some while others end (proc(5)).
     let listed = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
-    for pid in listed.unwrap_or_default().split_ascii_whitespace() {
-        let Ok(pid) = pid.parse::<Pid>() else {
-            continue;
-        };
-        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-        if !children.contains(&pid) && !has_ended(&stat) {
+    let listed = listed.unwrap_or_default();
+    for pid in listed.split_ascii_whitespace().flat_map(str::parse) {
+        if !children.contains(&pid) && !has_ended(&stat(pid)) {
             children.push(pid);
         }
     }
@@ -62,32 +52,32 @@ pub fn children() -> std::io::Result<Vec<Pid>> {
 
 /// Whether this process descends from the process `pid`.
 pub fn is_ancestor(pid: Pid) -> bool {
-    let mut child = std::process::id();
-    // No tree of processes is deeper; the kernel's own pid 0 ends it.
-    for _ in 0..1000 {
-        let stat = std::fs::read(format!("/proc/{child}/stat")).unwrap_or_default();
-        match field(&stat, 4) {
-            Some(parent) if parent == u64::from(pid.get()) => return true,
-            Some(parent @ 1..) => match u32::try_from(parent) {
-                Ok(parent) => child = parent,
-                Err(_) => return false,
-            },
-            _ => return false,
-        }
-    }
-    false
+    let own = Pid::new(std::process::id());
+    // No tree of processes is deeper.
+    std::iter::successors(own, |child| parent(*child))
+        .skip(1)
+        .take(1000)
+        .any(|ancestor| ancestor == pid)
 }
 
 /// A process of the group `leader` that has not ended yet, if there is one that
 /// `/proc` shows.
 pub fn one_of_group(leader: Pid) -> Option<Pid> {
-    let entries = std::fs::read_dir("/proc").ok()?.flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok())
-        .find(|pid| {
-            let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-            field(&stat, 5) == Some(leader.get().into()) && !has_ended(&stat)
-        })
+    all().ok()?.find(|pid| {
+        let stat = stat(*pid);
+        field(&stat, 5) == Some(leader.get().into()) && !has_ended(&stat)
+    })
+}
+
+/// All processes that `/proc` shows.
+fn all() -> std::io::Result<impl Iterator<Item = Pid>> {
+    let entries = std::fs::read_dir("/proc")?.flatten();
+    Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
+}
+
+/// `/proc/PID/stat`; empty if it has ended or is hidden from us.
+fn stat(pid: Pid) -> Vec<u8> {
+    std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default()
 }
 
 /// Whether `/proc/PID/stat` is that of a process nobody has waited for yet.
@@ -108,18 +98,6 @@ fn field(stat: &[u8], place: usize) -> Option<u64> {
         .ok()
 }
 
-/// Whether a process named `name` runs whose current directory is `directory`.
-/// None if `/proc` cannot tell.
-pub fn runs_in(name: &str, directory: &Path) -> Option<bool> {
-    Some(find_in(name, directory)?.next().is_some())
-}
-
-/// The processes named `name` whose current directory is `directory`, as far as
-/// `/proc` shows them.
-pub fn named_in(name: &str, directory: &Path) -> Vec<Pid> {
-    find_in(name, directory).into_iter().flatten().collect()
-}
-
 /// The children of this process that are named `name` and have not ended, as far
 /// as `/proc` shows them.
 pub fn children_named(name: &str) -> Vec<Pid> {
@@ -128,30 +106,26 @@ pub fn children_named(name: &str) -> Vec<Pid> {
     children
 }
 
-fn find_in(name: &str, directory: &Path) -> Option<impl Iterator<Item = Pid>> {
-    let wanted = std::fs::metadata(directory).ok()?;
-    let entries = std::fs::read_dir("/proc").ok()?.flatten();
-    Some(entries.filter_map(move |entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let comm = std::fs::read(entry.path().join("comm")).ok()?;
-        let cwd = std::fs::metadata(entry.path().join("cwd")).ok()?;
-        let is_it = comm.strip_suffix(b"\n") == Some(name.as_bytes())
-            && (cwd.dev(), cwd.ino()) == (wanted.dev(), wanted.ino());
-        is_it.then_some(pid)
-    }))
+/// The processes named `name`, of which the kernel keeps 15 bytes, by pid, as far as
+/// `/proc` shows them.
+pub fn named(name: &str) -> Vec<Pid> {
+    let all = all().into_iter().flatten();
+    let mut pids: Vec<Pid> = all.filter(|pid| is_named(*pid, name)).collect();
+    pids.sort_unstable();
+    pids
 }
 
-/// The processes named `name`, of which the kernel keeps 15 bytes, by pid. None if
-/// `/proc` cannot be read.
-pub fn named(name: &str) -> Option<Vec<Pid>> {
-    let mut pids: Vec<Pid> = std::fs::read_dir("/proc")
-        .ok()?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| is_named(*pid, name))
-        .collect();
-    pids.sort_unstable();
-    Some(pids)
+/// Those of `pids` whose current directory is `directory`, as far as `/proc` shows that.
+pub fn in_directory(pids: &[Pid], directory: &Path) -> Vec<Pid> {
+    let id = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let Some(wanted) = id(directory) else {
+        return Vec::new();
+    };
+    let is_there = |pid: &Pid| id(Path::new(&format!("/proc/{pid}/cwd"))) == Some(wanted);
+    pids.iter().copied().filter(is_there).collect()
 }
 
 /// Whether the process `pid` is named `name`.
@@ -162,8 +136,7 @@ pub fn is_named(pid: Pid, name: &str) -> bool {
 
 /// The parent of the process `pid`, if `/proc` shows one.
 pub fn parent(pid: Pid) -> Option<Pid> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    Pid::new(field(&stat, 4)?.try_into().ok()?)
+    Pid::new(field(&stat(pid), 4)?.try_into().ok()?)
 }
 
 /// The arguments of the process `pid` as they stand in its memory now, its name the
@@ -235,7 +208,7 @@ mod tests {
         assert_eq!(directory(own), std::env::current_dir().ok());
         assert_eq!(parent(own), Pid::new(std::os::unix::process::parent_id()));
         let name = std::fs::read_to_string("/proc/self/comm").unwrap();
-        assert!(named(name.trim_end()).unwrap().contains(&own));
+        assert!(named(name.trim_end()).contains(&own));
         assert!(!is_named(own, "no such program"));
     }
 
@@ -253,9 +226,11 @@ mod tests {
         let name = name.trim_end();
         let here = std::env::current_dir().unwrap();
         assert!(children_named(name).contains(&child));
-        assert!(named_in(name, &here).contains(&child));
+        let named = named(name);
+        assert!(in_directory(&named, &here).contains(&child));
         assert!(!children_named("no such program").contains(&child));
-        assert!(!named_in(name, Path::new("/")).contains(&child));
+        assert!(!in_directory(&named, Path::new("/")).contains(&child));
+        assert!(in_directory(&named, Path::new("no such directory")).is_empty());
         (&writer).write_all(b".").unwrap();
         crate::sys::child::wait_for(child);
         assert!(!children_named(name).contains(&child));
@@ -265,6 +240,6 @@ mod tests {
     fn this_process_is_younger_than_the_machine() {
         let own = Pid::new(std::process::id()).unwrap();
         assert!(age(own).unwrap() <= crate::sys::clock::since_boot());
-        assert_eq!(runs_in("no such program", Path::new("/")), Some(false));
+        assert!(named("no such program").is_empty());
     }
 }

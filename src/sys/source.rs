@@ -3,18 +3,14 @@
 
 use super::poll;
 use super::signals::Signals;
+use super::stream;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice, tee};
+use nix::fcntl::{SpliceFFlags, splice, tee};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::stat::{SFlag, fstat};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
-
-/// What the pipe should hold, in bytes: room for a writer to go on while what it
-/// wrote before is dealt with.
-const ROOM: i32 = 256 * 1024;
 
 /// stdin.
 pub struct Source {
@@ -70,10 +66,7 @@ impl Source {
     /// EMFILE, ENFILE, ENOMEM: see epoll_create(2), pipe(2).
     pub fn open(signals: &Signals) -> io::Result<Source> {
         let stdin = io::stdin();
-        let is_pipe = fstat(&stdin).ok().filter(|stat| {
-            SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO
-        });
-        let Some(stat) = is_pipe else {
+        let Some(stat) = stream::pipe(&stdin) else {
             return Ok(Source { pipe: None });
         };
         let changes = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(super::io)?;
@@ -84,12 +77,9 @@ impl Source {
         added.map_err(super::io)?;
         let copy = io::pipe()?;
         let copy = (OwnedFd::from(copy.0), OwnedFd::from(copy.1));
-        // More room is good, not needed.
-        for end in [stdin.as_fd(), copy.1.as_fd()] {
-            if fcntl(end, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < ROOM) {
-                let _ = fcntl(end, FcntlArg::F_SETPIPE_SZ(ROOM));
-            }
-        }
+        // A writer can go on while what it wrote before is dealt with.
+        stream::give_room_to(&stdin);
+        stream::give_room_to(&copy.1);
         Ok(Source {
             pipe: Some(Pipe {
                 #[allow(

@@ -5,6 +5,8 @@
 
 use super::poll::{self, Event};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::stat::{FileStat, SFlag, fstat};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -36,22 +38,29 @@ pub fn write(mut bytes: &[u8]) -> io::Result<()> {
 /// Gives stdin and stdout room for 256 KiB each, if they are pipes that have less:
 /// then who writes to one and who reads from it wait for each other less often.
 pub fn give_room() {
-    use nix::fcntl::{FcntlArg, fcntl};
+    give_room_to(io::stdin());
+    give_room_to(io::stdout());
+}
+
+/// As [`give_room`], for the pipe of which this is an end. More room is good, not
+/// needed, and what is no pipe has none.
+pub(super) fn give_room_to(end: impl AsFd) {
     const ROOM: i32 = 256 * 1024;
-    let (stdin, stdout) = (io::stdin(), io::stdout());
-    for end in [stdin.as_fd(), stdout.as_fd()] {
-        // What is no pipe has no size.
-        if fcntl(end, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < ROOM) {
-            let _ = fcntl(end, FcntlArg::F_SETPIPE_SZ(ROOM));
-        }
+    if fcntl(&end, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < ROOM) {
+        let _ = fcntl(&end, FcntlArg::F_SETPIPE_SZ(ROOM));
     }
 }
 
 /// Whether stdout is a pipe or a FIFO.
 pub fn stdout_is_pipe() -> bool {
-    use nix::sys::stat::{SFlag, fstat};
-    fstat(io::stdout())
-        .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
+    pipe(io::stdout()).is_some()
+}
+
+/// What fstat(2) says of `end`, if it is one of a pipe or a FIFO.
+pub(super) fn pipe(end: impl AsFd) -> Option<FileStat> {
+    let is_pipe =
+        |stat: &FileStat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO;
+    fstat(end).ok().filter(is_pipe)
 }
 
 /// Where Rust's runtime opened `/dev/null` there is nothing to read or write.

@@ -1,8 +1,9 @@
 //! A full disk, a stderr that nobody reads; what multilog costs.
 
-use super::{Feed, Multilog, check, finished, line, lines, text, wait_logged, wait_said};
+use super::{Feed, Multilog, check, command, finished, line, lines, text, wait_logged, wait_said};
 use crate::bad_input::Mount;
 use crate::harness::{Scratch, Suite, has, wait_until};
+use crate::supervise::let_time_pass;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
 use std::fs::{self, File};
@@ -349,7 +350,7 @@ fn a_stderr_that_nobody_reads_does_not_keep_lines_from_the_log() {
         let mut feed = Feed::new();
         let (reader, writer) = full_pipe();
         let reader = is_full.then_some(reader);
-        let mut command = super::command(&scratch, &["./main"]);
+        let mut command = command(&scratch, &["./main"]);
         command.stdin(feed.stdin()).stderr(writer);
         let mut multilog = Multilog(command.spawn().unwrap());
         feed.write_lines(10);
@@ -369,7 +370,7 @@ fn what_e_prints_waits_for_its_reader_but_not_once_told_to_end() {
     let mut feed = Feed::new();
     let (mut reader, writer) = full_pipe();
     let start = |feed: &Feed, stderr: PipeWriter| {
-        let mut command = super::command(&scratch, &["e", "./main"]);
+        let mut command = command(&scratch, &["e", "./main"]);
         command.stdin(feed.stdin()).stderr(stderr);
         Multilog(command.spawn().unwrap())
     };
@@ -400,4 +401,36 @@ fn what_e_prints_waits_for_its_reader_but_not_once_told_to_end() {
     let begun = lines(10);
     let rest = expected[begun.len()..].to_owned() + &feed.left();
     assert_eq!(rest, begun, "nothing is lost");
+}
+
+#[test]
+fn what_was_held_up_for_a_second_and_told_to_end_loses_no_line() {
+    let scratch = Scratch::new();
+    // Of each look as much is left over as of the one before, as if nothing had come.
+    let mut feed = Feed::new();
+    feed.line = |number| format!("{number:099}");
+    let room = |pipe: &PipeWriter, size| fcntl(pipe, FcntlArg::F_SETPIPE_SZ(size)).unwrap();
+    room(feed.writer.as_ref().unwrap(), 1 << 20);
+    let length = 500_000;
+    feed.write(length);
+    assert!(feed.rest.is_empty());
+    let (mut shown, stderr) = std::io::pipe().unwrap();
+    room(&stderr, 4096);
+    let mut command = command(&scratch, &["e", "./main"]);
+    command.stdin(feed.stdin()).stderr(stderr);
+    let mut multilog = Multilog(command.spawn().unwrap());
+    // Two looks and a part of the third.
+    shown.read_exact(&mut vec![0; 140_000]).unwrap();
+    let_time_pass(&scratch);
+    multilog.signal(SIGTERM);
+    assert_eq!(multilog.wait(), 0);
+    let logged = text(&scratch, "main").len();
+    assert!((140_000..length).contains(&logged), "{logged}");
+    let mut next = Multilog::start(&scratch, &["./main"], feed.stdin());
+    feed.close();
+    assert_eq!(next.wait(), 0);
+    let all: String = (0..length / 100)
+        .map(|number| format!("{number:099}\n"))
+        .collect();
+    assert!(text(&scratch, "main") == all);
 }

@@ -72,11 +72,12 @@ fn a_log_that_is_restarted_killed_stopped_and_started_under_load_loses_nothing()
     scratch.wait_down(log);
     let all = text(&scratch, main);
     let (mut next, mut times, mut twice) = (1, 0, 0);
-    for line in all.lines() {
-        let line = &line[STAMP..];
-        let number = line.strip_prefix("line ").unwrap();
-        let number = number.strip_suffix(" of the service").unwrap();
-        let number: usize = number.parse().unwrap();
+    for whole in all.lines() {
+        let line = &whole[STAMP..];
+        let number = line.strip_prefix("line ");
+        let number = number.and_then(|number| number.strip_suffix(" of the service"));
+        let number = number.and_then(|number| number.parse().ok());
+        let number: usize = number.unwrap_or_else(|| panic!("behind {next}: {whole}"));
         if number < next {
             times += 1;
             twice += (next - number) * line.len();

@@ -1,0 +1,136 @@
+//! A log directory as it is now: what is in it, under which name.
+
+use super::Failure;
+use super::files::{self, Id, Look};
+use crate::error::Error;
+use crate::sys::file;
+use crate::sys::folder::{self, Facts};
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A log directory that is open.
+pub(super) struct Directory {
+    path: PathBuf,
+    folder: File,
+}
+
+/// What is there under the name of a finished file.
+pub(super) enum Finished {
+    Open(File),
+    Deleted,
+    /// A directory, a link: nothing of multilog's.
+    NoFile,
+}
+
+impl Directory {
+    /// Opens the log directory `path`.
+    pub(super) fn open(path: &Path) -> Result<Directory, Failure> {
+        let folder = file::open_read(path)
+            .map_err(|error| Error::unable("open directory", path.as_os_str(), "", error))?;
+        let path = path.to_owned();
+        Ok(Directory { path, folder })
+    }
+
+    /// Whether the directory was removed.
+    pub(super) fn is_removed(&self) -> bool {
+        self.folder.metadata().is_ok_and(|m| m.nlink() == 0)
+    }
+
+    /// The directory that is open.
+    pub(super) fn folder(&self) -> &File {
+        &self.folder
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The failure of `doing` something to the file `name` here.
+    pub(super) fn unable(&self, doing: &'static str, name: &OsStr, error: io::Error) -> Failure {
+        let path = self.path.join(name);
+        Error::unable(doing, path.as_os_str(), "", error).into()
+    }
+
+    /// What `name` is, if it is a plain file.
+    fn facts(&self, name: impl AsRef<OsStr>) -> Option<Facts> {
+        folder::facts(&self.folder, name.as_ref())
+            .ok()
+            .filter(|facts| facts.is_file)
+    }
+
+    /// Opens a finished file.
+    pub(super) fn open_finished(&self, name: &OsStr) -> Result<Finished, Failure> {
+        let opened = match folder::facts(&self.folder, name) {
+            Ok(facts) if !facts.is_file => return Ok(Finished::NoFile),
+            Ok(_) => folder::open_file(&self.folder, name),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(file) => Ok(Finished::Open(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finished::Deleted),
+            Err(error) => Err(self.unable("open", name, error)),
+        }
+    }
+
+    /// Opens `name`, which is written to or was last; and says which file it is.
+    pub(super) fn open_written(&self, name: &str) -> io::Result<(File, Id)> {
+        let file = folder::open_file(&self.folder, OsStr::new(name))?;
+        let metadata = file.metadata()?;
+        Ok((file, (metadata.dev(), metadata.ino())))
+    }
+
+    /// Whether `current` is the file `id`.
+    pub(super) fn is_current(&self, id: Id) -> bool {
+        let current = folder::facts(&self.folder, OsStr::new("current"));
+        current.is_ok_and(|facts| self::id(&facts) == id)
+    }
+
+    /// Looks at the directory, in the order that [`Look`] demands. The finished files in
+    /// `known` are not new; `last` is the newest of them.
+    pub(super) fn look(
+        &self,
+        known: &BTreeSet<OsString>,
+        last: Option<&OsStr>,
+    ) -> Result<Look, Failure> {
+        let names = || {
+            folder::names(&self.folder).map_err(|error| {
+                Failure::from(Error::unable("read", self.path.as_os_str(), "", error))
+            })
+        };
+        let previous = self
+            .facts("previous")
+            .map(|facts| (id(&facts), facts.links));
+        let processed = self.facts("processed").is_some();
+        let first = names()?;
+        let finished = files::certain(&first, names()?, known);
+        let new = finished
+            .difference(known)
+            .map(|name| (name.clone(), self.facts(name).as_ref().map(id)))
+            .collect();
+        Ok(Look {
+            previous,
+            processed,
+            new,
+            finished,
+            last: last.map(|last| self.facts(last).is_some()),
+            current: self.facts("current").map(|facts| (id(&facts), facts.size)),
+            state: self.state(),
+        })
+    }
+
+    /// Tells one content of the file `state` from another.
+    pub(super) fn state(&self) -> Option<(u64, i64)> {
+        self.facts("state")
+            .map(|facts| (facts.inode, facts.changed))
+    }
+}
+
+/// Which file it is.
+fn id(facts: &Facts) -> Id {
+    (facts.device, facts.inode)
+}

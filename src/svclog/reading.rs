@@ -1,0 +1,66 @@
+//! Reading the files of a log, which may grow meanwhile.
+
+use super::printer::Printer;
+use crate::formats::tai64n::Tai64n;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// How much is read at a time, in bytes.
+pub(super) const AT_ONCE: usize = 64 * 1024;
+
+/// Why it ends early.
+pub(super) enum Trouble {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+/// Shows `file` from the byte `at` to the byte `end`, and moves `at` on.
+pub(super) fn pour(
+    file: &File,
+    at: &mut u64,
+    end: u64,
+    buffer: &mut [u8],
+    printer: &mut Printer,
+) -> Result<(), Trouble> {
+    while *at < end {
+        let most = usize::try_from(end - *at).unwrap_or(usize::MAX);
+        let room = most.min(buffer.len());
+        let room = buffer.get_mut(..room).unwrap_or_default();
+        let count = read_up_to(file, room, *at).map_err(Trouble::Read)?;
+        if count == 0 {
+            break;
+        }
+        *at += count as u64;
+        let bytes = room.get(..count).unwrap_or_default();
+        printer.put(bytes).map_err(Trouble::Write)?;
+    }
+    Ok(())
+}
+
+/// Reads at the byte `at` until `buffer` is full or the file ends.
+pub(super) fn read_up_to(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut there = 0;
+    while let Some(room) = buffer.get_mut(there..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, at + there as u64) {
+            Ok(0) => break,
+            Ok(count) => there += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(there)
+}
+
+/// The first bytes of `file`: enough for a stamp.
+pub(super) fn head(file: &File) -> Vec<u8> {
+    let mut head = vec![0; Tai64n::TEXT];
+    let count = read_up_to(file, &mut head, 0).unwrap_or(0);
+    head.truncate(count);
+    head
+}
+
+/// The size of `file`, in bytes.
+pub(super) fn size(file: &File) -> u64 {
+    file.metadata().map_or(0, |metadata| metadata.len())
+}

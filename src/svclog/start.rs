@@ -1,0 +1,204 @@
+//! Where to begin to show a log: so many lines before its end, or at a moment.
+
+use super::directory::{Directory, Finished};
+use super::reading::{AT_ONCE, head, read_up_to, size};
+use super::tail::{Backwards, Since, begins_line, compressed};
+use super::{Failure, show, warn};
+use crate::formats::logname;
+use crate::formats::tai64n::Tai64n;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::time::UNIX_EPOCH;
+
+/// Where to begin.
+pub(super) struct Start {
+    /// In this finished file; None: in the one that is still written.
+    pub(super) file: Option<OsString>,
+    /// At this byte of it.
+    pub(super) at: u64,
+}
+
+impl Start {
+    /// The later one of the two.
+    pub(super) fn later(self, other: Start) -> Start {
+        let place = |start: &Start| (start.file.is_none(), start.file.clone(), start.at);
+        if place(&self) >= place(&other) {
+            self
+        } else {
+            other
+        }
+    }
+}
+
+/// The files that a start is looked for in.
+pub(super) struct Files<'a> {
+    pub(super) directory: &'a Directory,
+    /// The names of the finished ones.
+    pub(super) finished: &'a BTreeSet<OsString>,
+    /// The one that is still written.
+    pub(super) active: Option<&'a File>,
+}
+
+impl Files<'_> {
+    /// Where the last `lines` lines begin.
+    pub(super) fn last_lines(&self, lines: u64) -> Result<Start, Failure> {
+        let mut backwards = Backwards::new(lines);
+        // Of the file behind: whether it begins with a stamp.
+        let mut begins = false;
+        let mut start = Start { file: None, at: 0 };
+        let mut left_out = LeftOut::default();
+        let mut buffer = vec![0; AT_ONCE];
+        let names = self.finished.iter().rev().cloned().map(Some);
+        for name in std::iter::once(None).chain(names) {
+            if begins && backwards.line_begins() {
+                break;
+            }
+            begins = false;
+            let opened;
+            let file = match (&name, self.active) {
+                (Some(name), _) => match self.directory.open_finished(name)? {
+                    Finished::Open(file) => {
+                        opened = file;
+                        &opened
+                    }
+                    Finished::NoFile => continue,
+                    // And all that are older with it.
+                    Finished::Deleted => break,
+                },
+                (None, Some(active)) => active,
+                (None, None) => continue,
+            };
+            let head = head(file);
+            if let (Some(name), Some(_)) = (&name, compressed(&head)) {
+                left_out.0.push(name.clone());
+                // What it ends in cannot be told.
+                begins = true;
+                continue;
+            }
+            let shown = name.as_deref().unwrap_or(OsStr::new("current"));
+            if let Some(at) = self.last_in(shown, file, &mut backwards, &mut buffer)? {
+                start = Start { file: name, at };
+                break;
+            }
+            if !head.is_empty() {
+                begins = begins_line(&head);
+                start = Start { file: name, at: 0 };
+            }
+        }
+        left_out.tell(self.directory, &start);
+        Ok(start)
+    }
+
+    /// Where the lines begin that `backwards` counts, if that is in `file`.
+    fn last_in(
+        &self,
+        name: &OsStr,
+        file: &File,
+        backwards: &mut Backwards,
+        buffer: &mut [u8],
+    ) -> Result<Option<u64>, Failure> {
+        let mut end = size(file);
+        while end > 0 {
+            let count = end.min(buffer.len() as u64);
+            end -= count;
+            let room = buffer.get_mut(..usize::try_from(count).unwrap_or(0));
+            let room = room.unwrap_or_default();
+            let there = read_up_to(file, room, end)
+                .map_err(|error| self.directory.unable("read", name, error))?;
+            if let Some(place) = backwards.feed(room.get(..there).unwrap_or_default()) {
+                return Ok(Some(end + place as u64));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the lines since `moment` begin.
+    pub(super) fn since(&self, moment: Tai64n) -> Result<Start, Failure> {
+        let mut left_out = LeftOut::default();
+        for name in self.finished {
+            // All its lines are older than its name.
+            if logname::moment(name.as_bytes()) < Some(moment) {
+                continue;
+            }
+            let Finished::Open(file) = self.directory.open_finished(name)? else {
+                continue;
+            };
+            if compressed(&head(&file)).is_some() {
+                left_out.0.push(name.clone());
+                continue;
+            }
+            if let Some(at) = self.since_in(name, &file, moment)? {
+                let file = Some(name.clone());
+                let start = Start { file, at };
+                left_out.tell(self.directory, &start);
+                return Ok(start);
+            }
+        }
+        let mut start = Start { file: None, at: 0 };
+        left_out.tell(self.directory, &start);
+        let Some(active) = self.active else {
+            return Ok(start);
+        };
+        let at = if written(active) < Some(moment) {
+            None
+        } else {
+            self.since_in(OsStr::new("current"), active, moment)?
+        };
+        start.at = at.unwrap_or_else(|| size(active));
+        Ok(start)
+    }
+
+    /// Where the lines since `moment` begin in `file`: at its start if no line in it
+    /// has a stamp, because it was still written then.
+    fn since_in(&self, name: &OsStr, file: &File, moment: Tai64n) -> Result<Option<u64>, Failure> {
+        let mut since = Since::new(moment);
+        let mut at = 0;
+        let mut buffer = vec![0; AT_ONCE];
+        loop {
+            let count = read_up_to(file, &mut buffer, at)
+                .map_err(|error| self.directory.unable("read", name, error))?;
+            if count == 0 {
+                return Ok((!since.has_stamps() && at > 0).then_some(0));
+            }
+            let found = since.feed(buffer.get(..count).unwrap_or_default());
+            if found.is_some() {
+                return Ok(found);
+            }
+            at += count as u64;
+        }
+    }
+}
+
+/// Compressed files that were passed over.
+#[derive(Default)]
+struct LeftOut(Vec<OsString>);
+
+impl LeftOut {
+    /// Says so of those before `start`; those behind it come up when they would be shown.
+    fn tell(&self, directory: &Directory, start: &Start) {
+        let is_before = |name: &&OsString| start.file.as_ref().is_none_or(|file| *name < file);
+        let before = || self.0.iter().filter(is_before);
+        if let Some(newest) = before().max() {
+            let others = match before().count() - 1 {
+                0 => String::new(),
+                count => format!(" and {count} older ones"),
+            };
+            warn(&[
+                show(&directory.path().join(newest)),
+                others.as_bytes(),
+                b": compressed and not shown",
+            ]);
+        }
+    }
+}
+
+/// When `file` was written to last.
+fn written(file: &File) -> Option<Tai64n> {
+    let modified = file.metadata().ok()?.modified().ok()?;
+    modified
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .map(Tai64n::from_unix)
+}
