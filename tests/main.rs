@@ -58,6 +58,7 @@ mod svcstop;
 mod svok;
 /// svscan with real supervises.
 mod svscan;
+mod svscan_starts;
 /// svscanboot: real trees, as process 1 and not, to their end.
 mod svscanboot;
 /// svstat: $SVDIR, all services, an unreadable status.

@@ -1,0 +1,126 @@
+//! How svscan starts a supervise: as a child that goes on as one, where that is the
+//! same program, and by exec, where it is not. A service must not see which.
+
+use crate::harness::{Daemon, Scratch, Suite, signal, wait_until};
+use crate::supervise::{children, descriptors};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Tells all that a service can see of how it was started, but for numbers.
+const TELLS: &str = "{ \
+    for fd in /proc/self/fd/*; do echo ${fd##*/}; done; \
+    grep -E '^(Sig(Blk|Ign|Cgt)|ShdPnd|NoNewPrivs)' /proc/self/status; \
+    cat /proc/$PPID/comm; tr '\\0' ' ' </proc/$PPID/cmdline; \
+    ulimit -S -n; ulimit -H -n; env | grep -Ev '^(DAEMONTOOLS_RS|PWD)' | sort | cksum; pwd; echo $0; \
+    } >told 2>&1; mv told tells; exec sleep 1000";
+
+/// Puts a svscan with a supervise beside it, and svstat for it, into `programs`.
+fn programs(scratch: &Scratch, is_same_file: bool) {
+    scratch.mkdir("programs");
+    let svscan = Suite::Ours.program("svscan");
+    fs::hard_link(&svscan, scratch.at("programs/svscan")).unwrap();
+    if is_same_file {
+        fs::hard_link(&svscan, scratch.at("programs/supervise")).unwrap();
+    } else {
+        scratch.executable("programs/supervise", fs::read(&svscan).unwrap());
+    }
+}
+
+/// Starts that svscan on `scan`, as a shell does that is given these redirections.
+fn svscan(scratch: &Scratch, redirections: &str) -> Daemon {
+    let mut command = scratch.command(Suite::Ours, "sh");
+    let line = format!("ulimit -S -n 300; exec programs/svscan scan {redirections}");
+    command.args(["-c", &line]);
+    scratch.start(command, "svscan")
+}
+
+fn inode(path: impl AsRef<Path>) -> Option<u64> {
+    fs::metadata(path).map(|file| file.ino()).ok()
+}
+
+#[test]
+fn a_service_does_not_see_whether_its_supervise_was_executed() {
+    for redirections in [
+        "",
+        "<&-",
+        ">&- 2>&-",
+        "7</dev/null 251>/dev/null",
+        "<&- 3>&1 5>&1",
+    ] {
+        let told = [true, false].map(|is_same_file| {
+            let scratch = Scratch::new();
+            programs(&scratch, is_same_file);
+            for name in ["alone", "pair", "pair/log"] {
+                scratch.service(format!("scan/{name}"), TELLS);
+            }
+            let svscan = svscan(&scratch, redirections);
+            let tells = ["alone", "pair", "pair/log"].map(|name| {
+                let file = format!("scan/{name}/tells");
+                wait_until("the service has told", || scratch.at(&file).exists());
+                let text = scratch.read(file);
+                text.replace(scratch.at("").to_str().unwrap(), "HERE/")
+            });
+            let own = inode(format!("/proc/{}/exe", svscan.pid()));
+            let supervises = children(svscan.pid());
+            assert_eq!(supervises.len(), 3);
+            for pid in &supervises {
+                let same = inode(format!("/proc/{pid}/exe")) == own;
+                assert_eq!(same, is_same_file);
+            }
+            // Beside those it was given: signals, lock, control twice, ok.
+            let counts: Vec<usize> = supervises
+                .iter()
+                .map(|pid| descriptors(*pid).len())
+                .collect();
+            (tells, counts)
+        });
+        assert_eq!(told[0], told[1], "{redirections}");
+        assert!(told[0].0[0].contains("supervise\nsupervise alone 300\n"));
+    }
+}
+
+#[test]
+fn after_an_upgrade_the_next_supervise_is_the_new_program() {
+    let scratch = Scratch::new();
+    programs(&scratch, true);
+    scratch.service("scan/a", "exec sleep 1000");
+    let svscan = svscan(&scratch, "");
+    scratch.wait_up("scan/a");
+    let old = children(svscan.pid());
+    let new = fs::read(Suite::Ours.program("supervise")).unwrap();
+    scratch.executable("programs/new", new);
+    fs::rename(scratch.at("programs/new"), scratch.at("programs/supervise")).unwrap();
+    signal(old[0], "KILL");
+    wait_until("there is another supervise, of the new file", || {
+        let now = children(svscan.pid());
+        let new = inode(scratch.at("programs/supervise"));
+        now != old
+            && now
+                .iter()
+                .all(|pid| inode(format!("/proc/{pid}/exe")) == new)
+            && !now.is_empty()
+    });
+}
+
+#[test]
+fn a_supervise_that_cannot_begin_says_so_as_one_that_was_executed() {
+    let said = [true, false].map(|is_same_file| {
+        let scratch = Scratch::new();
+        programs(&scratch, is_same_file);
+        scratch.service("scan/a", "exec sleep 1000");
+        scratch.write("scan/a/supervise", "in the way");
+        let _svscan = svscan(&scratch, "");
+        wait_until("it says so", || !scratch.read("svscan.err").is_empty());
+        scratch
+            .read("svscan.err")
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned()
+    });
+    assert_eq!(
+        said,
+        ["supervise: fatal: unable to acquire a/supervise/lock: not a directory"; 2]
+    );
+}
