@@ -171,7 +171,7 @@ impl Given {
 }
 
 /// In a child, before exec: an empty mask, SIGCHLD at its default, and SIGPIPE
-/// as this process was given it (Rust's runtime ignores it). Other dispositions
+/// as this process was given it (`start::run` ignores it). Other dispositions
 /// are as inherited, because nothing here changes them.
 pub(super) fn restore_for_child() {
     restore_sigpipe();

@@ -63,7 +63,7 @@ pub(super) fn pipe(end: impl AsFd) -> Option<FileStat> {
     fstat(end).ok().filter(is_pipe)
 }
 
-/// Where Rust's runtime opened `/dev/null` there is nothing to read or write.
+/// Where `start::run` opened `/dev/null` there is nothing to read or write.
 fn open(stream: BorrowedFd<'_>, number: u8) -> io::Result<BorrowedFd<'_>> {
     if super::start::was_closed(number) {
         return Err(super::io(Errno::EBADF));
