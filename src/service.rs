@@ -5,13 +5,17 @@ use crate::formats::status::Status;
 use crate::sys::{errno, file};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The directory a command was started in, to which it comes back from each
 /// service directory it enters.
-pub struct Origin(File);
+pub struct Origin {
+    directory: File,
+    /// Whether one can come back to it.
+    is_open: bool,
+}
 
 /// Why a service directory could not be used.
 pub enum Trouble {
@@ -27,9 +31,18 @@ impl Origin {
     /// # Errors
     /// `unable to open current directory`.
     pub fn open() -> Result<Origin, Error> {
-        file::open_read(Path::new("."))
-            .map(Origin)
-            .map_err(|error| Error::unable_to("open current directory", error))
+        let directory = file::open_read(Path::new("."))
+            .map_err(|error| Error::unable_to("open current directory", error))?;
+        let is_open = file::change_directory(&directory).is_ok();
+        Ok(Origin { directory, is_open })
+    }
+
+    /// The service directory `name` as a path from here: what can be done by that path
+    /// needs no visit. Only what succeeds says anything: why it does not is for a
+    /// visit to say, as in 0.76, and a bare name may be that of a service elsewhere.
+    /// None where 0.76 would not come back from its first visit.
+    pub fn here<'a>(&self, name: &'a OsStr) -> Option<&'a Path> {
+        (self.is_open && !name.is_empty()).then(|| Path::new(name))
     }
 
     /// Does `work` in the service directory `name` and comes back.
@@ -39,7 +52,7 @@ impl Origin {
     pub fn visit<T>(&self, name: &OsStr, work: impl FnOnce() -> T) -> Result<T, Trouble> {
         enter(name).map_err(Trouble::Chdir)?;
         let result = work();
-        file::change_directory(&self.0)
+        file::change_directory(&self.directory)
             .map_err(|error| Trouble::Back(Error::unable_to("set directory", error)))?;
         Ok(result)
     }
@@ -153,12 +166,17 @@ pub enum NoStatus {
 /// # Errors
 /// [`NoStatus`].
 pub fn read_status(directory: &Path) -> Result<Status, NoStatus> {
-    let file = file::open_read(&directory.join("supervise/status")).map_err(NoStatus::Open)?;
-    let mut bytes = Vec::with_capacity(Status::BYTES);
-    file.take(Status::BYTES as u64)
-        .read_to_end(&mut bytes)
-        .map_err(NoStatus::Read)?;
-    Status::decode(&bytes).ok_or(NoStatus::BadFormat)
+    let mut file = file::open_read(&directory.join("supervise/status")).map_err(NoStatus::Open)?;
+    let (mut bytes, mut there) = ([0; Status::BYTES], 0);
+    while let Some(room @ [_, ..]) = bytes.get_mut(there..) {
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(count) => there += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(NoStatus::Read(error)),
+        }
+    }
+    Status::decode(bytes.get(..there).unwrap_or_default()).ok_or(NoStatus::BadFormat)
 }
 
 /// Why commands were not sent.
@@ -184,8 +202,12 @@ pub fn send(directory: &Path, commands: &[u8], may_wait: bool) -> Result<(), Not
             NotSent::Open(error)
         }
     })?;
-    if may_wait {
-        file::set_blocking(&fifo).map_err(NotSent::Write)?;
+    match fifo.write_all(commands) {
+        // All or nothing, because it is less than PIPE_BUF: see pipe(7).
+        Err(error) if may_wait && error.kind() == ErrorKind::WouldBlock => {
+            file::set_blocking(&fifo).map_err(NotSent::Write)?;
+            fifo.write_all(commands).map_err(NotSent::Write)
+        }
+        result => result.map_err(NotSent::Write),
     }
-    fifo.write_all(commands).map_err(NotSent::Write)
 }

@@ -33,6 +33,17 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
     let commands = each_once(&parsed.letters);
     let origin = Origin::open()?;
     for name in parsed.operands {
+        match origin
+            .here(name)
+            .map(|here| service::send(here, &commands, true))
+        {
+            Some(Ok(())) => continue,
+            Some(Err(error @ NotSent::Write(_))) => {
+                output::err(&not_sent(name, &error));
+                continue;
+            }
+            _ => {}
+        }
         // What went wrong is told before the way back, which may be barred.
         let visit = origin.visit(name, || {
             if let Err(error) = service::send(Path::new(""), &commands, true) {

@@ -1,13 +1,14 @@
 //! `svstat dir...`: what services do now, one line each on stdout.
 
+use crate::child::{End, Pid};
 use crate::error::Error;
 use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
 use crate::service::{self, NoStatus, Origin, Supervised, Trouble};
 use crate::sys::errno::reason;
-use crate::sys::{clock, output, signals};
+use crate::sys::{child, clock, output, signals};
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -31,29 +32,86 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
         }
     };
     let origin = Origin::open()?;
-    let mut lines = Vec::new();
-    for name in names {
-        let said = match origin.visit(name, || look(Path::new(""))) {
-            Ok(seen) => sentence(&seen, Tai64n::from_unix(clock::wall())),
-            Err(Trouble::Chdir(error)) => unable("chdir", &error),
-            Err(Trouble::Back(error)) => return Err(error),
-        };
-        lines.extend_from_slice(name.as_bytes());
-        lines.extend_from_slice(b": ");
-        lines.extend_from_slice(said.as_bytes());
-        lines.push(b'\n');
-        if lines.len() >= BUFFER {
-            write(&mut lines);
-        }
+    let own = match names.len() {
+        SHARED.. => names.len() / 2,
+        few => few,
+    };
+    let (own, rest) = names.split_at(own);
+    let child = (!rest.is_empty()).then(|| Child::start(&origin, rest));
+    look_at(&origin, own, print)?;
+    match child.flatten().and_then(Child::lines) {
+        Some(mut lines) => print(&mut lines),
+        None => look_at(&origin, rest, print)?,
     }
-    write(&mut lines);
     Ok(0)
 }
 
+/// From so many services on, a child looks at half of them meanwhile.
+const SHARED: usize = 200;
+
+/// Looks at these services and gives their lines to `take`, some at a time.
+fn look_at(
+    origin: &Origin,
+    names: &[OsString],
+    mut take: impl FnMut(&mut Vec<u8>),
+) -> Result<(), Error> {
+    let mut lines = Vec::new();
+    for name in names {
+        let here = origin.here(name).map(look);
+        let visited = match here {
+            Some(seen @ Seen::Status { .. }) => Ok(seen),
+            _ => origin.visit(name, || look(Path::new(""))),
+        };
+        lines.extend_from_slice(name.as_bytes());
+        lines.extend_from_slice(b": ");
+        match visited {
+            Ok(seen) => say(&mut lines, &seen, Tai64n::from_unix(clock::wall())),
+            Err(Trouble::Chdir(error)) => unable(&mut lines, "chdir", &error),
+            Err(Trouble::Back(error)) => return Err(error),
+        }
+        lines.push(b'\n');
+        if lines.len() >= BUFFER {
+            take(&mut lines);
+        }
+    }
+    take(&mut lines);
+    Ok(())
+}
+
 /// As in 0.76, nobody is told that stdout does not take it.
-fn write(lines: &mut Vec<u8>) {
+fn print(lines: &mut Vec<u8>) {
     let _ = output::out(lines);
     lines.clear();
+}
+
+/// A child that looks at services.
+struct Child {
+    pid: Pid,
+    /// Here come their lines, when it has them all.
+    lines: PipeReader,
+}
+
+impl Child {
+    /// None if there cannot be one now.
+    fn start(origin: &Origin, names: &[OsString]) -> Option<Child> {
+        let (lines, mut writer) = io::pipe().ok()?;
+        let started = child::spawn(|| {
+            let mut all = Vec::new();
+            let whole = look_at(origin, names, |lines| all.append(lines)).is_ok();
+            u8::from(!whole || writer.write_all(&all).is_err())
+        });
+        let pid = started.ok()?;
+        child::run_elsewhere(pid);
+        Some(Child { pid, lines })
+    }
+
+    /// All lines; None if it could not look at all services.
+    fn lines(mut self) -> Option<Vec<u8>> {
+        let mut lines = Vec::new();
+        let read = self.lines.read_to_end(&mut lines);
+        let ended = child::wait(self.pid);
+        (read.is_ok() && matches!(ended, Ok(End::Exited(0)))).then_some(lines)
+    }
 }
 
 /// What there is to see in a service directory, in the order 0.76 looks.
@@ -91,19 +149,26 @@ fn look(directory: &Path) -> Seen {
     }
 }
 
-fn unable(what: &str, error: &io::Error) -> String {
-    format!("unable to {what}: {}", reason(error))
+fn unable(line: &mut Vec<u8>, what: &str, error: &io::Error) {
+    for part in ["unable to ", what, ": ", reason(error)] {
+        line.extend_from_slice(part.as_bytes());
+    }
 }
 
-fn sentence(seen: &Seen, now: Tai64n) -> String {
+/// Appends what is seen, as words.
+fn say(line: &mut Vec<u8>, seen: &Seen, now: Tai64n) {
     let (status, normally_up) = match seen {
-        Seen::NoDown(error) => return unable("stat down", error),
-        Seen::NotRunning => return "supervise not running".to_owned(),
-        Seen::NoOk(error) => return unable("open supervise/ok", error),
-        Seen::NoStatus(NoStatus::Open(error)) => return unable("open supervise/status", error),
-        Seen::NoStatus(NoStatus::Read(error)) => return unable("read supervise/status", error),
+        Seen::NoDown(error) => return unable(line, "stat down", error),
+        Seen::NotRunning => return line.extend_from_slice(b"supervise not running"),
+        Seen::NoOk(error) => return unable(line, "open supervise/ok", error),
+        Seen::NoStatus(NoStatus::Open(error)) => {
+            return unable(line, "open supervise/status", error);
+        }
+        Seen::NoStatus(NoStatus::Read(error)) => {
+            return unable(line, "read supervise/status", error);
+        }
         Seen::NoStatus(NoStatus::BadFormat) => {
-            return "unable to read supervise/status: bad format".to_owned();
+            return line.extend_from_slice(b"unable to read supervise/status: bad format");
         }
         Seen::Status {
             status,
@@ -111,9 +176,10 @@ fn sentence(seen: &Seen, now: Tai64n) -> String {
         } => (status, *normally_up),
     };
     let seconds = status.since.seconds_until(now);
-    let mut text = match status.pid {
-        Some(pid) => format!("up (pid {pid}) {seconds} seconds"),
-        None => format!("down {seconds} seconds"),
+    // To a Vec that always succeeds.
+    let _ = match status.pid {
+        Some(pid) => write!(line, "up (pid {pid}) {seconds} seconds"),
+        None => write!(line, "down {seconds} seconds"),
     };
     let up = status.pid.is_some();
     for (holds, suffix) in [
@@ -124,17 +190,15 @@ fn sentence(seen: &Seen, now: Tai64n) -> String {
         (up && status.want == Want::Down, ", want down"),
     ] {
         if holds {
-            text.push_str(suffix);
+            line.extend_from_slice(suffix.as_bytes());
         }
     }
-    text
 }
 
 /// The name is only used in tests of the sentence.
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::child::Pid;
     use std::time::Duration;
 
     fn said(pid: u32, paused: bool, want: Want, normally_up: bool) -> String {
@@ -150,6 +214,12 @@ mod tests {
             normally_up,
         };
         sentence(&seen, Tai64n::from_unix(Duration::from_secs(105)))
+    }
+
+    fn sentence(seen: &Seen, now: Tai64n) -> String {
+        let mut line = Vec::new();
+        say(&mut line, seen, now);
+        String::from_utf8(line).unwrap()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::dir::{self, Dir};
 use super::machine::{Action, Event, Machine, Now};
 use crate::error::{Error, TEMPORARY};
 use crate::formats::control::{Command, Signal};
+use crate::formats::status::Status;
 use crate::formats::tai64n::Tai64n;
 use crate::sys::child::{self, Held};
 use crate::sys::fifo::Input;
@@ -35,6 +36,8 @@ struct Shell<'a> {
     machine: Machine,
     dir: Dir,
     signals: Signals,
+    /// What the status file was made to say last.
+    published: Option<Status>,
     /// False once the control file has reached its end, which a FIFO never does.
     hears_control: bool,
 }
@@ -73,6 +76,7 @@ fn supervise(name: &OsStr) -> Result<(), Error> {
         machine,
         dir,
         signals,
+        published: None,
         hears_control: true,
     };
     if shell.boot()? == Flow::Done {
@@ -197,18 +201,30 @@ impl Shell<'_> {
                     }
                 }
                 Action::Publish | Action::Republish => {
-                    if let Err(error) = dir::write_status(self.name, &self.machine.status()) {
-                        if action == Action::Publish {
-                            output::err_without_waiting(&error.warning(PROGRAM));
-                        }
-                        // Asks for nothing but a later try.
-                        let _ = self.machine.step(Event::PublishFailed, now());
-                    }
+                    self.publish(action == Action::Publish);
                 }
                 Action::Leave => return Flow::Done,
             }
         }
         Flow::On
+    }
+
+    /// Writes the status. Where that would change nothing for any reader, it is not
+    /// written again, as 0.76 does at each command.
+    fn publish(&mut self, tells_failure: bool) {
+        let status = self.machine.status();
+        if self.published == Some(status) && dir::says(&status) {
+            return;
+        }
+        self.published = Some(status);
+        if let Err(error) = dir::write_status(self.name, &status) {
+            self.published = None;
+            if tells_failure {
+                output::err_without_waiting(&error.warning(PROGRAM));
+            }
+            // Asks for nothing but a later try.
+            let _ = self.machine.step(Event::PublishFailed, now());
+        }
     }
 
     /// Starts `./run` and publishes that, or says that there was no fork. `./run` is

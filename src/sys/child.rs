@@ -31,6 +31,27 @@ pub fn spawn(work: impl FnOnce() -> u8) -> io::Result<Pid> {
     }
 }
 
+/// Has the child `pid` run on another processor than this process does now, if it
+/// may use another: left to itself, the kernel begins it here, after this process.
+pub fn run_elsewhere(pid: Pid) {
+    let Ok(pid) = i32::try_from(pid.get()) else {
+        return;
+    };
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: a zeroed set is a valid one to be written to, CPU_CLR is given the
+    // number of a processor, and the rest takes numbers. A set that is empty then
+    // is refused, and nothing changes.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if let Ok(here @ 0..1024) = usize::try_from(libc::sched_getcpu())
+            && libc::sched_getaffinity(0, size, &mut set) == 0
+        {
+            libc::CPU_CLR(here, &mut set);
+            libc::sched_setaffinity(pid, size, &set);
+        }
+    }
+}
+
 /// A child of [`spawn_held`] that has not begun.
 pub struct Held(PipeWriter);
 
