@@ -4,6 +4,7 @@ use super::cutter::LINE;
 use super::pattern;
 use super::script::{Action, Script};
 use crate::formats::tai64n::Tai64n;
+use std::mem::MaybeUninit;
 
 /// How much 0.76 reads at once, in bytes: before each read it writes what it has,
 /// which [`super::cutter`] must know.
@@ -11,6 +12,9 @@ pub const READ: usize = 1024;
 /// When there is more than this to write, in bytes, it is written before more is
 /// made: stamps can make 27 bytes of one.
 const ENOUGH: usize = 96 * 1024;
+/// Room for that much and the line that goes beyond it, in bytes, from the start: what
+/// grows by and by leaves memory behind at each step. Unused, it takes none.
+const ROOM: usize = ENOUGH + 32 * 1024;
 /// What a stamp and the blank behind it add to a line, in bytes.
 pub const STAMP: usize = Tai64n::TEXT + 1;
 /// So much of a line is shown on stderr, in bytes.
@@ -65,6 +69,11 @@ impl Lines {
             }
         }
         let directories = gets_all.len();
+        let own = gets_all.iter().map(|gets_all| match gets_all {
+            true => (Vec::new(), Vec::new()),
+            false => (Vec::with_capacity(ROOM), Vec::new()),
+        });
+        let own = own.collect();
         Lines {
             script: script.clone(),
             gets_all,
@@ -72,9 +81,9 @@ impl Lines {
             in_long_line: false,
             last: Tai64n::default(),
             begun: None,
-            text: Vec::new(),
+            text: Vec::with_capacity(if script.stamps { ROOM } else { 0 }),
             flushes: Vec::new(),
-            own: vec![(Vec::new(), Vec::new()); directories],
+            own,
             stderr: Vec::new(),
             status: vec![Vec::new(); script.status_files.len()],
         }
@@ -143,6 +152,16 @@ impl Lines {
             bytes: at,
             seen: input.len() - at,
         }
+    }
+
+    /// Forgets what was made, and gives the memory that it had: until the next
+    /// [`Lines::take`] nobody needs it.
+    pub fn unused(&mut self) -> impl Iterator<Item = &mut [MaybeUninit<u8>]> {
+        let texts = self.own.iter_mut().map(|(text, _)| text);
+        texts.chain([&mut self.text, &mut self.stderr]).map(|text| {
+            text.clear();
+            text.spare_capacity_mut()
+        })
     }
 
     /// What directory `number` gets, and where 0.76 would have written before a

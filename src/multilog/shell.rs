@@ -11,15 +11,19 @@ use super::waiter::Waiter;
 use crate::error::Error;
 use crate::formats::mark::{Mark, Reading, hash};
 use crate::formats::tai64n::Tai64n;
-use crate::sys::clock;
-use crate::sys::file;
 use crate::sys::source::{Look, Source};
+use crate::sys::{clock, file, memory};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How much is looked at at once, in bytes.
 const BATCH: usize = 64 * 1024;
+/// When looks have found less than this for [`RUSH`], in bytes, the memory that a rush
+/// of lines has taken is given back.
+const LITTLE: usize = 8 * 1024;
+/// So long a rush is thought to go on after a look that found more.
+const RUSH: Duration = Duration::from_secs(1);
 /// After so long an unfinished line to which nothing comes is taken out of the pipe.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -39,6 +43,8 @@ struct Shell {
     held: usize,
     /// How many of them 0.76 would have read.
     seen: usize,
+    /// When a look found much last; None: the memory is given back.
+    rush: Option<Instant>,
 }
 
 /// Runs multilog with `arguments` until stdin ends or TERM comes.
@@ -85,6 +91,8 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         filled: 0,
         held: 0,
         seen: 0,
+        // The allocator may have filled the buffer with zeros by itself.
+        rush: Some(clock::monotonic()),
     };
     if let Some(stranded) = stranded {
         shell.hold(&stranded);
@@ -238,6 +246,7 @@ impl Shell {
             Look::Bytes { count, is_all } => (count, is_all),
             Look::End => (0, true),
         };
+        self.note_amount(count);
         let before = self.filled;
         self.filled = self.held + count;
         let there = self.buffer.get(..self.filled).unwrap_or_default();
@@ -264,6 +273,22 @@ impl Shell {
             self.filled
         };
         self.deal(usable, self.filled)
+    }
+
+    /// Gives back the memory that a rush has taken when it is over: a service that
+    /// writes a little now and then needs a page or two.
+    fn note_amount(&mut self, count: usize) {
+        if count > LITTLE {
+            self.rush = Some(clock::monotonic());
+        } else if self
+            .rush
+            .is_some_and(|last| last + RUSH <= clock::monotonic())
+        {
+            let unused = (self.held + count).max(self.filled);
+            memory::give_back_bytes(self.buffer.get_mut(unused..).unwrap_or_default());
+            self.lines.unused().for_each(memory::give_back);
+            self.rush = None;
+        }
     }
 
     /// Deals with the lines in the first `usable` bytes of the buffer; of the whole

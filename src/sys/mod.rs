@@ -20,6 +20,7 @@ pub mod folder;
 pub mod ids;
 pub mod limits;
 pub mod lock;
+pub mod memory;
 pub mod output;
 pub mod poll;
 pub mod process;

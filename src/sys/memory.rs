@@ -1,0 +1,59 @@
+//! Memory that is not needed now.
+
+use std::mem::MaybeUninit;
+
+/// Gives the pages that lie wholly in `room` back to the system. They are there
+/// still, and take memory again when they are used. What was in them is gone: they
+/// hold zeros.
+pub fn give_back(room: &mut [MaybeUninit<u8>]) {
+    // SAFETY: sysconf only asks.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0);
+    let start = room.as_mut_ptr();
+    let before = start.align_offset(page.max(1));
+    let pages = room.len().saturating_sub(before) / page.max(1) * page;
+    if pages > 0 {
+        // SAFETY: the range lies in `room`, which is nobody else's, and which the
+        // allocator has from mmap or brk: private memory, which reads as zeros
+        // afterwards. An error leaves it as it is.
+        unsafe { libc::madvise(start.add(before).cast(), pages, libc::MADV_DONTNEED) };
+    }
+}
+
+/// As [`give_back`], for bytes; those in its pages become zeros.
+pub fn give_back_bytes(bytes: &mut [u8]) {
+    // SAFETY: bytes may be seen as bytes that are perhaps not set; zeros are bytes.
+    give_back(unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_is_zeros_and_its_neighbours_are_untouched() {
+        let mut bytes = vec![7_u8; 100_000];
+        let (left, right) = (1_001, 90_003);
+        give_back_bytes(&mut bytes[left..right]);
+        assert!(
+            bytes[..left]
+                .iter()
+                .chain(&bytes[right..])
+                .all(|byte| *byte == 7)
+        );
+        let zeros = bytes.iter().filter(|byte| **byte == 0).count();
+        assert!((80_000..=right - left).contains(&zeros), "{zeros}");
+        assert!(bytes.iter().all(|byte| [0, 7].contains(byte)));
+        give_back_bytes(&mut bytes[10..20]);
+        give_back_bytes(&mut []);
+    }
+
+    #[test]
+    fn what_a_vector_holds_stays_when_its_room_is_given_back() {
+        let mut bytes = Vec::with_capacity(200_000);
+        bytes.extend_from_slice(&[7_u8; 100_000]);
+        give_back(bytes.spare_capacity_mut());
+        bytes.extend_from_slice(&[8_u8; 50_000]);
+        assert!(bytes[..100_000].iter().all(|byte| *byte == 7));
+        assert!(bytes[100_000..].iter().all(|byte| *byte == 8));
+    }
+}
