@@ -2,11 +2,13 @@
 //! run. `benches/README.md` says what is measured.
 
 use crate::common::{Scratch, median, number, ours};
+use crate::report::{Bound, Figure, Report};
+use crate::tree::private_kib;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::process::Command;
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// One of those compared.
 struct Contender {
@@ -43,38 +45,19 @@ impl Scratch {
     }
 }
 
-/// The median time of each of `contenders`, in seconds, of so many rounds in
-/// each of which each has its turn.
-fn compare(scratch: &Scratch, rounds: usize, contenders: &[Contender]) -> Vec<f64> {
-    let mut times = vec![Vec::new(); contenders.len()];
-    for _ in 0..rounds {
-        for (contender, times) in contenders.iter().zip(&mut times) {
-            times.push(scratch.run(&contender.command));
-        }
+/// One line of the table, `contenders[0]` being ours.
+fn figure(what: String, contenders: &[Contender], medians: &[f64], bounds: Vec<Bound>) -> Figure {
+    let milliseconds = medians.iter().map(|seconds| seconds * 1000.0);
+    let names = contenders.iter().map(|contender| contender.name);
+    let mut others: Vec<_> = names.zip(milliseconds).collect();
+    let (_, ours) = others.remove(0);
+    Figure {
+        what,
+        unit: "ms",
+        ours,
+        others,
+        bounds,
     }
-    times.iter().map(|times| median(times)).collect()
-}
-
-/// One line of the table: all times, and the speed of the first as a multiple of
-/// that of each other.
-fn show(figure: &str, contenders: &[Contender], medians: &[f64]) {
-    print!("{figure:50}");
-    for (contender, median) in contenders.iter().zip(medians) {
-        print!("  {} {:.0} ms", contender.name, median * 1000.0);
-        if !std::ptr::eq(median, &medians[0]) {
-            print!(" ({:.1})", median / medians[0]);
-        }
-    }
-    println!();
-}
-
-/// Whether there is `program`; if not, says that it is left out.
-fn is_there(program: &str) -> bool {
-    let there = Path::new(program).exists();
-    if !there {
-        println!("left out: {program} (not installed)");
-    }
-    there
 }
 
 /// How the stamps of a log follow each other.
@@ -123,102 +106,221 @@ fn make_log(scratch: &Scratch, name: &str, bytes: usize, stamps: Stamps) {
     out.flush().unwrap();
 }
 
-/// `filter` of ours beside the original, and `cat`, which only moves the bytes.
-fn filters(scratch: &Scratch, rounds: usize, filter: &str, ours: &str, what: &str) {
-    let theirs = format!("/usr/bin/{filter}");
-    for (how, before, after) in [
-        ("", "", "<log >/dev/null"),
-        (", file to file", "", "<log >out/log"),
-        (", pipe to pipe", "cat log |", "| cat >/dev/null"),
-    ] {
-        let command = |program: &str| format!("{before} {program} {after}");
-        let mut contenders = vec![Contender::new("ours", command(ours))];
-        if Path::new(&theirs).exists() {
-            contenders.push(Contender::new("daemontools", command(&theirs)));
+/// One run of this part.
+struct Run<'a> {
+    report: &'a mut Report,
+    scratch: Scratch,
+    rounds: usize,
+}
+
+impl Run<'_> {
+    /// The median time of each of `contenders`, in seconds, of so many rounds in
+    /// each of which each has its turn.
+    fn compare(&self, contenders: &[Contender]) -> Vec<f64> {
+        let mut times = vec![Vec::new(); contenders.len()];
+        for _ in 0..self.rounds {
+            for (contender, times) in contenders.iter().zip(&mut times) {
+                times.push(self.scratch.run(&contender.command));
+            }
         }
-        contenders.push(Contender::new("cat", command("cat")));
-        let medians = compare(scratch, rounds, &contenders);
-        show(&format!("{filter}{what}{how}"), &contenders, &medians);
+        times.iter().map(|times| median(times)).collect()
     }
-}
 
-/// multilog with this script before its directory, beside its peers: `stamps`
-/// and `size` in their languages. The limit is what only moves the bytes.
-fn logging(scratch: &Scratch, rounds: usize, what: &str, stamps: bool, size: u32, patterns: bool) {
-    let ours = ours("multilog");
-    let t = if stamps { "t" } else { "" };
-    let select = if patterns {
-        "'-*' '+*index*' '-*nothing like this*'"
-    } else {
-        ""
-    };
-    let multilog = |program: &str| format!("cat log | {program} {t} {select} s{size} ./out/main");
-    let mut contenders = vec![Contender::new("ours", multilog(ours.to_str().unwrap()))];
-    if Path::new("/usr/bin/multilog").exists() {
-        contenders.push(Contender::new("daemontools", multilog("/usr/bin/multilog")));
+    /// `filter` of ours beside the original, and `cat`, which only moves the bytes.
+    fn filters(&mut self, filter: &str, what: &str) {
+        let theirs = format!("/usr/bin/{filter}");
+        let ours = ours(filter);
+        for (how, before, after) in [
+            ("", "", "<log >/dev/null"),
+            (", file to file", "", "<log >out/log"),
+            (", pipe to pipe", "cat log |", "| cat >/dev/null"),
+        ] {
+            let command = |program: &str| format!("{before} {program} {after}");
+            let mut contenders = vec![Contender::new("ours", command(ours.to_str().unwrap()))];
+            if Path::new(&theirs).exists() {
+                contenders.push(Contender::new("daemontools", command(&theirs)));
+            }
+            contenders.push(Contender::new("`cat`", command("cat")));
+            let medians = self.compare(&contenders);
+            let what = format!("`{filter}`{what}{how}");
+            let bounds = vec![Bound::Of("daemontools", 0.25)];
+            self.report
+                .add("logs", figure(what, &contenders, &medians, bounds));
+        }
     }
-    if Path::new("/usr/bin/s6-log").exists() {
+
+    /// multilog with this script before its directory, beside its peers: `stamps`
+    /// and `size` in their languages. The limit is what only moves the bytes.
+    fn logging(&mut self, what: &str, stamps: bool, size: u32, patterns: bool, bounds: &[Bound]) {
+        let ours = ours("multilog");
+        let t = if stamps { "t" } else { "" };
         let select = if patterns {
-            "- +index '-nothing like this'"
+            "'-*' '+*index*' '-*nothing like this*'"
         } else {
             ""
         };
-        let command = format!("cat log | s6-log {select} {t} s{size} ./out/main");
-        contenders.push(Contender::new("s6-log", command));
+        let multilog =
+            |program: &str| format!("cat log | {program} {t} {select} s{size} ./out/main");
+        let mut contenders = vec![Contender::new("ours", multilog(ours.to_str().unwrap()))];
+        if Path::new("/usr/bin/multilog").exists() {
+            contenders.push(Contender::new("daemontools", multilog("/usr/bin/multilog")));
+        }
+        if Path::new("/usr/bin/s6-log").exists() {
+            let select = if patterns {
+                "- +index '-nothing like this'"
+            } else {
+                ""
+            };
+            let command = format!("cat log | s6-log {select} {t} s{size} ./out/main");
+            contenders.push(Contender::new("s6-log", command));
+        }
+        if Path::new("/usr/bin/svlogd").exists() {
+            let t = if stamps { "-t" } else { "" };
+            let select = if patterns {
+                "echo '-*'; echo '+*index*'; echo '-*nothing like this*';"
+            } else {
+                ""
+            };
+            let config = format!("mkdir out/main; {{ echo s{size}; {select} }} > out/main/config");
+            let command = format!("{config}; cat log | svlogd {t} out/main 2>/dev/null");
+            contenders.push(Contender::new("svlogd", command));
+        }
+        contenders.push(Contender::new("`cat`", "cat log | cat >out/log"));
+        let medians = self.compare(&contenders);
+        let what = format!("`multilog{what}`");
+        self.report
+            .add("logs", figure(what, &contenders, &medians, bounds.to_vec()));
     }
-    if Path::new("/usr/bin/svlogd").exists() {
-        let t = if stamps { "-t" } else { "" };
-        let select = if patterns {
-            "echo '-*'; echo '+*index*'; echo '-*nothing like this*';"
-        } else {
-            ""
-        };
-        let config = format!("mkdir out/main; {{ echo s{size}; {select} }} > out/main/config");
-        let command = format!("{config}; cat log | svlogd {t} out/main 2>/dev/null");
-        contenders.push(Contender::new("svlogd", command));
+
+    /// The private memory of one of several loggers, each of which gets ten lines a
+    /// hundredth of a second, for a while: in KiB.
+    fn memory(&mut self) {
+        let script = |program: &str| format!("exec {program} t ./out/$1");
+        let mut contenders = vec![Contender::new(
+            "ours",
+            script(ours("multilog").to_str().unwrap()),
+        )];
+        for (name, program, command) in [
+            (
+                "daemontools",
+                "/usr/bin/multilog",
+                script("/usr/bin/multilog"),
+            ),
+            (
+                "s6-log",
+                "/usr/bin/s6-log",
+                "exec s6-log t ./out/$1".to_owned(),
+            ),
+            (
+                "svlogd",
+                "/usr/bin/svlogd",
+                "mkdir out/$1; exec svlogd -t out/$1".to_owned(),
+            ),
+        ] {
+            if Path::new(program).exists() {
+                contenders.push(Contender::new(name, command));
+            }
+        }
+        for (what, rush, bounds) in [
+            (
+                "a thousand lines a second",
+                false,
+                vec![Bound::Of("daemontools", 1.0)],
+            ),
+            (
+                "the same a second after a rush of 20 MB",
+                true,
+                vec![Bound::Of("daemontools", 1.0)],
+            ),
+        ] {
+            let used = contenders.iter().map(|contender| {
+                let rounds = (0..self.rounds).map(|_| self.scratch.logger_kib(contender, rush));
+                median(&rounds.collect::<Vec<_>>())
+            });
+            let used: Vec<f64> = used.collect();
+            let names = contenders.iter().map(|contender| contender.name);
+            let mut others: Vec<_> = names.zip(used).collect();
+            let (_, ours) = others.remove(0);
+            let what = format!("private memory while it logs {what}");
+            self.report.add(
+                "logs-memory",
+                Figure {
+                    what,
+                    unit: "KiB",
+                    ours,
+                    others,
+                    bounds,
+                },
+            );
+        }
     }
-    contenders.push(Contender::new("cat|cat>file", "cat log | cat >out/log"));
-    let medians = compare(scratch, rounds, &contenders);
-    show(&format!("multilog{what}"), &contenders, &medians);
 }
 
-pub(crate) fn run() {
+impl Scratch {
+    fn logger_kib(&self, contender: &Contender, rush: bool) -> f64 {
+        let _ = fs::remove_dir_all(self.0.join("out"));
+        fs::create_dir(self.0.join("out")).unwrap();
+        let start = |number: usize| {
+            Command::new("sh")
+                .args(["-c", &contender.command, "sh", &number.to_string()])
+                .current_dir(&self.0)
+                .stdin(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let mut loggers: Vec<Child> = (0..4).map(start).collect();
+        let line =
+            "10.0.0.17 - GET /index.html 200 took 12ms, and what else there is to say of it\n";
+        let write = |loggers: &mut Vec<Child>, text: &str| {
+            for logger in loggers {
+                logger
+                    .stdin
+                    .as_mut()
+                    .unwrap()
+                    .write_all(text.as_bytes())
+                    .unwrap();
+            }
+        };
+        if rush {
+            write(&mut loggers, &line.repeat(20_000_000 / line.len()));
+        }
+        for _ in 0..200 {
+            write(&mut loggers, &line.repeat(10));
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        let pid = nix::unistd::Pid::from_raw(loggers[1].id().cast_signed());
+        let used = private_kib(pid);
+        for mut logger in loggers {
+            drop(logger.stdin.take());
+            logger.wait().unwrap();
+        }
+        used
+    }
+}
+
+pub(crate) fn run(report: &mut Report) {
     let (megabytes, rounds) = (number("BENCH_MB", 200), number("BENCH_ROUNDS", 5));
     let scratch = Scratch::new();
-    let log = |stamps| make_log(&scratch, "log", megabytes * 1_000_000, stamps);
-    println!(
-        "{megabytes} MB of log lines, medians of {rounds} rounds; in brackets how many \
-         times as long as ours"
-    );
-    for program in ["tai64n", "tai64nlocal", "multilog", "s6-log", "svlogd"] {
-        is_there(&format!("/usr/bin/{program}"));
-    }
-    let (tai64n, tai64nlocal) = (ours("tai64n"), ours("tai64nlocal"));
-    let (tai64n, tai64nlocal) = (tai64n.to_str().unwrap(), tai64nlocal.to_str().unwrap());
-    log(Stamps::None);
-    filters(&scratch, rounds, "tai64n", tai64n, "");
+    let mut run = Run {
+        report,
+        scratch,
+        rounds,
+    };
+    let bytes = megabytes * 1_000_000;
+    make_log(&run.scratch, "log", bytes, Stamps::None);
+    run.filters("tai64n", "");
     // Large files show the speed of the program, small ones that of fsync, too.
     const LARGE: u32 = 16_777_215;
-    logging(&scratch, rounds, " t", true, LARGE, false);
-    logging(&scratch, rounds, "", false, LARGE, false);
-    logging(&scratch, rounds, " t, patterns", true, LARGE, true);
-    logging(&scratch, rounds, ", patterns", false, LARGE, true);
-    logging(
-        &scratch,
-        rounds,
-        " t, files of 99999 bytes",
-        true,
-        99_999,
-        false,
-    );
-    log(Stamps::ManyASecond);
-    filters(&scratch, rounds, "tai64nlocal", tai64nlocal, "");
-    log(Stamps::AllDifferent);
-    filters(
-        &scratch,
-        rounds,
-        "tai64nlocal",
-        tai64nlocal,
-        ", all seconds different",
-    );
+    let bounds = [Bound::Of("daemontools", 0.25), Bound::Of("`cat`", 2.0)];
+    run.logging(" t", true, LARGE, false, &bounds);
+    run.logging("", false, LARGE, false, &bounds);
+    run.logging(" -… +… -…", false, LARGE, true, &bounds);
+    run.logging(" t -… +… -…", true, LARGE, true, &bounds[..1]);
+    run.logging(" s99999 t", true, 99_999, false, &[]);
+    run.memory();
+    make_log(&run.scratch, "log", bytes, Stamps::ManyASecond);
+    run.filters("tai64nlocal", "");
+    make_log(&run.scratch, "log", bytes, Stamps::AllDifferent);
+    run.filters("tai64nlocal", ", all seconds different");
 }

@@ -10,36 +10,64 @@
     clippy::disallowed_methods,
     clippy::disallowed_macros,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     missing_docs,
     reason = "a benchmark may panic, prints, and starts what it measures"
 )]
 
 /// Where our programs stand, numbers from the environment, medians.
 mod common;
+/// Instructions.
+mod cycles;
 /// multilog, tai64n, tai64nlocal.
 mod logs;
-/// svscan and supervise.
+/// From 10 to 10,000 services.
+mod many;
+/// What was measured, its bounds, and the page.
+mod report;
+/// What it was measured on, and how large the programs are.
+mod setting;
+/// svscan and supervise, svc and svstat.
 mod system;
 /// The run-script tools.
 mod tools;
+/// Trees of services.
+mod tree;
 
-fn main() {
+use report::Report;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // `cargo test --benches` only wants to know that it builds.
     if !arguments.iter().any(|argument| argument == "--bench") {
-        return;
+        return ExitCode::SUCCESS;
     }
     let is_wanted = |part: &str| {
         let mut named = arguments.iter().filter(|word| !word.starts_with('-'));
         named.clone().next().is_none() || named.any(|word| word == part)
     };
+    let mut report = Report::default();
     for (part, run) in [
-        ("system", system::run as fn()),
+        ("setting", setting::run as fn(&mut Report)),
+        ("system", system::run),
+        ("many", many::run),
         ("logs", logs::run),
         ("tools", tools::run),
+        ("cycles", cycles::run),
     ] {
         if is_wanted(part) {
-            run();
+            run(&mut report);
+        }
+    }
+    if let Some(page) = std::env::var_os("BENCH_PAGE") {
+        report.write(page.as_ref());
+    }
+    match report.broken() {
+        0 => ExitCode::SUCCESS,
+        count => {
+            println!("{count} bounds are broken");
+            ExitCode::FAILURE
         }
     }
 }

@@ -2,247 +2,244 @@
 //! service directories, in one run. `benches/README.md` says what is measured.
 
 use crate::common::{median, number, ours};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use crate::report::{Bound, Figure, Report};
+use crate::tree::{Peer, Tree, children, peers, private_kib, switches};
+use nix::sys::signal::{Signal, kill};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Nothing that is waited for takes longer.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Where files are in memory only.
+const TMPFS: &str = "/dev/shm";
 
-/// One scanner.
-struct Peer {
-    name: &'static str,
-    scanner: PathBuf,
-    arguments: &'static [&'static str],
-    /// The name of its per-service supervisor in `ps`.
-    supervisor: &'static str,
-}
+/// The figures that a tree gives once it is up.
+const UP: [(&str, &str, &[Bound]); 6] = [
+    (
+        "private memory of one supervisor",
+        "KiB",
+        &[Bound::AtMost(48.0), Bound::Best(1.0)],
+    ),
+    (
+        "a new directory, to its first command",
+        "ms",
+        &[Bound::AtMost(20.0)],
+    ),
+    (
+        "death of a service, to its next first command",
+        "ms",
+        &[Bound::Of("daemontools", 1.0)],
+    ),
+    (
+        "`svc` typed, to the signal in the service",
+        "ms",
+        &[Bound::Best(1.0)],
+    ),
+    ("`svstat` of all", "ms", &[Bound::Best(0.8)]),
+    ("`svc -c` for all", "ms", &[Bound::Best(0.8)]),
+];
 
-fn peers() -> Vec<Peer> {
-    let ours = ours("svscan");
-    let all = [
-        ("ours", ours, &[] as &[_], "supervise"),
-        ("daemontools", "/usr/bin/svscan".into(), &[], "supervise"),
-        ("runit", "/usr/bin/runsvdir".into(), &[], "runsv"),
-        // s6 looks for new directories only when asked to: here every 5 s, as the others.
-        (
-            "s6",
-            "/usr/bin/s6-svscan".into(),
-            &["-t", "5000"],
-            "s6-supervise",
-        ),
-    ];
-    let (there, missing): (Vec<_>, Vec<_>) = all
-        .into_iter()
-        .map(|(name, scanner, arguments, supervisor)| Peer {
-            name,
-            scanner,
-            arguments,
-            supervisor,
-        })
-        .partition(|peer| peer.scanner.exists());
-    for peer in missing {
-        println!("left out: {} (not installed)", peer.name);
-    }
-    there
-}
-
-/// A running tree: ended, with all its processes, on drop.
-struct Tree {
-    root: PathBuf,
-    scanner: Child,
-    supervisor: &'static str,
-}
-
-impl Tree {
-    fn start(peer: &Peer, services: usize) -> (Tree, Duration) {
-        let root = std::env::temp_dir().join(format!("bench-{}-{}", std::process::id(), peer.name));
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join("started")).unwrap();
-        for number in 0..services {
-            service(&root, &root.join("tree"), &format!("s{number}"));
+pub(crate) fn run(report: &mut Report) {
+    let (services, rounds) = (number("BENCH_SERVICES", 1000), number("BENCH_ROUNDS", 5));
+    let peers = peers();
+    let disk = std::env::current_dir().unwrap().join("target");
+    let mut up = vec![vec![Vec::new(); UP.len()]; peers.len()];
+    for (place, what, bound) in [
+        (Path::new(TMPFS), "files in memory", 0.65),
+        (&disk, "files on a disk", 0.8),
+    ] {
+        let mut first = vec![Vec::new(); peers.len() + 1];
+        let mut again = first.clone();
+        for _ in 0..rounds {
+            for (number, peer) in peers.iter().enumerate() {
+                let mut tree = Tree::new(place, services);
+                rest();
+                first[number].push(milliseconds(tree.boot(peer)));
+                if place == Path::new(TMPFS) {
+                    let round = while_up(&mut tree, peer);
+                    for (results, figure) in up[number].iter_mut().zip(round) {
+                        results.push(figure);
+                    }
+                }
+                tree.end();
+                rest();
+                again[number].push(milliseconds(tree.boot(peer)));
+            }
+            let mut tree = Tree::new(place, services);
+            rest();
+            first[peers.len()].push(milliseconds(tree.floor()));
+            tree.end();
+            again[peers.len()].push(milliseconds(tree.floor()));
         }
+        for (times, when, bound) in [
+            (first, "first boot", vec![Bound::Best(bound)]),
+            (again, "next boot", vec![]),
+        ] {
+            let what = format!("{what}, {when}");
+            let mut medians: Vec<f64> = times.iter().map(|times| median(times)).collect();
+            let floor = medians.pop().unwrap();
+            let mut figure = figure(&peers, &medians, what, "ms", bound);
+            figure.others.push(("nothing supervised", floor));
+            report.add("boot", figure);
+        }
+    }
+    for (row, (what, unit, bounds)) in UP.iter().enumerate() {
+        let medians: Vec<f64> = up.iter().map(|results| median(&results[row])).collect();
+        let figure = figure(&peers, &medians, (*what).to_owned(), unit, bounds.to_vec());
+        report.add("up", figure);
+    }
+    idle(report, &peers, services);
+}
+
+fn figure(
+    peers: &[Peer],
+    medians: &[f64],
+    what: String,
+    unit: &'static str,
+    bounds: Vec<Bound>,
+) -> Figure {
+    let names = peers.iter().map(|peer| peer.name);
+    let mut others: Vec<(&'static str, f64)> = names.zip(medians.iter().copied()).collect();
+    let (_, ours) = others.remove(0);
+    Figure {
+        what,
+        unit,
+        ours,
+        others,
+        bounds,
+    }
+}
+
+/// What is measured while a tree is up, in the order of [`UP`].
+fn while_up(tree: &mut Tree, peer: &Peer) -> [f64; 6] {
+    let supervisors = tree.supervisors();
+    let memory: f64 = supervisors.iter().map(|pid| private_kib(*pid)).sum();
+    let memory = memory / supervisors.len() as f64;
+
+    let made = tree.answering("fresh");
+    let begun = Instant::now();
+    let fresh = tree.add(&made);
+    tree.wait(1);
+    let added = milliseconds(begun.elapsed());
+
+    // Everything has run for over a second by then.
+    std::thread::park_timeout(Duration::from_millis(1500));
+    let victim = children(supervisors[0], "")[0];
+    let begun = Instant::now();
+    kill(victim, Signal::SIGKILL).unwrap();
+    tree.wait(1);
+    let restarted = milliseconds(begun.elapsed());
+
+    const TIMES: usize = 50;
+    let mut signalled = Duration::ZERO;
+    for _ in 0..TIMES {
         let begun = Instant::now();
-        let scanner = Command::new(&peer.scanner)
-            .args(peer.arguments)
-            .arg(root.join("tree"))
-            .env("PATH", path_of(peer))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+        let mut child = command(peer, "-h", std::slice::from_ref(&fresh))
             .spawn()
             .unwrap();
-        let tree = Tree {
-            root,
-            scanner,
-            supervisor: peer.supervisor,
-        };
-        wait(|| tree.started() == services);
-        (tree, begun.elapsed())
+        tree.wait(1);
+        signalled += begun.elapsed();
+        child.wait().unwrap();
     }
-
-    /// How many services have run their first command.
-    fn started(&self) -> usize {
-        fs::read_dir(self.root.join("started")).unwrap().count()
-    }
-
-    fn mark(&self, name: &str) -> PathBuf {
-        self.root.join("started").join(name)
-    }
-
-    /// From the rename of a directory into the tree to its first command.
-    fn add(&self) -> Duration {
-        service(&self.root, &self.root.join("new"), "fresh");
-        let begun = Instant::now();
-        fs::rename(self.root.join("new/fresh"), self.root.join("tree/fresh")).unwrap();
-        wait(|| self.mark("fresh").exists());
-        begun.elapsed()
-    }
-
-    /// From KILL of a service that has run for over a second to the next one's first command.
-    fn restart(&self) -> Duration {
-        let mark = self.mark("s0");
-        let pid: u32 = fs::read_to_string(&mark).unwrap().trim().parse().unwrap();
-        wait(|| age(pid) > Duration::from_millis(1500));
-        fs::remove_file(&mark).unwrap();
-        let begun = Instant::now();
-        kill("KILL", pid);
-        wait(|| mark.exists());
-        begun.elapsed()
-    }
-
-    /// Mean private memory of the supervisors, in KiB.
-    fn memory(&self) -> f64 {
-        let pids = children(self.scanner.id(), self.supervisor);
-        let total: f64 = pids.iter().map(|pid| private_kib(*pid)).sum();
-        total / pids.len() as f64
-    }
+    let services = tree.services();
+    let all = |what| {
+        let times = (0..7).map(|_| {
+            rest();
+            let begun = Instant::now();
+            assert!(command(peer, what, &services).status().unwrap().success());
+            milliseconds(begun.elapsed())
+        });
+        median(&times.collect::<Vec<_>>())
+    };
+    let (status, sent) = (all("status"), all("-c"));
+    [
+        memory,
+        added,
+        restarted,
+        milliseconds(signalled) / TIMES as f64,
+        status,
+        sent,
+    ]
 }
 
-impl Drop for Tree {
-    fn drop(&mut self) {
-        // The scanner first, so that it starts nothing again; then each
-        // supervisor, then its service.
-        let supervisors = children(self.scanner.id(), self.supervisor);
-        let services: Vec<u32> = supervisors
-            .iter()
-            .flat_map(|pid| children(*pid, ""))
-            .collect();
-        let _ = self.scanner.kill();
-        let _ = self.scanner.wait();
-        for pid in supervisors.into_iter().chain(services) {
-            kill("KILL", pid);
-        }
-        let _ = fs::remove_dir_all(&self.root);
-    }
-}
-
-fn path_of(peer: &Peer) -> String {
-    let directory = peer.scanner.parent().unwrap().display();
-    format!("{directory}:/usr/bin:/bin")
-}
-
-/// Makes the service `name` in `place`; its first command leaves its pid in `started`.
-fn service(root: &Path, place: &Path, name: &str) {
-    let directory = place.join(name);
-    fs::create_dir_all(&directory).unwrap();
-    let mark = root.join("started").join(name);
-    let run = directory.join("run");
-    fs::write(
-        &run,
-        format!(
-            "#!/bin/sh\necho $$ >{}\nexec sleep 100000\n",
-            mark.display()
+/// The peer's command that says what `services` do (`status`), or that sends them
+/// HUP (`-h`) or CONT (`-c`).
+fn command(peer: &Peer, what: &str, services: &[PathBuf]) -> Command {
+    let (program, words): (PathBuf, &[&str]) = match (peer.name, what) {
+        ("ours", "status") => (ours("svstat"), &[]),
+        ("ours", "-h") => (ours("svc"), &["-h"]),
+        ("ours", _) => (ours("svc"), &["-c"]),
+        ("daemontools", "status") => ("/usr/bin/svstat".into(), &[]),
+        ("daemontools", "-h") => ("/usr/bin/svc".into(), &["-h"]),
+        ("daemontools", _) => ("/usr/bin/svc".into(), &["-c"]),
+        ("runit", "status") => ("/usr/bin/sv".into(), &["status"]),
+        ("runit", "-h") => ("/usr/bin/sv".into(), &["hup"]),
+        ("runit", _) => ("/usr/bin/sv".into(), &["cont"]),
+        // One service each.
+        (_, "status") => (
+            "/bin/sh".into(),
+            &["-c", "for d; do s6-svstat $d; done", "sh"],
         ),
-    )
-    .unwrap();
-    fs::set_permissions(run, fs::Permissions::from_mode(0o755)).unwrap();
+        (_, "-h") => ("/usr/bin/s6-svc".into(), &["-h"]),
+        (_, _) => (
+            "/bin/sh".into(),
+            &["-c", "for d; do s6-svc -c $d; done", "sh"],
+        ),
+    };
+    let mut command = Command::new(program);
+    command
+        .args(words)
+        .args(services)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
 }
 
-fn wait(mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < DEADLINE, "waited in vain");
-        std::thread::park_timeout(Duration::from_micros(200));
+/// All trees at once, and nothing to do for any.
+fn idle(report: &mut Report, peers: &[Peer], services: usize) {
+    let minute = Duration::from_secs(number("BENCH_IDLE", 60) as u64);
+    let places =
+        (0..peers.len()).map(|number| Path::new(TMPFS).join(format!("bench-idle-{number}")));
+    let places: Vec<PathBuf> = places.collect();
+    let mut trees: Vec<Tree> = Vec::new();
+    for (peer, place) in peers.iter().zip(&places) {
+        std::fs::create_dir_all(place).unwrap();
+        let mut tree = Tree::new(place, services);
+        tree.boot(peer);
+        trees.push(tree);
     }
-}
-
-fn kill(signal: &str, pid: u32) {
-    let _ = Command::new("/bin/kill")
-        .args(["-s", signal, &pid.to_string()])
-        .stderr(Stdio::null())
-        .status();
-}
-
-/// The children of `parent` whose name begins with `name`.
-fn children(parent: u32, name: &str) -> Vec<u32> {
-    let list =
-        fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-    list.split_ascii_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .filter(|pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.starts_with(name))
-        })
-        .collect()
-}
-
-fn age(pid: u32) -> Duration {
-    fs::metadata(format!("/proc/{pid}/stat"))
-        .and_then(|stat| stat.modified())
-        .ok()
-        .and_then(|since| since.elapsed().ok())
-        .unwrap_or_default()
-}
-
-fn private_kib(pid: u32) -> f64 {
-    fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
-        .unwrap_or_default()
-        .lines()
-        .filter(|line| line.starts_with("Private_"))
-        .filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<f64>().ok())
-        .sum()
-}
-
-pub(crate) fn run() {
-    let (services, rounds) = (number("BENCH_SERVICES", 200), number("BENCH_ROUNDS", 5));
-    let peers = peers();
-    let figures = ["boot ms", "new directory ms", "restart ms", "memory KiB"];
-    let mut results = vec![vec![Vec::new(); figures.len()]; peers.len()];
-    for _ in 0..rounds {
-        for (peer, results) in peers.iter().zip(&mut results) {
-            let (tree, boot) = Tree::start(peer, services);
-            let memory = tree.memory();
-            let (restart, add) = (tree.restart(), tree.add());
-            let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
-            let round = [
-                milliseconds(boot),
-                milliseconds(add),
-                milliseconds(restart),
-                memory,
-            ];
-            for (result, figure) in results.iter_mut().zip(round) {
-                result.push(figure);
-            }
-        }
-    }
-    println!("{services} services, medians of {rounds} rounds; the ratio is ours to the best peer");
-    print!("{:18}", "");
-    for peer in &peers {
-        print!("{:>13}", peer.name);
-    }
-    println!("{:>8}", "ratio");
-    for (row, figure) in figures.iter().enumerate() {
-        let medians: Vec<f64> = results
+    std::thread::park_timeout(Duration::from_secs(3));
+    let count = |tree: &Tree| -> f64 {
+        let supervisors = tree.supervisors();
+        supervisors
             .iter()
-            .map(|results| median(&results[row]))
-            .collect();
-        print!("{figure:18}");
-        for median in &medians {
-            print!("{median:13.1}");
-        }
-        let best = medians[1..].iter().copied().fold(f64::INFINITY, f64::min);
-        println!("{:8.2}", medians[0] / best);
+            .chain([&tree.scanner()])
+            .map(|pid| switches(*pid))
+            .sum()
+    };
+    let before: Vec<f64> = trees.iter().map(count).collect();
+    std::thread::park_timeout(minute);
+    let after = trees.iter().map(count);
+    let woken: Vec<f64> = after
+        .zip(before)
+        .map(|(after, before)| after - before)
+        .collect();
+    let what = format!("wake-ups of an idle tree in {} s", minute.as_secs());
+    report.add(
+        "up",
+        figure(peers, &woken, what, "", vec![Bound::AtMost(0.0)]),
+    );
+    drop(trees);
+    for place in places {
+        let _ = std::fs::remove_dir_all(place);
     }
+}
+
+/// Lets what was made before come to rest.
+fn rest() {
+    nix::unistd::sync();
+    std::thread::park_timeout(Duration::from_millis(200));
+}
+
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }

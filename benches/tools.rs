@@ -3,6 +3,7 @@
 //! `benches/README.md` says what is measured.
 
 use crate::common::{Scratch, median, number, ours};
+use crate::report::{Bound, Figure, Report};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -64,7 +65,7 @@ fn time(scratch: &Path, words: &[PathBuf], runs: usize) -> f64 {
     begun.elapsed().as_secs_f64() * 1e6 / runs as f64
 }
 
-pub(crate) fn run() {
+pub(crate) fn run(report: &mut Report) {
     let rounds = number("BENCH_ROUNDS", 5);
     let runs = number("BENCH_RUNS", 500);
     let ours = ours("");
@@ -79,10 +80,6 @@ pub(crate) fn run() {
     for (name, value) in [("A", "one\n"), ("B", "two\n"), ("C", "")] {
         fs::write(scratch.join("env").join(name), value).unwrap();
     }
-    println!(
-        "microseconds from start to end, medians of {rounds} rounds of {runs} runs; the \
-         ratio is what the tools add to the program alone, ours to daemontools'"
-    );
     for (name, chain) in CHAINS {
         if name.starts_with("setuidgid") && !is_root {
             println!("{name}: left out, it needs root");
@@ -100,11 +97,15 @@ pub(crate) fn run() {
             }
         }
         let [ours, theirs, floor] = times.map(|times| median(&times));
-        println!(
-            "{name:36} ours {ours:5.0}  daemontools {theirs:5.0}  alone {floor:5.0}  \
-             whole {:.2}  added {:.2}",
-            ours / theirs,
-            (ours - floor) / (theirs - floor)
+        report.add(
+            "tools",
+            Figure {
+                what: format!("`{name}`"),
+                unit: "µs",
+                ours,
+                others: vec![("daemontools", theirs), ("`true` alone", floor)],
+                bounds: vec![Bound::Of("daemontools", 1.0)],
+            },
         );
     }
 }

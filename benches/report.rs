@@ -1,0 +1,194 @@
+//! What was measured, beside its bound; the tables of `docs/performance.md`.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+/// What a figure of ours must not exceed.
+#[derive(Clone, Copy)]
+pub(crate) enum Bound {
+    /// So many times the smallest figure of the peers.
+    Best(f64),
+    /// So many times the figure of this one.
+    Of(&'static str, f64),
+    /// This.
+    AtMost(f64),
+}
+
+/// One line of a table: the less the better.
+pub(crate) struct Figure {
+    pub(crate) what: String,
+    pub(crate) unit: &'static str,
+    pub(crate) ours: f64,
+    /// The peers, by name, and what stands beside them as a limit.
+    pub(crate) others: Vec<(&'static str, f64)>,
+    pub(crate) bounds: Vec<Bound>,
+}
+
+/// Those who are peers; anything else is a limit.
+const PEERS: [&str; 5] = ["daemontools", "runit", "s6", "s6-log", "svlogd"];
+
+impl Figure {
+    fn of(&self, name: &str) -> Option<f64> {
+        let found = self.others.iter().find(|(other, _)| *other == name);
+        found.map(|(_, figure)| *figure)
+    }
+
+    /// The smallest of the peers.
+    fn best(&self) -> Option<f64> {
+        let peers = self.others.iter().filter(|(name, _)| PEERS.contains(name));
+        peers.map(|(_, figure)| *figure).reduce(f64::min)
+    }
+
+    /// What `bound` is a multiple of, its words, and whether it is kept; None if it
+    /// cannot be told because that peer is missing.
+    fn judge(&self, bound: Bound) -> (String, Option<bool>) {
+        let (base, factor, words) = match bound {
+            Bound::Best(factor) => (self.best(), factor, format!("{factor} of the best")),
+            Bound::Of(name, factor) => (self.of(name), factor, format!("{factor} of {name}")),
+            Bound::AtMost(most) => (Some(1.0), most, format!("{most} {}", self.unit)),
+        };
+        (words, base.map(|base| self.ours <= base * factor))
+    }
+}
+
+/// A part of the report: a table.
+#[derive(Default)]
+pub(crate) struct Report {
+    figures: Vec<(&'static str, Figure)>,
+    texts: Vec<(&'static str, String)>,
+}
+
+impl Report {
+    /// Notes a figure for the table `table`, and prints it.
+    pub(crate) fn add(&mut self, table: &'static str, figure: Figure) {
+        let mut line = format!("{table}: {}: ours {}", figure.what, short(figure.ours));
+        for (name, value) in &figure.others {
+            let _ = write!(
+                line,
+                ", {name} {} ({:.2})",
+                short(*value),
+                figure.ours / value
+            );
+        }
+        let _ = write!(line, " {}", figure.unit);
+        for bound in &figure.bounds {
+            let (words, kept) = figure.judge(*bound);
+            let verdict = match kept {
+                Some(true) => "kept",
+                Some(false) => "BROKEN",
+                None => "cannot be told",
+            };
+            let _ = write!(line, "; at most {words}: {verdict}");
+        }
+        println!("{line}");
+        self.figures.push((table, figure));
+    }
+
+    /// Text for the place `place` of the page.
+    pub(crate) fn say(&mut self, place: &'static str, text: String) {
+        println!("{place}:\n{text}");
+        self.texts.push((place, text));
+    }
+
+    /// How many bounds are broken.
+    pub(crate) fn broken(&self) -> usize {
+        let judged = self.figures.iter().flat_map(|(_, figure)| {
+            let bounds = figure.bounds.iter();
+            bounds.map(|bound| figure.judge(*bound).1)
+        });
+        judged.filter(|kept| *kept == Some(false)).count()
+    }
+
+    /// Puts what was measured into the page `path`, each table between the lines
+    /// `<!-- NAME -->` and `<!-- end -->`; what was not measured stays.
+    pub(crate) fn write(&self, path: &Path) {
+        let mut page = fs::read_to_string(path).unwrap();
+        let mut tables: Vec<&'static str> = self.figures.iter().map(|(table, _)| *table).collect();
+        tables.dedup();
+        for table in tables {
+            page = put(&page, table, &self.table(table));
+        }
+        for (place, text) in &self.texts {
+            page = put(&page, place, text);
+        }
+        fs::write(path, page).unwrap();
+    }
+
+    fn table(&self, table: &str) -> String {
+        let figures = self.figures.iter().filter(|(name, _)| *name == table);
+        let figures: Vec<&Figure> = figures.map(|(_, figure)| figure).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in figures.iter().flat_map(|figure| &figure.others) {
+            if !names.contains(name) {
+                names.push(name);
+            }
+        }
+        // Peers in their order, then limits.
+        names.sort_by_key(|name| {
+            PEERS
+                .iter()
+                .position(|peer| peer == name)
+                .unwrap_or(PEERS.len())
+        });
+        let mut text = format!("| | ours | {} | ratio | at most |\n", names.join(" | "));
+        text.push_str(&"|---".repeat(names.len() + 4));
+        text.push_str("|\n");
+        for figure in figures {
+            let _ = write!(
+                text,
+                "| {} ({}) | {} ",
+                figure.what,
+                figure.unit,
+                short(figure.ours)
+            );
+            for name in &names {
+                let cell = figure.of(name).map(short).unwrap_or_default();
+                let _ = write!(text, "| {cell} ");
+            }
+            let ratio = |base: f64| format!("{:.2}", figure.ours / base);
+            let bounds = figure.bounds.iter().map(|bound| {
+                let (words, kept) = figure.judge(*bound);
+                if kept == Some(false) {
+                    format!("**{words}**")
+                } else {
+                    words
+                }
+            });
+            let ratios: Vec<String> = match figure.bounds.as_slice() {
+                [] => figure.best().map(ratio).into_iter().collect(),
+                bounds => bounds
+                    .iter()
+                    .filter_map(|bound| match bound {
+                        Bound::Best(_) => figure.best().map(ratio),
+                        Bound::Of(name, _) => figure.of(name).map(ratio),
+                        Bound::AtMost(_) => None,
+                    })
+                    .collect(),
+            };
+            let bounds: Vec<String> = bounds.collect();
+            let _ = writeln!(text, "| {} | {} |", ratios.join(", "), bounds.join(", "));
+        }
+        text
+    }
+}
+
+/// Three digits that count.
+pub(crate) fn short(figure: f64) -> String {
+    match figure {
+        0.0 => "0".to_owned(),
+        _ if figure >= 100.0 => format!("{figure:.0}"),
+        _ if figure >= 10.0 => format!("{figure:.1}"),
+        _ => format!("{figure:.2}"),
+    }
+}
+
+fn put(page: &str, place: &str, text: &str) -> String {
+    let begin = format!("<!-- {place} -->\n");
+    let at = page
+        .find(&begin)
+        .unwrap_or_else(|| panic!("the page has no place for {place}"));
+    let (before, rest) = page.split_at(at + begin.len());
+    let end = rest.find("<!-- end -->").unwrap();
+    format!("{before}{}\n{}", text.trim_end(), &rest[end..])
+}
