@@ -132,6 +132,14 @@ pub fn all() -> Result<Vec<OsString>, Error> {
     Ok(Vec::new())
 }
 
+/// The path of `name` in `directory`; it takes no more memory than that, at once.
+pub fn inside(directory: &Path, name: &str) -> PathBuf {
+    let mut path = PathBuf::with_capacity(directory.as_os_str().len() + 1 + name.len());
+    path.push(directory);
+    path.push(name);
+    path
+}
+
 /// What supervise's `ok` FIFO says about `directory`.
 pub enum Supervised {
     /// A supervise runs there.
@@ -144,7 +152,7 @@ pub enum Supervised {
 
 /// Whether a supervise runs in `directory`.
 pub fn is_supervised(directory: &Path) -> Supervised {
-    match file::open_write(&directory.join("supervise/ok")) {
+    match file::open_write(&inside(directory, "supervise/ok")) {
         Ok(_) => Supervised::Yes,
         Err(error) if errno::is_no_reader(&error) => Supervised::No,
         Err(error) => Supervised::Unknown(error),
@@ -166,7 +174,8 @@ pub enum NoStatus {
 /// # Errors
 /// [`NoStatus`].
 pub fn read_status(directory: &Path) -> Result<Status, NoStatus> {
-    let mut file = file::open_read(&directory.join("supervise/status")).map_err(NoStatus::Open)?;
+    let mut file =
+        file::open_read(&inside(directory, "supervise/status")).map_err(NoStatus::Open)?;
     let (mut bytes, mut there) = ([0; Status::BYTES], 0);
     while let Some(room @ [_, ..]) = bytes.get_mut(there..) {
         match file.read(room) {
@@ -195,7 +204,7 @@ pub enum NotSent {
 /// # Errors
 /// [`NotSent`].
 pub fn send(directory: &Path, commands: &[u8], may_wait: bool) -> Result<(), NotSent> {
-    let mut fifo = file::open_write(&directory.join("supervise/control")).map_err(|error| {
+    let mut fifo = file::open_write(&inside(directory, "supervise/control")).map_err(|error| {
         if errno::is_no_reader(&error) {
             NotSent::NotRunning
         } else {

@@ -130,7 +130,7 @@ enum Seen {
 }
 
 fn look(directory: &Path) -> Seen {
-    let normally_up = match std::fs::metadata(directory.join("down")) {
+    let normally_up = match std::fs::metadata(service::inside(directory, "down")) {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => true,
         Err(error) => return Seen::NoDown(error),
