@@ -68,21 +68,35 @@ impl Axis {
 
     /// The ticks, in nanoseconds, each with its label without the unit.
     pub fn ticks(&self) -> impl Iterator<Item = (u64, String)> {
-        let digits = self.unit.nanoseconds.ilog10();
+        let unit = self.unit;
+        let digits = unit.nanoseconds.ilog10();
         // As many decimals as tell one tick from the next.
         let decimals = digits.saturating_sub(trailing_zeros(self.step));
+        let tell = move |at| told(at, unit, decimals);
         let moments = (self.from.div_ceil(self.step)..=self.end / self.step)
             .map(|n| n.saturating_mul(self.step));
-        moments.map(move |at| {
-            let whole = at / self.unit.nanoseconds;
-            let rest = at % self.unit.nanoseconds;
-            let rest = rest / 10_u64.pow(digits.saturating_sub(decimals));
-            let label = match decimals {
-                0 => whole.to_string(),
-                _ => format!("{whole}.{rest:0width$}", width = decimals as usize),
-            };
-            (at, label)
-        })
+        moments.map(move |at| (at, tell(at)))
+    }
+
+    /// A moment in the unit of the axis, as exactly as it can be seen there.
+    pub fn tell(&self, at: u64) -> String {
+        let seen = self.end.saturating_sub(self.from) / 100;
+        let digits = self.unit.nanoseconds.ilog10();
+        let decimals = digits.saturating_sub(seen.checked_ilog10().unwrap_or(0));
+        format!("{} {}", told(at, self.unit, decimals), self.unit.name)
+    }
+}
+
+/// A number of nanoseconds in a unit, with so many decimals, at most as many as there are.
+fn told(nanoseconds: u64, unit: Unit, decimals: u32) -> String {
+    let digits = unit.nanoseconds.ilog10();
+    let decimals = decimals.min(digits);
+    let per = 10_u64.pow(digits - decimals);
+    let number = nanoseconds / per + u64::from(nanoseconds % per * 2 >= per);
+    let (whole, rest) = (number / 10_u64.pow(decimals), number % 10_u64.pow(decimals));
+    match decimals {
+        0 => whole.to_string(),
+        _ => format!("{whole}.{rest:0width$}", width = decimals as usize),
     }
 }
 
@@ -196,6 +210,20 @@ mod tests {
         assert_eq!(axis.place(84_000_000, 49), 49.0);
         assert_eq!(axis.place(1, 49), 0.0);
         assert_eq!(axis.place(u64::MAX, 49), 49.0);
+    }
+
+    #[test]
+    fn a_moment_is_told_as_exactly_as_an_axis_shows_it() {
+        for (from, end, expected) in [
+            (0, 61_900_000, "1873.5 ms"),
+            (0, 3_920_000, "1873.46 ms"),
+            (0, 1_870_000_000, "1.87 s"),
+            (1_780_000_000, 1_880_000_000, "1.873 s"),
+            (1_873_456_789, 1_873_456_790, "1.873456789 s"),
+            (0, 1, "1873456.789 µs"),
+        ] {
+            assert_eq!(Axis::new(from, end, 5).tell(1_873_456_789), expected);
+        }
     }
 
     #[test]

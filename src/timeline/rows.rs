@@ -344,6 +344,7 @@ impl Summary {
         }
         let began = of(End::Began);
         all.push_str(&match &self.last {
+            None if of(End::Other) > 0 => ", none of which is known to have begun".to_owned(),
             None => ", none has begun".to_owned(),
             Some((_, at)) => match began == self.services + self.logs {
                 true => format!(", all begun within {}", time(*at)),
@@ -429,4 +430,4 @@ fn escape(bytes: &[u8], out: &mut String) {
 
 #[cfg(test)]
 #[path = "rows_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -2,7 +2,7 @@ use super::*;
 use crate::formats::timeline::Record;
 use crate::numbers::Numbers;
 
-pub(crate) fn label(name: &str) -> Label {
+pub(in crate::timeline) fn label(name: &str) -> Label {
     let (name, is_log) = match name.strip_suffix("/log") {
         Some(name) => (name, true),
         None => (name, false),
@@ -12,7 +12,7 @@ pub(crate) fn label(name: &str) -> Label {
 }
 
 /// Of lines as they are in the file, with times in microseconds.
-pub(crate) fn chart(lines: &str) -> Chart {
+pub(in crate::timeline) fn chart(lines: &str) -> Chart {
     let mut timeline = Timeline::default();
     for line in lines.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();

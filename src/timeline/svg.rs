@@ -24,6 +24,8 @@ const NAME: usize = 34;
 const LINE: usize = 150;
 /// The least distance of two ticks.
 const TICK: f64 = 80.0;
+/// Of fewer that have begun one sees which is the middle one.
+const FEW: usize = 10;
 /// What is short is at least as wide as that, so that it can be seen.
 const THIN: f64 = 0.8;
 
@@ -92,6 +94,11 @@ impl Layout {
     fn y(&self, row: usize) -> f64 {
         self.top + self.pitch * number(row)
     }
+
+    /// Whether it is so high that the axis is wanted below as well.
+    fn has_two_scales(&self) -> bool {
+        self.bottom - self.top > HEIGHT / 2.0
+    }
 }
 
 /// The height of the letters of a name.
@@ -100,6 +107,12 @@ fn font(pitch: f64) -> f64 {
         true => (pitch * 0.8).min(12.0),
         false => 10.0,
     }
+}
+
+/// A length to the hundredth, in as few digits as that takes.
+fn n(length: f64) -> String {
+    let text = format!("{length:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts of bars and of letters")]
@@ -137,11 +150,11 @@ pub fn draw(picture: &Picture) -> String {
     let mut body = String::new();
     running(picture, &layout, &mut body);
     scale(&layout, &mut body);
+    let bottom = half(picture, &layout, &mut body);
     for (row, number) in picture.chart.rows.iter().zip(0..) {
         bar(row, layout.y(number), &layout, &mut body);
     }
     names(picture, &layout, &mut body);
-    let bottom = marks(picture, &layout, &mut body);
 
     let height = bottom + EDGE;
     let mut svg = format!(
@@ -157,9 +170,9 @@ pub fn draw(picture: &Picture) -> String {
 }
 
 fn put_text(out: &mut String, x: f64, y: f64, size: f64, more: &str, text: &str) {
-    let text = xml(text);
+    let (x, y, size, text) = (n(x), n(y), n(size), xml(text));
     out.push_str(&format!(
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" {more}>{text}</text>\n"
+        "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" {more}>{text}</text>\n"
     ));
 }
 
@@ -181,6 +194,7 @@ fn legend(picture: &Picture, y: f64, out: &mut String) {
     for (phase, end, meaning) in phases.into_iter().chain(ends) {
         let y_of_box = y - 10.0;
         out.push_str(&match (phase, end) {
+            (Some(Phase::Waits), _) => rect("waits", x, y - 6.5, 18.0, 4.0),
             (Some(phase), _) => rect(class(phase), x, y_of_box, 18.0, 11.0),
             (None, End::Began) => rect("runs", x, y_of_box, 18.0, 11.0),
             (None, end) => sign(end, x + 9.0, y - 4.5, 4.5),
@@ -191,35 +205,31 @@ fn legend(picture: &Picture, y: f64, out: &mut String) {
 }
 
 fn rect(class: &str, x: f64, y: f64, width: f64, height: f64) -> String {
-    format!(
-        "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>\n"
-    )
+    let (x, y, width, height) = (n(x), n(y), n(width), n(height));
+    format!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>\n")
 }
 
 /// How a bar that has not begun ends: a sign around this point.
 fn sign(end: End, x: f64, y: f64, size: f64) -> String {
+    let (half, whole) = (n(size * 0.8), n(size * 1.6));
+    let (left, top, middle) = (n(x - size * 0.8), n(y - size * 0.8), n(y));
     let (class, path) = match end {
         End::Began => return String::new(),
-        End::Failed => ("bad", {
-            let (a, d) = (size * 0.8, size * 1.6);
-            let (x, y) = (x - a, y - a);
-            format!("M{x:.1} {y:.1}l{d:.1} {d:.1}m0 -{d:.1}l-{d:.1} {d:.1}")
-        }),
-        End::Down => ("off", {
-            let (r, d) = (size * 0.8, size * 1.6);
+        End::Failed => (
+            "bad",
+            format!("M{left} {top}l{whole} {whole}m0 -{whole}l-{whole} {whole}"),
+        ),
+        End::Down => (
+            "off",
             format!(
-                "M{:.1} {y:.1}a{r:.1} {r:.1} 0 1 0 {d:.1} 0a{r:.1} {r:.1} 0 1 0 -{d:.1} 0",
-                x - r
-            )
-        }),
-        End::Other => ("off", {
-            let (a, d) = (size * 0.8, size * 1.6);
-            format!("M{:.1} {:.1}l{d:.1} {a:.1}l-{d:.1} {a:.1}z", x - a, y - a)
-        }),
-        End::Open => ("off", {
-            let step = size * 0.8;
-            format!("M{:.1} {y:.1}h1m{step:.1} 0h1m{step:.1} 0h1", x - size)
-        }),
+                "M{left} {middle}a{half} {half} 0 1 0 {whole} 0a{half} {half} 0 1 0 -{whole} 0"
+            ),
+        ),
+        End::Other => (
+            "off",
+            format!("M{left} {top}l{whole} {half}l-{whole} {half}z"),
+        ),
+        End::Open => ("off", format!("M{left} {middle}h1.5m1.5 0h1.5m1.5 0h1.5")),
     };
     format!("<path class=\"{class}\" d=\"{path}\"/>\n")
 }
@@ -229,9 +239,9 @@ fn running(picture: &Picture, layout: &Layout, out: &mut String) {
     let mut path = String::new();
     for (row, number) in picture.chart.rows.iter().zip(0..) {
         if row.end == End::Began {
-            let (x, y) = (layout.x(row.at), layout.y(number));
-            let (right, height) = (layout.right, layout.pitch);
-            path.push_str(&format!("M{x:.1} {y:.2}H{right:.1}v{height:.2}H{x:.1}z"));
+            let (x, y) = (n(layout.x(row.at)), n(layout.y(number)));
+            let (right, height) = (n(layout.right), n(layout.pitch));
+            path.push_str(&format!("M{x} {y}H{right}v{height}H{x}z"));
         }
     }
     if !path.is_empty() {
@@ -244,12 +254,15 @@ fn scale(layout: &Layout, out: &mut String) {
     for (at, label) in layout.axis.ticks() {
         let x = layout.x(at);
         out.push_str(&format!(
-            "<path class=\"grid\" d=\"M{x:.1} {top:.1}V{bottom:.1}\"/>\n"
+            "<path class=\"grid\" d=\"M{} {}V{}\"/>\n",
+            n(x),
+            n(top),
+            n(bottom)
         ));
         let label = format!("{label} {}", layout.axis.unit.name);
         let more = "class=\"muted\" text-anchor=\"middle\"";
         put_text(out, x, top - 6.0, 11.0, more, &label);
-        if layout.bottom - layout.top > HEIGHT / 2.0 {
+        if layout.has_two_scales() {
             put_text(out, x, bottom + 12.0, 11.0, more, &label);
         }
     }
@@ -260,7 +273,7 @@ fn bar(row: &Row, y: f64, layout: &Layout, out: &mut String) {
     out.push_str("<g class=\"bar\"><title>");
     out.push_str(&xml(&row.story()));
     out.push_str("</title>");
-    let hit = rect("hit", EDGE, y, WIDTH - 2.0 * EDGE, pitch.max(0.1));
+    let hit = rect("hit", EDGE, y, WIDTH - 2.0 * EDGE, pitch);
     out.push_str(hit.trim_end());
     let (from, height) = match pitch {
         3.0.. => (y + pitch * 0.14, pitch * 0.72),
@@ -268,12 +281,13 @@ fn bar(row: &Row, y: f64, layout: &Layout, out: &mut String) {
     };
     for part in &row.parts {
         let (x, end) = (layout.x(part.from), layout.x(part.to));
-        // Thin strips keep two digits, so that no gap is between them.
-        out.push_str(&format!(
-            "<rect class=\"{}\" x=\"{x:.2}\" y=\"{from:.2}\" width=\"{:.2}\" height=\"{height:.2}\"/>",
-            class(part.phase),
-            (end - x).max(THIN)
-        ));
+        // Nothing happens while it waits: a line is enough, where there is room for one.
+        let (from, height) = match part.phase {
+            Phase::Waits if pitch >= 3.0 => (y + pitch * 0.38, pitch * 0.24),
+            _ => (from, height),
+        };
+        let part = rect(class(part.phase), x, from, (end - x).max(THIN), height);
+        out.push_str(part.trim_end());
     }
     let (x, middle) = (layout.x(row.at), y + pitch / 2.0);
     let size = (pitch * 0.3).clamp(2.0, 4.5);
@@ -281,7 +295,7 @@ fn bar(row: &Row, y: f64, layout: &Layout, out: &mut String) {
     out.push_str(sign.trim_end());
     if pitch >= LEGIBLE {
         let (text, behind, class) = match row.end {
-            End::Began => (time(row.at), 5.0, "muted"),
+            End::Began => (layout.axis.tell(row.at), 5.0, "muted"),
             End::Failed => (row.end.word().to_owned(), 14.0, "bad"),
             _ => (row.end.word().to_owned(), 14.0, "muted"),
         };
@@ -327,45 +341,37 @@ fn names(picture: &Picture, layout: &Layout, out: &mut String) {
         put_text(out, x, y + size * 0.36, size, &more, &cut(&row.name));
         if step > 1 {
             out.push_str(&format!(
-                "<path class=\"grid\" d=\"M{:.1} {y:.1}h5\"/>\n",
-                x + 2.0
+                "<path class=\"grid\" d=\"M{} {}h5\"/>\n",
+                n(x + 2.0),
+                n(y)
             ));
         }
     }
 }
 
-/// When half had begun, and when all had; gives where the picture ends.
-fn marks(picture: &Picture, layout: &Layout, out: &mut String) -> f64 {
-    let has_scale = layout.bottom - layout.top > HEIGHT / 2.0;
-    let mut y = layout.bottom + if has_scale { 38.0 } else { 24.0 };
-    let last = picture.summary.last.as_ref().map(|(_, at)| *at);
+/// When half had begun; gives where the picture ends.
+fn half(picture: &Picture, layout: &Layout, out: &mut String) -> f64 {
+    let bottom = layout.bottom + if layout.has_two_scales() { 20.0 } else { 6.0 };
     let began = picture
         .summary
         .ends
         .iter()
         .find(|(end, _)| *end == End::Began);
-    if picture.left_out > 0 || began.is_none_or(|(_, count)| *count < 3) {
-        return layout.bottom + if has_scale { 18.0 } else { 6.0 };
-    }
-    for (at, what) in [
-        (picture.summary.half, "half had begun"),
-        (last, "the last began"),
-    ] {
-        let Some(at) = at else {
-            continue;
-        };
-        let x = layout.x(at);
-        let top = layout.top - 6.0;
-        out.push_str(&format!(
-            "<path class=\"mark\" d=\"M{x:.1} {top:.1}V{:.1}\"/>\n",
-            y - 11.0
-        ));
-        let text = format!("{what}: {}", time(at));
-        let more = "class=\"muted\" text-anchor=\"end\"";
-        put_text(out, x + 3.0, y, 11.0, more, &text);
-        y += 16.0;
-    }
-    y - 16.0
+    let is_of_use = picture.left_out == 0 && began.is_some_and(|(_, count)| *count >= FEW);
+    let Some(at) = picture.summary.half.filter(|_| is_of_use) else {
+        return bottom;
+    };
+    let (x, top, y) = (layout.x(at), layout.top - 6.0, bottom + 18.0);
+    out.push_str(&format!(
+        "<path class=\"mark\" d=\"M{} {}V{}\"/>\n",
+        n(x),
+        n(top),
+        n(y - 12.0)
+    ));
+    let text = format!("half had begun: {}", time(at));
+    let more = "class=\"muted\" text-anchor=\"middle\"";
+    put_text(out, x, y, 11.0, more, &text);
+    y
 }
 
 /// A name that is not too long.
@@ -412,3 +418,7 @@ fn xml(text: &str) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+#[path = "svg_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! The bars as text, for a terminal.
 
-use super::axis::{Axis, time};
+use super::axis::Axis;
 use super::rows::{End, Phase, Picture, Row};
 
 /// What it may be made of.
@@ -18,6 +18,9 @@ pub struct Look {
 const TIME: usize = 9;
 /// From one label of the axis to the next there are at least so many columns.
 const TICK: usize = 9;
+
+/// From one entry of the legend to the next.
+const GAP: &str = "   ";
 
 /// One column of a bar.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,7 +142,7 @@ pub fn draw(picture: &Picture, look: Look) -> String {
         let name = look.name(&row.name, names);
         let bar = look.paint(&cells(row, &axis, width));
         let behind = match row.end {
-            End::Began => look.text(&time(row.at)),
+            End::Began => look.text(&axis.tell(row.at)),
             end => end.word().to_owned(),
         };
         text.push_str(&format!("{name:<names$} {bar}{behind:>TIME$}\n"));
@@ -210,17 +213,16 @@ fn legend(picture: &Picture, look: Look, columns: usize) -> String {
     let mut text = String::new();
     let mut used = 0;
     for (cell, meaning) in phases.into_iter().chain(ends) {
-        let needs = 3 + meaning.chars().count();
-        if used > 0 && used + needs > columns {
+        let needs = 2 + meaning.chars().count();
+        if used > 0 && used + GAP.len() + needs > columns {
             text.push('\n');
             used = 0;
-        }
-        if used > 0 {
-            text.push_str("   ");
-            used += 3;
+        } else if used > 0 {
+            text.push_str(GAP);
+            used += GAP.len();
         }
         text.push_str(&format!("{} {meaning}", look.paint(&[cell])));
-        used += needs - 1;
+        used += needs;
     }
     text.push('\n');
     text
@@ -243,3 +245,7 @@ fn wrap(sentence: &str, columns: usize, text: &mut String) {
     }
     text.push('\n');
 }
+
+#[cfg(test)]
+#[path = "terminal_tests.rs"]
+mod tests;
