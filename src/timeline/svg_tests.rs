@@ -82,7 +82,6 @@ fn of_many_services_some_have_a_name_and_the_picture_stays_a_picture() {
         heights.push(height.split('"').next().unwrap().parse::<u32>().unwrap());
         assert!(svg.len() < 4_000 + 800 * count, "{count}: {}", svg.len());
     }
-    assert!(heights.is_sorted() || heights[2..].iter().all(|height| *height < 2400));
     assert!(*heights.iter().max().unwrap() < 2400, "{heights:?}");
 }
 
