@@ -168,7 +168,10 @@ fn look() -> Look {
     let columns = set("COLUMNS").and_then(|value| value.to_str()?.parse().ok());
     let is_dumb = set("TERM").is_none_or(|term| term == "dumb");
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
-    let locale = locale.unwrap_or_default().to_string_lossy().to_lowercase();
+    let mut locale = locale.unwrap_or_default();
+    locale.make_ascii_lowercase();
+    let is_utf8 = |part: &[u8]| part.starts_with(b"utf-8") || part.starts_with(b"utf8");
+    let mut parts = locale.as_bytes().split(|byte| *byte == b'.');
     Look {
         columns: columns
             .filter(|columns| *columns > 0)
@@ -176,7 +179,7 @@ fn look() -> Look {
             .unwrap_or(80)
             .min(1000),
         has_colour: terminal::is_stdout() && set("NO_COLOR").is_none() && !is_dumb,
-        has_unicode: locale.contains("utf-8") || locale.contains("utf8"),
+        has_unicode: parts.any(is_utf8),
     }
 }
 

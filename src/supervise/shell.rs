@@ -55,19 +55,21 @@ pub fn run(name: &OsStr) -> Result<(), Error> {
 /// The same in a child of svscan, which has handed on its descriptors already;
 /// prints the error, if there is one, and gives the exit code. `record` is where it
 /// tells of its start.
-pub fn run_in_child(name: &OsStr, mut record: Option<Record>) -> u8 {
+pub fn run_in_child(name: &OsStr, mut record: Option<Record<'_>>) -> u8 {
     match supervise(name, &mut record) {
         Ok(()) => 0,
         Err(error) => {
-            note(record.as_mut(), Moment::Failed);
-            record.map(Record::end);
+            if let Some(mut record) = record {
+                record.note(Moment::Failed);
+                record.end();
+            }
             output::err(&error.line(PROGRAM));
             error.code()
         }
     }
 }
 
-fn supervise(name: &OsStr, record: &mut Option<Record>) -> Result<(), Error> {
+fn supervise(name: &OsStr, record: &mut Option<Record<'_>>) -> Result<(), Error> {
     let signals = Signals::new(&[Number::CHLD])
         .map_err(|error| Error::unable("create pipe for", name, "", error))?;
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
@@ -105,7 +107,7 @@ impl Shell<'_> {
     /// The first start, or none, and the first status. 0.76 writes one before the
     /// start, too, but who reads a status looks for `ok` first, which is open from
     /// here on; and what is started begins when it is. Nothing more is recorded then.
-    fn boot(&mut self, record: &mut Option<Record>) -> Result<Flow, Error> {
+    fn boot(&mut self, record: &mut Option<Record<'_>>) -> Result<Flow, Error> {
         let starts = self
             .machine
             .step(Event::Boot, now())
@@ -125,7 +127,9 @@ impl Shell<'_> {
         if !starts {
             note(record.as_mut(), Moment::Down);
         }
-        record.take().map(Record::end);
+        if let Some(record) = record.take() {
+            record.end();
+        }
         Ok(flow)
     }
 
@@ -223,7 +227,7 @@ impl Shell<'_> {
 
     /// Starts `./run` and publishes that, or says that there was no fork. `./run` is
     /// held until it is let go, so that it never sees a status older than itself.
-    fn start(&mut self, mut record: Option<&mut Record>) -> (Flow, Option<Held>) {
+    fn start(&mut self, mut record: Option<&mut Record<'_>>) -> (Flow, Option<Held>) {
         let name = self.name;
         note(record.as_deref_mut(), Moment::Run);
         let started = child::spawn_held(|| {
@@ -254,7 +258,7 @@ impl Shell<'_> {
 }
 
 /// Has it recorded that this happens now, if anything is.
-fn note(record: Option<&mut Record>, moment: Moment) {
+fn note(record: Option<&mut Record<'_>>, moment: Moment) {
     if let Some(record) = record {
         record.note(moment);
     }

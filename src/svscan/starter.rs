@@ -104,7 +104,7 @@ impl Starter {
 
     /// In the child: leaves behind what was svscan's. None, with little changed, if
     /// the child has to become a supervise by exec.
-    fn begin(&self, operand: &OsStr, record: Option<&Record>) -> Option<()> {
+    fn begin(&self, operand: &OsStr, record: Option<&Record<'_>>) -> Option<()> {
         let own = self.own.as_ref()?;
         if identity(Path::new(self.beside.as_ref()?)) != Some(own.file) {
             return None;

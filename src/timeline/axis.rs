@@ -58,12 +58,11 @@ impl Axis {
     }
 
     /// Where between 0 and `width` a moment of so many nanoseconds stands.
-    pub fn place(&self, at: u64, width: usize) -> f64 {
+    pub fn place(&self, at: u64, width: u64) -> u64 {
         let length = self.end.saturating_sub(self.from).max(1);
         let behind = at.saturating_sub(self.from).min(length);
-        #[allow(clippy::cast_precision_loss, reason = "it is for a picture")]
-        let place = behind as f64 / length as f64 * width as f64;
-        place
+        let place = u128::from(behind) * u128::from(width) / u128::from(length);
+        u64::try_from(place).unwrap_or(width)
     }
 
     /// The ticks, in nanoseconds, each with its label without the unit.
@@ -103,7 +102,7 @@ fn told(nanoseconds: u64, unit: Unit, decimals: u32) -> String {
 /// How many zeros the number ends in.
 fn trailing_zeros(mut number: u64) -> u32 {
     let mut zeros = 0;
-    while number != 0 && number % 10 == 0 {
+    while number != 0 && number.is_multiple_of(10) {
         number /= 10;
         zeros += 1;
     }
@@ -115,7 +114,7 @@ fn unit(nanoseconds: u64) -> Unit {
     let [micro, milli, second] = UNITS;
     match nanoseconds {
         ..1_000_000 => micro,
-        ..1_000_000_000 => milli,
+        1_000_000..1_000_000_000 => milli,
         _ => second,
     }
 }
@@ -126,10 +125,11 @@ pub fn time(nanoseconds: u64) -> String {
     let digits = |unit: Unit| {
         // In thousandths of the unit, of which as many are told as make three digits.
         let thousandths = u128::from(nanoseconds) * 1000 / u128::from(unit.nanoseconds);
-        let round = |per: u128| (thousandths + per / 2) / per;
+        let thousandths = u64::try_from(thousandths).unwrap_or(u64::MAX);
+        let round = |per: u64| (thousandths + per / 2) / per;
         match thousandths {
             ..9_995 => (round(10), 2),
-            ..99_950 => (round(100), 1),
+            9_995..99_950 => (round(100), 1),
             _ => (round(1000), 0),
         }
     };
@@ -139,7 +139,7 @@ pub fn time(nanoseconds: u64) -> String {
     if let Some(next) = next.filter(|_| decimals == 0 && number == 1000) {
         (unit, number, decimals) = (next, 100, 2);
     }
-    let per = 10_u128.pow(decimals);
+    let per = 10_u64.pow(decimals);
     match decimals {
         0 => format!("{number} {}", unit.name),
         _ => format!(
@@ -206,10 +206,10 @@ mod tests {
         let axis = Axis::new(35_000_000, 84_000_000, 5);
         let ticks: Vec<u64> = axis.ticks().map(|(at, _)| at / 1_000_000).collect();
         assert_eq!(ticks, [40, 50, 60, 70, 80]);
-        assert_eq!(axis.place(35_000_000, 49), 0.0);
-        assert_eq!(axis.place(84_000_000, 49), 49.0);
-        assert_eq!(axis.place(1, 49), 0.0);
-        assert_eq!(axis.place(u64::MAX, 49), 49.0);
+        assert_eq!(axis.place(35_000_000, 49), 0);
+        assert_eq!(axis.place(84_000_000, 49), 49);
+        assert_eq!(axis.place(1, 49), 0);
+        assert_eq!(axis.place(u64::MAX, 49), 49);
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
                     axis.ticks()
                         .all(|(at, _)| axis.from <= at && at <= axis.end)
                 );
-                assert!((0.0..=80.0).contains(&axis.place(end / 7, 80)));
+                assert!((0..=80).contains(&axis.place(end / 7, 80)));
                 let labels: Vec<String> = axis.ticks().map(|(_, label)| label).collect();
                 assert!(labels.windows(2).all(|two| two[0] != two[1]), "{labels:?}");
             }

@@ -2,7 +2,8 @@
 //! by svctimeline.
 //!
 //! `recorder` writes the file of [`crate::formats::timeline`]. `rows` makes one bar
-//! of the events of each supervise, `axis` finds round numbers, `terminal` and `svg`
+//! of the events of each supervise, `axis` finds round numbers, `words`
+//! makes texts fit, `terminal` and `svg`
 //! draw: events in, text out, no I/O.
 
 pub mod axis;
@@ -10,3 +11,4 @@ pub mod recorder;
 pub mod rows;
 pub mod svg;
 pub mod terminal;
+mod words;

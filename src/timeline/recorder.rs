@@ -143,47 +143,66 @@ impl Recorder {
 
     /// In a child: its own part, of this supervise. What svscan has noted it writes
     /// itself.
-    pub fn of(self, name: &OsStr, is_log: bool) -> Record {
-        let mut lines = self.lines;
-        lines.clear();
+    pub fn of(self, name: &OsStr, is_log: bool) -> Record<'_> {
+        // To free it would change memory that is shared with svscan.
+        std::mem::forget(self.lines);
         Record {
             sink: self.sink,
-            label: label(name, is_log),
-            lines,
+            name,
+            is_log,
+            noted: [None; NOTED],
         }
     }
 }
 
+/// A supervise notes at most so many events.
+const NOTED: usize = 4;
+
 /// The part of a supervise.
-pub struct Record {
+pub struct Record<'a> {
     sink: Sink,
-    label: Vec<u8>,
-    /// Lines that are not written yet.
-    lines: Vec<u8>,
+    name: &'a OsStr,
+    is_log: bool,
+    /// What is not written yet.
+    noted: [Option<(Event, u64)>; NOTED],
 }
 
-impl Record {
+impl Record<'_> {
     /// Notes an event that happens now, for [`Record::end`].
     pub fn note(&mut self, event: Event) {
-        let at = self.sink.nanoseconds(clock::monotonic());
-        timeline::push(event, at, &self.label, &mut self.lines);
+        let now = self.now();
+        if let Some(place) = self.noted.iter_mut().find(|place| place.is_none()) {
+            *place = Some((event, now));
+        }
     }
 
     /// Writes what was noted, and closes the file.
     pub fn end(self) {
-        self.sink.write(&self.lines);
+        self.write_all(self.noted.iter().flatten());
+        // As in `of`.
+        std::mem::forget(self.sink.path);
     }
 
     /// In a child: writes an event that happens now, and nothing else.
     pub fn write(&self, event: Event) {
-        let at = self.sink.nanoseconds(clock::monotonic());
-        let mut line = Vec::new();
-        timeline::push(event, at, &self.label, &mut line);
-        self.sink.write(&line);
+        self.write_all([(event, self.now())].iter());
+    }
+
+    fn now(&self) -> u64 {
+        self.sink.nanoseconds(clock::monotonic())
+    }
+
+    fn write_all<'a>(&self, events: impl Iterator<Item = &'a (Event, u64)>) {
+        let label = label(self.name, self.is_log);
+        let mut lines = Vec::new();
+        for (event, at) in events {
+            timeline::push(*event, *at, &label, &mut lines);
+        }
+        self.sink.write(&lines);
     }
 }
 
-impl AsFd for Record {
+impl AsFd for Record<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.sink.file.as_fd()
     }

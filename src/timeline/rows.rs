@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, time};
 use crate::formats::timeline::{Event, Label, Timeline};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What a supervise does meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -71,6 +71,30 @@ pub struct Part {
     pub to: u64,
 }
 
+/// When each event of one supervise was, in nanoseconds since svscan began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Moments([Option<u64>; Event::ALL.len()]);
+
+impl Moments {
+    /// When this was, if it was.
+    pub fn of(&self, event: Event) -> Option<u64> {
+        self.0.get(event as usize).copied().flatten()
+    }
+
+    /// Those that were, in the order of [`Event::ALL`].
+    pub fn all(&self) -> impl Iterator<Item = (Event, u64)> {
+        let known = Event::ALL.into_iter().zip(self.0);
+        known.filter_map(|(event, at)| Some((event, at?)))
+    }
+
+    /// Of two equal events the earlier counts.
+    fn note(&mut self, event: Event, at: u64) {
+        if let Some(place) = self.0.get_mut(event as usize) {
+            *place = Some(place.map_or(at, |before| before.min(at)));
+        }
+    }
+}
+
 /// A bar.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
@@ -84,13 +108,13 @@ pub struct Row {
     pub end: End,
     /// When it ends, in nanoseconds since svscan began.
     pub at: u64,
-    /// When each event was, in the order of [`Event::ALL`].
-    pub moments: Vec<(Event, u64)>,
+    /// When each event was.
+    pub moments: Moments,
 }
 
 impl Row {
-    fn new(label: Label, events: &BTreeMap<Event, u64>) -> Row {
-        let of = |event| events.get(&event).copied();
+    fn new(label: Label, moments: Moments) -> Row {
+        let of = |event| moments.of(event);
         let end = [
             (Event::Failed, End::Failed),
             (Event::Executed, End::Began),
@@ -100,10 +124,10 @@ impl Row {
         let end = end
             .into_iter()
             .find_map(|(event, end)| of(event).map(|at| (end, at)));
-        let last = events.values().copied().max().unwrap_or(0);
+        let last = moments.all().map(|(_, at)| at).max().unwrap_or(0);
         let (end, at) = end.unwrap_or((End::Open, last));
         // A file may say anything: no part ends before it begins, nor after the bar.
-        let mut from = events.values().copied().min().unwrap_or(0).min(at);
+        let mut from = moments.all().map(|(_, at)| at).min().unwrap_or(0).min(at);
         let mut parts = Vec::new();
         for (phase, first, last) in [
             (Phase::Waits, Event::Seen, Event::Forked),
@@ -118,16 +142,13 @@ impl Row {
             parts.push(Part { phase, from, to });
             from = to;
         }
-        let moments = Event::ALL
-            .into_iter()
-            .filter_map(|event| Some((event, of(event)?)));
         Row {
             name: shown(&label),
             label,
             parts,
             end,
             at,
-            moments: moments.collect(),
+            moments,
         }
     }
 
@@ -139,17 +160,13 @@ impl Row {
     /// How long its own start took, from the fork of its supervise on, in
     /// nanoseconds; None if it has not begun.
     pub fn took(&self) -> Option<u64> {
-        let forked = self
-            .moments
-            .iter()
-            .find(|(event, _)| *event == Event::Forked);
-        let (_, forked) = forked.filter(|_| self.end == End::Began)?;
-        Some(self.at.saturating_sub(*forked))
+        let forked = self.moments.of(Event::Forked)?;
+        (self.end == End::Began).then(|| self.at.saturating_sub(forked))
     }
 
     /// All that is known of it in one line.
     pub fn story(&self) -> String {
-        let events = self.moments.iter().map(|(event, at)| {
+        let events = self.moments.all().map(|(event, at)| {
             let what = match event {
                 Event::Seen => "seen",
                 Event::Forked => "supervise forked",
@@ -160,7 +177,7 @@ impl Row {
                 Event::Failed => "failed",
                 Event::Other => "another program",
             };
-            format!("{what} {}", time(*at))
+            format!("{what} {}", time(at))
         });
         let events: Vec<String> = events.collect();
         format!("{}: {}", self.name, events.join(", "))
@@ -179,19 +196,23 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// Of what was recorded. Of two events of one kind the first counts.
+    /// Of what was recorded. Of two equal events of one supervise the earlier counts.
     pub fn new(timeline: &Timeline) -> Chart {
-        let mut events: BTreeMap<&Label, BTreeMap<Event, u64>> = BTreeMap::new();
+        let mut events: BTreeMap<&Label, Moments> = BTreeMap::new();
         for record in &timeline.records {
-            let of_one = events.entry(&record.label).or_default();
-            let at = of_one.entry(record.event).or_insert(record.at);
-            *at = record.at.min(*at);
+            let moments = events.entry(&record.label).or_default();
+            moments.note(record.event, record.at);
         }
         let rows = events
             .into_iter()
-            .map(|(label, events)| Row::new(label.clone(), &events));
-        let mut rows: Vec<Row> = rows.collect();
-        rows.sort_by_key(|row| row.at);
+            .map(|(label, moments)| Row::new(label.clone(), moments));
+        let mut rows: Vec<Option<Row>> = rows.map(Some).collect();
+        let ends = rows.iter().flatten().map(|row| row.at);
+        let order = rising(ends.zip(0..).collect());
+        let in_order = order
+            .iter()
+            .filter_map(|(_, place)| rows.get_mut(*place)?.take());
+        let rows: Vec<Row> = in_order.collect();
         let last = rows.last().map_or(0, |row| row.at);
         Chart {
             rows,
@@ -203,8 +224,8 @@ impl Chart {
     /// What it comes to.
     pub fn summary(&self) -> Summary {
         let began = || self.rows.iter().filter(|row| row.end == End::Began);
-        let mut moments: Vec<u64> = began().map(|row| row.at).collect();
-        let mut took: Vec<u64> = began().filter_map(Row::took).collect();
+        let moments = began().map(|row| row.at);
+        let took = began().filter_map(Row::took);
         let longest = began().filter_map(|row| Some((row, row.took()?)));
         let longest = longest.max_by_key(|(_, took)| *took);
         let failed = self.rows.iter().filter(|row| row.end == End::Failed);
@@ -215,9 +236,9 @@ impl Chart {
                 let rows = self.rows.iter().filter(|row| row.end == end);
                 (end, rows.count())
             }),
-            half: median(&mut moments),
-            last: began().last().map(|row| (row.name.clone(), row.at)),
-            took: median(&mut took),
+            half: median(moments),
+            last: began().next_back().map(|row| (row.name.clone(), row.at)),
+            took: median(took),
             longest: longest.map(|(row, took)| (row.name.clone(), took)),
             failed: failed.take(NAMED).map(|row| row.name.clone()).collect(),
         }
@@ -233,15 +254,18 @@ impl Chart {
             }
             Choice::Longest(count) => {
                 let took = self.rows.iter().zip(0..);
-                let mut took: Vec<(u64, usize)> = took
-                    .filter_map(|(row, place)| Some((row.took()?, place)))
-                    .collect();
-                took.sort_unstable();
-                let longest = took.into_iter().rev().take(count);
-                let chosen: BTreeSet<usize> = longest.map(|(_, place)| place).collect();
-                let mut places = 0..;
-                self.rows
-                    .retain(|_| places.next().is_some_and(|place| chosen.contains(&place)));
+                let took = took.filter_map(|(row, place)| Some((row.took()?, place)));
+                let took = rising(took.collect());
+                let mut is_chosen = vec![false; all];
+                for (_, place) in took.iter().rev().take(count) {
+                    is_chosen
+                        .iter_mut()
+                        .skip(*place)
+                        .take(1)
+                        .for_each(|it| *it = true);
+                }
+                let mut is_chosen = is_chosen.into_iter();
+                self.rows.retain(|_| is_chosen.next() == Some(true));
             }
         }
         all - self.rows.len()
@@ -390,10 +414,17 @@ impl Summary {
     }
 }
 
-/// Of an even count the one below the middle; None of nothing.
-fn median(numbers: &mut [u64]) -> Option<u64> {
+/// In rising order, with the places they had.
+fn rising(mut numbers: Vec<(u64, usize)>) -> Vec<(u64, usize)> {
     numbers.sort_unstable();
-    numbers.get(numbers.len().checked_sub(1)? / 2).copied()
+    numbers
+}
+
+/// Of an even count the one below the middle; None of nothing.
+fn median(numbers: impl Iterator<Item = u64>) -> Option<u64> {
+    let numbers = rising(numbers.zip(0..).collect());
+    let middle = numbers.len().checked_sub(1)? / 2;
+    numbers.get(middle).map(|(number, _)| *number)
 }
 
 /// A name as it can be shown anywhere, on a terminal and in XML: text as it is, but

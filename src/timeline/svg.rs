@@ -2,32 +2,35 @@
 
 use super::axis::{Axis, time};
 use super::rows::{End, Phase, Picture, Row};
+use super::words::{broken, cut};
 
-/// All lengths are in the picture's own units, pixels if it is not scaled.
-const WIDTH: f64 = 1000.0;
-const EDGE: f64 = 24.0;
+/// A length, in hundredths of the picture's own unit, which is a pixel if it is not scaled.
+type Length = i64;
+
+const WIDTH: Length = 100_000;
+const EDGE: Length = 2_400;
 /// Room behind the bars, for the time at which the last ones end.
-const BEHIND: f64 = 72.0;
+const BEHIND: Length = 7_200;
 /// From one bar to the next, if there are few.
-const PITCH: f64 = 20.0;
+const PITCH: Length = 2_000;
 /// As high as all bars together are, more or less, if there are many.
-const HEIGHT: f64 = 1000.0;
+const HEIGHT: Length = 100_000;
 /// Bars that are not closer have a name and a time each.
-const LEGIBLE: f64 = 9.0;
+const LEGIBLE: Length = 900;
 /// From one name to the next, where not each bar has one.
-const SAMPLE: f64 = 26.0;
-/// About the width of a letter, in parts of its height.
-const LETTER: f64 = 0.56;
+const SAMPLE: Length = 2_600;
+/// About the width of a letter, in hundredths of its height.
+const LETTER: Length = 56;
 /// A name that is longer is cut.
 const NAME: usize = 34;
 /// A line of text that is longer is broken.
 const LINE: usize = 150;
 /// The least distance of two ticks.
-const TICK: f64 = 80.0;
+const TICK: Length = 8_000;
 /// Of fewer that have begun one sees which is the middle one.
 const FEW: usize = 10;
 /// What is short is at least as wide as that, so that it can be seen.
-const THIN: f64 = 0.8;
+const THIN: Length = 80;
 
 /// The colours, which the colour-blind can tell apart, too (those of Okabe and Ito), and
 /// as light as they are different; for a light and for a dark page.
@@ -46,37 +49,32 @@ font-variant-numeric:tabular-nums;fill:#1d2127}
 /// Where things stand.
 struct Layout {
     /// The left edge of the bars.
-    left: f64,
+    left: Length,
     /// The right end of the axis.
-    right: f64,
+    right: Length,
     /// The upper edge of the first bar.
-    top: f64,
-    pitch: f64,
+    top: Length,
+    pitch: Length,
     /// The lower edge of the last one.
-    bottom: f64,
+    bottom: Length,
     axis: Axis,
 }
 
 impl Layout {
-    fn new(picture: &Picture, top: f64) -> Layout {
+    fn new(picture: &Picture, top: Length) -> Layout {
         let rows = &picture.chart.rows;
         let count = number(rows.len().max(1));
         // Whole pixels, as long as there are any: bars of different heights would
         // look as if that meant something.
         let pitch = match HEIGHT / count {
-            pitch if pitch >= 1.0 => pitch.floor().min(PITCH),
-            pitch => (2.0 * pitch).min(1.0),
+            pitch @ 100.. => (pitch - pitch % 100).min(PITCH),
+            pitch => (2 * pitch).clamp(1, 100),
         };
         let longest = rows.iter().map(|row| row.name.chars().count());
         let longest = number(longest.max().unwrap_or(0).min(NAME));
-        let left = EDGE + longest * font(pitch) * LETTER + 14.0;
+        let left = EDGE + longest * font(pitch) * LETTER / 100 + 1_400;
         let right = WIDTH - BEHIND;
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a small number"
-        )]
-        let ticks = ((right - left) / TICK) as usize;
+        let ticks = usize::try_from((right - left) / TICK).unwrap_or(1);
         Layout {
             left,
             right,
@@ -87,37 +85,40 @@ impl Layout {
         }
     }
 
-    fn x(&self, at: u64) -> f64 {
-        self.left + self.axis.place(at, 1_000_000) / 1_000_000.0 * (self.right - self.left)
+    fn x(&self, at: u64) -> Length {
+        let width = u64::try_from(self.right - self.left).unwrap_or(0);
+        self.left + Length::try_from(self.axis.place(at, width)).unwrap_or(0)
     }
 
-    fn y(&self, row: usize) -> f64 {
+    fn y(&self, row: usize) -> Length {
         self.top + self.pitch * number(row)
     }
 
     /// Whether it is so high that the axis is wanted below as well.
     fn has_two_scales(&self) -> bool {
-        self.bottom - self.top > HEIGHT / 2.0
+        self.bottom - self.top > HEIGHT / 2
     }
 }
 
 /// The height of the letters of a name.
-fn font(pitch: f64) -> f64 {
+fn font(pitch: Length) -> Length {
     match pitch >= LEGIBLE {
-        true => (pitch * 0.8).min(12.0),
-        false => 10.0,
+        true => (pitch * 8 / 10).min(1_200),
+        false => 1_000,
     }
 }
 
-/// A length to the hundredth, in as few digits as that takes.
-fn n(length: f64) -> String {
-    let text = format!("{length:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// A length, in as few digits as it takes.
+fn n(length: Length) -> String {
+    match (length / 100, length % 100) {
+        (whole, 0) => whole.to_string(),
+        (whole, part) if part % 10 == 0 => format!("{whole}.{}", part / 10),
+        (whole, part) => format!("{whole}.{part:02}"),
+    }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts of bars and of letters")]
-fn number(count: usize) -> f64 {
-    count as f64
+fn number(count: usize) -> Length {
+    Length::try_from(count).unwrap_or(Length::MAX / WIDTH)
 }
 
 /// Draws `picture`, as a whole file.
@@ -126,7 +127,7 @@ pub fn draw(picture: &Picture) -> String {
     let title = sentences.next().unwrap_or_default();
     let mut lines = vec![format!("svscan began {}", picture.when)];
     for sentence in sentences {
-        lines.extend(broken(&sentence));
+        lines.extend(broken(&sentence, LINE));
     }
     if picture.left_out > 0 {
         let shown = picture.chart.rows.len();
@@ -137,15 +138,15 @@ pub fn draw(picture: &Picture) -> String {
     }
 
     let mut head = String::new();
-    put_text(&mut head, EDGE, 42.0, 22.0, "font-weight=\"600\"", &title);
-    let mut y = 46.0;
+    put_text(&mut head, EDGE, 4_200, 2_200, "font-weight=\"600\"", &title);
+    let mut y = 4_600;
     for line in &lines {
-        y += 18.0;
-        put_text(&mut head, EDGE, y, 13.0, "class=\"muted\"", line);
+        y += 1_800;
+        put_text(&mut head, EDGE, y, 1_300, "class=\"muted\"", line);
     }
-    y += 30.0;
+    y += 3_000;
     legend(picture, y, &mut head);
-    let layout = Layout::new(picture, y + 44.0);
+    let layout = Layout::new(picture, y + 4_400);
 
     let mut body = String::new();
     running(picture, &layout, &mut body);
@@ -156,10 +157,10 @@ pub fn draw(picture: &Picture) -> String {
     }
     names(picture, &layout, &mut body);
 
-    let height = bottom + EDGE;
+    let (width, height) = (n(WIDTH), n(bottom + EDGE));
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height:.0}\" \
-         viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" aria-label=\"{}\">\n<style>{STYLE}</style>\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\n<style>{STYLE}</style>\n\
          <rect class=\"page\" width=\"100%\" height=\"100%\"/>\n",
         xml(&title)
     );
@@ -169,7 +170,7 @@ pub fn draw(picture: &Picture) -> String {
     svg
 }
 
-fn put_text(out: &mut String, x: f64, y: f64, size: f64, more: &str, text: &str) {
+fn put_text(out: &mut String, x: Length, y: Length, size: Length, more: &str, text: &str) {
     let (x, y, size, text) = (n(x), n(y), n(size), xml(text));
     out.push_str(&format!(
         "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" {more}>{text}</text>\n"
@@ -184,7 +185,7 @@ fn class(phase: Phase) -> &'static str {
     }
 }
 
-fn legend(picture: &Picture, y: f64, out: &mut String) {
+fn legend(picture: &Picture, y: Length, out: &mut String) {
     let mut x = EDGE;
     let phases = Phase::ALL.map(|phase| (Some(phase), End::Began, phase.meaning()));
     let ends = picture.ends().map(|end| match end {
@@ -192,27 +193,27 @@ fn legend(picture: &Picture, y: f64, out: &mut String) {
         _ => (None, end, end.word()),
     });
     for (phase, end, meaning) in phases.into_iter().chain(ends) {
-        let y_of_box = y - 10.0;
+        let y_of_box = y - 1_000;
         out.push_str(&match (phase, end) {
-            (Some(Phase::Waits), _) => rect("waits", x, y - 6.5, 18.0, 4.0),
-            (Some(phase), _) => rect(class(phase), x, y_of_box, 18.0, 11.0),
-            (None, End::Began) => rect("runs", x, y_of_box, 18.0, 11.0),
-            (None, end) => sign(end, x + 9.0, y - 4.5, 4.5),
+            (Some(Phase::Waits), _) => rect("waits", x, y - 650, 1_800, 400),
+            (Some(phase), _) => rect(class(phase), x, y_of_box, 1_800, 1_100),
+            (None, End::Began) => rect("runs", x, y_of_box, 1_800, 1_100),
+            (None, end) => sign(end, x + 900, y - 450, 450),
         });
-        put_text(out, x + 24.0, y, 12.0, "class=\"muted\"", meaning);
-        x += 46.0 + number(meaning.chars().count()) * 12.0 * LETTER;
+        put_text(out, x + 2_400, y, 1_200, "class=\"muted\"", meaning);
+        x += 4_600 + number(meaning.chars().count()) * 12 * LETTER;
     }
 }
 
-fn rect(class: &str, x: f64, y: f64, width: f64, height: f64) -> String {
+fn rect(class: &str, x: Length, y: Length, width: Length, height: Length) -> String {
     let (x, y, width, height) = (n(x), n(y), n(width), n(height));
     format!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>\n")
 }
 
 /// How a bar that has not begun ends: a sign around this point.
-fn sign(end: End, x: f64, y: f64, size: f64) -> String {
-    let (half, whole) = (n(size * 0.8), n(size * 1.6));
-    let (left, top, middle) = (n(x - size * 0.8), n(y - size * 0.8), n(y));
+fn sign(end: End, x: Length, y: Length, size: Length) -> String {
+    let (half, whole) = (n(size * 8 / 10), n(size * 16 / 10));
+    let (left, top, middle) = (n(x - size * 8 / 10), n(y - size * 8 / 10), n(y));
     let (class, path) = match end {
         End::Began => return String::new(),
         End::Failed => (
@@ -250,7 +251,7 @@ fn running(picture: &Picture, layout: &Layout, out: &mut String) {
 }
 
 fn scale(layout: &Layout, out: &mut String) {
-    let (top, bottom) = (layout.top - 6.0, layout.bottom + 6.0);
+    let (top, bottom) = (layout.top - 600, layout.bottom + 600);
     for (at, label) in layout.axis.ticks() {
         let x = layout.x(at);
         out.push_str(&format!(
@@ -261,51 +262,51 @@ fn scale(layout: &Layout, out: &mut String) {
         ));
         let label = format!("{label} {}", layout.axis.unit.name);
         let more = "class=\"muted\" text-anchor=\"middle\"";
-        put_text(out, x, top - 6.0, 11.0, more, &label);
+        put_text(out, x, top - 600, 1_100, more, &label);
         if layout.has_two_scales() {
-            put_text(out, x, bottom + 12.0, 11.0, more, &label);
+            put_text(out, x, bottom + 1_200, 1_100, more, &label);
         }
     }
 }
 
-fn bar(row: &Row, y: f64, layout: &Layout, out: &mut String) {
+fn bar(row: &Row, y: Length, layout: &Layout, out: &mut String) {
     let pitch = layout.pitch;
     out.push_str("<g class=\"bar\"><title>");
     out.push_str(&xml(&row.story()));
     out.push_str("</title>");
-    let hit = rect("hit", EDGE, y, WIDTH - 2.0 * EDGE, pitch);
+    let hit = rect("hit", EDGE, y, WIDTH - 2 * EDGE, pitch);
     out.push_str(hit.trim_end());
     let (from, height) = match pitch {
-        3.0.. => (y + pitch * 0.14, pitch * 0.72),
+        300.. => (y + pitch * 14 / 100, pitch * 72 / 100),
         _ => (y, pitch),
     };
     for part in &row.parts {
         let (x, end) = (layout.x(part.from), layout.x(part.to));
         // Nothing happens while it waits: a line is enough, where there is room for one.
         let (from, height) = match part.phase {
-            Phase::Waits if pitch >= 3.0 => (y + pitch * 0.38, pitch * 0.24),
+            Phase::Waits if pitch >= 300 => (y + pitch * 38 / 100, pitch * 24 / 100),
             _ => (from, height),
         };
         let part = rect(class(part.phase), x, from, (end - x).max(THIN), height);
         out.push_str(part.trim_end());
     }
-    let (x, middle) = (layout.x(row.at), y + pitch / 2.0);
-    let size = (pitch * 0.3).clamp(2.0, 4.5);
-    let sign = sign(row.end, x + size + 1.0, middle, size);
+    let (x, middle) = (layout.x(row.at), y + pitch / 2);
+    let size = (pitch * 3 / 10).clamp(200, 450);
+    let sign = sign(row.end, x + size + 100, middle, size);
     out.push_str(sign.trim_end());
     if pitch >= LEGIBLE {
         let (text, behind, class) = match row.end {
-            End::Began => (layout.axis.tell(row.at), 5.0, "muted"),
-            End::Failed => (row.end.word().to_owned(), 14.0, "bad"),
-            _ => (row.end.word().to_owned(), 14.0, "muted"),
+            End::Began => (layout.axis.tell(row.at), 500, "muted"),
+            End::Failed => (row.end.word().to_owned(), 1_400, "bad"),
+            _ => (row.end.word().to_owned(), 1_400, "muted"),
         };
-        let size = font(pitch) - 1.0;
+        let size = font(pitch) - 100;
         let more = format!("class=\"{class}\"");
         let mut text_line = String::new();
         put_text(
             &mut text_line,
             x + behind,
-            middle + size * 0.36,
+            middle + size * 36 / 100,
             size,
             &more,
             &text,
@@ -319,30 +320,32 @@ fn bar(row: &Row, y: f64, layout: &Layout, out: &mut String) {
 fn names(picture: &Picture, layout: &Layout, out: &mut String) {
     let rows = &picture.chart.rows;
     let size = font(layout.pitch);
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small number"
-    )]
     let step = match layout.pitch >= LEGIBLE {
         true => 1,
-        false => (SAMPLE / layout.pitch).ceil() as usize,
+        false => usize::try_from(SAMPLE / layout.pitch + 1).unwrap_or(1),
     };
-    for (some, number) in rows.chunks(step.max(1)).zip(0..) {
+    for (some, number) in rows.chunks(step).zip(0..) {
         let failed = some.iter().position(|row| row.end == End::Failed);
         let place = failed.unwrap_or(0);
         let Some(row) = some.get(place) else {
             continue;
         };
-        let y = layout.y(number * step + place) + layout.pitch / 2.0;
+        let y = layout.y(number * step + place) + layout.pitch / 2;
         let class = if failed.is_some() { "bad" } else { "name" };
-        let x = layout.left - 8.0;
+        let x = layout.left - 800;
         let more = format!("class=\"{class}\" text-anchor=\"end\"");
-        put_text(out, x, y + size * 0.36, size, &more, &cut(&row.name));
+        put_text(
+            out,
+            x,
+            y + size * 36 / 100,
+            size,
+            &more,
+            &cut(&row.name, NAME, '…'),
+        );
         if step > 1 {
             out.push_str(&format!(
                 "<path class=\"grid\" d=\"M{} {}h5\"/>\n",
-                n(x + 2.0),
+                n(x + 200),
                 n(y)
             ));
         }
@@ -350,8 +353,8 @@ fn names(picture: &Picture, layout: &Layout, out: &mut String) {
 }
 
 /// When half had begun; gives where the picture ends.
-fn half(picture: &Picture, layout: &Layout, out: &mut String) -> f64 {
-    let bottom = layout.bottom + if layout.has_two_scales() { 20.0 } else { 6.0 };
+fn half(picture: &Picture, layout: &Layout, out: &mut String) -> Length {
+    let bottom = layout.bottom + if layout.has_two_scales() { 2_000 } else { 600 };
     let began = picture
         .summary
         .ends
@@ -361,46 +364,17 @@ fn half(picture: &Picture, layout: &Layout, out: &mut String) -> f64 {
     let Some(at) = picture.summary.half.filter(|_| is_of_use) else {
         return bottom;
     };
-    let (x, top, y) = (layout.x(at), layout.top - 6.0, bottom + 18.0);
+    let (x, top, y) = (layout.x(at), layout.top - 600, bottom + 1_800);
     out.push_str(&format!(
         "<path class=\"mark\" d=\"M{} {}V{}\"/>\n",
         n(x),
         n(top),
-        n(y - 12.0)
+        n(y - 1_200)
     ));
     let text = format!("half had begun: {}", time(at));
     let more = "class=\"muted\" text-anchor=\"middle\"";
-    put_text(out, x, y, 11.0, more, &text);
+    put_text(out, x, y, 1_100, more, &text);
     y
-}
-
-/// A name that is not too long.
-fn cut(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    if letters.len() <= NAME {
-        return name.to_owned();
-    }
-    let half = NAME / 2;
-    let start = letters.iter().take(half);
-    let end = letters.iter().skip(letters.len() - (NAME - half - 1));
-    start.chain([&'…']).chain(end).collect()
-}
-
-/// A sentence in lines that are not too long, if its words allow.
-fn broken(sentence: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in sentence.split(' ') {
-        let count = |text: &str| text.chars().count();
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if count(line) + 1 + count(word) <= LINE => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// `text` as it is written in XML.

@@ -102,8 +102,8 @@ fn all_numbers_are_within_the_picture() {
         let svg = drawn(lines);
         tags(&svg);
         for (name, most) in [
-            ("x", WIDTH),
-            ("width", WIDTH),
+            ("x", 1000.0),
+            ("width", 1000.0),
             ("y", 3000.0),
             ("height", 3000.0),
         ] {

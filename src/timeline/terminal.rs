@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::rows::{End, Phase, Picture, Row};
+use super::words::{broken, cut};
 
 /// What it may be made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,16 +97,9 @@ impl Look {
             true => letter,
             false => '?',
         };
-        let letters: Vec<char> = name.chars().map(plain).collect();
-        if letters.len() <= columns {
-            return letters.into_iter().collect();
-        }
-        // Of a long one the end tells as much as the beginning.
-        let end = columns / 2;
-        let cut = if self.has_unicode { '…' } else { '~' };
-        let start = letters.iter().take(columns.saturating_sub(end + 1));
-        let end = letters.iter().skip(letters.len().saturating_sub(end));
-        start.chain([&cut]).chain(end).collect()
+        let name: String = name.chars().map(plain).collect();
+        let mark = if self.has_unicode { '…' } else { '~' };
+        cut(&name, columns, mark)
     }
 }
 
@@ -174,13 +168,10 @@ fn scale(axis: &Axis, before: usize, width: usize) -> String {
     line
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it is between 0 and width"
-)]
 fn column(axis: &Axis, at: u64, width: usize) -> usize {
-    (axis.place(at, width) as usize).min(width.saturating_sub(1))
+    let place = axis.place(at, u64::try_from(width).unwrap_or(0));
+    let last = width.saturating_sub(1);
+    usize::try_from(place).map_or(last, |place| place.min(last))
 }
 
 fn cells(row: &Row, axis: &Axis, width: usize) -> Vec<Cell> {
@@ -230,19 +221,8 @@ fn legend(picture: &Picture, look: Look, columns: usize) -> String {
 
 /// Appends `sentence` in lines of at most so many columns, if its words allow.
 fn wrap(sentence: &str, columns: usize, text: &mut String) {
-    let mut used = 0;
-    for word in sentence.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > columns {
-            text.push_str("\n  ");
-            used = 2;
-        } else if used > 0 {
-            text.push(' ');
-            used += 1;
-        }
-        text.push_str(word);
-        used += length;
-    }
+    let lines = broken(sentence, columns.saturating_sub(2));
+    text.push_str(&lines.join("\n  "));
     text.push('\n');
 }
 
