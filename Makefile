@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
 
-PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart svclog multilog tai64n tai64nlocal readproctitle svscanboot \
+PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart svclog svctimeline multilog tai64n tai64nlocal readproctitle svscanboot \
            setuidgid envuidgid envdir softlimit setlock fghack pgrphack
 # Those that look up users need what nsswitch.conf names, which only a dynamic
 # program can load. All the others are one static file under many names, at a

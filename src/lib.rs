@@ -44,5 +44,7 @@ pub mod svclog;
 pub mod svscan;
 /// The system calls: the only place with unsafe.
 pub mod sys;
+/// Record how services start, and draw it.
+pub mod timeline;
 /// Show the newest bytes in the own command line.
 pub mod title;

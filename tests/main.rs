@@ -54,6 +54,8 @@ mod svcrestart;
 mod svcstart;
 /// svcstop: really down, KILL, `./stop`, `--persist`.
 mod svcstop;
+/// svscan --timeline and svctimeline: what is recorded of real boots, and drawn.
+mod svctimeline;
 /// svok: $SVDIR.
 mod svok;
 /// svscan with real supervises.

@@ -104,7 +104,14 @@ fn the_program_that_is_all_programs_is_all_that_look_up_no_users() {
 
 #[test]
 fn every_option_is_in_the_page_and_in_the_man_page() {
-    for name in ["svcstart", "svcstop", "svcreset", "svcrestart", "svclog"] {
+    for name in [
+        "svcstart",
+        "svcstop",
+        "svcreset",
+        "svcrestart",
+        "svclog",
+        "svctimeline",
+    ] {
         let help = Command::new(Suite::Ours.program(name))
             .arg("--help")
             .output()
@@ -168,7 +175,7 @@ fn system_calls_are_in_sys_and_command_lines_in_cmd() {
 #[test]
 fn dependencies_point_one_way() {
     // What each part may use of the crate; `sys` and `formats` stand at the bottom.
-    let rules: [(&str, &[&str]); 23] = [
+    let rules: [(&str, &[&str]); 27] = [
         ("sys", &["child", "civil", "limits", "sys"]),
         ("formats", &["child", "formats"]),
         ("supervise/machine.rs", &["child", "formats"]),
@@ -192,6 +199,10 @@ fn dependencies_point_one_way() {
         ("stamps/localizer.rs", &["civil", "formats"]),
         ("title/window.rs", &[]),
         ("boot/machine.rs", &["child"]),
+        ("timeline/axis.rs", &[]),
+        ("timeline/rows.rs", &["formats"]),
+        ("timeline/terminal.rs", &[]),
+        ("timeline/svg.rs", &[]),
     ];
     for (part, allowed) in rules {
         let path = root().join("src").join(part);

@@ -21,6 +21,7 @@ pub mod svcreset;
 pub mod svcrestart;
 pub mod svcstart;
 pub mod svcstop;
+pub mod svctimeline;
 pub mod svok;
 pub mod svscan;
 pub mod svscanboot;

@@ -19,7 +19,7 @@ use std::path::Path;
 /// A program's name, and the program.
 type Entry = (&'static str, fn() -> u8);
 
-const PROGRAMS: [Entry; 20] = [
+const PROGRAMS: [Entry; 21] = [
     ("envdir", super::envdir::main),
     ("fghack", super::fghack::main),
     ("multilog", super::multilog::main),
@@ -34,6 +34,7 @@ const PROGRAMS: [Entry; 20] = [
     ("svcrestart", super::svcrestart::main),
     ("svcstart", super::svcstart::main),
     ("svcstop", super::svcstop::main),
+    ("svctimeline", super::svctimeline::main),
     ("svok", super::svok::main),
     ("svscan", super::svscan::main),
     ("svscanboot", super::svscanboot::main),

@@ -7,3 +7,4 @@ pub mod logname;
 pub mod mark;
 pub mod status;
 pub mod tai64n;
+pub mod timeline;

@@ -7,10 +7,12 @@ use crate::error::{Error, TEMPORARY};
 use crate::formats::control::{Command, Signal};
 use crate::formats::status::Status;
 use crate::formats::tai64n::Tai64n;
+use crate::formats::timeline::Event as Moment;
 use crate::sys::child::{self, Held};
 use crate::sys::fifo::Input;
 use crate::sys::signals::{Number, Signals};
 use crate::sys::{clock, errno, fifo, output, poll, start};
+use crate::timeline::recorder::Record;
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -50,22 +52,27 @@ struct Shell<'a> {
 /// started nothing ends it but `x`.
 pub fn run(name: &OsStr) -> Result<(), Error> {
     start::hand_on_descriptors();
-    supervise(name)
+    supervise(name, &mut None)
 }
 
 /// The same in a child of svscan, which has handed on its descriptors already;
-/// prints the error, if there is one, and gives the exit code.
-pub fn run_in_child(name: &OsStr) -> u8 {
-    match supervise(name) {
+/// prints the error, if there is one, and gives the exit code. `record` is where it
+/// tells of its start.
+pub fn run_in_child(name: &OsStr, mut record: Option<Record<'_>>) -> u8 {
+    match supervise(name, &mut record) {
         Ok(()) => 0,
         Err(error) => {
+            if let Some(mut record) = record {
+                record.note(Moment::Failed);
+                record.end();
+            }
             output::err(&error.line(PROGRAM));
             error.code()
         }
     }
 }
 
-fn supervise(name: &OsStr) -> Result<(), Error> {
+fn supervise(name: &OsStr, record: &mut Option<Record<'_>>) -> Result<(), Error> {
     let signals = Signals::new(&[Number::CHLD])
         .map_err(|error| Error::unable("create pipe for", name, "", error))?;
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
@@ -79,7 +86,7 @@ fn supervise(name: &OsStr) -> Result<(), Error> {
         published: None,
         hears_control: true,
     };
-    if shell.boot()? == Flow::Done {
+    if shell.boot(record)? == Flow::Done {
         return Ok(());
     }
     if !fifo::is_fifo(&shell.dir.control) {
@@ -103,22 +110,29 @@ fn supervise(name: &OsStr) -> Result<(), Error> {
 impl Shell<'_> {
     /// The first start, or none, and the first status. 0.76 writes one before the
     /// start, too, but who reads a status looks for `ok` first, which is open from
-    /// here on; and what is started begins when it is.
-    fn boot(&mut self) -> Result<Flow, Error> {
+    /// here on; and what is started begins when it is. Nothing more is recorded then.
+    fn boot(&mut self, record: &mut Option<Record<'_>>) -> Result<Flow, Error> {
         let starts = self
             .machine
             .step(Event::Boot, now())
             .contains(&Action::Start);
         let (flow, held) = match starts {
-            true => self.start(),
+            true => self.start(record.as_mut()),
             false => (Flow::On, None),
         };
         if held.is_none() {
             self.perform(vec![Action::Publish]);
         }
         self.dir.announce(self.name)?;
+        note(record.as_mut(), Moment::Ready);
         if let Some(held) = held {
             held.let_go();
+        }
+        if !starts {
+            note(record.as_mut(), Moment::Down);
+        }
+        if let Some(record) = record.take() {
+            record.end();
         }
         Ok(flow)
     }
@@ -188,7 +202,7 @@ impl Shell<'_> {
         for action in actions {
             match action {
                 Action::Start => {
-                    let (flow, held) = self.start();
+                    let (flow, held) = self.start(None);
                     if let Some(held) = held {
                         held.let_go();
                     }
@@ -229,11 +243,15 @@ impl Shell<'_> {
 
     /// Starts `./run` and publishes that, or says that there was no fork. `./run` is
     /// held until it is let go, so that it never sees a status older than itself.
-    fn start(&mut self) -> (Flow, Option<Held>) {
+    fn start(&mut self, mut record: Option<&mut Record<'_>>) -> (Flow, Option<Held>) {
         let name = self.name;
+        note(record.as_deref_mut(), Moment::Run);
         let started = child::spawn_held(|| {
+            let tell = |moment| record.iter().for_each(|record| record.write(moment));
             let run = OsStr::new("./run");
+            tell(Moment::Executed);
             let error = child::exec(run, &[run]);
+            tell(Moment::Failed);
             let error = Error::unable("start", name, "/run", error);
             // Held up here, it would pass for a service that runs.
             output::err_without_waiting(&error.line(PROGRAM));
@@ -242,6 +260,7 @@ impl Shell<'_> {
         match started {
             Ok((pid, held)) => (self.step(Event::Started(pid)), Some(held)),
             Err(error) => {
+                note(record, Moment::Failed);
                 let reason = errno::reason(&error);
                 output::err_without_waiting(&line(
                     name,
@@ -251,6 +270,13 @@ impl Shell<'_> {
                 (self.step(Event::StartFailed), None)
             }
         }
+    }
+}
+
+/// Has it recorded that this happens now, if anything is.
+fn note(record: Option<&mut Record<'_>>, moment: Moment) {
+    if let Some(record) = record {
+        record.note(moment);
     }
 }
 

@@ -4,10 +4,12 @@
 use super::plan::{Action, Half, INTERVAL, Id, Look, Plan, Sight};
 use super::starter::{Starter, rest};
 use crate::error::Error;
+use crate::formats::timeline::Event as Moment;
 use crate::sys::poll::{self, Event};
 use crate::sys::signals::{Number, Signals};
 use crate::sys::watch::{Change, How, Place, Watch};
 use crate::sys::{child, clock, file, output, start};
+use crate::timeline::recorder::{Beginning, Recorder};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -34,6 +36,8 @@ struct Shell {
     scan_at: Option<Instant>,
     pipes: HashMap<Id, (PipeReader, PipeWriter)>,
     starter: Starter,
+    /// Where the start-up is written down; None once it is over, or if nobody asked.
+    timeline: Option<Recorder>,
 }
 
 /// What is watched: the scan directory, and all that its symbolic links lead through.
@@ -75,18 +79,23 @@ const BATCH: usize = 64;
 /// A link may lead through so many others, as for the kernel.
 const LINKS: usize = 40;
 
-/// Runs svscan in `dir`, or here; never comes back once it has begun.
+/// Runs svscan in `dir`, or here; never comes back once it has begun. How the services
+/// it finds there start is written to the file `timeline`, if there is to be one.
 ///
 /// # Errors
-/// `unable to chdir to DIR`.
-pub fn run(dir: Option<&OsStr>) -> Result<(), Error> {
+/// `unable to open TIMELINE`, `unable to chdir to DIR`.
+pub fn run(dir: Option<&OsStr>, timeline: Option<&OsStr>) -> Result<(), Error> {
+    let began = timeline.map(|path| (path, Beginning::now()));
     start::hand_on_descriptors();
+    // Before anything is opened here that a supervise is not to have.
+    let starter = Starter::new();
+    // Before the way to it is another.
+    let timeline = began.map(|(path, began)| Recorder::open(path, began));
+    let timeline = timeline.transpose()?;
     if let Some(dir) = dir {
         std::env::set_current_dir(dir)
             .map_err(|error| Error::unable("chdir to", dir, "", error))?;
     }
-    // Before anything is opened here that a supervise is not to have.
-    let starter = Starter::new();
     // 0.76 needs none; without it, dead supervises would go unnoticed.
     let signals =
         Signals::new(&[Number::CHLD]).map_err(|error| Error::unable_to("create pipe", error))?;
@@ -98,8 +107,15 @@ pub fn run(dir: Option<&OsStr>) -> Result<(), Error> {
         scan_at: None,
         pipes: HashMap::new(),
         starter,
+        timeline,
     };
+    if let Some(timeline) = &mut shell.timeline {
+        timeline.begin();
+    }
     shell.scan();
+    if let Some(timeline) = shell.timeline.take() {
+        timeline.end();
+    }
     loop {
         shell.turn();
     }
@@ -327,6 +343,8 @@ impl Shell {
                     }
                     Err(error) => {
                         warn(&Error::unable("create pipe for", &name, "", error));
+                        self.note(Moment::Failed, &name, Half::Main);
+                        self.note(Moment::Failed, &name, Half::Log);
                         self.plan.pipe_failed(id, clock::monotonic())
                     }
                 },
@@ -350,9 +368,20 @@ impl Shell {
     /// children has.
     fn start_all(&mut self, starts: Vec<Start>) -> Vec<Action> {
         let mut answers = Vec::with_capacity(starts.len());
+        let recorded = self.timeline.as_ref().map_or(0, |_| starts.len());
+        let mut forked = Vec::with_capacity(recorded);
         for Start { id, half, name } in &starts {
             let pipe = self.pipes.get(id);
-            answers.push((self.starter.start(*half, name, pipe), clock::monotonic()));
+            if recorded > 0 {
+                forked.push(clock::monotonic());
+            }
+            let answer = self.starter.start(*half, name, pipe, &mut self.timeline);
+            answers.push((answer, clock::monotonic()));
+        }
+        if let Some(timeline) = &mut self.timeline {
+            for (Start { half, name, .. }, at) in starts.iter().zip(forked) {
+                timeline.note(Moment::Forked, at, name, *half == Half::Log);
+            }
         }
         let mut actions = Vec::new();
         for (Start { id, half, name }, (answer, at)) in starts.into_iter().zip(answers) {
@@ -360,6 +389,7 @@ impl Shell {
                 Ok(pid) => self.plan.started(id, half, pid, at),
                 Err(error) => {
                     warn(&Error::unable("fork for", &name, rest(half), error));
+                    self.note(Moment::Failed, &name, half);
                     actions.extend(self.plan.start_failed(id, half, at));
                 }
             }
@@ -394,15 +424,25 @@ impl Shell {
         if self.plan.knows(id) {
             return Sight::Directory { id, log: false };
         }
-        match std::fs::metadata(path.join("log")) {
-            Ok(_) => Sight::Directory { id, log: true },
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Sight::Directory { id, log: false }
-            }
+        let log = match std::fs::metadata(path.join("log")) {
+            Ok(_) => true,
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => {
                 warn(&Error::unable("stat", name, "/log", error));
-                Sight::Trouble
+                return Sight::Trouble;
             }
+        };
+        self.note(Moment::Seen, name, Half::Main);
+        if log {
+            self.note(Moment::Seen, name, Half::Log);
+        }
+        Sight::Directory { id, log }
+    }
+
+    /// Has it written down that this happens now, as long as the start-up lasts.
+    fn note(&mut self, moment: Moment, name: &OsStr, half: Half) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.note(moment, clock::monotonic(), name, half == Half::Log);
         }
     }
 }

@@ -12,13 +12,16 @@ use super::PROGRAM;
 use super::plan::Half;
 use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
+use crate::formats::timeline::Event;
 use crate::supervise;
 use crate::sys::command_line::Map;
 use crate::sys::descriptors::Descriptors;
 use crate::sys::limits::{OpenFiles, raise_open_files};
 use crate::sys::{child, output};
+use crate::timeline::recorder::{Record, Recorder};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -52,7 +55,8 @@ impl Starter {
         }
     }
 
-    /// Starts a supervise for this half of the service `name`, connected to `pipe`.
+    /// Starts a supervise for this half of the service `name`, connected to `pipe`,
+    /// that goes on with `timeline`, if there is one.
     ///
     /// # Errors
     /// What fork(2) says.
@@ -61,8 +65,14 @@ impl Starter {
         half: Half,
         name: &OsStr,
         pipe: Option<&(PipeReader, PipeWriter)>,
+        timeline: &mut Option<Recorder>,
     ) -> io::Result<Pid> {
         child::spawn(|| {
+            // The child's copy of it: that of svscan stays.
+            let record = match timeline {
+                Some(_) => timeline.take().map(|all| all.of(name, half == Half::Log)),
+                None => None,
+            };
             if let Some(limit) = self.open_files {
                 limit.restore();
             }
@@ -71,13 +81,21 @@ impl Starter {
                 Half::Log => OsStr::new("log"),
             };
             let connected = connect(half, name, pipe);
-            if connected.is_ok() && self.begin(operand).is_some() {
-                return supervise::run_in_child(operand);
+            if connected.is_ok() && self.begin(operand, record.as_ref()).is_some() {
+                return supervise::run_in_child(operand, record);
             }
             let error = match connected {
-                Ok(()) => self.become_supervise(half, name, operand),
+                Ok(()) => {
+                    if let Some(record) = &record {
+                        record.write(Event::Other);
+                    }
+                    self.become_supervise(half, name, operand)
+                }
                 Err(error) => error,
             };
+            if let Some(record) = &record {
+                record.write(Event::Failed);
+            }
             // Held up here, it would pass for a supervise.
             output::err_without_waiting(&error.warning(PROGRAM));
             TEMPORARY
@@ -86,14 +104,14 @@ impl Starter {
 
     /// In the child: leaves behind what was svscan's. None, with little changed, if
     /// the child has to become a supervise by exec.
-    fn begin(&self, operand: &OsStr) -> Option<()> {
+    fn begin(&self, operand: &OsStr, record: Option<&Record<'_>>) -> Option<()> {
         let own = self.own.as_ref()?;
         if identity(Path::new(self.beside.as_ref()?)) != Some(own.file) {
             return None;
         }
         let words = [b"supervise\0", operand.as_bytes(), b"\0"].concat();
         own.command_line.show(c"supervise", words.leak()).ok()?;
-        own.given.close_others().ok()
+        own.given.close_others(record.map(AsFd::as_fd)).ok()
     }
 
     /// In the child. Comes back only with an error.

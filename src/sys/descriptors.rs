@@ -2,6 +2,7 @@
 //! no others.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Numbers of open descriptors above 2, in rising order.
 #[derive(Debug)]
@@ -25,14 +26,17 @@ impl Descriptors {
         Ok(Descriptors(numbers))
     }
 
-    /// In a child: closes all others above 2.
+    /// In a child: closes all others above 2, but for `kept`.
     ///
     /// # Errors
     /// ENOSYS before Linux 5.9, EPERM where a filter does not know close_range(2);
     /// nothing is closed then.
-    pub fn close_others(&self) -> io::Result<()> {
+    pub fn close_others(&self, kept: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let kept = kept.and_then(|fd| u32::try_from(fd.as_raw_fd()).ok());
+        let is_before = |number: &u32| kept.is_some_and(|kept| *number < kept);
+        let (before, behind) = self.0.split_at(self.0.partition_point(is_before));
         let mut first = 3;
-        for number in &self.0 {
+        for number in before.iter().chain(&kept).chain(behind) {
             if first < *number {
                 close_range(first, number.saturating_sub(1))?;
             }
@@ -62,7 +66,6 @@ mod tests {
     use crate::child::End;
     use crate::sys::child;
     use std::fs::File;
-    use std::os::fd::AsRawFd;
 
     #[test]
     fn a_child_keeps_what_was_there_and_nothing_that_came_later() {
@@ -75,12 +78,21 @@ mod tests {
             drop(before.remove(1));
             let given = Descriptors::open_now().unwrap();
             let later = File::open("/dev/null").unwrap();
-            let high = last + 10;
-            // SAFETY: dup2 takes numbers; this one is nobody's.
-            unsafe { libc::dup2(first, high) };
-            given.close_others().unwrap();
+            let [high, kept] = [10, 20].map(|more| last + more);
+            for number in [high, kept] {
+                // SAFETY: dup2 takes numbers; these are nobody's.
+                unsafe { libc::dup2(first, number) };
+            }
             let open = |fd: i32| is_open(u32::try_from(fd).unwrap());
-            let right = open(first) && open(last) && !open(gap) && !open(high);
+            // Above those it was given, among them, and none.
+            // SAFETY: open, and closed by nobody meanwhile.
+            let borrowed = [kept, first].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
+            given.close_others(Some(borrowed[0])).unwrap();
+            let mut right = open(first) && open(last) && !open(gap) && !open(high) && open(kept);
+            given.close_others(Some(borrowed[1])).unwrap();
+            right &= open(first) && open(last) && !open(kept);
+            given.close_others(None).unwrap();
+            right &= open(first) && open(last);
             std::mem::forget(later);
             u8::from(!right)
         });

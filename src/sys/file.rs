@@ -46,6 +46,19 @@ pub fn open_append(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// As [`open_append`], but others may read what is made: mode 0644.
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_append_shown(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o644)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
 /// Opens for writing, emptied, made with mode 0644 if it is not there.
 ///
 /// # Errors

@@ -1,0 +1,419 @@
+//! The file that `svscan --timeline` writes and `svctimeline` draws: ASCII, one
+//! line for each event; the order of the lines means nothing.
+//!
+//! | line | |
+//! |---|---|
+//! | `svctimeline 1 @LABEL` | the first one: the version of this table, and when svscan began, as [TAI64N](super::tai64n) |
+//! | `EVENT TIME NAME` | an [`Event`] of one supervise |
+//! | `scanned TIME` | svscan has started a supervise for everything it found |
+//!
+//! One blank stands between two words, and a newline ends the line. TIME is in
+//! nanoseconds since svscan began, by the monotonic clock, in decimal digits without
+//! zeros before them. NAME is that of the entry in the scan directory, with `/log`
+//! behind it if it is the supervise of the log. In it, `\xNN` with two lower-case
+//! hexadecimal digits stands for each byte that is not one of the ASCII characters
+//! `!` to `~`, and for `\` itself.
+//!
+//! Several processes append to the file. Should one of them leave half a line, what
+//! the next one writes is glued to it; no such line is one of the table.
+
+use super::tai64n::Tai64n;
+
+/// The first word of a timeline.
+const MAGIC: &[u8] = b"svctimeline";
+/// The version of the table above.
+const VERSION: &[u8] = b"1";
+const SCANNED: &[u8] = b"scanned";
+/// What is behind the name of a service where its log is meant.
+const LOG: &[u8] = b"/log";
+
+/// What can happen to a supervise at the start.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Event {
+    /// svscan has found the directory.
+    Seen,
+    /// svscan forks the supervise.
+    Forked,
+    /// supervise forks what is to become `./run`.
+    Run,
+    /// supervise listens: `ok` is open.
+    Ready,
+    /// The child becomes `./run`, unless an [`Event::Failed`] follows.
+    Executed,
+    /// There is a file `down`: supervise starts nothing.
+    Down,
+    /// The first try has failed, wherever it was. What is tried later is not told.
+    Failed,
+    /// The child becomes a supervise that is another program, which tells nothing.
+    Other,
+}
+
+impl Event {
+    /// All of them, in the order in which they happen.
+    pub const ALL: [Event; 8] = [
+        Event::Seen,
+        Event::Forked,
+        Event::Run,
+        Event::Ready,
+        Event::Executed,
+        Event::Down,
+        Event::Failed,
+        Event::Other,
+    ];
+
+    /// Its word in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Event::Seen => "seen",
+            Event::Forked => "forked",
+            Event::Run => "run",
+            Event::Ready => "ready",
+            Event::Executed => "executed",
+            Event::Down => "down",
+            Event::Failed => "failed",
+            Event::Other => "other",
+        }
+    }
+}
+
+/// Whose events: a service, or its log.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Label {
+    /// The name of the entry in the scan directory; any bytes but `/`, at least one.
+    pub name: Vec<u8>,
+    /// Whether its log is meant.
+    pub is_log: bool,
+}
+
+impl Label {
+    /// NAME of the table above, as it is in the file.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.name.len() + LOG.len());
+        for byte in &self.name {
+            if is_plain(*byte) {
+                text.push(*byte);
+            } else {
+                text.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+            }
+        }
+        if self.is_log {
+            text.extend_from_slice(LOG);
+        }
+        text
+    }
+
+    /// The reverse of [`Label::encode`]; None for what that never gives.
+    pub fn decode(text: &[u8]) -> Option<Label> {
+        let (mut rest, is_log) = match text.strip_suffix(LOG) {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let mut name = Vec::with_capacity(rest.len());
+        while let Some((first, behind)) = rest.split_first() {
+            let byte = if *first == b'\\' {
+                let ([b'x', high, low], behind) = behind.split_first_chunk()? else {
+                    return None;
+                };
+                rest = behind;
+                let byte = digit(*high)? << 4 | digit(*low)?;
+                (!is_plain(byte)).then_some(byte)?
+            } else {
+                rest = behind;
+                is_plain(*first).then_some(*first)?
+            };
+            name.push(byte);
+        }
+        let is_name = !name.is_empty() && !name.contains(&b'/');
+        is_name.then_some(Label { name, is_log })
+    }
+}
+
+/// Whether a byte of a name stands for itself.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'\\'
+}
+
+fn digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// The first line.
+pub fn header(began: Tai64n) -> Vec<u8> {
+    [MAGIC, b" ", VERSION, b" ", &began.text(), b"\n"].concat()
+}
+
+/// Appends the line of an event `at` so many nanoseconds to `out`; `label` is what
+/// [`Label::encode`] gives.
+pub fn push(event: Event, at: u64, label: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(event.word().as_bytes());
+    out.extend_from_slice(format!(" {at} ").as_bytes());
+    out.extend_from_slice(label);
+    out.push(b'\n');
+}
+
+/// Appends the line that says that svscan was through `at` so many nanoseconds.
+pub fn push_scanned(at: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(SCANNED);
+    out.extend_from_slice(format!(" {at}\n").as_bytes());
+}
+
+/// One event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// What happened.
+    pub event: Event,
+    /// When, in nanoseconds since svscan began.
+    pub at: u64,
+    /// To which supervise.
+    pub label: Label,
+}
+
+/// What a file holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Timeline {
+    /// When svscan began.
+    pub began: Tai64n,
+    /// The events, as they stand in the file.
+    pub records: Vec<Record>,
+    /// When svscan was through, in nanoseconds since it began.
+    pub scanned: Option<u64>,
+    /// The numbers of the lines that are none of the table, the first line being 1.
+    /// One at the end without a newline is among them.
+    pub strange: Vec<usize>,
+}
+
+/// Why a file is no timeline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoTimeline {
+    /// It does not begin like one.
+    Strange,
+    /// It is one of another version.
+    OtherVersion,
+}
+
+impl Timeline {
+    /// Reads a file. Whatever stands behind its first line is no error.
+    ///
+    /// # Errors
+    /// The first line is not that of a timeline.
+    pub fn parse(bytes: &[u8]) -> Result<Timeline, NoTimeline> {
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let mut timeline = Timeline {
+            began: parse_header(lines.next().unwrap_or_default())?,
+            ..Timeline::default()
+        };
+        for (line, number) in lines.zip(2..) {
+            if timeline.take(line).is_none() {
+                timeline.strange.push(number);
+            }
+        }
+        Ok(timeline)
+    }
+
+    /// Takes in one line; None if it is none of the table.
+    fn take(&mut self, line: &[u8]) -> Option<()> {
+        let line = line.strip_suffix(b"\n")?;
+        let mut words = line.split(|byte| *byte == b' ');
+        let (word, at) = (words.next()?, number(words.next()?)?);
+        match (words.next(), words.next()) {
+            (None, None) if word == SCANNED => self.scanned = Some(at),
+            (Some(label), None) => self.records.push(Record {
+                event: Event::ALL
+                    .into_iter()
+                    .find(|event| event.word().as_bytes() == word)?,
+                at,
+                label: Label::decode(label)?,
+            }),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn parse_header(line: &[u8]) -> Result<Tai64n, NoTimeline> {
+    let line = line.strip_suffix(b"\n").ok_or(NoTimeline::Strange)?;
+    let mut words = line.split(|byte| *byte == b' ');
+    if words.next() != Some(MAGIC) {
+        return Err(NoTimeline::Strange);
+    }
+    match words.next() {
+        Some(VERSION) => {}
+        Some(version) if number(version).is_some() => return Err(NoTimeline::OtherVersion),
+        _ => return Err(NoTimeline::Strange),
+    }
+    let label = words.next().and_then(|label| label.try_into().ok());
+    let began = label.and_then(Tai64n::parse);
+    began
+        .filter(|_| words.next().is_none())
+        .ok_or(NoTimeline::Strange)
+}
+
+/// A number as it is written here; None for any other way to write it.
+fn number(digits: &[u8]) -> Option<u64> {
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    let is_short = digits == b"0" || !digits.starts_with(b"0");
+    let text = std::str::from_utf8(digits).ok()?;
+    text.parse().ok().filter(|_| is_number && is_short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numbers::Numbers;
+    use std::time::Duration;
+
+    fn label(name: &[u8], is_log: bool) -> Label {
+        let name = name.to_vec();
+        Label { name, is_log }
+    }
+
+    fn began() -> Tai64n {
+        Tai64n::from_unix(Duration::new(935_467_445, 787_492_500))
+    }
+
+    #[test]
+    fn the_lines_are_those_of_the_table() {
+        let mut text = header(began());
+        push(Event::Seen, 0, &label(b"squid", false).encode(), &mut text);
+        let odd = label(b"a b\n\\\xff\xc3\xa4~", true).encode();
+        push(Event::Executed, u64::MAX, &odd, &mut text);
+        push_scanned(17, &mut text);
+        let expected = "svctimeline 1 @4000000037c219bf2ef02e94\n\
+            seen 0 squid\n\
+            executed 18446744073709551615 a\\x20b\\x0a\\x5c\\xff\\xc3\\xa4~/log\n\
+            scanned 17\n";
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_event_of_every_name_survives_a_round_trip() {
+        let mut text = header(began());
+        let mut expected = Vec::new();
+        let bytes: Vec<u8> = (1..=255).filter(|byte| *byte != b'/').collect();
+        let names = [&b"a"[..], b"log", b"\\x20", b" ", b"\\", b"-n", &bytes];
+        for (name, at) in names.iter().zip(1..) {
+            for is_log in [false, true] {
+                for event in Event::ALL {
+                    let label = label(name, is_log);
+                    push(event, at, &label.encode(), &mut text);
+                    expected.push(Record { event, at, label });
+                }
+            }
+        }
+        assert!(text.is_ascii());
+        let timeline = Timeline::parse(&text).unwrap();
+        assert_eq!(timeline.records, expected);
+        assert_eq!((timeline.began, timeline.scanned), (began(), None));
+        assert_eq!(timeline.strange, []);
+    }
+
+    #[test]
+    fn what_is_no_line_is_passed_over_and_counted() {
+        let mut text = header(began());
+        for line in [
+            "seen 1 a",
+            "",
+            " ",
+            "begun 1 a",
+            "seen 1",
+            "seen 1 a b",
+            "seen 1  a",
+            "seen a 1",
+            "seen +1 a",
+            "seen 01 a",
+            "seen 18446744073709551616 a",
+            "seen 1 a/b",
+            "seen 1 /log",
+            "seen 1 \\x2f",
+            "seen 1 \\x61",
+            "seen 1 \\xFF",
+            "seen 1 \\xf",
+            "seen 1 \\n",
+            "seen 1 \t",
+            "scanned 1 a",
+            "scanned",
+            "svctimeline 1 @4000000037c219bf2ef02e94",
+            "ready 2 a",
+        ] {
+            text.extend_from_slice(line.as_bytes());
+            text.push(b'\n');
+        }
+        text.extend_from_slice(b"executed 3 a");
+        let timeline = Timeline::parse(&text).unwrap();
+        assert_eq!(timeline.records.len(), 2);
+        let strange: Vec<usize> = (3..=23).chain([25]).collect();
+        assert_eq!(timeline.strange, strange);
+        assert_eq!(timeline.scanned, None);
+    }
+
+    #[test]
+    fn half_a_line_spoils_the_next_one_and_makes_none_up() {
+        let mut whole = Vec::new();
+        push(Event::Seen, 123, &label(b"a", true).encode(), &mut whole);
+        for length in 1..whole.len() {
+            for event in Event::ALL {
+                let mut text = header(began());
+                text.extend_from_slice(&whole[..length]);
+                push(event, 45, b"b", &mut text);
+                push(event, 67, b"c", &mut text);
+                let timeline = Timeline::parse(&text).unwrap();
+                assert_eq!(timeline.records.len(), 1, "{}", text.escape_ascii());
+                assert_eq!(timeline.strange, [2]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_begins_otherwise_is_no_timeline() {
+        let good = header(began());
+        assert!(Timeline::parse(&good).is_ok());
+        for length in 0..good.len() {
+            assert_eq!(Timeline::parse(&good[..length]), Err(NoTimeline::Strange));
+        }
+        for place in 0..good.len() {
+            let mut text = good.clone();
+            text[place] = b'?';
+            assert_eq!(Timeline::parse(&text), Err(NoTimeline::Strange), "{place}");
+        }
+        let other = b"svctimeline 2 whatever\n";
+        assert_eq!(Timeline::parse(other), Err(NoTimeline::OtherVersion));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_harm() {
+        let mut numbers = Numbers(7);
+        let words: [&[u8]; 12] = [
+            b"seen ",
+            b"executed 1 ",
+            b"scanned",
+            b" ",
+            b"1 ",
+            b"20",
+            b"\n",
+            b"a\n",
+            b"a",
+            b"\\x",
+            b"/log",
+            b"\xff",
+        ];
+        let mut taken = 0;
+        for _ in 0..5_000 {
+            let mut text = header(began());
+            for _ in 0..numbers.below(40) {
+                text.extend_from_slice(words[numbers.below(words.len())]);
+            }
+            let timeline = Timeline::parse(&text).unwrap();
+            taken += timeline.records.len();
+            for record in timeline.records {
+                let mut line = Vec::new();
+                push(record.event, record.at, &record.label.encode(), &mut line);
+                assert!(text.windows(line.len()).any(|part| part == line));
+            }
+        }
+        assert!(taken > 20, "{taken}");
+    }
+}

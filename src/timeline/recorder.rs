@@ -1,0 +1,214 @@
+//! Write down how services start, from svscan, from its supervises and from what
+//! becomes `./run`.
+//!
+//! They share one open file, to which each appends its lines with one write(2): the
+//! kernel puts them one behind the other, so nobody waits for anybody. svscan closes
+//! it when it has started all that it found, a supervise before it waits for its
+//! first event, and exec closes it for everybody else. A file that cannot be written
+//! is told once; then nobody writes any more.
+
+use crate::error::Error;
+use crate::formats::tai64n::Tai64n;
+use crate::formats::timeline::{self, Event, Label};
+use crate::sys::shared::Flag;
+use crate::sys::{clock, file, output};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Not more is written at once, in bytes: so much of a write to a pipe stays together.
+const AT_ONCE: usize = 4096;
+
+/// The moment at which svscan began, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    monotonic: Instant,
+    wall: Duration,
+}
+
+impl Beginning {
+    /// Now.
+    pub fn now() -> Beginning {
+        Beginning {
+            monotonic: clock::monotonic(),
+            wall: clock::wall(),
+        }
+    }
+}
+
+/// The open file.
+struct Sink {
+    file: File,
+    /// As it was given, for the message.
+    path: OsString,
+    began: Instant,
+    /// Somebody could not write.
+    gave_up: Flag,
+}
+
+impl Sink {
+    /// How long after the beginning `at` is, in nanoseconds.
+    fn nanoseconds(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.began).as_nanos();
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+
+    fn write(&self, mut lines: &[u8]) {
+        while !lines.is_empty() && !self.gave_up.is_up() {
+            let error = match (&self.file).write(lines) {
+                Ok(written) if written == lines.len() => return,
+                // What is left has to be tried, to know why.
+                Ok(written @ 1..) => {
+                    lines = lines.get(written..).unwrap_or_default();
+                    continue;
+                }
+                Ok(0) => ErrorKind::WriteZero.into(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            if self.gave_up.raise() {
+                let error = Error::unable("write", &self.path, "", error);
+                output::err_without_waiting(&error.warning("svscan"));
+            }
+        }
+    }
+}
+
+/// svscan's part.
+pub struct Recorder {
+    sink: Sink,
+    began: Beginning,
+    /// Lines that are not written yet.
+    lines: Vec<u8>,
+}
+
+impl Recorder {
+    /// Opens `path`, and makes it if need be; what it held is still there.
+    ///
+    /// # Errors
+    /// `unable to open PATH`.
+    pub fn open(path: &OsStr, began: Beginning) -> Result<Recorder, Error> {
+        let unable = |error| Error::unable("open", path, "", error);
+        Ok(Recorder {
+            sink: Sink {
+                file: file::open_append_shown(Path::new(path)).map_err(unable)?,
+                path: path.to_owned(),
+                began: began.monotonic,
+                gave_up: Flag::new().map_err(unable)?,
+            },
+            began,
+            lines: Vec::with_capacity(AT_ONCE),
+        })
+    }
+
+    /// Replaces what the file held by the first line.
+    pub fn begin(&mut self) {
+        // What cannot be cut, a pipe say, held nothing.
+        let _ = self.sink.file.set_len(0);
+        let header = timeline::header(Tai64n::from_unix(self.began.wall));
+        self.sink.write(&header);
+    }
+
+    /// Notes an event, to be written before long.
+    pub fn note(&mut self, event: Event, at: Instant, name: &OsStr, is_log: bool) {
+        let at = self.sink.nanoseconds(at);
+        self.take(|lines| timeline::push(event, at, &label(name, is_log), lines));
+    }
+
+    fn take(&mut self, push: impl Fn(&mut Vec<u8>)) {
+        let before = self.lines.len();
+        push(&mut self.lines);
+        if self.lines.len() > AT_ONCE {
+            self.lines.truncate(before);
+            self.write();
+            push(&mut self.lines);
+        }
+    }
+
+    fn write(&mut self) {
+        self.sink.write(&self.lines);
+        self.lines.clear();
+    }
+
+    /// svscan has started all that it found.
+    pub fn end(mut self) {
+        let at = self.sink.nanoseconds(clock::monotonic());
+        self.take(|lines| timeline::push_scanned(at, lines));
+        self.write();
+    }
+
+    /// In a child: its own part, of this supervise. What svscan has noted it writes
+    /// itself.
+    pub fn of(self, name: &OsStr, is_log: bool) -> Record<'_> {
+        // To free it would change memory that is shared with svscan.
+        std::mem::forget(self.lines);
+        Record {
+            sink: self.sink,
+            name,
+            is_log,
+            noted: [None; NOTED],
+        }
+    }
+}
+
+/// A supervise notes at most so many events.
+const NOTED: usize = 4;
+
+/// The part of a supervise.
+pub struct Record<'a> {
+    sink: Sink,
+    name: &'a OsStr,
+    is_log: bool,
+    /// What is not written yet.
+    noted: [Option<(Event, u64)>; NOTED],
+}
+
+impl Record<'_> {
+    /// Notes an event that happens now, for [`Record::end`].
+    pub fn note(&mut self, event: Event) {
+        let now = self.now();
+        if let Some(place) = self.noted.iter_mut().find(|place| place.is_none()) {
+            *place = Some((event, now));
+        }
+    }
+
+    /// Writes what was noted, and closes the file.
+    pub fn end(self) {
+        self.write_all(self.noted.iter().flatten());
+        // As in `of`.
+        std::mem::forget(self.sink.path);
+    }
+
+    /// In a child: writes an event that happens now, and nothing else.
+    pub fn write(&self, event: Event) {
+        self.write_all([(event, self.now())].iter());
+    }
+
+    fn now(&self) -> u64 {
+        self.sink.nanoseconds(clock::monotonic())
+    }
+
+    fn write_all<'a>(&self, events: impl Iterator<Item = &'a (Event, u64)>) {
+        let label = label(self.name, self.is_log);
+        let mut lines = Vec::new();
+        for (event, at) in events {
+            timeline::push(*event, *at, &label, &mut lines);
+        }
+        self.sink.write(&lines);
+    }
+}
+
+impl AsFd for Record<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.sink.file.as_fd()
+    }
+}
+
+fn label(name: &OsStr, is_log: bool) -> Vec<u8> {
+    let name = name.as_bytes().to_vec();
+    Label { name, is_log }.encode()
+}

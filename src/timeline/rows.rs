@@ -1,0 +1,464 @@
+//! One bar for each supervise, made of its events.
+
+use super::axis::{Axis, time};
+use crate::formats::timeline::{Event, Label, Timeline};
+use std::collections::BTreeMap;
+
+/// What a supervise does meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Phase {
+    /// svscan has found its directory, and is busy with others.
+    Waits,
+    /// It sets itself up: from its fork until it can be spoken to.
+    SetsUp,
+    /// `./run` has been let go, and becomes a program.
+    Starts,
+}
+
+impl Phase {
+    /// All of them, in their order.
+    pub const ALL: [Phase; 3] = [Phase::Waits, Phase::SetsUp, Phase::Starts];
+
+    /// What a legend says of it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Phase::Waits => "found, waits for its fork",
+            Phase::SetsUp => "supervise sets up",
+            Phase::Starts => "./run starts",
+        }
+    }
+}
+
+/// How a bar ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum End {
+    /// `./run` has begun.
+    Began,
+    /// It is not to be started: there is a file `down`.
+    Down,
+    /// The first try has failed.
+    Failed,
+    /// Its supervise is another program, which does not tell.
+    Other,
+    /// It had not come that far when the file was read.
+    Open,
+}
+
+impl End {
+    /// All of them.
+    pub const ALL: [End; 5] = [End::Began, End::Down, End::Failed, End::Other, End::Open];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            End::Began => "began",
+            End::Down => "down",
+            End::Failed => "failed",
+            End::Other => "not told",
+            End::Open => "not yet",
+        }
+    }
+}
+
+/// A stretch of a bar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// What happens in it.
+    pub phase: Phase,
+    /// When it begins, in nanoseconds since svscan began.
+    pub from: u64,
+    /// When it ends, not before that.
+    pub to: u64,
+}
+
+/// When each event of one supervise was, in nanoseconds since svscan began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Moments([Option<u64>; Event::ALL.len()]);
+
+impl Moments {
+    /// When this was, if it was.
+    pub fn of(&self, event: Event) -> Option<u64> {
+        self.0.get(event as usize).copied().flatten()
+    }
+
+    /// Those that were, in the order of [`Event::ALL`].
+    pub fn all(&self) -> impl Iterator<Item = (Event, u64)> {
+        let known = Event::ALL.into_iter().zip(self.0);
+        known.filter_map(|(event, at)| Some((event, at?)))
+    }
+
+    /// Of two equal events the earlier counts.
+    fn note(&mut self, event: Event, at: u64) {
+        if let Some(place) = self.0.get_mut(event as usize) {
+            *place = Some(place.map_or(at, |before| before.min(at)));
+        }
+    }
+}
+
+/// A bar.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// Of which supervise.
+    pub label: Label,
+    /// Its name as it can be shown: see [`shown`].
+    pub name: String,
+    /// At most one of each phase, one behind the other without a gap.
+    pub parts: Vec<Part>,
+    /// How it ends.
+    pub end: End,
+    /// When it ends, in nanoseconds since svscan began.
+    pub at: u64,
+    /// When each event was.
+    pub moments: Moments,
+}
+
+impl Row {
+    fn new(label: Label, moments: Moments) -> Row {
+        let of = |event| moments.of(event);
+        let end = [
+            (Event::Failed, End::Failed),
+            (Event::Executed, End::Began),
+            (Event::Down, End::Down),
+            (Event::Other, End::Other),
+        ];
+        let end = end
+            .into_iter()
+            .find_map(|(event, end)| of(event).map(|at| (end, at)));
+        let last = moments.all().map(|(_, at)| at).max().unwrap_or(0);
+        let (end, at) = end.unwrap_or((End::Open, last));
+        // A file may say anything: no part ends before it begins, nor after the bar.
+        let mut from = moments.all().map(|(_, at)| at).min().unwrap_or(0).min(at);
+        let mut parts = Vec::new();
+        for (phase, first, last) in [
+            (Phase::Waits, Event::Seen, Event::Forked),
+            (Phase::SetsUp, Event::Forked, Event::Ready),
+            (Phase::Starts, Event::Ready, Event::Executed),
+        ] {
+            let is_over = from >= at && !parts.is_empty();
+            if of(first).is_none() || is_over {
+                continue;
+            }
+            let to = of(last).unwrap_or(at).clamp(from, at);
+            parts.push(Part { phase, from, to });
+            from = to;
+        }
+        Row {
+            name: shown(&label),
+            label,
+            parts,
+            end,
+            at,
+            moments,
+        }
+    }
+
+    /// When it begins, in nanoseconds since svscan began.
+    pub fn from(&self) -> u64 {
+        self.parts.first().map_or(self.at, |part| part.from)
+    }
+
+    /// How long its own start took, from the fork of its supervise on, in
+    /// nanoseconds; None if it has not begun.
+    pub fn took(&self) -> Option<u64> {
+        let forked = self.moments.of(Event::Forked)?;
+        (self.end == End::Began).then(|| self.at.saturating_sub(forked))
+    }
+
+    /// All that is known of it in one line.
+    pub fn story(&self) -> String {
+        let events = self.moments.all().map(|(event, at)| {
+            let what = match event {
+                Event::Seen => "seen",
+                Event::Forked => "supervise forked",
+                Event::Run => "./run forked",
+                Event::Ready => "ready",
+                Event::Executed => "executed",
+                Event::Down => "down",
+                Event::Failed => "failed",
+                Event::Other => "another program",
+            };
+            format!("{what} {}", time(at))
+        });
+        let events: Vec<String> = events.collect();
+        format!("{}: {}", self.name, events.join(", "))
+    }
+}
+
+/// All bars.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chart {
+    /// In the order in which they end.
+    pub rows: Vec<Row>,
+    /// When the last of them ends, or svscan was through, in nanoseconds.
+    pub end: u64,
+    /// Whether svscan was through when the file was read.
+    pub is_scanned: bool,
+}
+
+impl Chart {
+    /// Of what was recorded. Of two equal events of one supervise the earlier counts.
+    pub fn new(timeline: &Timeline) -> Chart {
+        let mut events: BTreeMap<&Label, Moments> = BTreeMap::new();
+        for record in &timeline.records {
+            let moments = events.entry(&record.label).or_default();
+            moments.note(record.event, record.at);
+        }
+        let rows = events
+            .into_iter()
+            .map(|(label, moments)| Row::new(label.clone(), moments));
+        let mut rows: Vec<Option<Row>> = rows.map(Some).collect();
+        let ends = rows.iter().flatten().map(|row| row.at);
+        let order = rising(ends.zip(0..).collect());
+        let in_order = order
+            .iter()
+            .filter_map(|(_, place)| rows.get_mut(*place)?.take());
+        let rows: Vec<Row> = in_order.collect();
+        let last = rows.last().map_or(0, |row| row.at);
+        Chart {
+            rows,
+            end: last.max(timeline.scanned.unwrap_or(0)),
+            is_scanned: timeline.scanned.is_some(),
+        }
+    }
+
+    /// What it comes to.
+    pub fn summary(&self) -> Summary {
+        let began = || self.rows.iter().filter(|row| row.end == End::Began);
+        let moments = began().map(|row| row.at);
+        let took = began().filter_map(Row::took);
+        let longest = began().filter_map(|row| Some((row, row.took()?)));
+        let longest = longest.max_by_key(|(_, took)| *took);
+        let failed = self.rows.iter().filter(|row| row.end == End::Failed);
+        Summary {
+            services: self.rows.iter().filter(|row| !row.label.is_log).count(),
+            logs: self.rows.iter().filter(|row| row.label.is_log).count(),
+            ends: End::ALL.map(|end| {
+                let rows = self.rows.iter().filter(|row| row.end == end);
+                (end, rows.count())
+            }),
+            half: median(moments),
+            last: began().next_back().map(|row| (row.name.clone(), row.at)),
+            took: median(took),
+            longest: longest.map(|(row, took)| (row.name.clone(), took)),
+            failed: failed.take(NAMED).map(|row| row.name.clone()).collect(),
+        }
+    }
+
+    /// Leaves those that `choice` chooses, and says how many are left out.
+    pub fn choose(&mut self, choice: Choice) -> usize {
+        let all = self.rows.len();
+        match choice {
+            Choice::All => {}
+            Choice::Last(count) => {
+                self.rows.drain(..all.saturating_sub(count));
+            }
+            Choice::Longest(count) => {
+                let took = self.rows.iter().zip(0..);
+                let took = took.filter_map(|(row, place)| Some((row.took()?, place)));
+                let took = rising(took.collect());
+                let mut is_chosen = vec![false; all];
+                for (_, place) in took.iter().rev().take(count) {
+                    is_chosen
+                        .iter_mut()
+                        .skip(*place)
+                        .take(1)
+                        .for_each(|it| *it = true);
+                }
+                let mut is_chosen = is_chosen.into_iter();
+                self.rows.retain(|_| is_chosen.next() == Some(true));
+            }
+        }
+        all - self.rows.len()
+    }
+}
+
+/// What is drawn.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Picture {
+    /// Its bars.
+    pub chart: Chart,
+    /// How many are left out.
+    pub left_out: usize,
+    /// What it comes to, together with those.
+    pub summary: Summary,
+    /// When svscan began, as people write it.
+    pub when: String,
+}
+
+impl Picture {
+    /// Of `chart` as far as `choice` goes.
+    pub fn new(mut chart: Chart, choice: Choice, when: String) -> Picture {
+        let summary = chart.summary();
+        let left_out = chart.choose(choice);
+        Picture {
+            chart,
+            left_out,
+            summary,
+            when,
+        }
+    }
+
+    /// The axis for it; where bars are left out, it begins with the first of the others.
+    pub fn axis(&self, ticks: usize) -> Axis {
+        let from = match self.left_out {
+            0 => 0,
+            _ => self.chart.rows.iter().map(Row::from).min().unwrap_or(0),
+        };
+        Axis::new(from, self.chart.end, ticks)
+    }
+
+    /// The ends there are in it.
+    pub fn ends(&self) -> impl Iterator<Item = End> {
+        let has = |end: &End| self.chart.rows.iter().any(|row| row.end == *end);
+        End::ALL.into_iter().filter(has)
+    }
+}
+
+/// Which bars to draw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// Each.
+    All,
+    /// The last so many, as they stand in the chart.
+    Last(usize),
+    /// The so many whose own start took longest: see [`Row::took`].
+    Longest(usize),
+}
+
+/// What a chart comes to. Times are in nanoseconds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// How many services there are.
+    pub services: usize,
+    /// How many logs of services.
+    pub logs: usize,
+    /// How many bars end how.
+    pub ends: [(End, usize); 5],
+    /// When half of those that have begun had done so.
+    pub half: Option<u64>,
+    /// The last one that has begun, and when.
+    pub last: Option<(String, u64)>,
+    /// The median of what their own starts took.
+    pub took: Option<u64>,
+    /// The one whose own start took longest, and how long.
+    pub longest: Option<(String, u64)>,
+    /// The names of some that have failed.
+    pub failed: Vec<String>,
+}
+
+/// So many that have failed are named.
+const NAMED: usize = 5;
+
+impl Summary {
+    /// As text, each sentence by itself.
+    pub fn sentences(&self) -> Vec<String> {
+        let count = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            _ => format!("{count} {what}s"),
+        };
+        let of = |end: End| {
+            self.ends
+                .iter()
+                .find(|(is, _)| *is == end)
+                .map_or(0, |e| e.1)
+        };
+        let mut all = count(self.services, "service");
+        if self.logs > 0 {
+            all.push_str(&format!(" and {}", count(self.logs, "log")));
+        }
+        let began = of(End::Began);
+        all.push_str(&match &self.last {
+            None if of(End::Other) > 0 => ", none of which is known to have begun".to_owned(),
+            None => ", none has begun".to_owned(),
+            Some((_, at)) => match began == self.services + self.logs {
+                true => format!(", all begun within {}", time(*at)),
+                false => format!(", {began} begun within {}", time(*at)),
+            },
+        });
+        let mut sentences = vec![all];
+        if let (Some(half), Some((last, _)), true) = (self.half, &self.last, began > 1) {
+            let half = time(half);
+            let mut text = format!("half had begun after {half}, the last was {last}");
+            if let (Some(took), Some((name, longest))) = (self.took, &self.longest) {
+                let (took, longest) = (time(took), time(*longest));
+                text.push_str(&format!(
+                    "; from fork to begin: {took} (median), at most {longest} ({name})"
+                ));
+            }
+            sentences.push(text);
+        }
+        let ends = [
+            (End::Failed, "failed"),
+            (End::Down, "down by a file down"),
+            (End::Other, "not told, because supervise is another program"),
+            (End::Open, "not begun when this was read"),
+        ];
+        let rest: Vec<String> = ends
+            .into_iter()
+            .filter(|(end, _)| of(*end) > 0)
+            .map(|(end, text)| {
+                let mut text = format!("{} {text}", of(end));
+                if end == End::Failed {
+                    let more = of(end).saturating_sub(self.failed.len());
+                    let more = (more > 0).then(|| format!("{more} more"));
+                    let names: Vec<String> = self.failed.iter().cloned().chain(more).collect();
+                    text.push_str(&format!(" ({})", names.join(", ")));
+                }
+                text
+            })
+            .collect();
+        if !rest.is_empty() {
+            sentences.push(rest.join("; "));
+        }
+        sentences
+    }
+}
+
+/// In rising order, with the places they had.
+fn rising(mut numbers: Vec<(u64, usize)>) -> Vec<(u64, usize)> {
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Of an even count the one below the middle; None of nothing.
+fn median(numbers: impl Iterator<Item = u64>) -> Option<u64> {
+    let numbers = rising(numbers.zip(0..).collect());
+    let middle = numbers.len().checked_sub(1)? / 2;
+    numbers.get(middle).map(|(number, _)| *number)
+}
+
+/// A name as it can be shown anywhere, on a terminal and in XML: text as it is, but
+/// `\xNN` for the bytes of what is none, of what would steer a terminal or change the
+/// direction of what stands beside it, and for `\` itself. Behind it `/log` for a log.
+pub fn shown(label: &Label) -> String {
+    let mut name = String::new();
+    for chunk in label.name.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            let steers = letter.is_control()
+                || matches!(letter, '\\' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
+                    | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                    | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..);
+            if steers {
+                let mut bytes = [0; 4];
+                escape(letter.encode_utf8(&mut bytes).as_bytes(), &mut name);
+            } else {
+                name.push(letter);
+            }
+        }
+        escape(chunk.invalid(), &mut name);
+    }
+    if label.is_log {
+        name.push_str("/log");
+    }
+    name
+}
+
+fn escape(bytes: &[u8], out: &mut String) {
+    bytes
+        .iter()
+        .for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+}
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+pub(super) mod tests;
