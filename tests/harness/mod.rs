@@ -46,8 +46,8 @@ impl Suite {
     }
 }
 
-/// Our programs as `make build` installs them: links to one file, but for those that
-/// look up users.
+/// Our programs as `make build` installs them: links to one file. Here it is dynamic,
+/// so setuidgid and envuidgid never need the program beside it.
 fn installed() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
@@ -59,11 +59,11 @@ fn installed() -> &'static Path {
             .unwrap()
             .map(|entry| entry.unwrap().path());
         let names = sources.map(|path| path.file_stem().unwrap().to_owned());
-        for name in names.chain([built.file_name().unwrap().to_owned()]) {
-            let file = match name.to_str().unwrap() {
-                "setuidgid" | "envuidgid" => built.with_file_name(&name),
-                _ => built.to_owned(),
-            };
+        let beside = Path::new(env!("CARGO_BIN_EXE_daemontools-rs-nss"));
+        let more = [built, beside].map(|file| file.file_name().unwrap().to_owned());
+        for name in names.chain(more) {
+            let is_beside = beside.file_name() == Some(&name);
+            let file = if is_beside { beside } else { built };
             // By rename: another run of the tests may be at work.
             let new = directory.join(format!(".{}", std::process::id()));
             let _ = fs::remove_file(&new);
@@ -259,6 +259,8 @@ impl Scratch {
             .env("PATH", path)
             .env(MARK, &self.path)
             .env_remove("SVDIR")
+            // Of cargo's; with it setuidgid and envuidgid do not trust their own eyes.
+            .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null());
         command
     }
