@@ -27,6 +27,8 @@ pub(crate) const MARK: &str = "DAEMONTOOLS_RS_TEST";
 pub(crate) enum Suite {
     /// Those built from this checkout.
     Ours,
+    /// The same, linked as `make build` links them, where that can be had.
+    Static,
     /// Debian's package daemontools.
     Reference,
 }
@@ -41,6 +43,9 @@ impl Suite {
     pub(crate) fn directory(self) -> PathBuf {
         match self {
             Suite::Ours => installed().to_owned(),
+            Suite::Static => linked_statically("the programs as they are installed")
+                .unwrap_or_else(installed)
+                .to_owned(),
             Suite::Reference => "/usr/bin".into(),
         }
     }
@@ -72,6 +77,29 @@ fn installed() -> &'static Path {
             let _ = fs::remove_file(&new);
         }
         directory
+    })
+}
+
+/// Our programs linked as `make build` links them, built as the tests are, not for
+/// speed; None if that cannot be had, for [`has`] and its like have said why.
+pub(crate) fn linked_statically(test: &str) -> Option<&'static Path> {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let can = has(test, &["make"]) && skip_unless(test, cfg!(target_env = "gnu"), "no glibc");
+    can.then(|| {
+        DIRECTORY
+            .get_or_init(|| {
+                let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
+                let mut make = Command::new("make");
+                make.args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), "build"]);
+                make.args(["PROFILE=dev", concat!("CARGO=", env!("CARGO"))]);
+                make.arg(format!("BUILT={}", directory.display()));
+                // Those of a make that runs the tests.
+                make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+                let output = make.stdin(Stdio::null()).output().unwrap();
+                assert!(output.status.success(), "{output:?}");
+                directory
+            })
+            .as_path()
     })
 }
 
