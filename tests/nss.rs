@@ -56,7 +56,7 @@ impl Installed {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = self.0.command(Suite::Ours, self.at(program));
+        let mut command = self.0.command(Suite::Static, self.at(program));
         command.env("PATH", "/usr/bin:/bin");
         command
     }
@@ -70,7 +70,7 @@ impl Installed {
     /// Runs `script` where `/etc/passwd` and `/etc/nsswitch.conf` are those of this
     /// directory.
     fn with_files(&self, script: &str) -> Output {
-        let mut command = self.0.command(Suite::Ours, "unshare");
+        let mut command = self.0.command(Suite::Static, "unshare");
         let mount = "for file in passwd nsswitch.conf; do mount --bind $file /etc/$file; done";
         let script = format!("set -e\n{mount}\nset +e\n{script}");
         command.args(["--mount", "sh", "-c", &script]);
@@ -170,7 +170,7 @@ fn the_dynamic_program_is_found_beside_the_file_itself_and_nowhere_else() {
         ("evil/link", "link"),
         ("bin/daemontools-rs", "envuidgid"),
     ] {
-        let mut command = scratch.command(Suite::Ours, scratch.at(file));
+        let mut command = scratch.command(Suite::Static, scratch.at(file));
         command.current_dir(scratch.at("evil")).env("PATH", &path);
         command.args(["daemon:adm", "sh", "-c", "echo $UID $GID"]);
         called(&mut command, name);
@@ -196,7 +196,7 @@ fn the_dynamic_program_is_given_everything_as_it_was() {
     for (before, ignored) in [("exec <&-; trap '' PIPE", true), ("exec <&-", false)] {
         // `daemon` and `daemon:daemon` are the same, but only one of them is asked about.
         let seen = ["daemon", "daemon:daemon"].map(|account| {
-            let mut command = installed.0.command(Suite::Ours, "sh");
+            let mut command = installed.0.command(Suite::Static, "sh");
             command.args(["-c", &format!("{before}; exec \"$@\""), "sh"]);
             command.arg(installed.at("envuidgid"));
             command.args([account, "sh", "-c", tell, "sh"]).args(odd);
@@ -331,7 +331,7 @@ fn an_account_that_only_another_source_knows_is_found_and_may_come_first() {
         return;
     };
     installed.0.write("module.c", MODULE);
-    let mut cc = installed.0.command(Suite::Ours, "cc");
+    let mut cc = installed.0.command(Suite::Static, "cc");
     cc.args(["-shared", "-fPIC", "-o", "module.so", "module.c"]);
     assert_eq!(finish(cc).code, 0);
     installed.0.write(

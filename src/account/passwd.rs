@@ -6,6 +6,8 @@
 //! stands behind it is none either. Only a file that is written as passwd(5) says,
 //! down to the line in question, is sure to mean the same to both.
 
+use std::io::BufRead;
+
 /// What lines of `/etc/passwd` say about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -28,10 +30,13 @@ pub fn look_up(text: &[u8], name: &[u8]) -> Answer {
     if !is_plain(name) {
         return Answer::AskNss;
     }
+    let mut rest = text;
     let mut read = 0;
-    for whole in text.split_inclusive(|byte| *byte == b'\n') {
-        // Not found by the crate memchr: before its first search it asks the processor
-        // what it can do, and in a virtual machine that takes longer than all of this.
+    // Not by the crate memchr: before its first search it asks the processor what it
+    // can do, and in a virtual machine that takes longer than all of this. The C
+    // library, which this asks, has done so at the start.
+    while let Ok(length @ 1..) = rest.skip_until(b'\n') {
+        let whole = text.get(read..read + length).unwrap_or_default();
         let Some(line) = whole.strip_suffix(b"\n") else {
             break;
         };
@@ -42,7 +47,7 @@ pub fn look_up(text: &[u8], name: &[u8]) -> Answer {
                 Some(_) => {}
             }
         }
-        read += whole.len();
+        read += length;
     }
     Answer::Behind(read)
 }
@@ -56,9 +61,12 @@ fn is_plain(name: &[u8]) -> bool {
 
 /// The name and ids of a line that has all seven fields, and nothing odd.
 fn entry(line: &[u8]) -> Option<(&[u8], u32, u32)> {
-    if line.iter().any(u8::is_ascii_control) {
+    let is_odd = |odd, byte: &u8| odd | byte.is_ascii_control();
+    if line.iter().fold(false, is_odd) {
         return None;
     }
+    // Not counted in `fields`: this way it takes a fraction of the time.
+    let colons = line.iter().filter(|byte| **byte == b':').count();
     let mut fields = line.split(|byte| *byte == b':');
     let name = fields.next()?;
     // No field, or one that only NIS has ("+::::::"), or one that glibc shifts.
@@ -68,8 +76,8 @@ fn entry(line: &[u8]) -> Option<(&[u8], u32, u32)> {
     let _password = fields.next()?;
     let uid = number(fields.next()?)?;
     let gid = number(fields.next()?)?;
-    // Comment, home and shell.
-    (fields.count() == 3).then_some((name, uid, gid))
+    // Comment, home and shell follow.
+    (colons == 6).then_some((name, uid, gid))
 }
 
 /// Digits and nothing else, up to 2^32-1.

@@ -287,9 +287,11 @@ impl Scratch {
             .env("PATH", path)
             .env(MARK, &self.path)
             .env_remove("SVDIR")
-            // Of cargo's; with it setuidgid and envuidgid do not trust their own eyes.
-            .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null());
+        if suite == Suite::Static {
+            // Of cargo's; with it setuidgid and envuidgid do not trust their own eyes.
+            command.env_remove("LD_LIBRARY_PATH");
+        }
         command
     }
 
