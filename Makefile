@@ -6,15 +6,17 @@ CARGO ?= cargo
 
 PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart svclog svctimeline multilog tai64n tai64nlocal readproctitle svscanboot \
            setuidgid envuidgid envdir softlimit setlock fghack pgrphack
-# Those that look up users need what nsswitch.conf names, which only a dynamic
-# program can load. All the others are one static file under many names, at a
-# fixed place in memory: that starts faster and leaves more memory shared.
-DYNAMIC = setuidgid envuidgid
-STATIC = $(filter-out $(DYNAMIC),$(PROGRAMS))
+# All are one static file under many names, at a fixed place in memory: that starts
+# faster and leaves more memory shared. What nsswitch.conf names can be loaded by a
+# dynamic program only: setuidgid and envuidgid become this one where it must be asked.
+DYNAMIC = daemontools-rs-nss
 STATIC_FLAGS = -C target-feature=+crt-static -C relocation-model=static
 # libgcc_s is one library more to load at each start: its static half takes its place.
 DYNAMIC_FLAGS = -L native=target/link
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+# The tests build both programs with PROFILE=dev.
+PROFILE = release
+OUT = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 BUILT = target/bin
 
 bindir = $(DESTDIR)$(PREFIX)/bin
@@ -26,15 +28,14 @@ datadir = $(DESTDIR)$(PREFIX)/share/daemontools-rs
 all: build
 
 build:
-	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --locked --bin daemontools-rs \
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --profile $(PROFILE) --locked --bin daemontools-rs \
 		--target $(HOST) --target-dir target/static
 	mkdir -p target/link $(BUILT)
 	echo 'INPUT(-lgcc_eh -lgcc)' > target/link/libgcc_s.so
-	RUSTFLAGS="$(DYNAMIC_FLAGS)" $(CARGO) build --release --locked $(DYNAMIC:%=--bin %) \
+	RUSTFLAGS="$(DYNAMIC_FLAGS)" $(CARGO) build --profile $(PROFILE) --locked --bin $(DYNAMIC) \
 		--target-dir target/dynamic
-	ln -f target/static/$(HOST)/release/daemontools-rs $(BUILT)/
-	for program in $(STATIC); do ln -f $(BUILT)/daemontools-rs $(BUILT)/$$program || exit 1; done
-	ln -f $(DYNAMIC:%=target/dynamic/release/%) $(BUILT)/
+	ln -f target/static/$(HOST)/$(OUT)/daemontools-rs target/dynamic/$(OUT)/$(DYNAMIC) $(BUILT)/
+	for program in $(PROGRAMS); do ln -f $(BUILT)/daemontools-rs $(BUILT)/$$program || exit 1; done
 
 # Everything that must hold: installs what the tests need (as root), then
 # format, lints, all tests, and the documentation of the library.
@@ -72,8 +73,8 @@ bench: build
 
 install: build
 	install -d $(bindir) $(mandir) $(datadir)
-	install -m 755 $(BUILT)/daemontools-rs $(DYNAMIC:%=$(BUILT)/%) $(bindir)/
-	for program in $(STATIC); do ln -f $(bindir)/daemontools-rs $(bindir)/$$program || exit 1; done
+	install -m 755 $(BUILT)/daemontools-rs $(BUILT)/$(DYNAMIC) $(bindir)/
+	for program in $(PROGRAMS); do ln -f $(bindir)/daemontools-rs $(bindir)/$$program || exit 1; done
 	install -m 644 $(PROGRAMS:%=docs/man/%.8) $(mandir)/
 	cp -R service-examples docs/boot $(datadir)/
 

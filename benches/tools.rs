@@ -57,6 +57,9 @@ fn time(scratch: &Path, words: &[PathBuf], runs: usize) -> f64 {
         let status = Command::new(&words[0])
             .args(&words[1..])
             .current_dir(scratch)
+            // Of cargo's. Each dynamic program would search its directories first, and
+            // setuidgid and envuidgid would not trust their own eyes.
+            .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null())
             .status()
             .unwrap();

@@ -115,12 +115,15 @@ fn make_install_puts_everything_below_destdir_and_prefix() {
         let page = format!("root/usr/share/man/man8/{program}.8");
         assert!(scratch.at(&page).is_file(), "{page}");
     }
-    // All but those that look up users are one file.
+    // All are one file.
     let file = |path: &str| fs::metadata(scratch.at(path)).unwrap().ino();
-    assert_eq!(
-        file("root/usr/bin/softlimit"),
-        file("root/usr/bin/daemontools-rs")
-    );
+    for program in ["softlimit", "setuidgid", "envuidgid"] {
+        assert_eq!(
+            file(&format!("root/usr/bin/{program}")),
+            file("root/usr/bin/daemontools-rs")
+        );
+    }
+    assert!(is_executable("root/usr/bin/daemontools-rs-nss"));
     let run = |words: &[&str]| {
         let mut command = scratch.command(Suite::Ours, scratch.at("root/usr/bin").join(words[0]));
         finish({
@@ -137,9 +140,15 @@ fn make_install_puts_everything_below_destdir_and_prefix() {
         run(&["daemontools-rs", "svok"]).errors(),
         "svok: usage: svok dir\n"
     );
-    let unknown = run(&["daemontools-rs", "setuidgid"]);
-    assert_eq!(unknown.errors(), "daemontools-rs: no program setuidgid\n");
-    assert_eq!(unknown.code, 100);
+    for program in ["daemontools-rs", "daemontools-rs-nss"] {
+        assert_eq!(
+            run(&[program, "setuidgid"]).errors(),
+            "setuidgid: usage: setuidgid account child\n"
+        );
+        let unknown = run(&[program, "nosuch"]);
+        assert_eq!(unknown.errors(), format!("{program}: no program nosuch\n"));
+        assert_eq!(unknown.code, 100);
+    }
     let example = "root/usr/share/daemontools-rs/service-examples/hello/run";
     assert!(is_executable(example), "{example}");
 }

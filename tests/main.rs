@@ -26,6 +26,8 @@ mod fghack;
 mod harness;
 /// multilog: what it does with real pipes, disks and signals.
 mod multilog;
+/// setuidgid and envuidgid linked statically: what they know, and when they ask.
+mod nss;
 /// The same situations played with Debian's daemontools 0.76 and with ours.
 mod oracle;
 /// pgrphack: a session of its own.

@@ -8,7 +8,7 @@ use std::process::Command;
 const DAEMON: &str = "1";
 
 fn setuidgid(scratch: &Scratch, arguments: &[&str]) -> Output {
-    scratch.run(Suite::Ours, "setuidgid", arguments)
+    scratch.run(Suite::Static, "setuidgid", arguments)
 }
 
 /// `Uid`, `Gid`, `Groups` or `Cap...` as the next program sees it.
@@ -70,7 +70,7 @@ fn no_way_leads_back_to_root() {
     assert_eq!(output.text(), "nothing\n", "{output:?}");
     // That the attempts are real ones: root can do all of it.
     let output = finish({
-        let mut command = scratch.command(Suite::Ours, "perl");
+        let mut command = scratch.command(Suite::Static, "perl");
         command.args(["-e", attempts]);
         command
     });
@@ -94,10 +94,10 @@ fn real_effective_saved_and_file_system_ids_are_all_changed() {
 
 /// Runs setuidgid by a caller that `capsh` or `setpriv` has prepared.
 fn prepared(scratch: &Scratch, before: &[&str], arguments: &[&str]) -> Output {
-    let mut command = scratch.command(Suite::Ours, before[0]);
+    let mut command = scratch.command(Suite::Static, before[0]);
     command.args(&before[1..]);
     command
-        .arg(Suite::Ours.program("setuidgid"))
+        .arg(Suite::Static.program("setuidgid"))
         .args(arguments);
     finish(command)
 }
@@ -162,7 +162,7 @@ fn a_capability_that_was_inheritable_does_not_come_back_by_a_file_that_asks_for_
     let asks = ["./asks", "/proc/self/status"];
     // That the attempt is a real one: the file gives it to whom the kernel alone took it from.
     let setpriv = ["setpriv", "--reuid", "1", "--regid", "1", "--clear-groups"];
-    let mut kept = scratch.command(Suite::Ours, caller[0]);
+    let mut kept = scratch.command(Suite::Static, caller[0]);
     kept.args(&caller[1..]).args(setpriv).args(asks);
     assert_eq!(seen(&finish(kept), "CapEff:"), ["0000000000002000"]);
     let output = prepared(&scratch, &caller, &[&["daemon"], &asks[..]].concat());
@@ -177,9 +177,11 @@ fn one_who_may_only_change_ids_can_and_keeps_nothing() {
     }
     let scratch = Scratch::new();
     let copy = Scratch::new();
-    let program = fs::read(Suite::Ours.program("setuidgid")).unwrap();
-    copy.executable("setuidgid", program);
-    let mut command = scratch.command(Suite::Ours, "setpriv");
+    for name in ["setuidgid", "daemontools-rs-nss"] {
+        let program = fs::read(Suite::Static.program(name)).unwrap();
+        copy.executable(name, program);
+    }
+    let mut command = scratch.command(Suite::Static, "setpriv");
     command.args(["--reuid", "64123", "--regid", "64123", "--clear-groups"]);
     command.args(["--inh-caps", "+setuid,+setgid,+net_raw"]);
     command.args(["--ambient-caps", "+setuid,+setgid,+net_raw"]);
@@ -240,7 +242,7 @@ fn with_accounts(scratch: &Scratch, script: &str) -> Output {
         format!("root:x:0:\nweb:x:4243:\nssl:x:4300:webmaster,other\n2000:x:6000:\n{members}"),
     );
     scratch.write("nsswitch.conf", "passwd: files\ngroup: files\n");
-    let mut command = scratch.command(Suite::Ours, "unshare");
+    let mut command = scratch.command(Suite::Static, "unshare");
     let mount = "for file in passwd group nsswitch.conf; do mount --bind $file /etc/$file; done";
     command.args(["--mount", "sh", "-c", &format!("{mount}\n{script}")]);
     finish(command)

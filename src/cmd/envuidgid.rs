@@ -1,7 +1,7 @@
 //! `envuidgid account child`: tell a program the ids of an account.
 
 use super::chain::Next;
-use crate::account::Identity;
+use super::who;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::sys::exec;
@@ -19,7 +19,7 @@ fn run(arguments: &[OsString]) -> Error {
     if child.is_empty() {
         return Error::Usage("usage: envuidgid account child");
     }
-    let ids = match Identity::find(account) {
+    let ids = match who::find("envuidgid", arguments, account, false) {
         Ok(who) => who.ids,
         Err(error) => return error,
     };

@@ -28,6 +28,7 @@ pub mod svscanboot;
 pub mod svstat;
 pub mod tai64n;
 pub mod tai64nlocal;
+mod who;
 
 use crate::error::{Error, TEMPORARY};
 use crate::sys::{output, signals};

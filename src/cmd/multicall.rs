@@ -6,8 +6,10 @@
 //!
 //! That is how they are installed: one file is loaded once for all of them, and it
 //! is linked statically, so that it starts faster and keeps less memory to itself
-//! than the dynamic programs of `src/bin`. Those that look up users are not in it:
-//! what the system's nsswitch.conf names can only be loaded by a dynamic program.
+//! than the dynamic programs of `src/bin`. Beside it stands `daemontools-rs-nss`, a
+//! dynamic program of those two that look up users: what the system's nsswitch.conf
+//! names can only be loaded by a dynamic program, and they become that one if it has
+//! to be asked ([`super::who`]).
 
 use crate::error::{TEMPORARY, USAGE};
 use crate::sys::exec::Program;
@@ -19,13 +21,21 @@ use std::path::Path;
 /// A program's name, and the program.
 type Entry = (&'static str, fn() -> u8);
 
-const PROGRAMS: [Entry; 21] = [
+const ENVUIDGID: Entry = ("envuidgid", super::envuidgid::main);
+const SETUIDGID: Entry = ("setuidgid", super::setuidgid::main);
+
+/// Those that look up users.
+const DYNAMIC: [Entry; 2] = [ENVUIDGID, SETUIDGID];
+
+const PROGRAMS: [Entry; 23] = [
     ("envdir", super::envdir::main),
+    ENVUIDGID,
     ("fghack", super::fghack::main),
     ("multilog", super::multilog::main),
     ("pgrphack", super::pgrphack::main),
     ("readproctitle", super::readproctitle::main),
     ("setlock", super::setlock::main),
+    SETUIDGID,
     ("softlimit", super::softlimit::main),
     ("supervise", super::supervise::main),
     ("svc", super::svc::main),
@@ -43,20 +53,31 @@ const PROGRAMS: [Entry; 21] = [
     ("tai64nlocal", super::tai64nlocal::main),
 ];
 
-/// The program. Under its own name it becomes the one that its first argument
-/// names, and without arguments it lists them.
+/// The program `daemontools-rs`. Under its own name it becomes the one that its first
+/// argument names, and without arguments it lists them.
 pub fn main() -> u8 {
+    run("daemontools-rs", &PROGRAMS)
+}
+
+/// The program `daemontools-rs-nss`, as [`main`].
+pub fn dynamic_main() -> u8 {
+    run(super::who::DYNAMIC, &DYNAMIC)
+}
+
+/// The program called `own`, which is all of `programs`.
+fn run(own: &str, programs: &[Entry]) -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (called, words) = super::split(&arguments, "");
     let file = std::env::current_exe().unwrap_or_default();
-    if let Some((_, program)) = find(file.as_os_str()).or_else(|| find(called)) {
+    let found = find(programs, file.as_os_str()).or_else(|| find(programs, called));
+    if let Some((_, program)) = found {
         return program();
     }
     match words {
-        [] => list(),
-        [name, ..] if find(name).is_some() => become_program(words),
+        [] => list(programs),
+        [name, ..] if find(programs, name).is_some() => become_program(own, words),
         [name, ..] => {
-            let line = [b"daemontools-rs: no program ", name.as_bytes(), b"\n"].concat();
+            let line = [own.as_bytes(), b": no program ", name.as_bytes(), b"\n"].concat();
             output::err(&line);
             USAGE
         }
@@ -64,13 +85,13 @@ pub fn main() -> u8 {
 }
 
 /// The program of this name, or of this path's last part.
-fn find(called: &OsStr) -> Option<&'static Entry> {
+fn find<'a>(programs: &'a [Entry], called: &OsStr) -> Option<&'a Entry> {
     let name = Path::new(called).file_name()?;
-    PROGRAMS.iter().find(|(known, _)| name == *known)
+    programs.iter().find(|(known, _)| name == *known)
 }
 
-fn list() -> u8 {
-    let names: String = PROGRAMS
+fn list(programs: &[Entry]) -> u8 {
+    let names: String = programs
         .iter()
         .map(|(name, _)| format!("{name}\n"))
         .collect();
@@ -81,14 +102,12 @@ fn list() -> u8 {
 }
 
 /// Begins anew as the program that `words` name.
-fn become_program(words: &[OsString]) -> u8 {
+fn become_program(own: &str, words: &[OsString]) -> u8 {
     let error = match Program::new(OsStr::new("/proc/self/exe"), words) {
         Ok(program) => program.exec(),
         Err(error) => error,
     };
     let reason = errno::reason(&error);
-    output::err(
-        format!("daemontools-rs: fatal: unable to run /proc/self/exe: {reason}\n").as_bytes(),
-    );
+    output::err(format!("{own}: fatal: unable to run /proc/self/exe: {reason}\n").as_bytes());
     TEMPORARY
 }

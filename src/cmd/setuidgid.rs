@@ -1,6 +1,7 @@
 //! `setuidgid [-s] account child`: run a program as another user.
 
 use super::chain::Next;
+use super::who;
 use crate::account::Identity;
 use crate::error::Error;
 use crate::sys::ids;
@@ -24,7 +25,9 @@ fn run(arguments: &[OsString]) -> Error {
         return Error::Usage("usage: setuidgid account child");
     }
     let next = Next::new(child);
-    match Identity::find(account).and_then(|who| become_user(&who, all_groups)) {
+    match who::find("setuidgid", arguments, account, all_groups)
+        .and_then(|who| become_user(&who, all_groups))
+    {
         Ok(()) => next.run(),
         Err(error) => error,
     }

@@ -7,6 +7,11 @@ pub fn too_big() -> io::Error {
     io::Error::from_raw_os_error(libc::EFBIG)
 }
 
+/// A file is not a program that can do what is needed (ENOEXEC).
+pub fn no_program() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOEXEC)
+}
+
 /// What daemontools 0.76 prints for the number of `error`; `unknown error` for
 /// one it has no text for, and
 /// `partial write` for an [`io::ErrorKind::WriteZero`], which has no number. Note the pair EPERM `permission denied` and EACCES

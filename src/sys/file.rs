@@ -2,7 +2,7 @@
 //! by a child ([`std::fs::OpenOptions`] sets O_CLOEXEC by itself).
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
@@ -201,6 +201,19 @@ pub fn leave_open(file: File) -> io::Result<()> {
 /// What fchdir(2) says.
 pub fn change_directory(directory: &File) -> io::Result<()> {
     nix::unistd::fchdir(directory).map_err(super::io)
+}
+
+/// Whether nothing is at `path`, nor can be: a directory above it is not there, or is
+/// none. Where that cannot be told, the answer is no.
+pub fn is_missing(path: &CStr) -> bool {
+    // SAFETY: a C string, which is only read.
+    let found = unsafe { libc::access(path.as_ptr(), libc::F_OK) } == 0;
+    let error = io::Error::last_os_error().kind();
+    !found
+        && matches!(
+            error,
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        )
 }
 
 /// Whether this process may execute `path`, by its effective ids: for root,

@@ -14,11 +14,17 @@ pub struct Ids {
     pub gid: u32,
 }
 
+/// Whether this program can ask the system's databases. One that is linked statically
+/// with glibc cannot: what nsswitch.conf names is loaded by the dynamic linker. (musl
+/// knows no nsswitch.conf.)
+pub const HAS_DATABASES: bool = !cfg!(all(target_feature = "crt-static", target_env = "gnu"));
+
 /// The ids of the account `name`, from whatever nsswitch.conf names; None if
 /// there is no such account.
 ///
 /// # Errors
-/// What getpwnam_r(3) says where the database could not be asked.
+/// What getpwnam_r(3) says where the database could not be asked; ENOSYS without
+/// [`HAS_DATABASES`].
 pub fn account(name: &OsStr) -> io::Result<Option<Ids>> {
     // SAFETY: a zeroed passwd (numbers and null pointers) is a valid one to be written to.
     let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
@@ -49,6 +55,14 @@ pub fn group(name: &OsStr) -> io::Result<Option<u32>> {
     })
 }
 
+/// An error if there are none: then nothing of what would ask them is in the program.
+fn check_databases() -> io::Result<()> {
+    if HAS_DATABASES {
+        return Ok(());
+    }
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
+
 /// Asks with ever larger buffers until the answer fits.
 fn look_up<T>(
     name: &OsStr,
@@ -64,6 +78,7 @@ fn look_up<T>(
 fn look_up_again<T>(
     mut ask: impl FnMut(*mut c_char, usize) -> (i32, Option<T>),
 ) -> io::Result<Option<T>> {
+    check_databases()?;
     let mut buffer: Vec<c_char> = vec![0; 1024];
     loop {
         match ask(buffer.as_mut_ptr(), buffer.len()) {

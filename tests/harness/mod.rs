@@ -27,6 +27,8 @@ pub(crate) const MARK: &str = "DAEMONTOOLS_RS_TEST";
 pub(crate) enum Suite {
     /// Those built from this checkout.
     Ours,
+    /// The same, linked as `make build` links them, where that can be had.
+    Static,
     /// Debian's package daemontools.
     Reference,
 }
@@ -41,13 +43,16 @@ impl Suite {
     pub(crate) fn directory(self) -> PathBuf {
         match self {
             Suite::Ours => installed().to_owned(),
+            Suite::Static => linked_statically("the programs as they are installed")
+                .unwrap_or_else(installed)
+                .to_owned(),
             Suite::Reference => "/usr/bin".into(),
         }
     }
 }
 
-/// Our programs as `make build` installs them: links to one file, but for those that
-/// look up users.
+/// Our programs as `make build` installs them: links to one file. Here it is dynamic,
+/// so setuidgid and envuidgid never need the program beside it.
 fn installed() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
@@ -59,11 +64,11 @@ fn installed() -> &'static Path {
             .unwrap()
             .map(|entry| entry.unwrap().path());
         let names = sources.map(|path| path.file_stem().unwrap().to_owned());
-        for name in names.chain([built.file_name().unwrap().to_owned()]) {
-            let file = match name.to_str().unwrap() {
-                "setuidgid" | "envuidgid" => built.with_file_name(&name),
-                _ => built.to_owned(),
-            };
+        let beside = Path::new(env!("CARGO_BIN_EXE_daemontools-rs-nss"));
+        let more = [built, beside].map(|file| file.file_name().unwrap().to_owned());
+        for name in names.chain(more) {
+            let is_beside = beside.file_name() == Some(&name);
+            let file = if is_beside { beside } else { built };
             // By rename: another run of the tests may be at work.
             let new = directory.join(format!(".{}", std::process::id()));
             let _ = fs::remove_file(&new);
@@ -72,6 +77,29 @@ fn installed() -> &'static Path {
             let _ = fs::remove_file(&new);
         }
         directory
+    })
+}
+
+/// Our programs linked as `make build` links them, built as the tests are, not for
+/// speed; None if that cannot be had, for [`has`] and its like have said why.
+pub(crate) fn linked_statically(test: &str) -> Option<&'static Path> {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let can = has(test, &["make"]) && skip_unless(test, cfg!(target_env = "gnu"), "no glibc");
+    can.then(|| {
+        DIRECTORY
+            .get_or_init(|| {
+                let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
+                let mut make = Command::new("make");
+                make.args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), "build"]);
+                make.args(["PROFILE=dev", concat!("CARGO=", env!("CARGO"))]);
+                make.arg(format!("BUILT={}", directory.display()));
+                // Those of a make that runs the tests.
+                make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+                let output = make.stdin(Stdio::null()).output().unwrap();
+                assert!(output.status.success(), "{output:?}");
+                directory
+            })
+            .as_path()
     })
 }
 
@@ -260,6 +288,10 @@ impl Scratch {
             .env(MARK, &self.path)
             .env_remove("SVDIR")
             .stdin(Stdio::null());
+        if suite == Suite::Static {
+            // Of cargo's; with it setuidgid and envuidgid do not trust their own eyes.
+            command.env_remove("LD_LIBRARY_PATH");
+        }
         command
     }
 

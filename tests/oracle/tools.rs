@@ -3,7 +3,7 @@
 //! program sees of its ids, limits, environment, descriptors and signals must be
 //! the same.
 
-use crate::harness::{MARK, Output, Scratch, Suite, finish, has};
+use crate::harness::{MARK, Output, Scratch, Suite, finish, has, linked_statically};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -296,11 +296,13 @@ const MORE: [&str; 47] = [
 struct Programs(Scratch);
 
 impl Programs {
-    fn new() -> Programs {
+    fn of(suite: Suite) -> Programs {
         let scratch = Scratch::new();
-        for tool in TOOLS {
-            let program = fs::read(Suite::Ours.program(tool)).unwrap();
-            scratch.executable(tool, program);
+        let program = |name| fs::read(suite.program(name)).unwrap();
+        scratch.executable("daemontools-rs-nss", program("daemontools-rs-nss"));
+        scratch.executable(TOOLS[0], program(TOOLS[0]));
+        for tool in &TOOLS[1..] {
+            fs::hard_link(scratch.at(TOOLS[0]), scratch.at(tool)).unwrap();
         }
         Programs(scratch)
     }
@@ -308,7 +310,7 @@ impl Programs {
     fn run(&self, suite: Suite, line: &str, as_user: bool) -> Output {
         let scratch = Scratch::new();
         let directory = match suite {
-            Suite::Ours => self.0.path(),
+            Suite::Ours | Suite::Static => self.0.path(),
             Suite::Reference => Path::new("/usr/bin"),
         };
         // Ours must not be mixed with what Debian has under the same names.
@@ -341,6 +343,7 @@ impl Programs {
     }
 
     fn compare(&self, lines: &[String], as_user: bool) {
+        assert!(lines.len() > 30, "{lines:?}");
         let mut differences = Vec::new();
         for line in lines {
             let reference = self.run(Suite::Reference, line, as_user);
@@ -383,7 +386,7 @@ fn lines() -> Vec<String> {
 #[test]
 fn the_run_script_tools_do_what_the_reference_does() {
     if has("the comparison of the run-script tools", &TOOLS) {
-        Programs::new().compare(&lines(), false);
+        Programs::of(Suite::Ours).compare(&lines(), false);
     }
 }
 
@@ -391,6 +394,21 @@ fn the_run_script_tools_do_what_the_reference_does() {
 fn the_run_script_tools_do_what_the_reference_does_for_an_ordinary_user() {
     let test = "the comparison of the run-script tools as an ordinary user";
     if has(test, &TOOLS) && has(test, &["setpriv"]) && crate::harness::is_root(test) {
-        Programs::new().compare(&lines(), true);
+        Programs::of(Suite::Ours).compare(&lines(), true);
+    }
+}
+
+#[test]
+fn setuidgid_and_envuidgid_do_what_the_reference_does_as_they_are_installed() {
+    let test = "the comparison of setuidgid and envuidgid";
+    if !has(test, &TOOLS) || linked_statically(test).is_none() {
+        return;
+    }
+    let programs = Programs::of(Suite::Static);
+    let mut lines = lines();
+    lines.retain(|line| line.contains("uidgid"));
+    programs.compare(&lines, false);
+    if has(test, &["setpriv"]) && crate::harness::is_root(test) {
+        programs.compare(&lines, true);
     }
 }

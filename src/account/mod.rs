@@ -1,5 +1,9 @@
 //! Who is meant by an account's name, as setuidgid and envuidgid are given it.
 
+mod files;
+pub mod nsswitch;
+pub mod passwd;
+
 use crate::error::Error;
 use crate::sys::ids::{self, Ids};
 use std::ffi::{OsStr, OsString};
@@ -21,7 +25,8 @@ impl Identity {
     /// An account's name is what daemontools takes. Only where there is no such
     /// account, these are taken as well: `ACCOUNT:GROUP`, each a name or, where
     /// there is none of that name, a number (chown(1) reads them so, s6-setuidgid
-    /// takes the numbers); `:UID:GID`, numbers (runit's chpst).
+    /// takes the numbers); `:UID:GID`, numbers (runit's chpst). No account's name
+    /// begins with a `:`, so none is looked up then.
     ///
     /// # Errors
     /// [`Error::UnknownAccount`]; [`Error::Unable`] if a database could not be asked.
@@ -31,6 +36,20 @@ impl Identity {
             Ok(None) => Err(Error::UnknownAccount(text.as_bytes().to_vec())),
             Err(error) => Err(Error::unable("look up account", text, "", error)),
         }
+    }
+
+    /// As [`Identity::find`], by what can be had without the system's databases; None
+    /// if they have to be asked. What it finds is what they would say.
+    ///
+    /// # Errors
+    /// As [`Identity::find`].
+    pub fn find_without_databases(text: &OsStr) -> Option<Result<Identity, Error>> {
+        if text.as_bytes().starts_with(b":") {
+            return Some(Identity::find(text));
+        }
+        let ids = files::look_up(text)?;
+        let name = Some(text.to_owned());
+        Some(Ok(Identity { ids, name }))
     }
 
     /// The groups of the account: its own and, if `all`, those it is a member of.
@@ -51,15 +70,15 @@ fn find(
     account: impl Fn(&OsStr) -> io::Result<Option<Ids>>,
     group: impl Fn(&OsStr) -> io::Result<Option<u32>>,
 ) -> io::Result<Option<Identity>> {
-    if let Some(ids) = account(text)? {
-        let name = Some(text.to_owned());
-        return Ok(Some(Identity { ids, name }));
-    }
     let bytes = text.as_bytes();
     let (bytes, names) = match bytes.strip_prefix(b":") {
         Some(numbers) => (numbers, false),
         None => (bytes, true),
     };
+    if names && let Some(ids) = account(text)? {
+        let name = Some(text.to_owned());
+        return Ok(Some(Identity { ids, name }));
+    }
     let Some(colon) = bytes.iter().position(|byte| *byte == b':') else {
         return Ok(None);
     };
@@ -89,14 +108,14 @@ fn number(text: &OsStr) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// A database with the accounts `u` (7, 70), `8` (80, 81), `a:b` and `-s`,
-    /// and the groups `g` (90) and `9` (91).
+    /// A database with the accounts `u` (7, 70), `8` (80, 81), `a:b`, and `:8:9` and
+    /// `:c:d`, which are never asked for, and the groups `g` (90) and `9` (91).
     fn who(text: &str) -> Option<(u32, u32, Option<String>)> {
         let account = |name: &OsStr| {
             Ok(match name.to_str().unwrap() {
                 "u" => Some(Ids { uid: 7, gid: 70 }),
                 "8" => Some(Ids { uid: 80, gid: 81 }),
-                "a:b" => Some(Ids { uid: 5, gid: 5 }),
+                "a:b" | ":8:9" | ":c:d" => Some(Ids { uid: 5, gid: 5 }),
                 _ => None,
             })
         };
@@ -131,6 +150,7 @@ mod tests {
     #[test]
     fn behind_a_colon_there_are_only_numbers() {
         assert_eq!(who(":8:9"), Some((8, 9, None)));
+        assert_eq!(who(":c:d"), None);
         assert_eq!(who(":u:9"), None);
         assert_eq!(who(":8:g"), None);
     }

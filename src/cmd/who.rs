@@ -1,0 +1,58 @@
+//! Who the account of setuidgid and envuidgid is, also where this program cannot ask
+//! the system's databases: then the dynamic program beside it does all of the work.
+
+use crate::account::Identity;
+use crate::error::Error;
+use crate::sys::exec::Program;
+use crate::sys::{errno, ids, start};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// The dynamic program: setuidgid and envuidgid, by the name it is called by.
+pub(super) const DYNAMIC: &str = "daemontools-rs-nss";
+
+/// Who is meant by `account`, a word of the `arguments` of `program`; `with_groups` if
+/// the groups it is a member of will be asked for, too.
+pub(super) fn find(
+    program: &str,
+    arguments: &[OsString],
+    account: &OsStr,
+    with_groups: bool,
+) -> Result<Identity, Error> {
+    if ids::HAS_DATABASES {
+        return Identity::find(account);
+    }
+    if !with_groups && let Some(found) = Identity::find_without_databases(account) {
+        return found;
+    }
+    Err(become_dynamic(program, arguments))
+}
+
+/// Begins anew as the dynamic program, with the same arguments; only the name it is
+/// called by is `daemontools-rs-nss/PROGRAM`. It stands where this file does: root
+/// runs it, so PATH has no say.
+fn become_dynamic(program: &str, arguments: &[OsString]) -> Error {
+    const OWN: &str = "/proc/self/exe";
+    let own = match std::fs::read_link(OWN) {
+        Ok(own) => own,
+        Err(error) => return Error::unable("read", OsStr::new(OWN), "", error),
+    };
+    let dynamic = own.with_file_name(DYNAMIC);
+    let called = Path::new(DYNAMIC).join(program);
+    let [own_name, words @ ..] = arguments else {
+        return Error::unable("run", dynamic.as_os_str(), "", errno::no_program());
+    };
+    // What stands there in its place must not start itself for ever.
+    if own_name == called.as_os_str() {
+        return Error::unable("run", dynamic.as_os_str(), "", errno::no_program());
+    }
+    let words = [&[called.into_os_string()], words].concat();
+    let error = match Program::at(dynamic.as_os_str(), &words) {
+        Ok(program) => {
+            start::hand_on_descriptors();
+            program.exec()
+        }
+        Err(error) => error,
+    };
+    Error::unable("run", dynamic.as_os_str(), "", error)
+}
