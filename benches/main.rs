@@ -35,6 +35,7 @@ mod tools;
 mod tree;
 
 use report::Report;
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -42,6 +43,12 @@ fn main() -> ExitCode {
     // `cargo test --benches` only wants to know that it builds.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return ExitCode::SUCCESS;
+    }
+    // cargo sets it, and it would make every dynamic program slower to start.
+    if std::env::var_os("LD_LIBRARY_PATH").is_some() {
+        let mut own = std::process::Command::new("/proc/self/exe");
+        let error = own.args(&arguments).env_remove("LD_LIBRARY_PATH").exec();
+        panic!("{error}");
     }
     let is_wanted = |part: &str| {
         let mut named = arguments.iter().filter(|word| !word.starts_with('-'));

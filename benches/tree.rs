@@ -96,15 +96,14 @@ impl Tree {
         tree
     }
 
-    /// Makes the service `name` in `place`: its first command says so, what follows
-    /// costs nothing.
-    pub(crate) fn service(&self, place: &Path, name: &str) {
+    /// Makes the service `name` in `place`: its first command says so, HUP has it say
+    /// so again, and what follows costs nothing.
+    fn service(&self, place: &Path, name: &str) {
         let root = self.root.display();
-        let script = format!("#!/bin/sh\necho >{root}/marks\nread -r x <{root}/hold\n");
-        self.script(place, name, &script);
-    }
-
-    fn script(&self, place: &Path, name: &str, script: &str) {
+        let script = format!(
+            "#!/bin/sh\ntrap 'echo >{root}/marks' HUP\necho >{root}/marks\n\
+             while :; do read -r x <{root}/hold; done\n"
+        );
         let directory = place.join(name);
         fs::create_dir_all(&directory).unwrap();
         let run = directory.join("run");
@@ -112,15 +111,14 @@ impl Tree {
         fs::set_permissions(run, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Makes the service `name` beside the tree, and says where; it answers HUP.
-    pub(crate) fn answering(&self, name: &str) -> PathBuf {
-        let root = self.root.display();
-        let script = format!(
-            "#!/bin/sh\ntrap 'echo >{root}/marks' HUP\necho >{root}/marks\n\
-             while :; do read -r x <{root}/hold; done\n"
-        );
-        self.script(&self.root.join("new"), name, &script);
-        self.root.join("new").join(name)
+    /// Renames a new service into the tree, and says how long it took to its first
+    /// command.
+    pub(crate) fn add(&mut self) -> Duration {
+        self.service(&self.root.join("new"), "fresh");
+        let begun = Instant::now();
+        fs::rename(self.root.join("new/fresh"), self.root.join("tree/fresh")).unwrap();
+        self.wait(1);
+        begun.elapsed()
     }
 
     /// Waits for so many first commands.
@@ -176,13 +174,6 @@ impl Tree {
         paths
             .filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.'))
             .collect()
-    }
-
-    /// Renames a new service, made by [`Tree::answering`], into the tree.
-    pub(crate) fn add(&self, made: &Path) -> PathBuf {
-        let to = self.root.join("tree").join(made.file_name().unwrap());
-        fs::rename(made, &to).unwrap();
-        to
     }
 
     /// The scanner's process.

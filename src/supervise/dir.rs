@@ -10,7 +10,7 @@ use crate::formats::status::{Status, Want};
 use crate::sys::{errno, fifo, file, lock};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 /// The open files of a supervised service directory, in the order 0.76 makes them.
@@ -126,15 +126,6 @@ pub fn write_status(name: &OsStr, status: &Status) -> Result<(), Error> {
     drop(file);
     std::fs::rename(new, "supervise/status")
         .map_err(|error| Error::unable("rename", name, "/supervise/status.new to status", error))
-}
-
-/// Whether `supervise/status` says just this.
-pub fn says(status: &Status) -> bool {
-    let bytes = status.encode();
-    let mut there = [0; Status::BYTES + 1];
-    let read =
-        file::open_read(Path::new("supervise/status")).and_then(|mut file| file.read(&mut there));
-    read.is_ok_and(|count| there.get(..count) == Some(&bytes))
 }
 
 /// Says how the service ended, if somebody has made the file for it: of our own

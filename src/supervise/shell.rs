@@ -5,7 +5,6 @@ use super::dir::{self, Dir};
 use super::machine::{Action, Event, Machine, Now};
 use crate::error::{Error, TEMPORARY};
 use crate::formats::control::{Command, Signal};
-use crate::formats::status::Status;
 use crate::formats::tai64n::Tai64n;
 use crate::formats::timeline::Event as Moment;
 use crate::sys::child::{self, Held};
@@ -38,8 +37,6 @@ struct Shell<'a> {
     machine: Machine,
     dir: Dir,
     signals: Signals,
-    /// What the status file was made to say last.
-    published: Option<Status>,
     /// False once the control file has reached its end, which a FIFO never does.
     hears_control: bool,
 }
@@ -83,7 +80,6 @@ fn supervise(name: &OsStr, record: &mut Option<Record<'_>>) -> Result<(), Error>
         machine,
         dir,
         signals,
-        published: None,
         hears_control: true,
     };
     if shell.boot(record)? == Flow::Done {
@@ -117,7 +113,7 @@ impl Shell<'_> {
             .step(Event::Boot, now())
             .contains(&Action::Start);
         let (flow, held) = match starts {
-            true => self.start(record.as_mut()),
+            true => self.start(true, record.as_mut()),
             false => (Flow::On, None),
         };
         if held.is_none() {
@@ -202,12 +198,8 @@ impl Shell<'_> {
         for action in actions {
             match action {
                 Action::Start => {
-                    let (flow, held) = self.start(None);
-                    if let Some(held) = held {
-                        held.let_go();
-                    }
                     // A start is always the last action of its list.
-                    return flow;
+                    return self.start(false, None).0;
                 }
                 Action::Send(signal) => {
                     if let Some(pid) = self.machine.status().pid {
@@ -215,7 +207,13 @@ impl Shell<'_> {
                     }
                 }
                 Action::Publish | Action::Republish => {
-                    self.publish(action == Action::Publish);
+                    if let Err(error) = dir::write_status(self.name, &self.machine.status()) {
+                        if action == Action::Publish {
+                            output::err_without_waiting(&error.warning(PROGRAM));
+                        }
+                        // Asks for nothing but a later try.
+                        let _ = self.machine.step(Event::PublishFailed, now());
+                    }
                 }
                 Action::Leave => return Flow::Done,
             }
@@ -223,30 +221,16 @@ impl Shell<'_> {
         Flow::On
     }
 
-    /// Writes the status. Where that would change nothing for any reader, it is not
-    /// written again, as 0.76 does at each command.
-    fn publish(&mut self, tells_failure: bool) {
-        let status = self.machine.status();
-        if self.published == Some(status) && dir::says(&status) {
-            return;
-        }
-        self.published = Some(status);
-        if let Err(error) = dir::write_status(self.name, &status) {
-            self.published = None;
-            if tells_failure {
-                output::err_without_waiting(&error.warning(PROGRAM));
-            }
-            // Asks for nothing but a later try.
-            let _ = self.machine.step(Event::PublishFailed, now());
-        }
-    }
-
-    /// Starts `./run` and publishes that, or says that there was no fork. `./run` is
-    /// held until it is let go, so that it never sees a status older than itself.
-    fn start(&mut self, mut record: Option<&mut Record<'_>>) -> (Flow, Option<Held>) {
+    /// Starts `./run` and publishes that, or says that there was no fork. If `is_first`,
+    /// `./run` is held until it is let go, so that it finds a status.
+    fn start(
+        &mut self,
+        is_first: bool,
+        mut record: Option<&mut Record<'_>>,
+    ) -> (Flow, Option<Held>) {
         let name = self.name;
         note(record.as_deref_mut(), Moment::Run);
-        let started = child::spawn_held(|| {
+        let run = || {
             let tell = |moment| record.iter().for_each(|record| record.write(moment));
             let run = OsStr::new("./run");
             tell(Moment::Executed);
@@ -256,9 +240,13 @@ impl Shell<'_> {
             // Held up here, it would pass for a service that runs.
             output::err_without_waiting(&error.line(PROGRAM));
             TEMPORARY
-        });
+        };
+        let started = match is_first {
+            true => child::spawn_held(run).map(|(pid, held)| (pid, Some(held))),
+            false => child::spawn(run).map(|pid| (pid, None)),
+        };
         match started {
-            Ok((pid, held)) => (self.step(Event::Started(pid)), Some(held)),
+            Ok((pid, held)) => (self.step(Event::Started(pid)), held),
             Err(error) => {
                 note(record, Moment::Failed);
                 let reason = errno::reason(&error);
