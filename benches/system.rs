@@ -115,6 +115,9 @@ fn figure(
     }
 }
 
+/// How many services are killed, how often one is signalled.
+const TIMES: usize = 50;
+
 /// What is measured while a tree is up, in the order of [`UP`].
 fn while_up(tree: &mut Tree, peer: &Peer, added: f64) -> [f64; 6] {
     let supervisors = tree.supervisors();
@@ -123,14 +126,19 @@ fn while_up(tree: &mut Tree, peer: &Peer, added: f64) -> [f64; 6] {
 
     // Everything has run for over a second by then.
     std::thread::park_timeout(Duration::from_millis(1500));
-    let victim = children(supervisors[0], "")[0];
-    let begun = Instant::now();
-    kill(victim, Signal::SIGKILL).unwrap();
-    tree.wait(1);
-    let restarted = milliseconds(begun.elapsed());
+    let victims = supervisors
+        .iter()
+        .take(TIMES)
+        .map(|pid| children(*pid, "")[0]);
+    let restarts = victims.collect::<Vec<_>>().into_iter().map(|victim| {
+        let begun = Instant::now();
+        kill(victim, Signal::SIGKILL).unwrap();
+        tree.wait(1);
+        milliseconds(begun.elapsed())
+    });
+    let restarted = median(&restarts.collect::<Vec<_>>());
 
     let services = tree.services();
-    const TIMES: usize = 50;
     let mut signalled = Duration::ZERO;
     for _ in 0..TIMES {
         let begun = Instant::now();

@@ -157,7 +157,8 @@ impl Shell<'_> {
 
     /// One signal may stand for many children, some of them not ours.
     fn reap(&mut self) -> Flow {
-        while self.signals.next().is_some() {}
+        // There is one kind, of which no two wait.
+        let _ = self.signals.next();
         while let Some((pid, end)) = child::reap() {
             if self.machine.status().pid == Some(pid) {
                 dir::write_ended(pid, end);

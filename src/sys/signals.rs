@@ -170,12 +170,11 @@ impl Given {
     }
 }
 
-/// In a child, before exec: an empty mask, SIGCHLD at its default, and SIGPIPE
-/// as this process was given it (`start::run` ignores it). Other dispositions
-/// are as inherited, because nothing here changes them.
+/// In a child, before exec: an empty mask, and SIGCHLD at its default; SIGPIPE is the
+/// business of exec itself. Other dispositions are as inherited, because nothing here
+/// changes them.
 pub(super) fn restore_for_child() {
-    restore_sigpipe();
-    // SAFETY: as above.
+    // SAFETY: SIG_DFL is no function of ours that could be called.
     let _ = unsafe { signal(Nix::SIGCHLD, SigHandler::SigDfl) };
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }
