@@ -53,13 +53,14 @@ fn events(timeline: &Timeline, name: &str) -> Vec<Event> {
 
 /// Waits until the last event of each of these is such, and gives all.
 fn wait_for(scratch: &Scratch, names: &[(&str, Event)]) -> Timeline {
-    let mut timeline = Timeline::default();
     wait_until("all is recorded", || {
-        timeline = recorded(scratch);
+        let timeline = recorded(scratch);
         let is_there = |(name, event): &(&str, Event)| events(&timeline, name).contains(event);
         timeline.scanned.is_some() && names.iter().all(is_there)
     });
-    timeline
+    // A supervise tells of itself when it has started, which may be after its service.
+    wait_until("nobody has the file", || holders(scratch).is_empty());
+    recorded(scratch)
 }
 
 fn svctimeline(scratch: &Scratch, words: &[&str]) -> Output {
