@@ -8,6 +8,7 @@ use crate::formats::control::{Command, Signal};
 use crate::formats::tai64n::Tai64n;
 use crate::formats::timeline::Event as Moment;
 use crate::sys::child::{self, Held};
+use crate::sys::exec::Program;
 use crate::sys::fifo::Input;
 use crate::sys::signals::{Number, Signals};
 use crate::sys::{clock, errno, fifo, output, poll, start};
@@ -34,6 +35,8 @@ enum Flow {
 /// One running supervise.
 struct Shell<'a> {
     name: &'a OsStr,
+    /// `./run`, ready to be executed.
+    run: Program,
     machine: Machine,
     dir: Dir,
     signals: Signals,
@@ -75,8 +78,12 @@ fn supervise(name: &OsStr, record: &mut Option<Record<'_>>) -> Result<(), Error>
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
     let machine = Machine::new(dir::configured(name)?, now());
     let dir = Dir::open(name)?;
+    let run = OsStr::new("./run");
+    let run =
+        Program::at(run, &[run]).map_err(|error| Error::unable("start", name, "/run", error))?;
     let mut shell = Shell {
         name,
+        run,
         machine,
         dir,
         signals,
@@ -233,9 +240,8 @@ impl Shell<'_> {
         note(record.as_deref_mut(), Moment::Run);
         let run = || {
             let tell = |moment| record.iter().for_each(|record| record.write(moment));
-            let run = OsStr::new("./run");
             tell(Moment::Executed);
-            let error = child::exec(run, &[run]);
+            let error = child::exec_prepared(&self.run);
             tell(Moment::Failed);
             let error = Error::unable("start", name, "/run", error);
             // Held up here, it would pass for a service that runs.

@@ -323,11 +323,20 @@ pub fn exec_alone(name: &OsStr, arguments: &[&OsStr], path: &OsStr) -> io::Error
 }
 
 fn exec_program(program: io::Result<Program>) -> io::Error {
-    signals::restore_for_child();
     match program {
-        Ok(program) => program.exec(),
+        Ok(program) => exec_prepared(&program),
         Err(error) => error,
     }
+}
+
+/// As [`exec()`], for a program that was made ready before: a child that does no more
+/// than this becomes it sooner.
+///
+/// # Errors
+/// As [`Program::exec`].
+pub fn exec_prepared(program: &Program) -> io::Error {
+    signals::restore_for_child();
+    program.exec()
 }
 
 /// Starts a child that waits for the exclusive lock on `file` in our stead and
