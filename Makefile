@@ -66,10 +66,12 @@ demo: build
 	tools/demo $(BUILT)
 
 # Ours beside the peers; writes docs/performance.md, and fails if a bound is broken.
+# PARTS: only these, see benches/README.md.
+PARTS =
 bench: build
 	tools/install-needs bench
 	BENCH_PROGRAMS=$(CURDIR)/$(BUILT) BENCH_PAGE=$(CURDIR)/docs/performance.md \
-		$(CARGO) bench --locked --bench all
+		$(CARGO) bench --locked --bench all -- $(PARTS)
 
 install: build
 	install -d $(bindir) $(mandir) $(datadir)

@@ -1,5 +1,5 @@
 //! Ours beside daemontools, runit and s6, in turn, in one run: all of it, or those
-//! parts that are named (`cargo bench --bench all -- logs`). `benches/README.md`
+//! parts that are named (`make bench PARTS=logs`). `benches/README.md`
 //! says what is measured.
 
 #![allow(

@@ -1,10 +1,10 @@
 //! From 10 to 10,000 services on one machine: everything works, and time and memory
 //! grow as their number does. `benches/README.md` says what is measured.
 
-use crate::common::{number, ours};
+use crate::common::{median, number, ours};
 use crate::report::{Report, short};
 use crate::system::milliseconds;
-use crate::tree::{Tree, children, peers, private_kib, reap_for};
+use crate::tree::{Peer, Tree, children, peers, private_kib, reap_for};
 use nix::sys::signal::{Signal, kill};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -16,7 +16,7 @@ pub(crate) fn run(report: &mut Report) {
     let most = number("BENCH_MOST", 10_000);
     let peers = peers();
     let mut table = String::from(
-        "| services | boot (ms) | of that, nothing supervised (ms) | private memory of svscan (KiB) \
+        "| services | boot (ms) | the same, nothing supervised (ms) | private memory of svscan (KiB) \
          | of one supervise (KiB) | `svstat` of all (ms) | each killed and restarted (ms) \
          | `svc -dx` of all, to the last end (ms) |\n|---|---|---|---|---|---|---|---|\n",
     );
@@ -24,66 +24,79 @@ pub(crate) fn run(report: &mut Report) {
         if services > most {
             continue;
         }
-        let mut tree = Tree::new(Path::new("/dev/shm"), services);
-        let floor = milliseconds(tree.floor());
-        tree.end();
-        let boot = milliseconds(tree.boot(&peers[0]));
-        let supervisors = tree.supervisors();
-        assert_eq!(supervisors.len(), services);
-        let memory: f64 = supervisors.iter().map(|pid| private_kib(*pid)).sum();
-        let own = private_kib(tree.scanner());
-
-        let paths = tree.services();
-        let begun = Instant::now();
-        let output = Command::new(ours("svstat")).args(&paths).output().unwrap();
-        let status = milliseconds(begun.elapsed());
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(
-            text.lines()
-                .filter(|line| line.contains(": up (pid "))
-                .count(),
-            services
-        );
-
-        // All have run for over a second.
-        std::thread::park_timeout(Duration::from_millis(1200));
-        let victims: BTreeSet<i32> = supervisors
-            .iter()
-            .flat_map(|pid| children(*pid, ""))
-            .map(nix::unistd::Pid::as_raw)
-            .collect();
-        assert_eq!(victims.len(), services);
-        let begun = Instant::now();
-        for victim in &victims {
-            kill(nix::unistd::Pid::from_raw(*victim), Signal::SIGKILL).unwrap();
+        let rounds = (0..number("BENCH_ROUNDS", 5)).map(|_| measure(services, &peers[0]));
+        let rounds: Vec<_> = rounds.collect();
+        let _ = write!(table, "| {services} |");
+        for column in 0..COLUMNS {
+            let figures: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
+            let _ = write!(table, " {} |", short(median(&figures)));
         }
-        tree.wait(services);
-        let restarted = milliseconds(begun.elapsed());
-        assert_eq!(tree.supervisors(), supervisors, "a supervise was replaced");
-
-        // The orderly end: nothing starts again what is told to exit.
-        kill(tree.scanner(), Signal::SIGKILL).unwrap();
-        let begun = Instant::now();
-        let mut svc = Command::new(ours("svc"));
-        svc.arg("-dx").args(&paths).stdin(Stdio::null());
-        assert!(svc.status().unwrap().success());
-        let mut ended = 0;
-        // They became this process's children when svscan ended; it is one, too.
-        while ended < services + 1 {
-            ended += reap_for(Duration::from_millis(1));
-        }
-        let exited = milliseconds(begun.elapsed());
-        let _ = writeln!(
-            table,
-            "| {services} | {} | {} | {} | {} | {} | {} | {} |",
-            short(boot),
-            short(floor),
-            short(own),
-            short(memory / services as f64),
-            short(status),
-            short(restarted),
-            short(exited)
-        );
+        table.push('\n');
     }
     report.say("many", table);
+}
+
+/// How many figures there are for each number of services.
+const COLUMNS: usize = 7;
+
+/// One round, with a tree of its own: what stands in a line of the table.
+fn measure(services: usize, peer: &Peer) -> [f64; COLUMNS] {
+    let mut tree = Tree::new(Path::new("/dev/shm"), services);
+    let floor = milliseconds(tree.floor());
+    tree.end();
+    let boot = milliseconds(tree.boot(peer));
+    let supervisors = tree.supervisors();
+    assert_eq!(supervisors.len(), services);
+    let memory: f64 = supervisors.iter().map(|pid| private_kib(*pid)).sum();
+    let own = private_kib(tree.scanner());
+
+    let paths = tree.services();
+    let begun = Instant::now();
+    let output = Command::new(ours("svstat")).args(&paths).output().unwrap();
+    let status = milliseconds(begun.elapsed());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        text.lines()
+            .filter(|line| line.contains(": up (pid "))
+            .count(),
+        services
+    );
+
+    // All have run for over a second.
+    std::thread::park_timeout(Duration::from_millis(1200));
+    let victims: BTreeSet<i32> = supervisors
+        .iter()
+        .flat_map(|pid| children(*pid, ""))
+        .map(nix::unistd::Pid::as_raw)
+        .collect();
+    assert_eq!(victims.len(), services);
+    let begun = Instant::now();
+    for victim in &victims {
+        kill(nix::unistd::Pid::from_raw(*victim), Signal::SIGKILL).unwrap();
+    }
+    tree.wait(services);
+    let restarted = milliseconds(begun.elapsed());
+    assert_eq!(tree.supervisors(), supervisors, "a supervise was replaced");
+
+    // The orderly end: nothing starts again what is told to exit.
+    kill(tree.scanner(), Signal::SIGKILL).unwrap();
+    let begun = Instant::now();
+    let mut svc = Command::new(ours("svc"));
+    svc.arg("-dx").args(&paths).stdin(Stdio::null());
+    assert!(svc.status().unwrap().success());
+    let mut ended = 0;
+    // They became this process's children when svscan ended; it is one, too.
+    while ended < services + 1 {
+        ended += reap_for(Duration::from_millis(1));
+    }
+    let exited = milliseconds(begun.elapsed());
+    [
+        boot,
+        floor,
+        own,
+        memory / services as f64,
+        status,
+        restarted,
+        exited,
+    ]
 }

@@ -11,15 +11,33 @@ use std::time::Instant;
 
 const TRUE: &str = "/bin/true";
 
-/// What is measured: the tools of a chain, each with what it needs.
-const CHAINS: [(&str, &[&[&str]]); 9] = [
+/// A tool's name, and what it needs.
+type Words = &'static [&'static str];
+
+/// What runit and s6 have for the tool of a chain of one.
+const PEERS: [(&str, &str, Words); 11] = [
+    ("softlimit", "runit", &["chpst", "-o", "100"]),
+    ("softlimit", "s6", &["s6-softlimit", "-o", "100"]),
+    ("envdir", "runit", &["chpst", "-e", "env"]),
+    ("envdir", "s6", &["s6-envdir", "env"]),
+    ("setlock", "runit", &["chpst", "-L", "lock"]),
+    ("setlock", "s6", &["s6-setlock", "-n", "lock"]),
+    ("pgrphack", "runit", &["chpst", "-P"]),
+    ("envuidgid", "runit", &["chpst", "-U", "nobody"]),
+    ("envuidgid", "s6", &["s6-envuidgid", "nobody"]),
+    ("setuidgid", "runit", &["chpst", "-u", "nobody"]),
+    ("setuidgid", "s6", &["s6-setuidgid", "nobody"]),
+];
+
+/// What is measured: the tools of a chain.
+const CHAINS: [(&str, &[Words]); 9] = [
     ("softlimit", &[&["softlimit", "-o", "100"]]),
     ("envdir", &[&["envdir", "env"]]),
     ("setlock", &[&["setlock", "-n", "lock"]]),
     ("pgrphack", &[&["pgrphack"]]),
     ("fghack", &[&["fghack"]]),
-    ("envuidgid", &[&["envuidgid", "daemon"]]),
-    ("setuidgid", &[&["setuidgid", "daemon"]]),
+    ("envuidgid", &[&["envuidgid", "nobody"]]),
+    ("setuidgid", &[&["setuidgid", "nobody"]]),
     (
         "envdir softlimit setlock",
         &[
@@ -31,7 +49,7 @@ const CHAINS: [(&str, &[&[&str]]); 9] = [
     (
         "setuidgid envdir softlimit setlock",
         &[
-            &["setuidgid", "daemon"],
+            &["setuidgid", "nobody"],
             &["envdir", "env"],
             &["softlimit", "-o", "100"],
             &["setlock", "-n", "/dev/null"],
@@ -40,7 +58,7 @@ const CHAINS: [(&str, &[&[&str]]); 9] = [
 ];
 
 /// The chain's words, each tool by its path in `directory`.
-fn words(directory: &Path, chain: &[&[&str]]) -> Vec<PathBuf> {
+fn words(directory: &Path, chain: &[Words]) -> Vec<PathBuf> {
     let mut words = Vec::new();
     for tool in chain {
         words.push(directory.join(tool[0]));
@@ -57,9 +75,6 @@ fn time(scratch: &Path, words: &[PathBuf], runs: usize) -> f64 {
         let status = Command::new(&words[0])
             .args(&words[1..])
             .current_dir(scratch)
-            // Of cargo's. Each dynamic program would search its directories first, and
-            // setuidgid and envuidgid would not trust their own eyes.
-            .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null())
             .status()
             .unwrap();
@@ -92,22 +107,34 @@ pub(crate) fn run(report: &mut Report) {
             println!("{name}: left out, daemontools is not installed");
             continue;
         }
-        let contenders = [words(&ours, chain), words(theirs, chain), vec![TRUE.into()]];
-        let mut times = [Vec::new(), Vec::new(), Vec::new()];
+        let mut contenders = vec![
+            ("ours", words(&ours, chain)),
+            ("daemontools", words(theirs, chain)),
+        ];
+        for (_, peer, tool) in PEERS.iter().filter(|(tool, ..)| *tool == name) {
+            if theirs.join(tool[0]).exists() {
+                contenders.push((*peer, words(theirs, &[*tool])));
+            }
+        }
+        contenders.push(("`true` alone", vec![TRUE.into()]));
+        let mut times = vec![Vec::new(); contenders.len()];
         for _ in 0..rounds {
-            for (contender, times) in contenders.iter().zip(&mut times) {
+            for ((_, contender), times) in contenders.iter().zip(&mut times) {
                 times.push(time(scratch, contender, runs));
             }
         }
-        let [ours, theirs, floor] = times.map(|times| median(&times));
+        let medians = times.iter().map(|times| median(times));
+        let names = contenders.iter().map(|(name, _)| *name);
+        let mut others: Vec<_> = names.zip(medians).collect();
+        let (_, ours) = others.remove(0);
         report.add(
             "tools",
             Figure {
                 what: format!("`{name}`"),
                 unit: "µs",
                 ours,
-                others: vec![("daemontools", theirs), ("`true` alone", floor)],
-                bounds: vec![Bound::Of("daemontools", 1.0)],
+                others,
+                bounds: vec![Bound::Best(1.0)],
             },
         );
     }
