@@ -301,6 +301,18 @@ impl Scratch {
     }
 }
 
+/// What loggers keep to themselves.
+pub(crate) fn memory(report: &mut Report) {
+    let rounds = number("BENCH_ROUNDS", 5);
+    let scratch = Scratch::new();
+    Run {
+        report,
+        scratch,
+        rounds,
+    }
+    .memory();
+}
+
 pub(crate) fn run(report: &mut Report) {
     let (megabytes, rounds) = (number("BENCH_MB", 200), number("BENCH_ROUNDS", 5));
     let scratch = Scratch::new();
@@ -320,7 +332,6 @@ pub(crate) fn run(report: &mut Report) {
     run.logging(" -… +… -…", false, LARGE, true, &bounds);
     run.logging(" t -… +… -…", true, LARGE, true, &bounds[..1]);
     run.logging(" s99999 t", true, 99_999, false, &[]);
-    run.memory();
     make_log(&run.scratch, "log", bytes, Stamps::ManyASecond);
     run.filters("tai64nlocal", "");
     make_log(&run.scratch, "log", bytes, Stamps::AllDifferent);

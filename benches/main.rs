@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         ("system", system::run),
         ("many", many::run),
         ("logs", logs::run),
+        ("memory", logs::memory),
         ("tools", tools::run),
         ("cycles", cycles::run),
     ] {
