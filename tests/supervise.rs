@@ -3,7 +3,7 @@
 use crate::harness::{self, Daemon, Scratch, Suite, finish, wait_until};
 use daemontools_rs::formats::status::{Status, Want};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -631,6 +631,76 @@ fn a_stderr_that_nobody_reads_does_not_end_supervise() {
     let supervise = with_stderr(&scratch, writer);
     scratch.wait_supervised("a");
     obeys(&scratch, supervise);
+}
+
+/// Runs our supervise on the service `a` under strace with this fault.
+fn faulty(scratch: &Scratch, fault: &str) -> Daemon {
+    let mut command = scratch.command(Suite::Ours, "strace");
+    command.args(["-qq", "-o", "trace", "-e", &format!("inject={fault}")]);
+    command.arg(Suite::Ours.program("supervise")).arg("a");
+    scratch.start(command, "supervise")
+}
+
+#[test]
+fn without_a_pipe_to_hold_it_the_service_is_started_nevertheless() {
+    if !harness::has("no pipe", &["strace"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", WAITS);
+    let mut supervise = faulty(&scratch, "pipe2:error=ENFILE");
+    scratch.wait_up("a");
+    assert_eq!(scratch.read("supervise.err"), "");
+    svc(&scratch, "-dx", "a");
+    assert_eq!(supervise.wait(), 0);
+}
+
+#[test]
+fn killed_at_any_call_of_its_start_it_leaves_no_service_that_is_not_announced() {
+    if !harness::has("KILL at the start", &["strace"]) {
+        return;
+    }
+    // Says its pid, and that of the status.
+    let says = "test -p supervise/ok || echo no ok >>ran; \
+        echo $$ $(od -An -tu4 -j12 -N4 supervise/status) >>ran";
+    let service = |scratch: &Scratch| scratch.service("a", says);
+    let scratch = Scratch::new();
+    service(&scratch);
+    let mut strace = traced(&scratch, "a");
+    svc(&scratch, "-dx", "a");
+    assert_eq!(strace.wait(), 0);
+    let (mut number, mut plan) = (HashMap::new(), Vec::new());
+    let calls = calls(&scratch);
+    let names = calls
+        .iter()
+        .filter_map(|call| Some(call.split_once('(')?.0));
+    for name in names {
+        let number = number.entry(name).or_insert(0);
+        *number += 1;
+        plan.push(format!("{name}:signal=KILL:when={number}"));
+    }
+    let from = calls.iter().position(|call| call.starts_with("mkdir("));
+    let to = calls.iter().position(|call| call.starts_with("ppoll("));
+    let mut ran = 0;
+    for fault in &plan[from.unwrap()..=to.unwrap()] {
+        let scratch = Scratch::new();
+        service(&scratch);
+        assert_eq!(faulty(&scratch, fault).wait(), 1009, "{fault}");
+        wait_until("nobody is left", || {
+            let all = fs::read_dir("/proc").unwrap().flatten();
+            let directory = scratch.at("a");
+            !all.map(|entry| fs::read_link(entry.path().join("cwd")))
+                .any(|cwd| cwd.is_ok_and(|cwd| cwd == directory))
+        });
+        let said = scratch.read("a/ran");
+        let words: Vec<&str> = said.split_ascii_whitespace().collect();
+        match words[..] {
+            [] => {}
+            [own, pid] if own == pid => ran += 1,
+            _ => panic!("{fault}: {said}"),
+        }
+    }
+    assert!(ran > 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How svscan starts a supervise: as a child that goes on as one, where that is the
 //! same program, and by exec, where it is not. A service must not see which.
 
-use crate::harness::{Daemon, Scratch, Suite, signal, wait_until};
+use crate::harness::{Daemon, Scratch, Suite, has, signal, wait_until};
 use crate::supervise::{children, descriptors};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -77,6 +77,27 @@ fn a_service_does_not_see_whether_its_supervise_was_executed() {
         });
         assert_eq!(told[0], told[1], "{redirections}");
         assert!(told[0].0[0].contains("supervise\nsupervise alone 300\n"));
+    }
+}
+
+#[test]
+fn a_supervise_blocks_no_signal_that_svscan_was_given_blocked() {
+    if !has("blocked signals", &["env"]) {
+        return;
+    }
+    for is_same_file in [true, false] {
+        let scratch = Scratch::new();
+        programs(&scratch, is_same_file);
+        scratch.service("scan/a", "exec sleep 1000");
+        let mut command = scratch.command(Suite::Ours, "env");
+        command.args(["--block-signal=TERM", "programs/svscan", "scan"]);
+        let svscan = scratch.start(command, "svscan");
+        scratch.wait_up("scan/a");
+        let old = children(svscan.pid());
+        signal(old[0], "TERM");
+        wait_until("the supervise has ended", || {
+            !children(svscan.pid()).contains(&old[0])
+        });
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, TEMPORARY};
 use crate::formats::control::{Command, Signal};
 use crate::formats::tai64n::Tai64n;
 use crate::formats::timeline::Event as Moment;
-use crate::sys::child::{self, Held};
+use crate::sys::child::{self, Gate, Held};
 use crate::sys::exec::Program;
 use crate::sys::fifo::Input;
 use crate::sys::signals::{Number, Signals};
@@ -113,15 +113,18 @@ fn supervise(name: &OsStr, record: &mut Option<Record<'_>>) -> Result<(), Error>
 impl Shell<'_> {
     /// The first start, or none, and the first status. 0.76 writes one before the
     /// start, too, but who reads a status looks for `ok` first, which is open from
-    /// here on; and what is started begins when it is. Nothing more is recorded then.
+    /// here on; and what is started begins when it is. If there is nothing to hold it
+    /// by, all is in 0.76's order. Nothing more is recorded then.
     fn boot(&mut self, record: &mut Option<Record<'_>>) -> Result<Flow, Error> {
         let starts = self
             .machine
             .step(Event::Boot, now())
             .contains(&Action::Start);
-        let (flow, held) = match starts {
-            true => self.start(true, record.as_mut()),
-            false => (Flow::On, None),
+        let gate = starts.then(Gate::new).and_then(Result::ok);
+        let is_left = starts && gate.is_none();
+        let (mut flow, held) = match gate {
+            Some(gate) => self.start(Some(gate), record.as_mut()),
+            None => (Flow::On, None),
         };
         if held.is_none() {
             self.perform(vec![Action::Publish]);
@@ -130,6 +133,9 @@ impl Shell<'_> {
         note(record.as_mut(), Moment::Ready);
         if let Some(held) = held {
             held.let_go();
+        }
+        if is_left {
+            flow = self.start(None, record.as_mut()).0;
         }
         if !starts {
             note(record.as_mut(), Moment::Down);
@@ -207,7 +213,7 @@ impl Shell<'_> {
             match action {
                 Action::Start => {
                     // A start is always the last action of its list.
-                    return self.start(false, None).0;
+                    return self.start(None, None).0;
                 }
                 Action::Send(signal) => {
                     if let Some(pid) = self.machine.status().pid {
@@ -229,11 +235,11 @@ impl Shell<'_> {
         Flow::On
     }
 
-    /// Starts `./run` and publishes that, or says that there was no fork. If `is_first`,
-    /// `./run` is held until it is let go, so that it finds a status.
+    /// Starts `./run` and publishes that, or says that there was no fork. With a
+    /// `gate`, `./run` is held until it is let go, so that it finds a status.
     fn start(
         &mut self,
-        is_first: bool,
+        gate: Option<Gate>,
         mut record: Option<&mut Record<'_>>,
     ) -> (Flow, Option<Held>) {
         let name = self.name;
@@ -248,9 +254,9 @@ impl Shell<'_> {
             output::err_without_waiting(&error.line(PROGRAM));
             TEMPORARY
         };
-        let started = match is_first {
-            true => child::spawn_held(run).map(|(pid, held)| (pid, Some(held))),
-            false => child::spawn(run).map(|pid| (pid, None)),
+        let started = match gate {
+            Some(gate) => child::spawn_held(gate, run).map(|(pid, held)| (pid, Some(held))),
+            None => child::spawn(run).map(|pid| (pid, None)),
         };
         match started {
             Ok((pid, held)) => (self.step(Event::Started(pid)), held),

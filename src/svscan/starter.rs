@@ -17,7 +17,7 @@ use crate::supervise;
 use crate::sys::command_line::Map;
 use crate::sys::descriptors::Descriptors;
 use crate::sys::limits::{OpenFiles, raise_open_files};
-use crate::sys::{child, output};
+use crate::sys::{child, output, signals};
 use crate::timeline::recorder::{Record, Recorder};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter};
@@ -111,7 +111,10 @@ impl Starter {
         }
         let words = [b"supervise\0", operand.as_bytes(), b"\0"].concat();
         own.command_line.show(c"supervise", words.leak()).ok()?;
-        own.given.close_others(record.map(AsFd::as_fd)).ok()
+        own.given.close_others(record.map(AsFd::as_fd)).ok()?;
+        // What svscan was given blocked, TERM for instance, must end a supervise.
+        signals::block_none();
+        Some(())
     }
 
     /// In the child. Comes back only with an error.

@@ -6,7 +6,7 @@ use crate::child::{End, Pid};
 use crate::sys::exec::{self, Program};
 use crate::sys::signals::{self, Number};
 use std::ffi::{OsStr, OsString};
-use std::io::{self, PipeWriter, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -52,6 +52,19 @@ pub fn run_elsewhere(pid: Pid) {
     }
 }
 
+/// What a child of [`spawn_held`] waits at.
+pub struct Gate(PipeReader, PipeWriter);
+
+impl Gate {
+    /// A closed one.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE: see pipe(2).
+    pub fn new() -> io::Result<Gate> {
+        io::pipe().map(|(reader, writer)| Gate(reader, writer))
+    }
+}
+
 /// A child of [`spawn_held`] that has not begun.
 pub struct Held(PipeWriter);
 
@@ -67,9 +80,9 @@ impl Held {
 /// that, or if this process ends before, it ends without having done anything.
 ///
 /// # Errors
-/// As [`spawn`]; EMFILE, ENFILE: see pipe(2).
-pub fn spawn_held(work: impl FnOnce() -> u8) -> io::Result<(Pid, Held)> {
-    let (mut reader, writer) = io::pipe()?;
+/// As [`spawn`].
+pub fn spawn_held(gate: Gate, work: impl FnOnce() -> u8) -> io::Result<(Pid, Held)> {
+    let Gate(mut reader, writer) = gate;
     let mut writer = Some(writer);
     let pid = spawn(|| {
         // Its own copy would keep the pipe from its end.
@@ -385,10 +398,10 @@ mod tests {
 
     #[test]
     fn a_held_child_begins_when_it_is_let_go_and_else_never() {
-        let (pid, held) = spawn_held(|| 7).unwrap();
+        let (pid, held) = spawn_held(Gate::new().unwrap(), || 7).unwrap();
         held.let_go();
         assert_eq!(wait_for(pid), End::Exited(7));
-        let (pid, held) = spawn_held(|| 7).unwrap();
+        let (pid, held) = spawn_held(Gate::new().unwrap(), || 7).unwrap();
         drop(held);
         assert_eq!(wait_for(pid), End::Exited(111));
     }

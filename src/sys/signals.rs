@@ -176,6 +176,11 @@ impl Given {
 pub(super) fn restore_for_child() {
     // SAFETY: SIG_DFL is no function of ours that could be called.
     let _ = unsafe { signal(Nix::SIGCHLD, SigHandler::SigDfl) };
+    block_none();
+}
+
+/// In a child: no signal is blocked, as after an exec by this crate.
+pub fn block_none() {
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }
 
