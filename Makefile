@@ -39,7 +39,7 @@ build:
 
 # Everything that must hold: installs what the tests need (as root), then
 # format, lints, all tests, and the documentation of the library.
-check: needs lint test doc
+check: needs lint doc test
 
 needs:
 	tools/install-needs test

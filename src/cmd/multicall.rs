@@ -9,7 +9,7 @@
 //! than the dynamic programs of `src/bin`. Beside it stands `daemontools-rs-nss`, a
 //! dynamic program of those two that look up users: what the system's nsswitch.conf
 //! names can only be loaded by a dynamic program, and they become that one if it has
-//! to be asked ([`super::who`]).
+//! to be asked (`cmd/who.rs`).
 
 use crate::error::{TEMPORARY, USAGE};
 use crate::sys::exec::Program;
