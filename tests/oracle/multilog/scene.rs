@@ -261,9 +261,12 @@ impl Scene {
         fs::read(self.scratch.at("w").join(name)).unwrap_or_default()
     }
 
-    /// Sends multilog a signal, and waits until it took it or is gone.
+    /// Sends multilog a signal when it has seen all, and waits until it took it or
+    /// is gone. 0.76 lets signals come before it reads and looks at what they said
+    /// before that: one that comes there is followed behind the next bytes only.
     pub(super) fn signal(&mut self, name: &str) {
         let pid = self.pid();
+        self.wait_seen();
         signal(pid, name);
         wait_until("the signal is taken", || {
             let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
@@ -278,10 +281,11 @@ impl Scene {
         });
     }
 
-    /// Sends signals while multilog is stopped, after which `then` happens; it
-    /// finds all of that at once when it goes on.
+    /// Sends signals while multilog, which has seen all, is stopped, after which
+    /// `then` happens; it finds all of that at once when it goes on.
     pub(super) fn while_stopped(&mut self, signals: &[&str], then: impl FnOnce(&mut Scene)) {
         let pid = self.pid();
+        self.wait_seen();
         signal(pid, "STOP");
         wait_until("multilog stands still", || state(pid) == Some('T'));
         then(self);
