@@ -4,6 +4,7 @@ use crate::harness::{Scratch, Suite, finish, has, is_root};
 use crate::supervise::{WAITS, shell, supervise};
 use crate::svc::{two_of_a_name, with_svdir};
 use std::fs;
+use std::process::Command;
 
 #[test]
 fn a_bare_name_is_looked_up_in_svdir_and_shown_as_it_was_given() {
@@ -97,20 +98,39 @@ fn a_status_that_cannot_be_read_is_told() {
     );
 }
 
-#[test]
-fn a_thousand_names_are_all_shown() {
-    let scratch = Scratch::new();
-    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svstat"));
+/// Appends a thousand names to `command`; gives what svstat says of them.
+fn a_thousand_names(command: &mut Command) -> String {
     let names: Vec<String> = (0..1000)
         .map(|number| format!("nothing-{number}"))
         .collect();
     command.args(&names);
-    let output = finish(command);
-    let expected: String = names
+    names
         .iter()
         .map(|name| format!("{name}: unable to chdir: file does not exist\n"))
-        .collect();
-    assert_eq!(output.text(), expected);
+        .collect()
+}
+
+#[test]
+fn a_thousand_names_are_all_shown() {
+    let scratch = Scratch::new();
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svstat"));
+    let expected = a_thousand_names(&mut command);
+    assert_eq!(finish(command).text(), expected);
+}
+
+#[test]
+fn where_no_process_can_be_had_for_half_of_them_all_are_shown() {
+    let test = "where_no_process_can_be_had_for_half_of_them_all_are_shown";
+    if !has(test, &["strace"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mut command = scratch.command(Suite::Ours, "strace");
+    command.args(["-o", "calls", "-e", "inject=clone,clone3:error=EAGAIN"]);
+    command.arg(Suite::Ours.program("svstat"));
+    let expected = a_thousand_names(&mut command);
+    assert_eq!(finish(command).text(), expected);
+    assert!(scratch.read("calls").contains("INJECTED"));
 }
 
 #[test]

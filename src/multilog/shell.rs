@@ -26,6 +26,10 @@ const LITTLE: usize = 8 * 1024;
 const RUSH: Duration = Duration::from_secs(1);
 /// After so long an unfinished line to which nothing comes is taken out of the pipe.
 const QUIET: Duration = Duration::from_secs(1);
+/// So long it waits before the first look that nobody asks for.
+const SOON: Duration = Duration::from_millis(1);
+/// No page of a pipe is smaller, in bytes.
+const PAGE: usize = 4096;
 
 /// One running multilog.
 struct Shell {
@@ -45,6 +49,11 @@ struct Shell {
     seen: usize,
     /// When a look found much last; None: the memory is given back.
     rush: Option<Instant>,
+    /// After how long to look again if nothing is told; None: not at all. While an
+    /// unfinished line stands in the pipe, the kernel tells of a write that there is
+    /// no room for when it is done, not of each part of it: its writer would wait for
+    /// room, and this for news.
+    again: Option<Duration>,
 }
 
 /// Runs multilog with `arguments` until stdin ends or TERM comes.
@@ -93,6 +102,7 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         seen: 0,
         // The allocator may have filled the buffer with zeros by itself.
         rush: Some(clock::monotonic()),
+        again: None,
     };
     if let Some(stranded) = stranded {
         shell.hold(&stranded);
@@ -179,10 +189,15 @@ impl Shell {
             } else {
                 let unfinished = unfinished.map(|(_, since)| since + QUIET);
                 let budgets = self.dirs.iter().filter_map(Dir::budget_due);
-                budgets.chain(unfinished).min()
+                let again = self.again.map(|pause| clock::monotonic() + pause);
+                budgets.chain(unfinished).chain(again).min()
             };
             let ready = self.source.wait(&self.waiter.signals, deadline);
             to_look |= ready.input;
+            if !to_look && let Some(pause) = self.again {
+                to_look = true;
+                self.again = Some(pause * 2).filter(|pause| *pause < QUIET);
+            }
             if ready.signal {
                 self.waiter.hear();
             }
@@ -203,6 +218,9 @@ impl Shell {
                 }
             }
             let pending = self.filled - self.held;
+            if pending == 0 {
+                self.again = None;
+            }
             let now = clock::monotonic();
             unfinished = match unfinished {
                 // What there is more to look at, the next look deals with.
@@ -247,6 +265,10 @@ impl Shell {
             Look::End => (0, true),
         };
         self.note_amount(count);
+        if count >= PAGE {
+            // Perhaps the first part of such a write: all but the last are whole pages.
+            self.again = Some(SOON);
+        }
         let before = self.filled;
         self.filled = self.held + count;
         let there = self.buffer.get(..self.filled).unwrap_or_default();
@@ -353,6 +375,7 @@ impl Shell {
         }
         self.source.take_out(pending);
         self.held = self.filled;
+        self.again = None;
         Ok(())
     }
 

@@ -156,6 +156,35 @@ fn a_current_that_was_removed_to_make_room_makes_room() {
 }
 
 #[test]
+fn behind_a_page_of_lines_it_looks_again_for_what_it_may_not_be_told_of() {
+    let test = "behind_a_page_of_lines_it_looks_again_for_what_it_may_not_be_told_of";
+    if !has(test, &["strace"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let mut command = scratch.command(Suite::Ours, "strace");
+    command.args(["-o", "calls", "-e", "trace=epoll_wait"]);
+    command.arg(Suite::Ours.program("multilog")).arg("./main");
+    // It ends amid a line: a write of more than there is room for does, too.
+    feed.write(8000);
+    let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+    feed.wait_taken();
+    feed.close();
+    assert_eq!(multilog.wait(), 0);
+    check(&text(&scratch, "main"), false, feed.begun, |_| true);
+    let calls = scratch.read("calls");
+    let mut calls = calls.lines().map(|call| call.trim_end_matches(" = 0"));
+    for pause in [1, 2, 4, 8] {
+        let wait = format!("[], 2, {pause})");
+        assert!(
+            calls.any(|call| call.trim_end().ends_with(&wait)),
+            "{pause}"
+        );
+    }
+}
+
+#[test]
 fn of_a_full_disk_it_says_what_the_original_says() {
     let test = "the words for a full disk";
     let scratch = Scratch::new();
