@@ -2,6 +2,7 @@
 
 use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_root, wait_until};
 use crate::supervise::{WAITS, children, descriptors};
+use crate::svscan_starts::programs;
 use daemontools_rs::formats::timeline::{Event, Label, Timeline};
 use std::ffi::OsStr;
 use std::fs;
@@ -11,14 +12,7 @@ use std::path::Path;
 /// Our svscan over `scan`, recording to `boot`, with a supervise beside it that is the
 /// same file, or another one.
 fn svscan(scratch: &Scratch, is_same_file: bool) -> Daemon {
-    scratch.mkdir("programs");
-    let svscan = Suite::Ours.program("svscan");
-    fs::hard_link(&svscan, scratch.at("programs/svscan")).unwrap();
-    if is_same_file {
-        fs::hard_link(&svscan, scratch.at("programs/supervise")).unwrap();
-    } else {
-        scratch.executable("programs/supervise", fs::read(&svscan).unwrap());
-    }
+    programs(scratch, is_same_file);
     let mut command = scratch.command(Suite::Ours, scratch.at("programs/svscan"));
     command.args(["--timeline", "boot", "scan"]);
     scratch.start(command, "svscan")

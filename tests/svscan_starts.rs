@@ -15,8 +15,9 @@ const TELLS: &str = "{ \
     ulimit -S -n; ulimit -H -n; env | grep -Ev '^(DAEMONTOOLS_RS|PWD)' | sort | cksum; pwd; echo $0; \
     } >told 2>&1; mv told tells; exec sleep 1000";
 
-/// Puts a svscan with a supervise beside it, and svstat for it, into `programs`.
-fn programs(scratch: &Scratch, is_same_file: bool) {
+/// Puts a svscan with a supervise beside it, the same file or another one, into
+/// `programs`.
+pub(crate) fn programs(scratch: &Scratch, is_same_file: bool) {
     scratch.mkdir("programs");
     let svscan = Suite::Ours.program("svscan");
     fs::hard_link(&svscan, scratch.at("programs/svscan")).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{Feed, Multilog, STAMP, check, line, text};
 use crate::harness::numbers::Numbers;
-use crate::harness::{Scratch, Suite, each, has, wait_until};
+use crate::harness::{Scratch, Suite, each, has, linked_statically, wait_until};
 use std::collections::BTreeMap;
 
 /// How many are traced at a time.
@@ -46,8 +46,9 @@ impl Place {
         for fault in faults {
             command.args(["-e", &format!("inject={fault}")]);
         }
+        // Of a dynamic one the loader's calls would fail, too.
         command
-            .arg(Suite::Ours.program("multilog"))
+            .arg(Suite::Static.program("multilog"))
             .args(self.script);
         let mut multilog = Multilog::spawn(&self.scratch, command, self.feed.stdin());
         wait_until(&format!("it ends in spite of {faults:?}"), || {
@@ -124,7 +125,7 @@ fn all_calls(script: &'static [&'static str]) -> Vec<(String, usize)> {
 
 /// Whether a strace of this machine can do that.
 fn can(test: &str) -> bool {
-    has(test, &["strace"])
+    has(test, &["strace"]) && linked_statically(test).is_some()
 }
 
 #[test]
