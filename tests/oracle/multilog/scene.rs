@@ -329,8 +329,10 @@ impl Scene {
         assert_eq!(buffer[count - 1], b'x');
     }
 
-    /// Kills multilog and waits until it is gone.
+    /// Kills multilog when it has seen all, and waits until it is gone. Ours that was
+    /// killed at its work could do a part of it twice.
     pub(super) fn kill(&mut self) {
+        self.wait_seen();
         signal(self.pid(), "KILL");
         self.ends();
     }
