@@ -1,6 +1,6 @@
 //! svstat beyond the original: all services, bare names, and a status that cannot be read.
 
-use crate::harness::{Scratch, Suite, finish, has, is_root};
+use crate::harness::{Scratch, Suite, finish, has, is_root, wait_until};
 use crate::supervise::{WAITS, shell, supervise};
 use crate::svc::{two_of_a_name, with_svdir};
 use std::fs;
@@ -116,6 +116,19 @@ fn a_thousand_names_are_all_shown() {
     let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svstat"));
     let expected = a_thousand_names(&mut command);
     assert_eq!(finish(command).text(), expected);
+}
+
+#[test]
+fn when_nobody_reads_all_of_a_long_list_no_process_stays() {
+    let scratch = Scratch::new();
+    let svstat = Suite::Ours.program("svstat");
+    let mut command = scratch.command(Suite::Ours, "sh");
+    // What the half of them says is more than a pipe holds.
+    command.args(["-c", "\"$@\" | head -n 1", "sh"]).arg(svstat);
+    let name = "n".repeat(200);
+    command.args((0..1000).map(|number| format!("{name}{number}")));
+    assert_eq!(finish(command).text().lines().count(), 1);
+    wait_until("all are gone", || scratch.processes().is_empty());
 }
 
 #[test]

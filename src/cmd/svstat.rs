@@ -95,7 +95,10 @@ impl Child {
     /// None if there cannot be one now.
     fn start(origin: &Origin, names: &[OsString]) -> Option<Child> {
         let (lines, mut writer) = io::pipe().ok()?;
+        let parent = std::process::id();
         let started = child::spawn(|| {
+            // Its own copy of the other end would let it wait for room for ever.
+            child::die_with_parent(parent);
             let mut all = Vec::new();
             let whole = look_at(origin, names, |lines| all.append(lines)).is_ok();
             u8::from(!whole || writer.write_all(&all).is_err())
