@@ -321,6 +321,47 @@ fn the_next_svscanboot_clears_the_way() {
 }
 
 #[test]
+fn there_may_be_more_services_than_descriptors() {
+    let scratch = Scratch::new();
+    let names: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    for name in &names {
+        scratch.service(format!("service/{name}"), "exec sleep 2147483647");
+    }
+    let respawn = "ulimit -S -n 30; while :; do svscanboot service; done";
+    let shell = Path::new("/bin/sh");
+    let test = "there_may_be_more_services";
+    let Some(world) = World::start(test, &scratch, shell, &["-c", respawn], &[]) else {
+        return;
+    };
+    let boot = wait_child(world.first, "svscanboot");
+    let up = |name: &String| scratch.wait_up(&format!("service/{name}"));
+    let old: Vec<u32> = names.iter().map(up).collect();
+    signal(boot, "KILL");
+    let next = || {
+        let mut boots = children(world.first, "svscanboot").into_iter();
+        let next = boots.find(|next| *next != boot)?;
+        Some((next, *children(next, "svscan").first()?))
+    };
+    wait_until("all services run below the next one", || {
+        next().is_some_and(|(_, scanner)| children(scanner, "supervise").len() == old.len())
+    });
+    let new: Vec<u32> = names.iter().map(up).collect();
+    assert!(old.iter().all(|pid| !new.contains(pid)));
+    scratch.mkdir("elsewhere");
+    for name in &names {
+        let [from, to] = ["service", "elsewhere"].map(|place| scratch.at(place).join(name));
+        fs::rename(from, to).unwrap();
+    }
+    let (next, _) = next().unwrap();
+    signal(next, "TERM");
+    wait_until("the tree ends", || !is_alive(next));
+    for name in &names {
+        let line = scratch.svstat(&format!("elsewhere/{name}"));
+        assert_eq!(line, "supervise not running", "{name}");
+    }
+}
+
+#[test]
 fn a_tree_of_the_original_is_taken_over() {
     let test = "a_tree_of_the_original";
     if !has(test, &["svscan", "supervise"]) {

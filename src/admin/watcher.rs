@@ -7,7 +7,7 @@ use super::wait::Waiter;
 use crate::formats::status::Status;
 use crate::service::{self, NoStatus, NotSent, Supervised};
 use crate::sys::watch::{Change, How, Place, Watch};
-use crate::sys::{clock, process};
+use crate::sys::{clock, file, process};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -130,9 +130,9 @@ impl Watcher {
         // A service's svscan runs in the directory above it, a log's in the one above that.
         let above = path.parent().and_then(|above| above.canonicalize().ok());
         let runs = above.is_some_and(|above| {
-            let scanners = process::named("svscan");
-            let mut roots = above.ancestors().take(2);
-            roots.any(|root| !process::in_directory(&scanners, root).is_empty())
+            let scanners = process::by_directory(&process::named("svscan"));
+            let mut roots = above.ancestors().take(2).filter_map(file::identity_at);
+            roots.any(|root| scanners.contains_key(&root))
         });
         if runs {
             Failure::NoSupervise { waited }

@@ -209,6 +209,11 @@ pub struct Machine {
     title: Program,
     services: Vec<Service>,
     look_at: Option<Instant>,
+    /// When the last look was asked for.
+    looked: Option<Instant>,
+    /// Not before this is there another because somebody ended: one takes longer the
+    /// more services there are, and most of the time is to be left to them.
+    rested: Option<Instant>,
     /// The pipe to the title was closed: it is not started again.
     closed: bool,
 }
@@ -221,6 +226,8 @@ impl Default for Machine {
             title: Program::default(),
             services: Vec::new(),
             look_at: None,
+            looked: None,
+            rested: None,
             closed: false,
         }
     }
@@ -262,8 +269,12 @@ impl Machine {
             Event::Ended(pid, end) if self.title.pid == Some(pid) => self.title_ended(end, now),
             Event::Ended(..) => match self.phase {
                 Phase::Running | Phase::Scanner(_) => Vec::new(),
-                // It may have been a supervise.
-                Phase::Services | Phase::Title(_) => vec![Action::Look],
+                Phase::Services | Phase::Title(_) => {
+                    // It may have been a supervise.
+                    let soon = self.rested.map_or(now, |at| at.max(now));
+                    self.look_at = Some(self.look_at.map_or(soon, |at| at.min(soon)));
+                    Vec::new()
+                }
             },
             Event::Told => self.told(now),
             Event::Seen(sights) => self.seen(&sights, now),
@@ -284,13 +295,16 @@ impl Machine {
             return self.scanner.schedule(Role::Scanner, now);
         }
         self.phase = Phase::Services;
-        Some(Action::Look)
+        Some(self.look(now))
     }
 
     fn title_ended(&mut self, end: End, now: Instant) -> Vec<Action> {
         self.title.pid = None;
         match self.phase {
-            Phase::Title(_) => return vec![self.leave()],
+            Phase::Title(_) => {
+                self.phase = Phase::Title(now);
+                return self.timer(now);
+            }
             _ if self.closed => return Vec::new(),
             _ => {}
         }
@@ -313,7 +327,7 @@ impl Machine {
             }
             None => {
                 self.phase = Phase::Services;
-                vec![Action::Look]
+                vec![self.look(now)]
             }
         }
     }
@@ -333,12 +347,15 @@ impl Machine {
                 self.phase = Phase::Scanner(None);
                 actions.push(Action::Kill(pid));
             }
-            (Phase::Title(at), _) if at <= now => return vec![self.leave()],
+            // Not before a last look at those that may have ended.
+            (Phase::Title(at), _) if at <= now && !overdue(self.look_at) => {
+                return vec![self.leave()];
+            }
             _ => {}
         }
         if overdue(self.look_at) {
             self.look_at = None;
-            actions.push(Action::Look);
+            actions.push(self.look(now));
         }
         actions
     }
@@ -365,6 +382,9 @@ impl Machine {
             }
         }
         self.look_at = Some(now + LOOK);
+        self.rested = self
+            .looked
+            .map(|asked| now + now.saturating_duration_since(asked));
         match self.phase {
             Phase::Services if all_over => {
                 self.closed = true;
@@ -381,6 +401,11 @@ impl Machine {
             _ => {}
         }
         actions
+    }
+
+    fn look(&mut self, now: Instant) -> Action {
+        self.looked = Some(now);
+        Action::Look
     }
 
     fn leave(&self) -> Action {

@@ -176,9 +176,32 @@ fn a_service_without_log_ends_and_then_all_does() {
     let mut case = Case::ending();
     assert_eq!(case.seen(&[MAIN_ONLY]), [send(0, Half::Main, b"dx")]);
     assert_eq!(case.rest(), Some(LOOK));
-    assert_eq!(case.ended(99, End::Exited(0)), [Action::Look]);
+    assert_eq!(case.ended(99, End::Exited(0)), []);
+    assert_eq!(case.rest(), Some(Duration::ZERO));
+    assert_eq!(case.timer(), [Action::Look]);
     assert_eq!(case.seen(&[GONE]), [Action::Close]);
     assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+}
+
+#[test]
+fn many_that_end_are_looked_at_together_and_not_all_the_time() {
+    let mut case = Case::ending();
+    let services = [MAIN_ONLY; 1000];
+    case.wait(20 * MILLI);
+    case.seen(&services);
+    let mut looks = 0;
+    for number in 0..1000 {
+        assert_eq!(case.ended(100 + number, End::Exited(0)), []);
+        case.wait(MILLI);
+        if case.rest() == Some(Duration::ZERO) {
+            assert_eq!(case.timer(), [Action::Look]);
+            // What takes so long leaves as much for all else.
+            case.wait(20 * MILLI);
+            assert_eq!(case.seen(&services), []);
+            looks += 1;
+        }
+    }
+    assert_eq!(looks, 50);
 }
 
 #[test]

@@ -7,16 +7,15 @@ use crate::error::{Error, TEMPORARY};
 use crate::formats::status::Want;
 use crate::service::{self, Supervised};
 use crate::sys::signals::{Number, Signals};
-use crate::sys::{child, clock, file, poll, process};
+use crate::sys::{child, clock, file, limits, poll, process};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PROGRAM: &str = "svscanboot";
 
@@ -98,14 +97,13 @@ fn become_quiet() -> io::Result<()> {
 /// `svc -dx directory/* directory/*/log` in 0.76's script.
 fn clear_the_way(directory: &Path) {
     let deadline = clock::monotonic() + OLD;
-    let ends = |pids: Vec<Pid>| pids.into_iter().filter_map(|pid| child::end_of(pid).ok());
-    let scanners = process::in_directory(&process::named("svscan"), directory);
-    for scanner in &scanners {
+    let scanners = process::by_directory(&process::named("svscan"));
+    let scanners = file::identity_at(directory).and_then(|id| scanners.get(&id));
+    let scanners = scanners.map_or(&[][..], Vec::as_slice);
+    for scanner in scanners {
         child::send(*scanner, Number::TERM);
     }
-    for end in ends(scanners) {
-        poll::wait([Some(end.as_fd())], Some(deadline));
-    }
+    wait_for_all("svscan", scanners, deadline);
     let is_hidden = |path: &PathBuf| {
         path.file_name()
             .is_some_and(|name| name.as_bytes().starts_with(b"."))
@@ -113,17 +111,28 @@ fn clear_the_way(directory: &Path) {
     let mut directories = directories(directory);
     directories.retain(|path| !is_hidden(path));
     let logs: Vec<PathBuf> = directories.iter().map(|path| path.join("log")).collect();
-    let supervises = process::named("supervise");
-    let mut old = Vec::new();
+    let supervises = process::by_directory(&process::named("supervise"));
+    let mut told = Vec::new();
     for path in directories.iter().chain(&logs) {
         if matches!(service::is_supervised(path), Supervised::Yes) {
-            old.extend(ends(process::in_directory(&supervises, path)));
             // Nobody would hear a complaint.
             let _ = service::send(path, b"dx", false);
+            let there = file::identity_at(path).and_then(|id| supervises.get(&id));
+            told.extend(there.into_iter().flatten());
         }
     }
-    for end in old {
-        poll::wait([Some(end.as_fd())], Some(deadline));
+    wait_for_all("supervise", &told, deadline);
+}
+
+/// Waits until those of `pids` have ended that are still named `name`, one after the
+/// other: a descriptor for each could be more than there may be.
+fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant) {
+    for pid in pids {
+        if let Ok(end) = child::end_of(*pid)
+            && process::is_named(*pid, name)
+        {
+            poll::wait([Some(end.as_fd())], Some(deadline));
+        }
     }
 }
 
@@ -142,41 +151,36 @@ fn directories(directory: &Path) -> Vec<PathBuf> {
 /// `directory`, with dot names, and those whose entry was removed but whose
 /// supervise, which is our child now, is still there.
 fn all_services(directory: &Path) -> Vec<Place> {
+    // One for each entry that was removed.
+    let _ = limits::raise_open_files();
+    let id = |path: &Path| file::identity_at(path);
+    let log = |path: &Path| id(&path.join("log"));
+    let mut paths = directories(directory);
+    // Two links to one directory are one service, which must not get TERM twice.
+    let mut known = HashSet::new();
+    paths.retain(|path| id(path).is_none_or(|id| known.insert(id)));
+    // A log is ended with its service.
+    known.extend(paths.iter().filter_map(|path| log(path)));
     let place = |path| Place {
         path,
         _directory: None,
     };
-    let mut services: Vec<Place> = directories(directory).into_iter().map(place).collect();
-    let supervises = process::children_named("supervise");
-    let left: Vec<Place> = supervises
-        .iter()
-        .filter_map(|pid| {
-            // Kept open: this way ends with the supervise, before that of the log.
-            let cwd = PathBuf::from(format!("/proc/{pid}/cwd"));
-            let directory = file::open_read(&cwd).ok()?;
-            Some(Place {
+    let mut services: Vec<Place> = paths.into_iter().map(place).collect();
+    let links = process::children_named("supervise").into_iter();
+    let mut links: Vec<PathBuf> = links.map(process::directory_link).collect();
+    links.retain(|link| id(link).is_some_and(|id| !known.contains(&id)));
+    known.extend(links.iter().filter_map(|link| log(link)));
+    for link in links {
+        // Kept open: the link ends with the supervise, before that of the log.
+        if id(&link).is_some_and(|id| known.insert(id))
+            && let Ok(directory) = file::open_read(&link)
+        {
+            services.push(Place {
                 path: format!("/proc/self/fd/{}", directory.as_raw_fd()).into(),
                 _directory: Some(directory),
-            })
-        })
-        .collect();
-    let id = |path: &Path| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.dev(), metadata.ino()))
-    };
-    // A log is ended with its service.
-    let logs: Vec<PathBuf> = services
-        .iter()
-        .chain(&left)
-        .map(|service| service.path.join("log"))
-        .collect();
-    let listed = services.iter().map(|service| &service.path);
-    let known: HashSet<_> = listed.chain(&logs).filter_map(|path| id(path)).collect();
-    let is_unknown = |place: &Place| id(&place.path).is_some_and(|id| !known.contains(&id));
-    services.extend(left.into_iter().filter(is_unknown));
-    // Two links to one directory are one service, which must not get TERM twice.
-    let mut ids = HashSet::new();
-    services.retain(|place| id(&place.path).is_none_or(|id| ids.insert(id)));
+            });
+        }
+    }
     services
 }
 

@@ -113,7 +113,8 @@ impl Keeper {
         for _ in 0..ABOVE {
             let parent = here.and_then(|here| {
                 let parent = folder::open(&here, OsStr::new(".."))?;
-                let same = identity(&here)? == identity(&parent)?;
+                let id = |folder: &File| folder.metadata().map(|m| file::identity(&m));
+                let same = id(&here)? == id(&parent)?;
                 Ok((!same).then_some(parent))
             });
             let Ok(Some(parent)) = parent else {
@@ -216,7 +217,7 @@ fn read(top: &File) -> Result<Option<Budget>, String> {
 
 /// Finds the log directories below `top`, on the same file system.
 fn find(top: &File) -> Result<Vec<Found>, String> {
-    let (device, _) = identity(top).map_err(reason)?;
+    let device = top.metadata().map_err(reason)?.dev();
     let mut found = Vec::new();
     let mut seen = 0;
     let mut ways: Vec<Vec<OsString>> = vec![Vec::new()];
@@ -290,10 +291,4 @@ fn follow(top: &File, way: &[OsString]) -> io::Result<File> {
 
 fn reason(error: io::Error) -> String {
     errno::reason(&error).to_owned()
-}
-
-/// Device and inode.
-fn identity(file: &File) -> io::Result<(u64, u64)> {
-    let metadata = file.metadata()?;
-    Ok((metadata.dev(), metadata.ino()))
 }

@@ -81,7 +81,7 @@ impl Directory {
     pub(super) fn open_written(&self, name: &str) -> io::Result<(File, Id)> {
         let file = folder::open_file(&self.folder, OsStr::new(name))?;
         let metadata = file.metadata()?;
-        Ok((file, (metadata.dev(), metadata.ino())))
+        Ok((file, file::identity(&metadata)))
     }
 
     /// Whether `current` is the file `id`.

@@ -12,7 +12,6 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -135,7 +134,7 @@ fn watch(path: &Path, folder: &File) -> Option<Watch> {
     watch.entries_and_writes(path).ok()?;
     let open = folder.metadata().ok()?;
     let watched = std::fs::metadata(path).ok()?;
-    ((open.dev(), open.ino()) == (watched.dev(), watched.ino())).then_some(watch)
+    (file::identity(&open) == file::identity(&watched)).then_some(watch)
 }
 
 /// Shows what every readproctitle holds.

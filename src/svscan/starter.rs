@@ -16,6 +16,7 @@ use crate::formats::timeline::Event;
 use crate::supervise;
 use crate::sys::command_line::Map;
 use crate::sys::descriptors::Descriptors;
+use crate::sys::file::{self, Identity};
 use crate::sys::limits::{OpenFiles, raise_open_files};
 use crate::sys::{child, output, signals};
 use crate::timeline::recorder::{Record, Recorder};
@@ -23,7 +24,6 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// What it takes to start a supervise.
@@ -39,7 +39,7 @@ pub(super) struct Starter {
 /// What a child needs to be a supervise without becoming another program.
 struct Own {
     /// The device and the inode of this program's file.
-    file: (u64, u64),
+    file: Identity,
     /// What svscan was given, and every supervise is.
     given: Descriptors,
     command_line: Map,
@@ -106,7 +106,7 @@ impl Starter {
     /// the child has to become a supervise by exec.
     fn begin(&self, operand: &OsStr, record: Option<&Record<'_>>) -> Option<()> {
         let own = self.own.as_ref()?;
-        if identity(Path::new(self.beside.as_ref()?)) != Some(own.file) {
+        if file::identity_at(Path::new(self.beside.as_ref()?)) != Some(own.file) {
             return None;
         }
         let words = [b"supervise\0", operand.as_bytes(), b"\0"].concat();
@@ -132,16 +132,11 @@ impl Starter {
 impl Own {
     fn new() -> Option<Own> {
         Some(Own {
-            file: identity(Path::new("/proc/self/exe"))?,
+            file: file::identity_at(Path::new("/proc/self/exe"))?,
             given: Descriptors::open_now().ok()?,
             command_line: Map::read()?,
         })
     }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 /// In the child: its directory, and its end of the pipe.

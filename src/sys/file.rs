@@ -226,6 +226,19 @@ pub fn may_execute(path: &Path) -> bool {
     unsafe { libc::faccessat(libc::AT_FDCWD, name.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
 }
 
+/// Device and inode: no two files have the same at a time.
+pub type Identity = (u64, u64);
+
+/// Which file it is of which these are the `metadata`.
+pub fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Which file is at `path`, links followed; None if that cannot be told.
+pub fn identity_at(path: &Path) -> Option<Identity> {
+    path.metadata().ok().as_ref().map(identity)
+}
+
 /// Whether inotify may miss changes in the directory open as `directory`,
 /// because another machine or a daemon can make them: NFS, SMB, 9p, FUSE and
 /// the like (statfs(2) gives the numbers).

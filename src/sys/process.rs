@@ -1,8 +1,9 @@
 //! Facts about other processes, from `/proc` (proc(5)).
 
+use super::file::{self, Identity};
 use crate::child::Pid;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long the process `pid` has existed, by a clock that nobody can set; None
@@ -115,17 +116,15 @@ pub fn named(name: &str) -> Vec<Pid> {
     pids
 }
 
-/// Those of `pids` whose current directory is `directory`, as far as `/proc` shows that.
-pub fn in_directory(pids: &[Pid], directory: &Path) -> Vec<Pid> {
-    let id = |path: &Path| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.dev(), metadata.ino()))
-    };
-    let Some(wanted) = id(directory) else {
-        return Vec::new();
-    };
-    let is_there = |pid: &Pid| id(Path::new(&format!("/proc/{pid}/cwd"))) == Some(wanted);
-    pids.iter().copied().filter(is_there).collect()
+/// Those of `pids` that `/proc` shows the current directory of, by that.
+pub fn by_directory(pids: &[Pid]) -> HashMap<Identity, Vec<Pid>> {
+    let mut all: HashMap<_, Vec<Pid>> = HashMap::new();
+    for pid in pids {
+        if let Some(directory) = file::identity_at(&directory_link(*pid)) {
+            all.entry(directory).or_default().push(*pid);
+        }
+    }
+    all
 }
 
 /// Whether the process `pid` is named `name`.
@@ -151,12 +150,19 @@ pub fn arguments(pid: Pid) -> Vec<Vec<u8>> {
 
 /// The current directory of the process `pid`, if it may be known.
 pub fn directory(pid: Pid) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
+    std::fs::read_link(directory_link(pid)).ok()
+}
+
+/// A link to the current directory of the process `pid`, even if that has no path any
+/// more.
+pub fn directory_link(pid: Pid) -> PathBuf {
+    format!("/proc/{pid}/cwd").into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn the_start_is_found_behind_a_name_with_parentheses() {
@@ -226,11 +232,10 @@ mod tests {
         let name = name.trim_end();
         let here = std::env::current_dir().unwrap();
         assert!(children_named(name).contains(&child));
-        let named = named(name);
-        assert!(in_directory(&named, &here).contains(&child));
+        let by_directory = by_directory(&named(name));
+        let at = |path: &Path| &by_directory[&file::identity_at(path).unwrap()];
+        assert!(at(&here).contains(&child));
         assert!(!children_named("no such program").contains(&child));
-        assert!(!in_directory(&named, Path::new("/")).contains(&child));
-        assert!(in_directory(&named, Path::new("no such directory")).is_empty());
         (&writer).write_all(b".").unwrap();
         crate::sys::child::wait_for(child);
         assert!(!children_named(name).contains(&child));
