@@ -214,6 +214,26 @@ fn a_full_disk_is_made_room_on_without_a_pause() {
 }
 
 #[test]
+fn on_a_disk_that_others_have_filled_what_can_be_had_is_taken_without_a_pause() {
+    let scratch = Scratch::new();
+    scratch.mkdir("disk");
+    let arguments = ["-t", "tmpfs", "-o", "size=512k", "none"];
+    let test = "a budget on a disk that others have filled";
+    let Some(_mount) = Mount::if_possible(test, &scratch, &arguments, "disk") else {
+        return;
+    };
+    scratch.write("disk/budget", "free 400k\n");
+    scratch.write("disk/filler", vec![b'x'; 300 << 10]);
+    let script = ["s16384", "n10000", "./disk/busy"];
+    let output = log(&scratch, 20_000, &script);
+    let why = "multilog: warning: budget in ./disk/busy/..: there is more than it allows, \
+               in files that are not to be deleted\n";
+    assert_eq!((output.code, output.errors()), (0, why.to_owned()));
+    let last = scratch.read("disk/busy/current");
+    assert!(last.ends_with(&format!("{:099}\n", 19_999)));
+}
+
+#[test]
 fn room_for_a_new_file_is_made_without_a_pause_too() {
     if !has("a budget and a disk too full for a new file", &["strace"]) {
         return;

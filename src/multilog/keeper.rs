@@ -125,6 +125,11 @@ impl Keeper {
                 Ok(kept) => {
                     deleted += kept.deleted;
                     self.allowance = self.allowance.min(kept.allowance);
+                    if kept.is_exceeded {
+                        let why =
+                            "there is more than it allows, in files that are not to be deleted";
+                        complaint = Some((above.clone(), why.to_owned()));
+                    }
                 }
                 Err(why) => complaint = Some((above.clone(), why)),
             }
@@ -147,6 +152,8 @@ struct Kept {
     deleted: usize,
     /// After how much more it is to be looked at again, in bytes.
     allowance: u64,
+    /// There is more than it allows in spite of that.
+    is_exceeded: bool,
 }
 
 /// Keeps the budget in the directory `top`, if there is one; or gives what is wrong.
@@ -155,6 +162,7 @@ fn keep_one(top: &File) -> Result<Kept, String> {
         return Ok(Kept {
             deleted: 0,
             allowance: u64::MAX,
+            is_exceeded: false,
         });
     };
     let found = find(top)?;
@@ -176,14 +184,11 @@ fn keep_one(top: &File) -> Result<Kept, String> {
             deleted += 1;
         }
     }
-    if plan.missing > 0 {
-        let why = "there is more than it allows, in files that are not to be deleted";
-        return Err(why.to_owned());
-    }
     let least = [budget.total, budget.free].into_iter().flatten().min();
     Ok(Kept {
         deleted,
         allowance: least.map_or(u64::MAX, |bytes| bytes / PART),
+        is_exceeded: plan.missing > 0,
     })
 }
 
