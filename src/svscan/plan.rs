@@ -443,9 +443,7 @@ impl Plan {
             let wait = if gave_up { INTERVAL } else { START_INTERVAL };
             process.due = active.then_some((started + wait).max(now));
         }
-        let mut actions = self.forget_if_over(id);
-        actions.extend(self.tick(now));
-        actions
+        self.forget_if_over(id)
     }
 }
 

@@ -114,8 +114,11 @@ impl Case {
         self.plan.started(id(inode), half, pid(number), self.now);
     }
 
+    /// And what is due then.
     fn ended(&mut self, number: u32, end: End) -> Vec<Action> {
-        self.plan.ended(pid(number), end, self.now)
+        let mut actions = self.plan.ended(pid(number), end, self.now);
+        actions.extend(self.plan.tick(self.now));
+        actions
     }
 
     fn resume(&mut self, inode: u64, half: Half) -> Vec<Action> {
