@@ -140,6 +140,14 @@ fn make_install_puts_everything_below_destdir_and_prefix() {
         run(&["daemontools-rs", "svok"]).errors(),
         "svok: usage: svok dir\n"
     );
+    // As under its own name: what the process is called, and what is not open.
+    let mut shell = scratch.command(Suite::Ours, "sh");
+    shell.args([
+        "-c",
+        "root/usr/bin/daemontools-rs fghack sh -c 'cat /proc/$PPID/comm'
+        root/usr/bin/daemontools-rs softlimit sh -c 'test -e /dev/fd/0 || echo closed' <&-",
+    ]);
+    assert_eq!(finish(shell).text(), "fghack\nclosed\n");
     for program in ["daemontools-rs", "daemontools-rs-nss"] {
         assert_eq!(
             run(&[program, "setuidgid"]).errors(),

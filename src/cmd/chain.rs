@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::sys::exec::Program;
 use crate::sys::start;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 
 /// A program to become, made ready before anything about the process is changed:
@@ -18,6 +18,13 @@ impl Next {
     pub(super) fn new(words: &[OsString]) -> Next {
         let name = words.first().cloned().unwrap_or_default();
         let program = Program::new(&name, words);
+        Next { name, program }
+    }
+
+    /// The program at `path`, called by the first of `words`.
+    pub(super) fn at(path: &OsStr, words: &[OsString]) -> Next {
+        let program = Program::at(path, words);
+        let name = path.to_owned();
         Next { name, program }
     }
 

@@ -11,9 +11,9 @@
 //! names can only be loaded by a dynamic program, and they become that one if it has
 //! to be asked (`cmd/who.rs`).
 
-use crate::error::{TEMPORARY, USAGE};
-use crate::sys::exec::Program;
-use crate::sys::{errno, output};
+use super::chain::Next;
+use crate::error::{Error, TEMPORARY, USAGE};
+use crate::sys::{file, output};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -75,7 +75,11 @@ fn run(own: &str, programs: &[Entry]) -> u8 {
     }
     match words {
         [] => list(programs),
-        [name, ..] if find(programs, name).is_some() => become_program(own, words),
+        [word, ..] if let Some((name, _)) = find(programs, word) => {
+            let error = become_program(name, words);
+            output::err(&error.line(own));
+            error.code()
+        }
         [name, ..] => {
             let line = [own.as_bytes(), b": no program ", name.as_bytes(), b"\n"].concat();
             output::err(&line);
@@ -101,13 +105,13 @@ fn list(programs: &[Entry]) -> u8 {
     }
 }
 
-/// Begins anew as the program that `words` name.
-fn become_program(own: &str, words: &[OsString]) -> u8 {
-    let error = match Program::new(OsStr::new("/proc/self/exe"), words) {
-        Ok(program) => program.exec(),
-        Err(error) => error,
-    };
-    let reason = errno::reason(&error);
-    output::err(format!("{own}: fatal: unable to run /proc/self/exe: {reason}\n").as_bytes());
-    TEMPORARY
+/// Begins anew as the program `name`, with these words.
+fn become_program(name: &str, words: &[OsString]) -> Error {
+    let this = Path::new("/proc/self/exe");
+    // A process is looked for by the name of the file that was executed.
+    let link = std::fs::read_link(this).map(|file| file.with_file_name(name));
+    let link = link
+        .ok()
+        .filter(|link| file::identity_at(link) == file::identity_at(this));
+    Next::at(link.as_deref().unwrap_or(this).as_os_str(), words).run()
 }

@@ -3,7 +3,7 @@
 use super::admin;
 use crate::error::Error;
 use crate::formats::tai64n::Tai64n;
-use crate::formats::timeline::{NoTimeline, Timeline};
+use crate::formats::timeline::{NoTimeline, Strange, Timeline};
 use crate::sys::{errno, file, output, signals, terminal, zone};
 use crate::timeline::rows::{Chart, Choice, Picture};
 use crate::timeline::svg;
@@ -132,10 +132,10 @@ fn read(path: &OsStr) -> Result<Vec<u8>, Error> {
 
 /// Says which lines were passed over.
 fn warn(path: &OsStr, timeline: &Timeline) {
-    let Some(first) = timeline.strange.first() else {
+    let Some(Strange { first, count }) = timeline.strange else {
         return;
     };
-    let what = match timeline.strange.len() {
+    let what = match count {
         1 => format!(": line {first} is left out, which is not whole or of another version\n"),
         count => format!(
             ": {count} lines are left out, which are not whole or of another version, the first is line {first}\n"

@@ -1,10 +1,10 @@
 //! Who the account of setuidgid and envuidgid is, also where this program cannot ask
 //! the system's databases: then the dynamic program beside it does all of the work.
 
+use super::chain::Next;
 use crate::account::Identity;
 use crate::error::Error;
-use crate::sys::exec::Program;
-use crate::sys::{errno, ids, start};
+use crate::sys::{errno, ids};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
@@ -47,12 +47,5 @@ fn become_dynamic(program: &str, arguments: &[OsString]) -> Error {
         return Error::unable("run", dynamic.as_os_str(), "", errno::no_program());
     }
     let words = [&[called.into_os_string()], words].concat();
-    let error = match Program::at(dynamic.as_os_str(), &words) {
-        Ok(program) => {
-            start::hand_on_descriptors();
-            program.exec()
-        }
-        Err(error) => error,
-    };
-    Error::unable("run", dynamic.as_os_str(), "", error)
+    Next::at(dynamic.as_os_str(), &words).run()
 }
