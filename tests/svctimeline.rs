@@ -1,13 +1,13 @@
 //! `svscan --timeline` over real services, and `svctimeline` of what it wrote.
 
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_root, wait_until};
+use crate::bad_input::Mount;
+use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, wait_until};
 use crate::supervise::{WAITS, children, descriptors};
 use crate::svscan_starts::programs;
 use daemontools_rs::formats::timeline::{Event, Label, Timeline};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// Our svscan over `scan`, recording to `boot`, with a supervise beside it that is the
 /// same file, or another one.
@@ -120,7 +120,7 @@ fn every_way_to_start_is_recorded_in_its_order_and_then_nobody_has_the_file() {
     let failed = [Seen, Forked, Run, Ready, Executed, Failed];
     assert_eq!(events(&timeline, "empty"), failed);
     assert_eq!(events(&timeline, "blocked"), [Seen, Forked, Failed]);
-    assert_eq!(timeline.strange, []);
+    assert_eq!(timeline.strange, None);
     let labels: std::collections::BTreeSet<_> = timeline.records.iter().map(|r| &r.label).collect();
     assert_eq!(labels.len(), names.len());
     wait_until("nobody has the file", || holders(&scratch).is_empty());
@@ -304,25 +304,6 @@ fn a_file_that_cannot_be_written_is_told_once_and_all_services_run() {
     );
 }
 
-/// A directory of its own for `work`, on a file system of so many KiB.
-fn on_a_small_disk(test: &str, scratch: &Scratch, kib: u32, work: impl FnOnce(&Path)) {
-    if !(is_root(test) && has(test, &["mount", "umount"])) {
-        return;
-    }
-    scratch.mkdir("small");
-    let run = |script: &str| {
-        let mut command = scratch.command(Suite::Ours, "sh");
-        command.args(["-ec", script]);
-        finish(command)
-    };
-    let mounted = run(&format!("mount -t tmpfs -o size={kib}k none small"));
-    if !crate::harness::skip_unless(test, mounted.code == 0, "cannot mount") {
-        return;
-    }
-    work(&scratch.at("small"));
-    assert_eq!(run("umount -l small").code, 0);
-}
-
 #[test]
 fn a_disk_that_fills_up_costs_events_and_nothing_else() {
     let scratch = Scratch::new();
@@ -331,24 +312,27 @@ fn a_disk_that_fills_up_costs_events_and_nothing_else() {
         scratch.service(format!("scan/{name}"), WAITS);
     }
     let test = "a_disk_that_fills_up_costs_events_and_nothing_else";
-    on_a_small_disk(test, &scratch, 4, |small| {
-        let boot = small.join("boot");
-        let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svscan"));
-        command.arg("--timeline").arg(&boot).arg("scan");
-        let _svscan = scratch.start(command, "svscan");
-        for name in &names {
-            scratch.wait_up(&format!("scan/{name}"));
-        }
-        let expected = format!(
-            "svscan: warning: unable to write {}: out of disk space\n",
-            boot.display()
-        );
-        assert_eq!(scratch.read("svscan.err"), expected);
-        assert_eq!(fs::metadata(&boot).unwrap().len(), 4096);
-        let drawn = svctimeline(&scratch, &["small/boot"]);
-        assert_eq!(drawn.code, 0);
-        assert!(drawn.text().contains(" services, "), "{drawn:?}");
-    });
+    scratch.mkdir("small");
+    let arguments = ["-t", "tmpfs", "-o", "size=4k", "none"];
+    let Some(_mount) = Mount::if_possible(test, &scratch, &arguments, "small") else {
+        return;
+    };
+    let boot = scratch.at("small/boot");
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svscan"));
+    command.arg("--timeline").arg(&boot).arg("scan");
+    let _svscan = scratch.start(command, "svscan");
+    for name in &names {
+        scratch.wait_up(&format!("scan/{name}"));
+    }
+    let expected = format!(
+        "svscan: warning: unable to write {}: out of disk space\n",
+        boot.display()
+    );
+    assert_eq!(scratch.read("svscan.err"), expected);
+    assert_eq!(fs::metadata(&boot).unwrap().len(), 4096);
+    let drawn = svctimeline(&scratch, &["small/boot"]);
+    assert_eq!(drawn.code, 0);
+    assert!(drawn.text().contains(" services, "), "{drawn:?}");
 }
 
 const HEADER: &str = "svctimeline 1 @4000000037c219bf2ef02e94\n";

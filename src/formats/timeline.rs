@@ -181,9 +181,18 @@ pub struct Timeline {
     pub records: Vec<Record>,
     /// When svscan was through, in nanoseconds since it began.
     pub scanned: Option<u64>,
-    /// The numbers of the lines that are none of the table, the first line being 1.
-    /// One at the end without a newline is among them.
-    pub strange: Vec<usize>,
+    /// The lines that are none of the table, if there are any. One at the end
+    /// without a newline is among them.
+    pub strange: Option<Strange>,
+}
+
+/// Lines of a file that mean nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Strange {
+    /// The number of the first of them; that of the first line of a file is 1.
+    pub first: usize,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// Why a file is no timeline.
@@ -208,7 +217,9 @@ impl Timeline {
         };
         for (line, number) in lines.zip(2..) {
             if timeline.take(line).is_none() {
-                timeline.strange.push(number);
+                let first = timeline.strange.map_or(number, |strange| strange.first);
+                let count = timeline.strange.map_or(0, |strange| strange.count) + 1;
+                timeline.strange = Some(Strange { first, count });
             }
         }
         Ok(timeline)
@@ -308,7 +319,7 @@ mod tests {
         let timeline = Timeline::parse(&text).unwrap();
         assert_eq!(timeline.records, expected);
         assert_eq!((timeline.began, timeline.scanned), (began(), None));
-        assert_eq!(timeline.strange, []);
+        assert_eq!(timeline.strange, None);
     }
 
     #[test]
@@ -345,8 +356,11 @@ mod tests {
         text.extend_from_slice(b"executed 3 a");
         let timeline = Timeline::parse(&text).unwrap();
         assert_eq!(timeline.records.len(), 2);
-        let strange: Vec<usize> = (3..=23).chain([25]).collect();
-        assert_eq!(timeline.strange, strange);
+        let strange = Strange {
+            first: 3,
+            count: 22,
+        };
+        assert_eq!(timeline.strange, Some(strange));
         assert_eq!(timeline.scanned, None);
     }
 
@@ -362,7 +376,8 @@ mod tests {
                 push(event, 67, b"c", &mut text);
                 let timeline = Timeline::parse(&text).unwrap();
                 assert_eq!(timeline.records.len(), 1, "{}", text.escape_ascii());
-                assert_eq!(timeline.strange, [2]);
+                let strange = Strange { first: 2, count: 1 };
+                assert_eq!(timeline.strange, Some(strange));
             }
         }
     }
