@@ -274,15 +274,9 @@ pub fn set_stderr(fd: impl AsFd) -> io::Result<()> {
 /// # Errors
 /// What dup2(2) says.
 pub fn set_descriptor(file: std::fs::File, number: i32) -> io::Result<()> {
-    use std::os::fd::{AsRawFd, IntoRawFd};
+    use std::os::fd::AsRawFd;
     if file.as_raw_fd() == number {
-        nix::fcntl::fcntl(
-            &file,
-            nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
-        )
-        .map_err(super::io)?;
-        let _ = file.into_raw_fd();
-        return Ok(());
+        return super::file::leave_open(file);
     }
     // SAFETY: dup2 takes two numbers. What was open as `number` belonged to the
     // parent's code, none of which runs in this child any more.
@@ -380,30 +374,23 @@ pub fn beside(name: &str) -> Option<OsString> {
     super::file::may_execute(Path::new(&path)).then(|| path.into_os_string())
 }
 
-/// A process that has ended but was not waited for must not stay behind when a
-/// test ends it; so this is the one place tests need a blocking wait.
-#[cfg(test)]
-pub(crate) fn wait_for(pid: Pid) -> End {
-    wait(pid).unwrap()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_child_ends_with_the_code_of_its_work() {
-        assert_eq!(wait_for(spawn(|| 7).unwrap()), End::Exited(7));
+        assert_eq!(wait(spawn(|| 7).unwrap()).unwrap(), End::Exited(7));
     }
 
     #[test]
     fn a_held_child_begins_when_it_is_let_go_and_else_never() {
         let (pid, held) = spawn_held(Gate::new().unwrap(), || 7).unwrap();
         held.let_go();
-        assert_eq!(wait_for(pid), End::Exited(7));
+        assert_eq!(wait(pid).unwrap(), End::Exited(7));
         let (pid, held) = spawn_held(Gate::new().unwrap(), || 7).unwrap();
         drop(held);
-        assert_eq!(wait_for(pid), End::Exited(111));
+        assert_eq!(wait(pid).unwrap(), End::Exited(111));
     }
 
     #[test]
@@ -417,7 +404,7 @@ mod tests {
                 [true]
             );
         }
-        wait_for(pid);
+        wait(pid).unwrap();
         let gone = end_of(pid).unwrap_err();
         assert!(crate::sys::errno::is_no_process(&gone));
     }
@@ -430,7 +417,7 @@ mod tests {
             0
         });
         let number = u8::try_from(libc::SIGRTMIN() + 1).unwrap();
-        assert_eq!(wait_for(pid.unwrap()), End::Killed(number));
+        assert_eq!(wait(pid.unwrap()).unwrap(), End::Killed(number));
     }
 
     #[test]
@@ -445,7 +432,7 @@ mod tests {
         drop(writer);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        assert_eq!(wait_for(pid.unwrap()), End::Exited(0));
+        assert_eq!(wait(pid.unwrap()).unwrap(), End::Exited(0));
         assert_eq!(text, "PATH=/nowhere:/bin:/usr/bin\n");
     }
 
@@ -468,7 +455,7 @@ mod tests {
         drop(writer);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        assert_eq!(wait_for(pid.unwrap()), End::Exited(0));
+        assert_eq!(wait(pid.unwrap()).unwrap(), End::Exited(0));
         assert!(text.contains("SigBlk:\t0000000000000000"), "{text}");
         let ignored = text.split("SigIgn:\t").nth(1).unwrap().trim();
         let ignored = u64::from_str_radix(ignored, 16).unwrap();

@@ -96,6 +96,6 @@ mod tests {
             std::mem::forget(later);
             u8::from(!right)
         });
-        assert_eq!(child::wait_for(pid.unwrap()), End::Exited(0));
+        assert_eq!(child::wait(pid.unwrap()).unwrap(), End::Exited(0));
     }
 }

@@ -173,9 +173,10 @@ mod tests {
     use crate::sys::child;
 
     fn end_of(program: &Program) -> End {
-        child::wait_for(
+        child::wait(
             child::spawn(|| u8::try_from(program.exec().raw_os_error().unwrap()).unwrap()).unwrap(),
         )
+        .unwrap()
     }
 
     fn program(words: &[&str]) -> Program {

@@ -193,7 +193,7 @@ mod tests {
         let end = child::end_of(leader).unwrap();
         crate::sys::poll::wait([Some(std::os::fd::AsFd::as_fd(&end))], None);
         assert_eq!(one_of_group(leader), None);
-        child::wait_for(leader);
+        child::wait(leader).unwrap();
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
         assert!(is_ancestor(parent));
         let child = crate::sys::child::spawn(|| 0).unwrap();
         assert!(!is_ancestor(child));
-        crate::sys::child::wait_for(child);
+        crate::sys::child::wait(child).unwrap();
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         assert!(at(&here).contains(&child));
         assert!(!children_named("no such program").contains(&child));
         (&writer).write_all(b".").unwrap();
-        crate::sys::child::wait_for(child);
+        crate::sys::child::wait(child).unwrap();
         assert!(!children_named(name).contains(&child));
     }
 

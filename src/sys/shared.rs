@@ -70,7 +70,7 @@ mod tests {
         assert!(!flag.is_up());
         for first in [true, false, false] {
             let pid = child::spawn(|| u8::from(flag.raise())).unwrap();
-            assert_eq!(child::wait_for(pid), End::Exited(u8::from(first)));
+            assert_eq!(child::wait(pid).unwrap(), End::Exited(u8::from(first)));
             assert!(flag.is_up());
         }
         assert!(!flag.raise());
