@@ -66,7 +66,7 @@ demo: build
 	tools/demo $(BUILT)
 
 # Ours beside the peers; writes docs/performance.md, and fails if a bound is broken.
-# PARTS: only these, see benches/README.md.
+# PARTS: only these, see benches/README.md; the page stays as it is then.
 PARTS =
 bench: build
 	tools/install-needs bench

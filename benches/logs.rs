@@ -2,6 +2,7 @@
 //! run. `benches/README.md` says what is measured.
 
 use crate::common::{Scratch, median, number, ours};
+use crate::numbers::Numbers;
 use crate::report::{Bound, Figure, Report};
 use crate::tree::private_kib;
 use std::fs::{self, File};
@@ -49,15 +50,7 @@ impl Scratch {
 fn figure(what: String, contenders: &[Contender], medians: &[f64], bounds: Vec<Bound>) -> Figure {
     let milliseconds = medians.iter().map(|seconds| seconds * 1000.0);
     let names = contenders.iter().map(|contender| contender.name);
-    let mut others: Vec<_> = names.zip(milliseconds).collect();
-    let (_, ours) = others.remove(0);
-    Figure {
-        what,
-        unit: "ms",
-        ours,
-        others,
-        bounds,
-    }
+    Figure::new(what, "ms", names.zip(milliseconds), bounds)
 }
 
 /// How the stamps of a log follow each other.
@@ -74,13 +67,8 @@ enum Stamps {
 /// same in every run.
 fn make_log(scratch: &Scratch, name: &str, bytes: usize, stamps: Stamps) {
     let mut out = BufWriter::new(File::create(scratch.0.join(name)).unwrap());
-    let mut state: u64 = 0x2545_F491_4F6C_DD1D;
-    let mut below = |limit: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % limit
-    };
+    let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
+    let mut below = |limit: u64| numbers.next() % limit;
     let (mut moment, mut written) = (1_790_000_000_000_000_000_u64, 0);
     while written < bytes {
         let mut line = String::new();
@@ -237,21 +225,11 @@ impl Run<'_> {
                     (0..self.rounds).map(|_| self.scratch.logger_kib(contender, rush, ticks));
                 median(&rounds.collect::<Vec<_>>())
             });
-            let used: Vec<f64> = used.collect();
             let names = contenders.iter().map(|contender| contender.name);
-            let mut others: Vec<_> = names.zip(used).collect();
-            let (_, ours) = others.remove(0);
+            let figures: Vec<_> = names.zip(used).collect();
             let what = format!("private memory while it logs {what}");
-            self.report.add(
-                "logs-memory",
-                Figure {
-                    what,
-                    unit: "KiB",
-                    ours,
-                    others,
-                    bounds,
-                },
-            );
+            let figure = Figure::new(what, "KiB", figures, bounds);
+            self.report.add("logs-memory", figure);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Ours beside daemontools, runit and s6, in turn, in one run: all of it, or those
-//! parts that are named (`make bench PARTS=logs`). `benches/README.md`
-//! says what is measured.
+//! Ours beside daemontools, runit and s6, in turn, in one run: all of it, which makes
+//! the page, or those parts that are named (`make bench PARTS=logs`).
+//! `benches/README.md` says what is measured.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +23,9 @@ mod cycles;
 mod logs;
 /// From 10 to 10,000 services.
 mod many;
+/// Numbers that look random.
+#[path = "../tests/harness/numbers.rs"]
+mod numbers;
 /// What was measured, its bounds, and the page.
 mod report;
 /// What it was measured on, and how large the programs are.
@@ -50,12 +53,10 @@ fn main() -> ExitCode {
         let error = own.args(&arguments).env_remove("LD_LIBRARY_PATH").exec();
         panic!("{error}");
     }
-    let is_wanted = |part: &str| {
-        let mut named = arguments.iter().filter(|word| !word.starts_with('-'));
-        named.clone().next().is_none() || named.any(|word| word == part)
-    };
+    let named = arguments.iter().filter(|word| !word.starts_with('-'));
+    let named: Vec<&str> = named.map(String::as_str).collect();
     let mut report = Report::default();
-    for (part, run) in [
+    let parts = [
         ("setting", setting::run as fn(&mut Report)),
         ("system", system::run),
         ("many", many::run),
@@ -63,12 +64,18 @@ fn main() -> ExitCode {
         ("memory", logs::memory),
         ("tools", tools::run),
         ("cycles", cycles::run),
-    ] {
-        if is_wanted(part) {
+    ];
+    for name in &named {
+        let is_one = parts.iter().any(|(part, _)| part == name);
+        assert!(is_one, "there is no part {name}");
+    }
+    for (part, run) in parts {
+        if named.is_empty() || named.contains(&part) {
             run(&mut report);
         }
     }
-    if let Some(page) = std::env::var_os("BENCH_PAGE") {
+    // What stands in the page is of one run.
+    if let Some(page) = std::env::var_os("BENCH_PAGE").filter(|_| named.is_empty()) {
         report.write(page.as_ref());
     }
     match report.broken() {

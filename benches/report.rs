@@ -29,6 +29,24 @@ pub(crate) struct Figure {
 const PEERS: [&str; 5] = ["daemontools", "runit", "s6", "s6-log", "svlogd"];
 
 impl Figure {
+    /// From the figures of all `contenders`, ours first.
+    pub(crate) fn new(
+        what: impl Into<String>,
+        unit: &'static str,
+        contenders: impl IntoIterator<Item = (&'static str, f64)>,
+        bounds: Vec<Bound>,
+    ) -> Figure {
+        let mut others: Vec<_> = contenders.into_iter().collect();
+        let (_, ours) = others.remove(0);
+        Figure {
+            what: what.into(),
+            unit,
+            ours,
+            others,
+            bounds,
+        }
+    }
+
     fn of(&self, name: &str) -> Option<f64> {
         let found = self.others.iter().find(|(other, _)| *other == name);
         found.map(|(_, figure)| *figure)
@@ -101,7 +119,7 @@ impl Report {
     }
 
     /// Puts what was measured into the page `path`, each table between the lines
-    /// `<!-- NAME -->` and `<!-- end -->`; what was not measured stays.
+    /// `<!-- NAME -->` and `<!-- end -->`.
     pub(crate) fn write(&self, path: &Path) {
         let mut page = fs::read_to_string(path).unwrap();
         let mut tables: Vec<&'static str> = self.figures.iter().map(|(table, _)| *table).collect();

@@ -85,36 +85,21 @@ pub(crate) fn run(report: &mut Report) {
             let what = format!("{what}, {when}");
             let mut medians: Vec<f64> = times.iter().map(|times| median(times)).collect();
             let floor = medians.pop().unwrap();
-            let mut figure = figure(&peers, &medians, what, "ms", bound);
+            let mut figure = Figure::new(what, "ms", names(&peers).zip(medians), bound);
             figure.others.push(("nothing supervised", floor));
             report.add("boot", figure);
         }
     }
     for (row, (what, unit, bounds)) in UP.iter().enumerate() {
         let medians: Vec<f64> = up.iter().map(|results| median(&results[row])).collect();
-        let figure = figure(&peers, &medians, (*what).to_owned(), unit, bounds.to_vec());
-        report.add("up", figure);
+        let figures = names(&peers).zip(medians);
+        report.add("up", Figure::new(*what, unit, figures, bounds.to_vec()));
     }
     idle(report, &peers, services);
 }
 
-fn figure(
-    peers: &[Peer],
-    medians: &[f64],
-    what: String,
-    unit: &'static str,
-    bounds: Vec<Bound>,
-) -> Figure {
-    let names = peers.iter().map(|peer| peer.name);
-    let mut others: Vec<(&'static str, f64)> = names.zip(medians.iter().copied()).collect();
-    let (_, ours) = others.remove(0);
-    Figure {
-        what,
-        unit,
-        ours,
-        others,
-        bounds,
-    }
+fn names(peers: &[Peer]) -> impl Iterator<Item = &'static str> {
+    peers.iter().map(|peer| peer.name)
 }
 
 /// How many services are killed, how often one is signalled.
@@ -235,7 +220,7 @@ fn idle(report: &mut Report, peers: &[Peer], services: usize) {
     let what = format!("wake-ups of an idle tree in {} s", minute.as_secs());
     report.add(
         "up",
-        figure(peers, &woken, what, "", vec![Bound::AtMost(0.0)]),
+        Figure::new(what, "", names(peers).zip(woken), vec![Bound::AtMost(0.0)]),
     );
     drop(trees);
     for place in places {

@@ -124,18 +124,9 @@ pub(crate) fn run(report: &mut Report) {
             }
         }
         let medians = times.iter().map(|times| median(times));
-        let names = contenders.iter().map(|(name, _)| *name);
-        let mut others: Vec<_> = names.zip(medians).collect();
-        let (_, ours) = others.remove(0);
-        report.add(
-            "tools",
-            Figure {
-                what: format!("`{name}`"),
-                unit: "µs",
-                ours,
-                others,
-                bounds: vec![Bound::Best(1.0)],
-            },
-        );
+        let figures = contenders.iter().map(|(name, _)| *name).zip(medians);
+        let what = format!("`{name}`");
+        let bounds = vec![Bound::Best(1.0)];
+        report.add("tools", Figure::new(what, "µs", figures, bounds));
     }
 }
