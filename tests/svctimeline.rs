@@ -45,7 +45,7 @@ fn events(timeline: &Timeline, name: &str) -> Vec<Event> {
     events.into_iter().map(|(_, event)| event).collect()
 }
 
-/// Waits until the last event of each of these is such, and gives all.
+/// Waits until each of these has had such an event, and gives all.
 fn wait_for(scratch: &Scratch, names: &[(&str, Event)]) -> Timeline {
     wait_until("all is recorded", || {
         let timeline = recorded(scratch);

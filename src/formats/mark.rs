@@ -190,6 +190,7 @@ pub fn hash(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
 
     fn mark() -> Mark {
         Mark {
@@ -257,13 +258,8 @@ mod tests {
 
     #[test]
     fn any_bytes_with_a_checksum_are_a_mark_that_is_written_the_same_or_none() {
-        let mut random = 0x2545_F491_4F6C_DD1D_u64;
-        let mut next = || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random.to_be_bytes()
-        };
+        let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
+        let mut next = || numbers.next().to_be_bytes();
         let mut marks = 0;
         for round in 0..20_000 {
             let mut bytes = mark().encode();

@@ -69,10 +69,7 @@ impl Starter {
     ) -> io::Result<Pid> {
         child::spawn(|| {
             // The child's copy of it: that of svscan stays.
-            let record = match timeline {
-                Some(_) => timeline.take().map(|all| all.of(name, half == Half::Log)),
-                None => None,
-            };
+            let record = timeline.take().map(|all| all.of(name, half == Half::Log));
             if let Some(limit) = self.open_files {
                 limit.restore();
             }

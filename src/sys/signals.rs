@@ -3,8 +3,8 @@
 //!
 //! The signals are blocked and read from a signalfd. Unlike a handler with a
 //! pipe, that leaves no window in which a signal for a new child is answered by
-//! its parent's handler; the price, a mask to clear, is paid in one place,
-//! `restore_for_child`.
+//! its parent's handler; the price, a mask to clear, is paid by
+//! `block_none`.
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal as Nix, signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};

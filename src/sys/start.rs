@@ -8,7 +8,7 @@
 //! daemontools does neither, and a service must get what its supervise got. So
 //! these two facts are noted before, by a function in `.init_array` (tests run in
 //! programs that Rust's runtime starts), and [`hand_on_descriptors`] and
-//! `signals::restore_for_child` put them back for children.
+//! `signals::restore_sigpipe` put them back for the next program.
 //!
 //! The third fact noted is where the last argument stands, for `sys::title`: what
 //! Rust gives of the command line are copies.
