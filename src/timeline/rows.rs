@@ -191,8 +191,6 @@ pub struct Chart {
     pub rows: Vec<Row>,
     /// When the last of them ends, or svscan was through, in nanoseconds.
     pub end: u64,
-    /// Whether svscan was through when the file was read.
-    pub is_scanned: bool,
 }
 
 impl Chart {
@@ -217,7 +215,6 @@ impl Chart {
         Chart {
             rows,
             end: last.max(timeline.scanned.unwrap_or(0)),
-            is_scanned: timeline.scanned.is_some(),
         }
     }
 
@@ -258,11 +255,9 @@ impl Chart {
                 let took = rising(took.collect());
                 let mut is_chosen = vec![false; all];
                 for (_, place) in took.iter().rev().take(count) {
-                    is_chosen
-                        .iter_mut()
-                        .skip(*place)
-                        .take(1)
-                        .for_each(|it| *it = true);
+                    if let Some(is_chosen) = is_chosen.get_mut(*place) {
+                        *is_chosen = true;
+                    }
                 }
                 let mut is_chosen = is_chosen.into_iter();
                 self.rows.retain(|_| is_chosen.next() == Some(true));
@@ -296,6 +291,16 @@ impl Picture {
             summary,
             when,
         }
+    }
+
+    /// What is said above it, each sentence by itself.
+    pub fn sentences(&self) -> Vec<String> {
+        let mut sentences = self.summary.sentences();
+        if self.left_out > 0 {
+            let shown = self.chart.rows.len();
+            sentences.push(format!("{shown} are shown, {} are left out", self.left_out));
+        }
+        sentences
     }
 
     /// The axis for it; where bars are left out, it begins with the first of the others.
@@ -333,7 +338,7 @@ pub struct Summary {
     /// How many logs of services.
     pub logs: usize,
     /// How many bars end how.
-    pub ends: [(End, usize); 5],
+    ends: [(End, usize); 5],
     /// When half of those that have begun had done so.
     pub half: Option<u64>,
     /// The last one that has begun, and when.
@@ -350,18 +355,19 @@ pub struct Summary {
 const NAMED: usize = 5;
 
 impl Summary {
+    /// How many bars end so.
+    pub fn count(&self, end: End) -> usize {
+        let found = self.ends.iter().find(|(known, _)| *known == end);
+        found.map_or(0, |(_, count)| *count)
+    }
+
     /// As text, each sentence by itself.
     pub fn sentences(&self) -> Vec<String> {
         let count = |count: usize, what: &str| match count {
             1 => format!("1 {what}"),
             _ => format!("{count} {what}s"),
         };
-        let of = |end: End| {
-            self.ends
-                .iter()
-                .find(|(is, _)| *is == end)
-                .map_or(0, |e| e.1)
-        };
+        let of = |end: End| self.count(end);
         let mut all = count(self.services, "service");
         if self.logs > 0 {
             all.push_str(&format!(" and {}", count(self.logs, "log")));
@@ -414,7 +420,8 @@ impl Summary {
     }
 }
 
-/// In rising order, with the places they had.
+/// In rising order, with the places they had. All that is sorted here goes through
+/// this: the code of a sort is large, and each kind of thing has its own.
 fn rising(mut numbers: Vec<(u64, usize)>) -> Vec<(u64, usize)> {
     numbers.sort_unstable();
     numbers

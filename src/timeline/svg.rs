@@ -123,18 +123,11 @@ fn number(count: usize) -> Length {
 
 /// Draws `picture`, as a whole file.
 pub fn draw(picture: &Picture) -> String {
-    let mut sentences = picture.summary.sentences().into_iter();
+    let mut sentences = picture.sentences().into_iter();
     let title = sentences.next().unwrap_or_default();
     let mut lines = vec![format!("svscan began {}", picture.when)];
     for sentence in sentences {
         lines.extend(broken(&sentence, LINE));
-    }
-    if picture.left_out > 0 {
-        let shown = picture.chart.rows.len();
-        lines.push(format!(
-            "{shown} are shown, {} are left out",
-            picture.left_out
-        ));
     }
 
     let mut head = String::new();
@@ -355,12 +348,7 @@ fn names(picture: &Picture, layout: &Layout, out: &mut String) {
 /// When half had begun; gives where the picture ends.
 fn half(picture: &Picture, layout: &Layout, out: &mut String) -> Length {
     let bottom = layout.bottom + if layout.has_two_scales() { 2_000 } else { 600 };
-    let began = picture
-        .summary
-        .ends
-        .iter()
-        .find(|(end, _)| *end == End::Began);
-    let is_of_use = picture.left_out == 0 && began.is_some_and(|(_, count)| *count >= FEW);
+    let is_of_use = picture.left_out == 0 && picture.summary.count(End::Began) >= FEW;
     let Some(at) = picture.summary.half.filter(|_| is_of_use) else {
         return bottom;
     };

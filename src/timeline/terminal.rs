@@ -107,7 +107,7 @@ impl Look {
 pub fn draw(picture: &Picture, look: Look) -> String {
     let columns = look.columns.max(40);
     let mut text = String::new();
-    let mut sentences = picture.summary.sentences();
+    let mut sentences = picture.sentences();
     if let Some(first) = sentences.first_mut() {
         *first = format!("{}: {first}", picture.when);
     }
@@ -120,11 +120,6 @@ pub fn draw(picture: &Picture, look: Look) -> String {
         .iter()
         .map(|row| row.name.chars().count());
     let names = longest.max().unwrap_or(0).min(columns / 3);
-    if picture.left_out > 0 {
-        let shown = picture.chart.rows.len();
-        let line = format!("{shown} are shown, {} are left out", picture.left_out);
-        wrap(&line, columns, &mut text);
-    }
     if picture.chart.rows.is_empty() {
         return text;
     }
