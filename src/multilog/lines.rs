@@ -9,8 +9,8 @@ use std::mem::MaybeUninit;
 /// How much 0.76 reads at once, in bytes: before each read it writes what it has,
 /// which [`super::cutter`] must know.
 pub const READ: usize = 1024;
-/// When there is more than this to write, in bytes, it is written before more is
-/// made: stamps can make 27 bytes of one.
+/// When there is more than this to write, in bytes, for all directories together, it is
+/// written before more is made: stamps can make 27 bytes of one.
 const ENOUGH: usize = 96 * 1024;
 /// Room for that much and the line that goes beyond it, in bytes, from the start: what
 /// grows by and by leaves memory behind at each step. Unused, it takes none.
@@ -219,7 +219,7 @@ impl Lines {
     /// How much there is to write, in bytes.
     fn made(&self) -> usize {
         let own = self.own.iter().map(|(text, _)| text.len());
-        own.chain([self.text.len()]).max().unwrap_or(0)
+        own.sum::<usize>() + self.text.len()
     }
 
     fn stamp(&mut self) -> Tai64n {

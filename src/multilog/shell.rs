@@ -47,7 +47,7 @@ struct Shell {
     held: usize,
     /// How many of them 0.76 would have read.
     seen: usize,
-    /// When a look found much last; None: the memory is given back.
+    /// When a look found much last; None: the memory that took is given back.
     rush: Option<Instant>,
     /// After how long to look again if nothing is told; None: not at all. While an
     /// unfinished line stands in the pipe, the kernel tells of a write that there is
@@ -190,7 +190,8 @@ impl Shell {
                 let unfinished = unfinished.map(|(_, since)| since + QUIET);
                 let budgets = self.dirs.iter().filter_map(Dir::budget_due);
                 let again = self.again.map(|pause| clock::monotonic() + pause);
-                budgets.chain(unfinished).chain(again).min()
+                let over = self.rush.map(|last| last + RUSH);
+                budgets.chain(unfinished).chain(again).chain(over).min()
             };
             let ready = self.source.wait(&self.waiter.signals, deadline);
             to_look |= ready.input;
@@ -222,6 +223,7 @@ impl Shell {
                 self.again = None;
             }
             let now = clock::monotonic();
+            self.end_rush(now);
             unfinished = match unfinished {
                 // What there is more to look at, the next look deals with.
                 _ if pending == 0 || to_look => None,
@@ -264,7 +266,9 @@ impl Shell {
             Look::Bytes { count, is_all } => (count, is_all),
             Look::End => (0, true),
         };
-        self.note_amount(count);
+        if count > LITTLE {
+            self.rush = Some(clock::monotonic());
+        }
         if count >= PAGE {
             // Perhaps the first part of such a write: all but the last are whole pages.
             self.again = Some(SOON);
@@ -299,15 +303,10 @@ impl Shell {
 
     /// Gives back the memory that a rush has taken when it is over: a service that
     /// writes a little now and then needs a page or two.
-    fn note_amount(&mut self, count: usize) {
-        if count > LITTLE {
-            self.rush = Some(clock::monotonic());
-        } else if self
-            .rush
-            .is_some_and(|last| last + RUSH <= clock::monotonic())
-        {
-            let unused = (self.held + count).max(self.filled);
-            memory::give_back_bytes(self.buffer.get_mut(unused..).unwrap_or_default());
+    fn end_rush(&mut self, now: Instant) {
+        if self.rush.is_some_and(|last| last + RUSH <= now) {
+            let unused = self.buffer.get_mut(self.filled..);
+            memory::give_back_bytes(unused.unwrap_or_default());
             self.lines.unused().for_each(memory::give_back);
             self.rush = None;
         }
