@@ -38,7 +38,7 @@ build:
 	for program in $(PROGRAMS); do ln -f $(BUILT)/daemontools-rs $(BUILT)/$$program || exit 1; done
 
 # Everything that must hold: installs what the tests need (as root), then
-# format, lints, all tests, and the documentation of the library.
+# format, lints, the documentation of the library, and all tests.
 check: needs lint doc test
 
 needs:

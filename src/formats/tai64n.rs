@@ -80,6 +80,16 @@ impl Tai64n {
         text
     }
 
+    /// Makes `text`, which is that of `before`, the text of this; in less time if both
+    /// are of the same second.
+    pub fn renew(self, before: Tai64n, text: &mut [u8; Self::TEXT]) {
+        if self.seconds != before.seconds {
+            *text = self.text();
+        } else if let Some(place) = text.last_chunk_mut() {
+            *place = hexadecimal(self.nanoseconds);
+        }
+    }
+
     /// The reverse of [`Tai64n::text`]; None for what that never gives.
     pub fn parse(text: &[u8; Self::TEXT]) -> Option<Tai64n> {
         let (b"@", digits) = text.split_first_chunk()? else {
@@ -190,6 +200,21 @@ fn value(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_renewed_is_the_text_of_that() {
+        let mut before = Tai64n::default();
+        let mut text = before.text();
+        for (seconds, nanoseconds) in [(0, 1), (0, 0xffff_ffff), (1, 0xffff_ffff), (0, 7)] {
+            let next = Tai64n {
+                seconds,
+                nanoseconds,
+            };
+            next.renew(before, &mut text);
+            assert_eq!(text, next.text());
+            before = next;
+        }
+    }
 
     #[test]
     fn the_text_is_an_at_sign_and_the_bytes_in_hexadecimal() {

@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 pub const READ: usize = 1024;
 /// When there is more than this to write, in bytes, for all directories together, it is
 /// written before more is made: stamps can make 27 bytes of one.
-const ENOUGH: usize = 96 * 1024;
+const ENOUGH: usize = 192 * 1024;
 /// Room for that much and the line that goes beyond it, in bytes, from the start: what
 /// grows by and by leaves memory behind at each step. Unused, it takes none.
 const ROOM: usize = ENOUGH + 32 * 1024;
@@ -35,6 +35,8 @@ pub struct Lines {
     /// The last stamp given, and the one that the unfinished line has.
     last: Tai64n,
     begun: Option<Tai64n>,
+    /// The stamp that was shown last, and its text.
+    shown: (Tai64n, [u8; Tai64n::TEXT]),
     /// The lines with their stamps, if they get any.
     text: Vec<u8>,
     /// Where in it (or in the input) 0.76 would have written before a read.
@@ -81,6 +83,7 @@ impl Lines {
             in_long_line: false,
             last: Tai64n::default(),
             begun: None,
+            shown: (Tai64n::default(), Tai64n::default().text()),
             text: Vec::with_capacity(if script.stamps { ROOM } else { 0 }),
             flushes: Vec::new(),
             own,
@@ -136,13 +139,13 @@ impl Lines {
                     }
                     read += READ;
                 }
-                self.put(line);
+                self.put(line, newline.is_some());
                 while at + length > read {
                     self.flush_in_line(at + length, at + length - read);
                     read += READ;
                 }
             } else {
-                self.put(line);
+                self.put(line, newline.is_some());
             }
             self.in_long_line = newline.is_none();
             at += length;
@@ -248,8 +251,8 @@ impl Lines {
         }
     }
 
-    /// Takes a line, or what there is of it, or the rest of one.
-    fn put(&mut self, line: &[u8]) {
+    /// Takes a line, which `is_whole` if its newline is there, or the rest of one.
+    fn put(&mut self, line: &[u8], is_whole: bool) {
         let start = self.text.len();
         if self.script.stamps {
             if !self.in_long_line {
@@ -257,7 +260,10 @@ impl Lines {
                     Some(stamp) => stamp,
                     None => self.stamp(),
                 };
-                self.text.extend_from_slice(&stamp.text());
+                let (before, text) = &mut self.shown;
+                stamp.renew(*before, text);
+                *before = stamp;
+                self.text.extend_from_slice(text);
                 self.text.push(b' ');
             }
             self.text.extend_from_slice(line);
@@ -268,8 +274,8 @@ impl Lines {
             line
         };
         if !self.in_long_line {
-            let content = line.strip_suffix(b"\n").unwrap_or(line);
-            let head = content.get(..LINE).unwrap_or(content);
+            let length = line.len() - usize::from(is_whole);
+            let head = line.get(..length.min(LINE)).unwrap_or(line);
             let mut selected = true;
             for action in &self.script.actions {
                 match action {

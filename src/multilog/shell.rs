@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How much is looked at at once, in bytes.
-const BATCH: usize = 64 * 1024;
+const BATCH: usize = 128 * 1024;
 /// When looks have found less than this for [`RUSH`], in bytes, the memory that a rush
 /// of lines has taken is given back.
 const LITTLE: usize = 8 * 1024;
