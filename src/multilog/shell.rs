@@ -100,7 +100,7 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         filled: 0,
         held: 0,
         seen: 0,
-        // The allocator may have filled the buffer with zeros by itself.
+        // Where the allocator has filled the buffer with zeros by itself.
         rush: Some(clock::monotonic()),
         again: None,
     };
