@@ -345,8 +345,8 @@ fn the_memory_of_a_rush_is_given_back_when_lines_come_slowly_again_or_not_at_all
         let multilog = Multilog::start(&scratch, &script, feed.stdin());
         let rush = 50_000;
         let mut most = 0;
-        for _ in 0..10 {
-            feed.write_lines(rush / 10);
+        for _ in 0..50 {
+            feed.write_lines(rush / 50);
             feed.wait_taken();
             most = most.max(private_memory(&multilog));
         }
