@@ -94,6 +94,18 @@ fn make_log(scratch: &Scratch, name: &str, bytes: usize, stamps: Stamps) {
     out.flush().unwrap();
 }
 
+/// What a multilog is to do.
+#[derive(Clone, Copy)]
+struct Case {
+    /// Its name: the script, and what else there is to say.
+    what: &'static str,
+    stamps: bool,
+    size: u32,
+    patterns: bool,
+    /// The command whose output it gets.
+    writer: &'static str,
+}
+
 /// One run of this part.
 struct Run<'a> {
     report: &'a mut Report,
@@ -137,9 +149,16 @@ impl Run<'_> {
         }
     }
 
-    /// multilog with this script before its directory, beside its peers: `stamps`
-    /// and `size` in their languages. The limit is what only moves the bytes.
-    fn logging(&mut self, what: &str, stamps: bool, size: u32, patterns: bool, bounds: &[Bound]) {
+    /// multilog beside its peers, which get the same in their languages. The limit is
+    /// what only moves the bytes.
+    fn logging(&mut self, case: &Case, bounds: &[Bound]) {
+        let Case {
+            what,
+            stamps,
+            size,
+            patterns,
+            writer,
+        } = *case;
         let ours = ours("multilog");
         let t = if stamps { "t" } else { "" };
         let select = if patterns {
@@ -148,7 +167,7 @@ impl Run<'_> {
             ""
         };
         let multilog =
-            |program: &str| format!("cat log | {program} {t} {select} s{size} ./out/main");
+            |program: &str| format!("{writer} | {program} {t} {select} s{size} ./out/main");
         let mut contenders = vec![Contender::new("ours", multilog(ours.to_str().unwrap()))];
         if Path::new("/usr/bin/multilog").exists() {
             contenders.push(Contender::new("daemontools", multilog("/usr/bin/multilog")));
@@ -159,7 +178,7 @@ impl Run<'_> {
             } else {
                 ""
             };
-            let command = format!("cat log | s6-log {select} {t} s{size} ./out/main");
+            let command = format!("{writer} | s6-log {select} {t} s{size} ./out/main");
             contenders.push(Contender::new("s6-log", command));
         }
         if Path::new("/usr/bin/svlogd").exists() {
@@ -170,12 +189,12 @@ impl Run<'_> {
                 ""
             };
             let config = format!("mkdir out/main; {{ echo s{size}; {select} }} > out/main/config");
-            let command = format!("{config}; cat log | svlogd {t} out/main 2>/dev/null");
+            let command = format!("{config}; {writer} | svlogd {t} out/main 2>/dev/null");
             contenders.push(Contender::new("svlogd", command));
         }
-        contenders.push(Contender::new("`cat`", "cat log | cat >out/log"));
+        contenders.push(Contender::new("`cat`", format!("{writer} | cat >out/log")));
         let medians = self.compare(&contenders);
-        let what = format!("`multilog{what}`");
+        let what = format!("`multilog {what}");
         self.report
             .add("logs", figure(what, &contenders, &medians, bounds.to_vec()));
     }
@@ -305,11 +324,42 @@ pub(crate) fn run(report: &mut Report) {
     // Large files show the speed of the program, small ones that of fsync, too.
     const LARGE: u32 = 16_777_215;
     let bounds = [Bound::Of("daemontools", 0.25), Bound::Of("`cat`", 2.0)];
-    run.logging(" t", true, LARGE, false, &bounds);
-    run.logging("", false, LARGE, false, &bounds);
-    run.logging(" -… +… -…", false, LARGE, true, &bounds);
-    run.logging(" t -… +… -…", true, LARGE, true, &bounds[..1]);
-    run.logging(" s99999 t", true, 99_999, false, &[]);
+    let plain = Case {
+        what: "./main`",
+        stamps: false,
+        size: LARGE,
+        patterns: false,
+        writer: "cat log",
+    };
+    let stamps = Case {
+        what: "t ./main`",
+        stamps: true,
+        ..plain
+    };
+    let patterns = Case {
+        what: "-… +… -… ./main`",
+        patterns: true,
+        ..plain
+    };
+    let both = Case {
+        what: "t -… +… -… ./main`",
+        patterns: true,
+        ..stamps
+    };
+    let heaps = Case {
+        what: "t ./main`, 32 MB written at a time",
+        writer: "dd if=log bs=32M status=none",
+        ..stamps
+    };
+    for case in [stamps, plain, patterns, both, heaps] {
+        run.logging(&case, &bounds);
+    }
+    let small = Case {
+        what: "t s99999 ./main`",
+        size: 99_999,
+        ..stamps
+    };
+    run.logging(&small, &[]);
     make_log(&run.scratch, "log", bytes, Stamps::ManyASecond);
     run.filters("tai64nlocal", "");
     make_log(&run.scratch, "log", bytes, Stamps::AllDifferent);
