@@ -253,7 +253,9 @@ pub(crate) fn children(parent: Pid, name: &str) -> Vec<Pid> {
 
 /// The private memory of a process, in KiB: `Private_*` of smaps_rollup.
 pub(crate) fn private_kib(pid: Pid) -> f64 {
-    sum(&format!("/proc/{pid}/smaps_rollup"), "Private_")
+    let used = sum(&format!("/proc/{pid}/smaps_rollup"), "Private_");
+    assert!(used > 0.0, "the memory of {pid} cannot be read");
+    used
 }
 
 /// How often a process has been given a processor, and has left it again.

@@ -321,6 +321,44 @@ fn the_next_svscanboot_clears_the_way() {
 }
 
 #[test]
+fn the_first_svscan_records_the_boot_and_the_next_one_leaves_that_alone() {
+    let scratch = Scratch::new();
+    scratch.service("service/one", "exec sleep 2147483647");
+    let program = Suite::Ours.program("svscanboot");
+    let words = ["--timeline", "boot", "service"];
+    let Some(mut world) = World::start("the_first_svscan", &scratch, &program, &words, &[]) else {
+        return;
+    };
+    wait_until("the start is recorded", || {
+        let recorded = scratch.read("boot");
+        recorded.contains("executed ") && recorded.contains("scanned ")
+    });
+    let first = world.scanner();
+    let recorded = scratch.read("boot");
+    let words = |pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    assert_eq!(words(first), "svscan\0--timeline\0boot\0service\0");
+    signal(first, "KILL");
+    wait_until("there is another", || {
+        children(world.first, "svscan")
+            .iter()
+            .any(|pid| *pid != first)
+    });
+    wait_until("it is svscan", || {
+        words(world.scanner()) == "svscan\0service\0"
+    });
+    assert_eq!(world.end("TERM"), 0);
+    assert_eq!(scratch.read("boot"), recorded);
+}
+
+#[test]
+fn without_a_file_for_the_timeline_nothing_is_started() {
+    let scratch = Scratch::new();
+    let output = scratch.run(Suite::Ours, "svscanboot", &["--timeline"]);
+    let usage = "svscanboot: usage: svscanboot [--timeline file] [dir]\n";
+    assert_eq!((output.code, output.errors()), (100, usage.to_owned()));
+}
+
+#[test]
 fn there_may_be_more_services_than_descriptors() {
     let scratch = Scratch::new();
     let names: Vec<String> = (0..50).map(|number| number.to_string()).collect();

@@ -26,6 +26,9 @@ pub const PATH: &str = "/command:/usr/local/bin:/usr/local/sbin:\
 /// How many dots readproctitle is given, as in 0.76's script.
 pub const DOTS: usize = 400;
 
+/// The option of svscan.
+pub const TIMELINE: &str = "--timeline";
+
 /// How long what an earlier svscanboot left is waited for. A supervise that takes
 /// longer is replaced later: svscan tries every five seconds.
 const OLD: Duration = Duration::from_secs(5);
@@ -33,6 +36,9 @@ const OLD: Duration = Duration::from_secs(5);
 /// One running svscanboot.
 struct Shell<'a> {
     directory: &'a OsStr,
+    /// Where the first svscan is to record how the services start. The next one, if
+    /// there is one, would record nothing but that they run.
+    timeline: Option<&'a OsStr>,
     machine: Machine,
     signals: Signals,
     /// From the services and svscan to readproctitle; both ends are held, so that
@@ -52,12 +58,13 @@ struct Place {
     _directory: Option<File>,
 }
 
-/// Runs svscanboot over `directory`; comes back when it was told to end and
-/// everything has ended. False: something had to be left running.
+/// Runs svscanboot over `directory`, with svscan's `timeline` if there is to be one;
+/// comes back when it was told to end and everything has ended. False: something had
+/// to be left running.
 ///
 /// # Errors
 /// Those of the set-up.
-pub fn run(directory: &OsStr) -> Result<bool, Error> {
+pub fn run(directory: &OsStr, timeline: Option<&OsStr>) -> Result<bool, Error> {
     let signals = Signals::new(&[Number::CHLD, Number::TERM, Number::INT])
         .map_err(|error| Error::unable_to("hear signals", error))?;
     // svscan would try, and say so, for ever.
@@ -70,6 +77,7 @@ pub fn run(directory: &OsStr) -> Result<bool, Error> {
     let program = |name: &str| child::beside(name).unwrap_or_else(|| name.into());
     let mut shell = Shell {
         directory,
+        timeline,
         machine: Machine::default(),
         signals,
         pipe: Some(pipe),
@@ -212,7 +220,12 @@ impl Shell<'_> {
         for action in self.machine.step(event, clock::monotonic()) {
             let answer = match action {
                 Action::Start(role) => match self.start(role) {
-                    Ok(pid) => Event::Started(role, pid),
+                    Ok(pid) => {
+                        if role == Role::Scanner {
+                            self.timeline = None;
+                        }
+                        Event::Started(role, pid)
+                    }
                     Err(error) => {
                         self.warn(&Error::unable("fork for", name(role), "", error));
                         Event::StartFailed(role)
@@ -271,15 +284,20 @@ impl Shell<'_> {
 
     /// In the child. Comes back only with an error.
     fn become_program(&self, role: Role) -> io::Error {
-        let (program, words): (_, &[&OsStr]) = match role {
-            Role::Scanner => (&self.scanner, &[self.directory]),
-            Role::Title => (
-                &self.title,
-                &[OsStr::new("service"), OsStr::new("errors:"), &self.dots],
-            ),
-        };
         let name = name(role);
-        let words = [&[name], words].concat();
+        let mut words = vec![name];
+        let program = match role {
+            Role::Scanner => {
+                let timeline = self.timeline.map(|file| [OsStr::new(TIMELINE), file]);
+                words.extend(timeline.iter().flatten());
+                words.push(self.directory);
+                &self.scanner
+            }
+            Role::Title => {
+                words.extend([OsStr::new("service"), OsStr::new("errors:"), &self.dots]);
+                &self.title
+            }
+        };
         let path = OsStr::new(PATH);
         let error = child::exec_alone(program, &words, path);
         if program != name {

@@ -118,7 +118,7 @@ fn run(matches: &ArgMatches) -> Result<u8, Error> {
 fn read(path: &OsStr) -> Result<Vec<u8>, Error> {
     let unable = |doing| move |error| Error::unable(doing, path, "", error);
     let open = file::open_read(Path::new(path)).map_err(unable("open"))?;
-    // One that is being written, a pipe, is waited for.
+    // A pipe is waited for while somebody has it open for writing.
     let _ = file::set_blocking(&open);
     let mut bytes = Vec::new();
     let read = open.take(LONGEST + 1).read_to_end(&mut bytes);
