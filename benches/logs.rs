@@ -199,7 +199,7 @@ impl Run<'_> {
             .add("logs", figure(what, &contenders, &medians, bounds.to_vec()));
     }
 
-    /// The private memory of one of several loggers, each of which gets ten lines a
+    /// The private memory of one of several loggers, each of which gets some lines every
     /// hundredth of a second, for a while: in KiB.
     fn memory(&mut self) {
         let script = |program: &str| format!("exec {program} t ./out/$1");
@@ -229,19 +229,21 @@ impl Run<'_> {
             }
         }
         let bounds = vec![Bound::Of("daemontools", 1.0)];
-        for (what, rush, ticks, bounds) in [
-            ("a thousand lines a second", false, 200, bounds.clone()),
-            ("at full speed, at the end of 20 MB", true, 0, Vec::new()),
+        for (what, rush, lines, ticks, bounds) in [
+            ("a thousand lines a second", false, 10, 200, bounds.clone()),
+            ("50,000 lines a second", false, 500, 200, bounds.clone()),
+            ("at full speed, at the end of 20 MB", true, 0, 0, Vec::new()),
             (
                 "a thousand lines a second, 2 s after that",
                 true,
+                10,
                 200,
                 bounds,
             ),
         ] {
             let used = contenders.iter().map(|contender| {
-                let rounds =
-                    (0..self.rounds).map(|_| self.scratch.logger_kib(contender, rush, ticks));
+                let rounds = (0..self.rounds)
+                    .map(|_| self.scratch.logger_kib(contender, rush, lines, ticks));
                 median(&rounds.collect::<Vec<_>>())
             });
             let names = contenders.iter().map(|contender| contender.name);
@@ -254,9 +256,9 @@ impl Run<'_> {
 }
 
 impl Scratch {
-    /// After 20 MB for each logger, if there is a `rush`, and so many `ticks` of ten
-    /// lines each.
-    fn logger_kib(&self, contender: &Contender, rush: bool, ticks: usize) -> f64 {
+    /// After 20 MB for each logger, if there is a `rush`, and so many `ticks` of so many
+    /// `lines` each.
+    fn logger_kib(&self, contender: &Contender, rush: bool, lines: usize, ticks: usize) -> f64 {
         let _ = fs::remove_dir_all(self.0.join("out"));
         fs::create_dir(self.0.join("out")).unwrap();
         let start = |number: usize| {
@@ -285,7 +287,7 @@ impl Scratch {
             write(&mut loggers, &line.repeat(20_000_000 / line.len()));
         }
         for _ in 0..ticks {
-            write(&mut loggers, &line.repeat(10));
+            write(&mut loggers, &line.repeat(lines));
             std::thread::park_timeout(Duration::from_millis(10));
         }
         let pid = nix::unistd::Pid::from_raw(loggers[1].id().cast_signed());

@@ -17,8 +17,14 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How much is looked at at once, in bytes.
+/// How much is looked at at once in a rush, in bytes: each time the writer is woken up,
+/// which costs more than all else.
 const BATCH: usize = 128 * 1024;
+/// The same as long as there is none: what is looked at takes memory.
+const SMALL_BATCH: usize = 8 * 1024;
+/// When so many looks, one behind the other, found all that they had room for, there
+/// is a rush.
+const FULL_LOOKS: u32 = 16;
 /// When looks have found less than this for [`RUSH`], in bytes, the memory that a rush
 /// of lines has taken is given back.
 const LITTLE: usize = 8 * 1024;
@@ -47,6 +53,10 @@ struct Shell {
     held: usize,
     /// How many of them 0.76 would have read.
     seen: usize,
+    /// How much is looked at at once, in bytes.
+    batch: usize,
+    /// How many looks, one behind the other, found as much as that.
+    full_looks: u32,
     /// When a look found much last; None: the memory that took is given back.
     rush: Option<Instant>,
     /// After how long to look again if nothing is told; None: not at all. While an
@@ -100,6 +110,8 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         filled: 0,
         held: 0,
         seen: 0,
+        batch: SMALL_BATCH,
+        full_looks: 0,
         // Where the allocator has filled the buffer with zeros by itself.
         rush: Some(clock::monotonic()),
         again: None,
@@ -256,7 +268,7 @@ impl Shell {
         let most = if self.waiter.told_to_end && !is_pipe {
             1
         } else {
-            BATCH
+            self.batch
         };
         let room = self.buffer.get_mut(self.held..self.held + most);
         // Nothing but the end can follow an error, as in 0.76.
@@ -268,6 +280,11 @@ impl Shell {
         };
         if count > LITTLE {
             self.rush = Some(clock::monotonic());
+        }
+        let is_full = count == self.batch;
+        self.full_looks = if is_full { self.full_looks + 1 } else { 0 };
+        if self.full_looks == FULL_LOOKS {
+            self.batch = BATCH;
         }
         if count >= PAGE {
             // Perhaps the first part of such a write: all but the last are whole pages.
@@ -292,7 +309,7 @@ impl Shell {
         }
         let usable = if let Some(newline) = last_line {
             newline + 1
-        } else if count == BATCH && !self.waiter.told_to_end {
+        } else if is_full && !self.waiter.told_to_end {
             // There may be more, and 0.76's next read would go beyond this.
             self.seen + (self.filled - self.seen) / READ * READ
         } else {
@@ -309,6 +326,7 @@ impl Shell {
             memory::give_back_bytes(unused.unwrap_or_default());
             self.lines.unused().for_each(memory::give_back);
             self.rush = None;
+            self.batch = SMALL_BATCH;
         }
     }
 
