@@ -305,6 +305,26 @@ fn a_file_that_cannot_be_written_is_told_once_and_all_services_run() {
 }
 
 #[test]
+fn a_limit_on_the_size_of_files_costs_events_and_nothing_else() {
+    let scratch = Scratch::new();
+    let names: Vec<String> = (0..50).map(|number| format!("s{number}")).collect();
+    for name in &names {
+        scratch.service(format!("scan/{name}"), WAITS);
+    }
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", "ulimit -f 1; exec \"$0\" --timeline boot scan"]);
+    command.arg(Suite::Ours.program("svscan"));
+    let _svscan = scratch.start(command, "svscan");
+    for name in &names {
+        scratch.wait_up(&format!("scan/{name}"));
+    }
+    assert_eq!(
+        scratch.read("svscan.err"),
+        "svscan: warning: unable to write boot: file too big\n"
+    );
+}
+
+#[test]
 fn a_disk_that_fills_up_costs_events_and_nothing_else() {
     let scratch = Scratch::new();
     let names: Vec<String> = (0..120).map(|number| format!("s{number}")).collect();

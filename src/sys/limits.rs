@@ -46,6 +46,15 @@ impl crate::limits::Resource {
     }
 }
 
+/// The soft limit on `resource`; all bits set means none.
+///
+/// # Errors
+/// See getrlimit(2).
+pub fn soft(resource: crate::limits::Resource) -> io::Result<u64> {
+    let (soft, _) = getrlimit(resource.nix()).map_err(super::io)?;
+    Ok(soft)
+}
+
 /// The hard limit on `resource`; all bits set means none.
 ///
 /// # Errors

@@ -10,8 +10,9 @@
 use crate::error::Error;
 use crate::formats::tai64n::Tai64n;
 use crate::formats::timeline::{self, Event, Label};
+use crate::limits::Resource;
 use crate::sys::shared::Flag;
-use crate::sys::{clock, file, output};
+use crate::sys::{clock, errno, file, limits, output};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -20,6 +21,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// More than all others can write between a look at the size and a write, in bytes.
+const OTHERS: u64 = 64 * 1024;
 /// Not more is written at once, in bytes: so much of a write to a pipe stays together.
 const AT_ONCE: usize = 4096;
 
@@ -48,6 +51,8 @@ struct Sink {
     began: Instant,
     /// Somebody could not write.
     gave_up: Flag,
+    /// The limit on the size of files, in bytes.
+    most: u64,
 }
 
 impl Sink {
@@ -57,9 +62,19 @@ impl Sink {
         u64::try_from(since).unwrap_or(u64::MAX)
     }
 
+    /// Whether what comes next could go beyond the limit: that is answered by SIGXFSZ.
+    fn is_too_large(&self) -> bool {
+        let is = |size: u64| size.saturating_add(OTHERS) > self.most;
+        self.most < u64::MAX && self.file.metadata().is_ok_and(|file| is(file.len()))
+    }
+
     fn write(&self, mut lines: &[u8]) {
         while !lines.is_empty() && !self.gave_up.is_up() {
-            let error = match (&self.file).write(lines) {
+            let written = match self.is_too_large() {
+                true => Err(errno::too_big()),
+                false => (&self.file).write(lines),
+            };
+            let error = match written {
                 Ok(written) if written == lines.len() => return,
                 // What is left has to be tried, to know why.
                 Ok(written @ 1..) => {
@@ -99,6 +114,7 @@ impl Recorder {
                 path: path.to_owned(),
                 began: began.monotonic,
                 gave_up: Flag::new().map_err(unable)?,
+                most: limits::soft(Resource::FileSize).map_err(unable)?,
             },
             began,
             lines: Vec::with_capacity(AT_ONCE),

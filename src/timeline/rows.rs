@@ -191,6 +191,8 @@ pub struct Chart {
     pub rows: Vec<Row>,
     /// When the last of them ends, or svscan was through, in nanoseconds.
     pub end: u64,
+    /// Whether svscan was through: if not, there may be more.
+    pub is_whole: bool,
 }
 
 impl Chart {
@@ -215,6 +217,7 @@ impl Chart {
         Chart {
             rows,
             end: last.max(timeline.scanned.unwrap_or(0)),
+            is_whole: timeline.scanned.is_some(),
         }
     }
 
@@ -227,6 +230,7 @@ impl Chart {
         let longest = longest.max_by_key(|(_, took)| *took);
         let failed = self.rows.iter().filter(|row| row.end == End::Failed);
         Summary {
+            is_whole: self.is_whole,
             services: self.rows.iter().filter(|row| !row.label.is_log).count(),
             logs: self.rows.iter().filter(|row| row.label.is_log).count(),
             ends: End::ALL.map(|end| {
@@ -333,6 +337,8 @@ pub enum Choice {
 /// What a chart comes to. Times are in nanoseconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Summary {
+    /// Whether that is all there is.
+    pub is_whole: bool,
     /// How many services there are.
     pub services: usize,
     /// How many logs of services.
@@ -376,7 +382,7 @@ impl Summary {
         all.push_str(&match &self.last {
             None if of(End::Other) > 0 => ", none of which is known to have begun".to_owned(),
             None => ", none has begun".to_owned(),
-            Some((_, at)) => match began == self.services + self.logs {
+            Some((_, at)) => match self.is_whole && began == self.services + self.logs {
                 true => format!(", all begun within {}", time(*at)),
                 false => format!(", {began} begun within {}", time(*at)),
             },
@@ -415,6 +421,10 @@ impl Summary {
             .collect();
         if !rest.is_empty() {
             sentences.push(rest.join("; "));
+        }
+        if !self.is_whole {
+            let more = "there may be more: svscan was not through, or could not write that it was";
+            sentences.push(more.to_owned());
         }
         sentences
     }

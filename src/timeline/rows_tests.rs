@@ -186,7 +186,7 @@ fn the_summary_says_what_there_was() {
         ]
     );
     assert_eq!(
-        chart("forked 1 a\nexecuted 3 a\nforked 1 b\nexecuted 9 b")
+        chart("forked 1 a\nexecuted 3 a\nforked 1 b\nexecuted 9 b\nscanned 9")
             .summary()
             .sentences(),
         [
@@ -195,7 +195,14 @@ fn the_summary_says_what_there_was() {
              from fork to begin: 2.00 µs (median), at most 8.00 µs (b)",
         ]
     );
-    let mut many = String::new();
+    assert_eq!(
+        chart("forked 1 a\nexecuted 3 a").summary().sentences(),
+        [
+            "1 service, 1 begun within 3.00 µs",
+            "there may be more: svscan was not through, or could not write that it was",
+        ]
+    );
+    let mut many = "scanned 9\n".to_owned();
     for name in 1..=7 {
         many.push_str(&format!("failed {name} s{name}\n"));
     }
@@ -207,7 +214,7 @@ fn the_summary_says_what_there_was() {
         ]
     );
     assert_eq!(
-        chart("").summary().sentences(),
+        chart("scanned 1").summary().sentences(),
         ["0 services, none has begun"]
     );
 }

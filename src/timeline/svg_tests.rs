@@ -16,7 +16,8 @@ fn boot(count: usize) -> String {
         let (forked, ready, executed) = (n + 2, n + 5, n + 9);
         format!("seen 1 s{n}\nforked {forked} s{n}\nready {ready} s{n}\nexecuted {executed} s{n}\n")
     };
-    (0..count).map(one).collect()
+    let all: String = (0..count).map(one).collect();
+    all + "scanned 9\n"
 }
 
 /// The tags of a file in which each one that is open is closed, and no text holds

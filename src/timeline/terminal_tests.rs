@@ -29,6 +29,8 @@ half had begun after 30.0 us, the last was db; from fork
 1 failed (bad/log); 1 down by a file down; 1 not told,
   because supervise is another program; 1 not begun when
   this was read
+there may be more: svscan was not through, or could not
+  write that it was
 
         0                    50                   100 us
 web     ....====#####        :                    :    30 us
@@ -102,7 +104,7 @@ fn what_is_left_out_is_told() {
     assert!(!text.contains("\nweb"), "{text}");
     let none = drawn(BOOT, Choice::Last(0), PLAIN);
     assert!(none.ends_with("\n0 are shown, 6 are left out\n"), "{none}");
-    let empty = drawn("", Choice::All, PLAIN);
+    let empty = drawn("scanned 1\n", Choice::All, PLAIN);
     assert_eq!(
         empty,
         "2026-11-21 08:31:02.412: 0 services, none has begun\n"
