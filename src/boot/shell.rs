@@ -252,7 +252,11 @@ impl Shell<'_> {
                     self.pipe = None;
                     continue;
                 }
-                Action::Leave(all) => return Some(all),
+                Action::Leave(all) => {
+                    // One whose directory was deleted nobody can tell anything.
+                    let left = process::children_named("supervise");
+                    return Some(all && left.is_empty());
+                }
             };
             if let Some(left) = self.step(answer) {
                 return Some(left);

@@ -87,6 +87,18 @@ fn a_service_whose_entry_is_gone_ends_in_order_too() {
 }
 
 #[test]
+fn a_service_whose_directory_was_deleted_is_left_running_and_that_is_told() {
+    let scratch = Scratch::new();
+    scratch.service("service/gone", "exec sleep 2147483647");
+    let Some(mut world) = World::svscanboot("a_service_whose_directory", &scratch) else {
+        return;
+    };
+    scratch.wait_up("service/gone");
+    fs::remove_dir_all(scratch.at("service/gone")).unwrap();
+    assert_eq!(world.end("TERM"), 111);
+}
+
+#[test]
 fn a_service_with_two_names_gets_term_once() {
     let scratch = Scratch::new();
     scratch.mkdir("service");
