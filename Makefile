@@ -10,7 +10,9 @@ PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart
 # faster and leaves more memory shared. What nsswitch.conf names can be loaded by a
 # dynamic program only: setuidgid and envuidgid become this one where it must be asked.
 DYNAMIC = daemontools-rs-nss
-STATIC_FLAGS = -C target-feature=+crt-static -C relocation-model=static
+# What is written begins a page of its own: how many pages that are hangs on nothing else.
+STATIC_FLAGS = -C target-feature=+crt-static -C relocation-model=static \
+               -C link-arg=-Wl,-z,separate-loadable-segments
 # libgcc_s is one library more to load at each start: its static half takes its place.
 DYNAMIC_FLAGS = -L native=target/link
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
