@@ -15,6 +15,15 @@ pub(crate) fn ours(program: &str) -> PathBuf {
     directory.join(program)
 }
 
+/// Whether a number in the environment makes this run another than the usual one.
+pub(crate) fn is_shortened() -> bool {
+    let is_number = |name: &str| name.starts_with("BENCH_") && !NOT_NUMBERS.contains(&name);
+    std::env::vars().any(|(name, _)| is_number(&name))
+}
+
+/// The variables of `make bench` itself.
+const NOT_NUMBERS: [&str; 2] = ["BENCH_PROGRAMS", "BENCH_PAGE"];
+
 /// The number in this environment variable.
 pub(crate) fn number(variable: &str, default: usize) -> usize {
     std::env::var(variable)

@@ -2,7 +2,7 @@
 //! grow as their number does. `benches/README.md` says what is measured.
 
 use crate::common::{median, number, ours};
-use crate::report::{Report, short};
+use crate::report::{Bound, Figure, Report, short};
 use crate::system::milliseconds;
 use crate::tree::{Peer, Tree, children, peers, private_kib, reap_for};
 use nix::sys::signal::{Signal, kill};
@@ -20,6 +20,7 @@ pub(crate) fn run(report: &mut Report) {
          | of one supervise (KiB) | `svstat` of all (ms) | each killed and restarted (ms) \
          | `svc -dx` of all, to the last end (ms) |\n|---|---|---|---|---|---|---|---|\n",
     );
+    let mut lines = Vec::new();
     for services in [10, 100, 1000, 10_000] {
         if services > most {
             continue;
@@ -27,13 +28,38 @@ pub(crate) fn run(report: &mut Report) {
         let rounds = (0..number("BENCH_ROUNDS", 5)).map(|_| measure(services, &peers[0]));
         let rounds: Vec<_> = rounds.collect();
         let _ = write!(table, "| {services} |");
-        for column in 0..COLUMNS {
+        let line = std::array::from_fn(|column| {
             let figures: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
-            let _ = write!(table, " {} |", short(median(&figures)));
+            median(&figures)
+        });
+        for figure in line {
+            let _ = write!(table, " {} |", short(figure));
         }
         table.push('\n');
+        lines.push(line);
     }
     report.say("many", table);
+    if let [.., before, last] = lines.as_slice() {
+        growth(report, before, last);
+    }
+}
+
+/// How time and memory have grown with ten times as many services: by ten would be 1.
+fn growth(report: &mut Report, before: &[f64; COLUMNS], last: &[f64; COLUMNS]) {
+    let grown = |column: usize| last[column] / before[column];
+    let floor = "nothing supervised";
+    let figures = [("ours", grown(0) / 10.0), (floor, grown(1) / 10.0)];
+    let bounds = vec![Bound::Of(floor, 1.5)];
+    report.add("growth", Figure::new("boot", "", figures, bounds));
+    for (what, grown) in [
+        ("private memory of all supervises", grown(3)),
+        ("`svstat` of all", grown(4) / 10.0),
+        ("each killed and restarted", grown(5) / 10.0),
+        ("`svc -dx` of all, to the last end", grown(6) / 10.0),
+    ] {
+        let bounds = vec![Bound::AtMost(1.5)];
+        report.add("growth", Figure::new(what, "", [("ours", grown)], bounds));
+    }
 }
 
 /// How many figures there are for each number of services.

@@ -109,13 +109,13 @@ impl Report {
         self.texts.push((place, text));
     }
 
-    /// How many bounds are broken.
+    /// How many bounds are broken, or cannot be told.
     pub(crate) fn broken(&self) -> usize {
         let judged = self.figures.iter().flat_map(|(_, figure)| {
             let bounds = figure.bounds.iter();
             bounds.map(|bound| figure.judge(*bound).1)
         });
-        judged.filter(|kept| *kept == Some(false)).count()
+        judged.filter(|kept| *kept != Some(true)).count()
     }
 
     /// Puts what was measured into the page `path`, each table between the lines
