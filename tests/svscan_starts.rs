@@ -1,7 +1,7 @@
 //! How svscan starts a supervise: as a child that goes on as one, where that is the
 //! same program, and by exec, where it is not. A service must not see which.
 
-use crate::harness::{Daemon, Scratch, Suite, has, signal, wait_until};
+use crate::harness::{Daemon, Scratch, Suite, finish, has, signal, wait_until};
 use crate::supervise::{children, descriptors};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -78,6 +78,32 @@ fn a_service_does_not_see_whether_its_supervise_was_executed() {
         });
         assert_eq!(told[0], told[1], "{redirections}");
         assert!(told[0].0[0].contains("supervise\nsupervise alone 300\n"));
+    }
+}
+
+#[test]
+fn a_supervise_is_found_by_its_name() {
+    let scratch = Scratch::new();
+    programs(&scratch, true);
+    scratch.service("scan/a", "exec sleep 1000");
+    let svscan = svscan(&scratch, "");
+    scratch.wait_up("scan/a");
+    let supervise = children(svscan.pid())[0].to_string();
+    for (tool, words) in [
+        ("pidof", ["supervise"].as_slice()),
+        ("pgrep", &["-x", "supervise"]),
+        ("killall", &["-v", "-0", "supervise"]),
+        ("ps", &["-C", "supervise", "-o", "pid="]),
+    ] {
+        if !has("a supervise found by its name", &[tool]) {
+            continue;
+        }
+        let mut command = scratch.command(Suite::Ours, tool);
+        command.args(words);
+        let output = finish(command);
+        let said = output.text() + &output.errors();
+        let mut numbers = said.split(|letter: char| !letter.is_ascii_digit());
+        assert!(numbers.any(|number| number == supervise), "{tool}: {said}");
     }
 }
 
