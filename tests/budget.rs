@@ -91,6 +91,19 @@ fn the_last_file_of_a_quiet_log_is_never_taken() {
 }
 
 #[test]
+fn a_quiet_log_that_has_just_begun_keeps_its_only_file() {
+    let scratch = Scratch::new();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    old_log(&scratch, "quiet", &[now - 1_700_000_000], 90_000);
+    scratch.write("quiet/current", "a quiet line\n".repeat(200));
+    scratch.write("budget", "total 300k\n");
+    let output = log(&scratch, 2_600, &["s250000", "n10", "./busy"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "quiet").len(), 1);
+    assert_eq!(finished(&scratch, "busy").len(), 0);
+}
+
+#[test]
 fn several_budgets_hold_at_once_and_nothing_beside_logs_is_touched() {
     let scratch = Scratch::new();
     old_log(&scratch, "top/a/log", &[1, 2, 3], 1000);

@@ -4,11 +4,12 @@
 //! There is no one in charge: every multilog does this when it has finished a
 //! file. Two that do it at once delete the same files.
 
-use super::budget::{self, Budget, Finished, Log};
+use super::budget::{self, Budget, Finished, Log, Pace};
 use super::script::Directory;
 use super::waiter::say;
 use crate::formats::{logname, tai64n::Tai64n};
-use crate::sys::{clock, errno, file, folder};
+use crate::sys::file::{self, Identity};
+use crate::sys::{clock, errno, folder};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -43,6 +44,10 @@ pub struct Keeper {
     unseen: u64,
     /// and how much that may be until it is not too soon for another look.
     allowance: u64,
+    /// How much was written since `counted`, in bytes; and how fast until then.
+    written: u64,
+    counted: Instant,
+    pace: Pace,
     /// What was complained of last, so that it is said once.
     complaint: Option<String>,
 }
@@ -53,6 +58,8 @@ struct Found {
     way: Vec<OsString>,
     /// The names of the finished files in `log`.
     names: Vec<OsString>,
+    /// Which directory it is.
+    identity: Option<Identity>,
     log: Log,
 }
 
@@ -65,8 +72,16 @@ impl Keeper {
             is_due: false,
             unseen: 0,
             allowance: u64::MAX,
+            written: 0,
+            counted: clock::monotonic(),
+            pace: Pace::default(),
             complaint: None,
         }
+    }
+
+    /// So many bytes were written.
+    pub fn count(&mut self, bytes: u64) {
+        self.written = self.written.saturating_add(bytes);
     }
 
     /// A file of `size` bytes was finished. Sees that the budgets are kept, unless
@@ -108,6 +123,9 @@ impl Keeper {
         self.is_due = false;
         self.unseen = 0;
         self.allowance = u64::MAX;
+        let now = clock::monotonic();
+        let time = now.saturating_duration_since(std::mem::replace(&mut self.counted, now));
+        self.pace.add(std::mem::take(&mut self.written), time);
         let mut above = OsStr::from_bytes(&self.name).to_owned();
         let mut here = directory.try_clone();
         for _ in 0..ABOVE {
@@ -121,7 +139,7 @@ impl Keeper {
                 break;
             };
             above.push("/..");
-            match keep_one(&parent) {
+            match keep_one(&parent, directory, self.pace) {
                 Ok(kept) => {
                     deleted += kept.deleted;
                     self.allowance = self.allowance.min(kept.allowance);
@@ -157,7 +175,8 @@ struct Kept {
 }
 
 /// Keeps the budget in the directory `top`, if there is one; or gives what is wrong.
-fn keep_one(top: &File) -> Result<Kept, String> {
+/// `own`, written at this pace, is the log directory of the one who looks.
+fn keep_one(top: &File, own: &File, pace: Pace) -> Result<Kept, String> {
     let Some(budget) = read(top)? else {
         return Ok(Kept {
             deleted: 0,
@@ -165,7 +184,11 @@ fn keep_one(top: &File) -> Result<Kept, String> {
             is_exceeded: false,
         });
     };
-    let found = find(top)?;
+    let mut found = find(top)?;
+    let own = file::identity(&own.metadata().map_err(reason)?);
+    if let Some(found) = found.iter_mut().find(|found| found.identity == Some(own)) {
+        found.log.own = Some(pace);
+    }
     let available = folder::available(top).map_err(reason)?;
     let now = Tai64n::from_unix(clock::wall());
     let logs: Vec<Log> = found.iter().map(|found| found.log.clone()).collect();
@@ -258,7 +281,13 @@ fn find(top: &File) -> Result<Vec<Found>, String> {
 
 /// What is in the log directory `here`.
 fn look(here: &File, way: Vec<OsString>, names: Vec<OsString>) -> Found {
-    let mut log = Log::default();
+    let metadata = here.metadata().ok();
+    let changed = metadata.as_ref().map(MetadataExt::mtime);
+    let changed = changed.and_then(|seconds| u64::try_from(seconds).ok());
+    let mut log = Log {
+        changed: Tai64n::from_unix(Duration::from_secs(changed.unwrap_or(0))),
+        ..Log::default()
+    };
     let mut finished = Vec::new();
     for name in names {
         let Some(size) = folder::facts(here, &name)
@@ -279,7 +308,12 @@ fn look(here: &File, way: Vec<OsString>, names: Vec<OsString>) -> Found {
     finished.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     let (names, files) = finished.into_iter().unzip();
     log.finished = files;
-    Found { way, names, log }
+    Found {
+        way,
+        names,
+        identity: metadata.as_ref().map(file::identity),
+        log,
+    }
 }
 
 fn delete(top: &File, way: &[OsString], name: &OsStr) -> io::Result<bool> {
