@@ -124,6 +124,17 @@ fn several_budgets_hold_at_once_and_nothing_beside_logs_is_touched() {
 }
 
 #[test]
+fn logs_inside_a_log_directory_count_too() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/main", &[], 0);
+    scratch.write("logs/budget", "total 2k\n");
+    old_log(&scratch, "logs/main/errors", &[1, 2, 3], 1000);
+    let output = log(&scratch, 0, &["./logs/other"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "logs/main/errors").len(), 2);
+}
+
+#[test]
 fn a_budget_that_is_wrong_is_told_of_once_and_not_followed() {
     let cases = [
         (

@@ -263,24 +263,34 @@ fn find(top: &File) -> Result<Vec<Found>, String> {
         }
         let has = |name: &str| names.iter().any(|n| n == name);
         // While a file is finished there may be no `current` yet.
-        if has("lock") && (has("current") || has("previous")) {
-            found.push(look(&here, way, names));
-        } else if way.len() < BELOW {
-            for name in names {
-                let facts = folder::facts(&here, &name);
-                if facts.is_ok_and(|facts| facts.is_directory && facts.device == device) {
-                    let mut further = way.clone();
-                    further.push(name);
-                    ways.push(further);
-                }
+        let is_log = has("lock") && (has("current") || has("previous"));
+        let goes_on = way.len() < BELOW;
+        if !is_log && !goes_on {
+            continue;
+        }
+        let mut files = Vec::new();
+        for name in names {
+            let Ok(facts) = folder::facts(&here, &name) else {
+                continue;
+            };
+            // A log may hold others, as main/errors in main.
+            if goes_on && facts.is_directory && facts.device == device {
+                let mut further = way.clone();
+                further.push(name);
+                ways.push(further);
+            } else if is_log && facts.is_file {
+                files.push((name, facts.size));
             }
+        }
+        if is_log {
+            found.push(look(&here, way, files));
         }
     }
     Ok(found)
 }
 
-/// What is in the log directory `here`.
-fn look(here: &File, way: Vec<OsString>, names: Vec<OsString>) -> Found {
+/// What is in the log directory `here`, which has files of these names and sizes.
+fn look(here: &File, way: Vec<OsString>, files: Vec<(OsString, u64)>) -> Found {
     let metadata = here.metadata().ok();
     let changed = metadata.as_ref().map(MetadataExt::mtime);
     let changed = changed.and_then(|seconds| u64::try_from(seconds).ok());
@@ -289,14 +299,7 @@ fn look(here: &File, way: Vec<OsString>, names: Vec<OsString>) -> Found {
         ..Log::default()
     };
     let mut finished = Vec::new();
-    for name in names {
-        let Some(size) = folder::facts(here, &name)
-            .ok()
-            .filter(|facts| facts.is_file)
-            .map(|facts| facts.size)
-        else {
-            continue;
-        };
+    for (name, size) in files {
         let bytes = name.as_bytes();
         let is_ours = bytes.len() == Tai64n::TEXT + 2
             && [b".s", b".u"].iter().any(|end| bytes.ends_with(*end));
