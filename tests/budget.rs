@@ -135,6 +135,19 @@ fn logs_inside_a_log_directory_count_too() {
 }
 
 #[test]
+fn only_what_a_file_has_on_disk_counts() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/quiet", &[1, 2, 3], 1000);
+    scratch.write("logs/budget", "total 20k\n");
+    old_log(&scratch, "logs/junk", &[], 0);
+    let file = fs::File::create(scratch.at("logs/junk/hole")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let output = log(&scratch, 0, &["./logs/other"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
+}
+
+#[test]
 fn a_budget_that_is_wrong_is_told_of_once_and_not_followed() {
     let cases = [
         (

@@ -122,7 +122,7 @@ fn rate(bytes: u64, seconds: u64) -> u64 {
 pub struct Finished {
     /// When it was finished.
     pub moment: Tai64n,
-    /// Its size, in bytes.
+    /// What it has on disk, in bytes.
     pub size: u64,
 }
 
