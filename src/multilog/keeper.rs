@@ -4,7 +4,7 @@
 //! There is no one in charge: every multilog does this when it has finished a
 //! file. Two that do it at once delete the same files.
 
-use super::budget::{self, Budget, Finished, Log, Pace};
+use super::budget::{self, Budget, Finished, Log, Pace, Turn};
 use super::script::Directory;
 use super::waiter::say;
 use crate::formats::{logname, tai64n::Tai64n};
@@ -27,22 +27,19 @@ const ABOVE: usize = 32;
 const BELOW: usize = 6;
 /// How many names are looked at for one budget.
 const MOST: usize = 50_000;
-/// It is not looked at more often than that,
-const EVERY: Duration = Duration::from_secs(1);
-/// and no more than the so manieth part of the time is spent on it,
-const SHARE: u32 = 50;
-/// unless so much was written meanwhile: the so manieth part of what it gives.
+/// So much may be written unseen between two looks: the so manieth part of what it
+/// gives.
 const PART: u64 = 100;
 
 /// Keeps the budgets of one log directory.
 pub struct Keeper {
     name: Vec<u8>,
-    next: Option<Instant>,
+    next: Option<Turn>,
     /// It was too soon to look, so that is still to be done.
     is_due: bool,
     /// How much was finished since the last look, in bytes,
     unseen: u64,
-    /// and how much that may be until it is not too soon for another look.
+    /// and how much that may be until another look is wanted sooner.
     allowance: u64,
     /// How much was written since `counted`, in bytes; and how fast until then.
     written: u64,
@@ -89,8 +86,7 @@ impl Keeper {
     /// wrong is said once, and no more.
     pub fn check(&mut self, directory: &File, size: u64) {
         self.unseen = self.unseen.saturating_add(size);
-        let is_too_soon = self.next.is_some_and(|next| clock::monotonic() < next);
-        if is_too_soon && self.unseen < self.allowance {
+        if self.next().is_some_and(|next| clock::monotonic() < next) {
             self.is_due = true;
         } else {
             self.look(directory);
@@ -99,16 +95,17 @@ impl Keeper {
 
     /// When what it was too soon for is to be made up for by [`Keeper::look`].
     pub fn due(&self) -> Option<Instant> {
-        self.next.filter(|_| self.is_due)
+        self.next().filter(|_| self.is_due)
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let is_much = self.unseen >= self.allowance;
+        self.next.map(|turn| turn.at(is_much))
     }
 
     /// Sees that the budgets are kept.
     pub fn look(&mut self, directory: &File) {
-        let before = clock::monotonic();
         self.keep_all(directory);
-        let after = clock::monotonic();
-        let took = after.saturating_duration_since(before);
-        self.next = Some(after + EVERY.max(took.saturating_mul(SHARE)));
     }
 
     /// The disk is full: the same, at once; whether anything was deleted.
@@ -160,6 +157,8 @@ impl Keeper {
             say(&format!("{NAME} in "), &above, &format!(": {why}"));
         }
         self.complaint = said;
+        let end = clock::monotonic();
+        self.next = Some(Turn::after(end, end.saturating_duration_since(now)));
         deleted
     }
 }
