@@ -91,6 +91,19 @@ fn the_last_file_of_a_quiet_log_is_never_taken() {
 }
 
 #[test]
+fn a_quiet_log_that_has_just_begun_keeps_its_only_file() {
+    let scratch = Scratch::new();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    old_log(&scratch, "quiet", &[now - 1_700_000_000], 90_000);
+    scratch.write("quiet/current", "a quiet line\n".repeat(200));
+    scratch.write("budget", "total 300k\n");
+    let output = log(&scratch, 2_600, &["s250000", "n10", "./busy"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "quiet").len(), 1);
+    assert_eq!(finished(&scratch, "busy").len(), 0);
+}
+
+#[test]
 fn several_budgets_hold_at_once_and_nothing_beside_logs_is_touched() {
     let scratch = Scratch::new();
     old_log(&scratch, "top/a/log", &[1, 2, 3], 1000);
@@ -108,6 +121,30 @@ fn several_budgets_hold_at_once_and_nothing_beside_logs_is_touched() {
     assert_eq!(finished(&scratch, "top/a/log").len(), 2);
     assert!(scratch.at(alien).exists() && scratch.at(stray).exists());
     assert_eq!(finished(&scratch, "elsewhere").len(), 3);
+}
+
+#[test]
+fn logs_inside_a_log_directory_count_too() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/main", &[], 0);
+    scratch.write("logs/budget", "total 2k\n");
+    old_log(&scratch, "logs/main/errors", &[1, 2, 3], 1000);
+    let output = log(&scratch, 0, &["./logs/other"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "logs/main/errors").len(), 2);
+}
+
+#[test]
+fn only_what_a_file_has_on_disk_counts() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/quiet", &[1, 2, 3], 1000);
+    scratch.write("logs/budget", "total 20k\n");
+    old_log(&scratch, "logs/junk", &[], 0);
+    let file = fs::File::create(scratch.at("logs/junk/hole")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let output = log(&scratch, 0, &["./logs/other"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
 }
 
 #[test]

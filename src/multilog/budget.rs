@@ -7,6 +7,7 @@
 
 use crate::formats::tai64n::Tai64n;
 use std::cmp::Reverse;
+use std::time::{Duration, Instant};
 
 /// What a `budget` file says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,6 +82,39 @@ pub struct Log {
     pub finished: Vec<Finished>,
     /// How much its other files have, in bytes; of these nothing is deleted.
     pub other: u64,
+    /// When a file came to it, or went, last.
+    pub changed: Tai64n,
+    /// If it is the log of the one who looks: how that has written it.
+    pub own: Option<Pace>,
+}
+
+/// How fast a multilog writes its own log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Pace {
+    written: u64,
+    over: Duration,
+}
+
+impl Pace {
+    /// So many bytes were written in so much more time. What was more than an hour ago
+    /// counts less and less.
+    pub fn add(&mut self, bytes: u64, time: Duration) {
+        const HOUR: Duration = Duration::from_secs(3600);
+        self.written = self.written.saturating_add(bytes);
+        self.over = self.over.saturating_add(time);
+        while self.over > HOUR {
+            self.written /= 2;
+            self.over /= 2;
+        }
+    }
+}
+
+/// So many bytes in so many seconds, in bytes per day. What came in less than a
+/// minute says nothing: a log that has just begun a file is not the fastest of all.
+fn rate(bytes: u64, seconds: u64) -> u64 {
+    const MINUTE: u64 = 60;
+    const DAY: u64 = 86_400;
+    bytes.saturating_mul(DAY) / seconds.max(MINUTE)
 }
 
 /// A finished file.
@@ -88,7 +122,7 @@ pub struct Log {
 pub struct Finished {
     /// When it was finished.
     pub moment: Tai64n,
-    /// Its size, in bytes.
+    /// What it has on disk, in bytes.
     pub size: u64,
 }
 
@@ -98,22 +132,52 @@ impl Log {
         finished.fold(self.other, |sum, file| sum.saturating_add(file.size))
     }
 
-    /// How fast it was written lately: what came after its oldest file, in bytes
-    /// per day. Of a file from long ago, or from the future, not more can be told
-    /// than that the clock was set: many boxes begin in 1970 until they are told the
-    /// time. A busy log must not seem quiet for it, nor a quiet one busy.
+    /// How fast it was written lately, in bytes per day: what came after its oldest
+    /// file; if it has none, since a file came or went; or what its own multilog knows
+    /// better, for right after a file was finished little came. Of a file from long
+    /// ago, or from the future, not more can be told than that the clock was set: many
+    /// boxes begin in 1970 until they are told the time. A busy log must not seem quiet
+    /// for it, nor a quiet one busy.
     fn rate(&self, now: Tai64n) -> u64 {
-        const DAY: u64 = 86_400;
-        const YEAR: u64 = 366 * DAY;
-        let Some(oldest) = self.finished.first() else {
-            return 0;
+        const YEAR: u64 = 366 * 86_400;
+        let (since, bytes) = match self.finished.first() {
+            Some(oldest) => (oldest.moment, self.size().saturating_sub(oldest.size)),
+            None => (self.changed, self.other),
         };
-        let bytes = self.size().saturating_sub(oldest.size);
-        let seconds = match now.seconds.checked_sub(oldest.moment.seconds) {
-            Some(seconds) => seconds.clamp(1, YEAR),
-            None => YEAR,
-        };
-        bytes.saturating_mul(DAY) / seconds
+        let seconds = now.seconds.checked_sub(since.seconds);
+        let found = rate(bytes, seconds.map_or(YEAR, |seconds| seconds.min(YEAR)));
+        let known = self.own.map(|own| rate(own.written, own.over.as_secs()));
+        found.max(known.unwrap_or(0))
+    }
+}
+
+/// When to look again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// Not before that, whatever was written: the service would wait for it,
+    earliest: Instant,
+    /// and not before that if it was little.
+    usual: Instant,
+}
+
+impl Turn {
+    /// A look is not taken more often than that, unless much was written,
+    const EVERY: Duration = Duration::from_secs(1);
+    /// and no more than the so manieth part of the time is spent on it.
+    const SHARE: u32 = 50;
+
+    /// After a look that ended at `end` and `took` so long.
+    pub fn after(end: Instant, took: Duration) -> Turn {
+        let earliest = end + took.saturating_mul(Turn::SHARE);
+        Turn {
+            earliest,
+            usual: earliest.max(end + Turn::EVERY),
+        }
+    }
+
+    /// The moment. `is_much`: as much was written as the budget lets pass unseen.
+    pub fn at(&self, is_much: bool) -> Instant {
+        if is_much { self.earliest } else { self.usual }
     }
 }
 
@@ -128,9 +192,9 @@ pub struct Plan {
 
 /// What to delete of `logs` so that they keep the `budget`, with `available` bytes
 /// free now. The log that was written fastest gives way first, its oldest file
-/// first, if need be all of its finished files; then the next fastest. But the
-/// newest finished file of every other log than the fastest stays, and of no log
-/// the one that is being written is touched.
+/// first; then the next fastest. But the newest finished file of a log stays, unless
+/// it is the fastest and its own multilog looks: how fast one with a single file is
+/// nobody else can tell. And of no log the one that is being written is touched.
 pub fn plan(logs: &[Log], budget: Budget, available: u64, now: Tai64n) -> Plan {
     let used = logs
         .iter()
@@ -147,7 +211,7 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, now: Tai64n) -> Plan {
         let Some(log) = logs.get(number) else {
             continue;
         };
-        let keep = usize::from(rank > 0);
+        let keep = usize::from(rank > 0 || log.own.is_none());
         let may_go = log.finished.len().saturating_sub(keep);
         for (place, file) in log.finished.iter().enumerate().take(may_go) {
             if plan.missing == 0 {
@@ -163,7 +227,6 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, now: Tai64n) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_budget_is_lines_of_words_and_sizes() {
@@ -206,7 +269,14 @@ mod tests {
         Log {
             finished: finished.collect(),
             other,
+            ..Log::default()
         }
+    }
+
+    /// The log of the one who looks, who has just begun.
+    fn own(log: Log) -> Log {
+        let own = Some(Pace::default());
+        Log { own, ..log }
     }
 
     const NONE: Budget = Budget {
@@ -229,7 +299,7 @@ mod tests {
     #[test]
     fn the_fastest_gives_way_first_and_its_oldest_files_first() {
         let quiet = log(&[1, 100, 200], 100, 0);
-        let busy = log(&[900, 910, 920], 100, 0);
+        let busy = own(log(&[900, 910, 920], 100, 0));
         let budget = |total| Budget {
             total: Some(total),
             free: None,
@@ -246,6 +316,61 @@ mod tests {
     }
 
     #[test]
+    fn the_last_file_of_a_log_goes_only_if_its_own_multilog_writes_most() {
+        let budget = Budget {
+            total: Some(0),
+            free: None,
+        };
+        let written = |bytes, seconds, log| {
+            let mut pace = Pace::default();
+            pace.add(bytes, Duration::from_secs(seconds));
+            let own = Some(pace);
+            Log { own, ..log }
+        };
+        let places = |logs: &[Log]| plan(logs, budget, 0, moment(1000)).delete;
+        // Both have just finished their first file, and one has a line more since.
+        let quiet = log(&[999], 90_000, 2_000);
+        let busy = log(&[1000], 250_000, 100);
+        let busy = written(250_000, 1, busy);
+        assert_eq!(places(&[quiet.clone(), busy.clone()]), [(1, 0)]);
+        // The quiet one looks: the busy one has more, or no, finished files.
+        let quiet = written(90_000, 1_000_000, quiet);
+        let many = log(&[900, 990], 250_000, 100_000);
+        assert_eq!(places(&[quiet.clone(), many]), [(1, 0)]);
+        let mut none = log(&[], 0, 100_000);
+        none.changed = moment(999);
+        assert_eq!(places(&[quiet.clone(), none]), []);
+        // A third one looks.
+        let (quiet, busy) = (log(&[1, 2], 9_000, 0), log(&[999], 9_000, 10));
+        assert_eq!(places(&[own(log(&[], 0, 0)), quiet, busy]), [(1, 0)]);
+    }
+
+    #[test]
+    fn looks_take_a_small_share_of_the_time_however_much_is_written() {
+        let end = crate::sys::clock::monotonic();
+        let millis = Duration::from_millis;
+        let next = |took, is_much| Turn::after(end, took).at(is_much).duration_since(end);
+        assert_eq!(next(millis(1), false), millis(1000));
+        assert_eq!(next(millis(1), true), millis(50));
+        assert_eq!(next(millis(200), false), millis(10_000));
+        assert_eq!(next(millis(200), true), millis(10_000));
+    }
+
+    #[test]
+    fn a_pace_forgets() {
+        let mut pace = Pace::default();
+        pace.add(1 << 20, Duration::from_secs(10));
+        let busy = rate(pace.written, pace.over.as_secs());
+        assert_eq!(busy, (1 << 20) * 86_400 / 60);
+        pace.add(0, Duration::MAX);
+        assert_eq!(pace.written, 0);
+        for _ in 0..100 {
+            pace.add(150, Duration::from_secs(100));
+        }
+        assert_eq!(rate(pace.written, pace.over.as_secs()) / 86_400, 1);
+    }
+
+    #[test]
     fn a_clock_that_was_set_makes_no_quiet_log_a_busy_one() {
         let now = 1_700_000_000;
         let budget = Budget {
@@ -259,7 +384,7 @@ mod tests {
             (quiet, [9, now - 20, now - 10]),
             ([now + 90, now + 100], [now - 30, now - 20, now - 10]),
         ] {
-            let logs = [log(&quiet, 10, 0), log(&busy, 100_000, 0)];
+            let logs = [log(&quiet, 10, 0), own(log(&busy, 100_000, 0))];
             let found = plan(&logs, budget, 0, moment(now));
             assert_eq!(found.delete, [(1, 0), (1, 1), (1, 2)]);
         }
@@ -267,7 +392,7 @@ mod tests {
 
     #[test]
     fn the_floor_of_free_space_counts_like_the_total() {
-        let logs = [log(&[1, 2, 3], 100, 0)];
+        let logs = [own(log(&[1, 2, 3], 100, 0))];
         let budget = Budget {
             total: Some(250),
             free: Some(1000),
@@ -281,7 +406,7 @@ mod tests {
 
     #[test]
     fn what_is_being_written_counts_but_stays() {
-        let logs = [log(&[], 0, 1000), log(&[1, 2], 10, 0)];
+        let logs = [log(&[], 0, 1000), own(log(&[1, 2], 10, 0))];
         let budget = Budget {
             total: Some(500),
             free: None,
@@ -302,12 +427,13 @@ mod tests {
                 2
             ],
             other: u64::MAX / 2,
+            ..Log::default()
         };
         let budget = Budget {
             total: Some(1),
             free: Some(u64::MAX),
         };
-        let found = plan(&[huge.clone(), huge], budget, 0, moment(9));
+        let found = plan(&[own(huge.clone()), huge], budget, 0, moment(9));
         assert_eq!(found.delete.len(), 3);
     }
 }

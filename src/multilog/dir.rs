@@ -331,6 +331,7 @@ impl Dir {
                     text = text.get(count..).unwrap_or_default();
                     let before = self.size;
                     self.size += count as u64;
+                    self.place.budget.count(count as u64);
                     self.begin_to_store(before);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -4,11 +4,12 @@
 //! There is no one in charge: every multilog does this when it has finished a
 //! file. Two that do it at once delete the same files.
 
-use super::budget::{self, Budget, Finished, Log};
+use super::budget::{self, Budget, Finished, Log, Pace, Turn};
 use super::script::Directory;
 use super::waiter::say;
 use crate::formats::{logname, tai64n::Tai64n};
-use crate::sys::{clock, errno, file, folder};
+use crate::sys::file::{self, Identity};
+use crate::sys::{clock, errno, folder};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -26,23 +27,24 @@ const ABOVE: usize = 32;
 const BELOW: usize = 6;
 /// How many names are looked at for one budget.
 const MOST: usize = 50_000;
-/// It is not looked at more often than that,
-const EVERY: Duration = Duration::from_secs(1);
-/// and no more than the so manieth part of the time is spent on it,
-const SHARE: u32 = 50;
-/// unless so much was written meanwhile: the so manieth part of what it gives.
+/// So much may be written unseen between two looks: the so manieth part of what it
+/// gives.
 const PART: u64 = 100;
 
 /// Keeps the budgets of one log directory.
 pub struct Keeper {
     name: Vec<u8>,
-    next: Option<Instant>,
+    next: Option<Turn>,
     /// It was too soon to look, so that is still to be done.
     is_due: bool,
     /// How much was finished since the last look, in bytes,
     unseen: u64,
-    /// and how much that may be until it is not too soon for another look.
+    /// and how much that may be until another look is wanted sooner.
     allowance: u64,
+    /// How much was written since `counted`, in bytes; and how fast until then.
+    written: u64,
+    counted: Instant,
+    pace: Pace,
     /// What was complained of last, so that it is said once.
     complaint: Option<String>,
 }
@@ -53,6 +55,8 @@ struct Found {
     way: Vec<OsString>,
     /// The names of the finished files in `log`.
     names: Vec<OsString>,
+    /// Which directory it is.
+    identity: Option<Identity>,
     log: Log,
 }
 
@@ -65,8 +69,16 @@ impl Keeper {
             is_due: false,
             unseen: 0,
             allowance: u64::MAX,
+            written: 0,
+            counted: clock::monotonic(),
+            pace: Pace::default(),
             complaint: None,
         }
+    }
+
+    /// So many bytes were written.
+    pub fn count(&mut self, bytes: u64) {
+        self.written = self.written.saturating_add(bytes);
     }
 
     /// A file of `size` bytes was finished. Sees that the budgets are kept, unless
@@ -74,8 +86,7 @@ impl Keeper {
     /// wrong is said once, and no more.
     pub fn check(&mut self, directory: &File, size: u64) {
         self.unseen = self.unseen.saturating_add(size);
-        let is_too_soon = self.next.is_some_and(|next| clock::monotonic() < next);
-        if is_too_soon && self.unseen < self.allowance {
+        if self.next().is_some_and(|next| clock::monotonic() < next) {
             self.is_due = true;
         } else {
             self.look(directory);
@@ -84,16 +95,17 @@ impl Keeper {
 
     /// When what it was too soon for is to be made up for by [`Keeper::look`].
     pub fn due(&self) -> Option<Instant> {
-        self.next.filter(|_| self.is_due)
+        self.next().filter(|_| self.is_due)
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let is_much = self.unseen >= self.allowance;
+        self.next.map(|turn| turn.at(is_much))
     }
 
     /// Sees that the budgets are kept.
     pub fn look(&mut self, directory: &File) {
-        let before = clock::monotonic();
         self.keep_all(directory);
-        let after = clock::monotonic();
-        let took = after.saturating_duration_since(before);
-        self.next = Some(after + EVERY.max(took.saturating_mul(SHARE)));
     }
 
     /// The disk is full: the same, at once; whether anything was deleted.
@@ -108,6 +120,9 @@ impl Keeper {
         self.is_due = false;
         self.unseen = 0;
         self.allowance = u64::MAX;
+        let now = clock::monotonic();
+        let time = now.saturating_duration_since(std::mem::replace(&mut self.counted, now));
+        self.pace.add(std::mem::take(&mut self.written), time);
         let mut above = OsStr::from_bytes(&self.name).to_owned();
         let mut here = directory.try_clone();
         for _ in 0..ABOVE {
@@ -121,7 +136,7 @@ impl Keeper {
                 break;
             };
             above.push("/..");
-            match keep_one(&parent) {
+            match keep_one(&parent, directory, self.pace) {
                 Ok(kept) => {
                     deleted += kept.deleted;
                     self.allowance = self.allowance.min(kept.allowance);
@@ -142,6 +157,8 @@ impl Keeper {
             say(&format!("{NAME} in "), &above, &format!(": {why}"));
         }
         self.complaint = said;
+        let end = clock::monotonic();
+        self.next = Some(Turn::after(end, end.saturating_duration_since(now)));
         deleted
     }
 }
@@ -157,7 +174,8 @@ struct Kept {
 }
 
 /// Keeps the budget in the directory `top`, if there is one; or gives what is wrong.
-fn keep_one(top: &File) -> Result<Kept, String> {
+/// `own`, written at this pace, is the log directory of the one who looks.
+fn keep_one(top: &File, own: &File, pace: Pace) -> Result<Kept, String> {
     let Some(budget) = read(top)? else {
         return Ok(Kept {
             deleted: 0,
@@ -165,7 +183,11 @@ fn keep_one(top: &File) -> Result<Kept, String> {
             is_exceeded: false,
         });
     };
-    let found = find(top)?;
+    let mut found = find(top)?;
+    let own = file::identity(&own.metadata().map_err(reason)?);
+    if let Some(found) = found.iter_mut().find(|found| found.identity == Some(own)) {
+        found.log.own = Some(pace);
+    }
     let available = folder::available(top).map_err(reason)?;
     let now = Tai64n::from_unix(clock::wall());
     let logs: Vec<Log> = found.iter().map(|found| found.log.clone()).collect();
@@ -240,34 +262,44 @@ fn find(top: &File) -> Result<Vec<Found>, String> {
         }
         let has = |name: &str| names.iter().any(|n| n == name);
         // While a file is finished there may be no `current` yet.
-        if has("lock") && (has("current") || has("previous")) {
-            found.push(look(&here, way, names));
-        } else if way.len() < BELOW {
-            for name in names {
-                let facts = folder::facts(&here, &name);
-                if facts.is_ok_and(|facts| facts.is_directory && facts.device == device) {
-                    let mut further = way.clone();
-                    further.push(name);
-                    ways.push(further);
-                }
+        let is_log = has("lock") && (has("current") || has("previous"));
+        let goes_on = way.len() < BELOW;
+        if !is_log && !goes_on {
+            continue;
+        }
+        let mut files = Vec::new();
+        for name in names {
+            let Ok(facts) = folder::facts(&here, &name) else {
+                continue;
+            };
+            // A log may hold others, as main/errors in main.
+            if goes_on && facts.is_directory && facts.device == device {
+                let mut further = way.clone();
+                further.push(name);
+                ways.push(further);
+            } else if is_log && facts.is_file {
+                // Else anybody could empty the others' logs with a hole of a terabyte.
+                files.push((name, facts.stored));
             }
+        }
+        if is_log {
+            found.push(look(&here, way, files));
         }
     }
     Ok(found)
 }
 
-/// What is in the log directory `here`.
-fn look(here: &File, way: Vec<OsString>, names: Vec<OsString>) -> Found {
-    let mut log = Log::default();
+/// What is in the log directory `here`, which has files of these names and sizes.
+fn look(here: &File, way: Vec<OsString>, files: Vec<(OsString, u64)>) -> Found {
+    let metadata = here.metadata().ok();
+    let changed = metadata.as_ref().map(MetadataExt::mtime);
+    let changed = changed.and_then(|seconds| u64::try_from(seconds).ok());
+    let mut log = Log {
+        changed: Tai64n::from_unix(Duration::from_secs(changed.unwrap_or(0))),
+        ..Log::default()
+    };
     let mut finished = Vec::new();
-    for name in names {
-        let Some(size) = folder::facts(here, &name)
-            .ok()
-            .filter(|facts| facts.is_file)
-            .map(|facts| facts.size)
-        else {
-            continue;
-        };
+    for (name, size) in files {
         let bytes = name.as_bytes();
         let is_ours = bytes.len() == Tai64n::TEXT + 2
             && [b".s", b".u"].iter().any(|end| bytes.ends_with(*end));
@@ -279,7 +311,12 @@ fn look(here: &File, way: Vec<OsString>, names: Vec<OsString>) -> Found {
     finished.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     let (names, files) = finished.into_iter().unzip();
     log.finished = files;
-    Found { way, names, log }
+    Found {
+        way,
+        names,
+        identity: metadata.as_ref().map(file::identity),
+        log,
+    }
 }
 
 fn delete(top: &File, way: &[OsString], name: &OsStr) -> io::Result<bool> {

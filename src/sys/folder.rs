@@ -21,6 +21,8 @@ pub struct Facts {
     pub is_directory: bool,
     /// Its size, in bytes.
     pub size: u64,
+    /// How much of that it has on disk, in bytes: a hole takes no room.
+    pub stored: u64,
     /// The device it is on.
     pub device: u64,
     /// Its inode's number.
@@ -94,10 +96,13 @@ pub fn names(folder: &File) -> io::Result<Vec<OsString>> {
 pub fn facts(folder: &File, name: &OsStr) -> io::Result<Facts> {
     let stat = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(super::io)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
     Ok(Facts {
         is_file: kind == SFlag::S_IFREG,
         is_directory: kind == SFlag::S_IFDIR,
-        size: u64::try_from(stat.st_size).unwrap_or(0),
+        size,
+        stored: size.min(blocks.saturating_mul(512)),
         device: stat.st_dev.into(),
         inode: stat.st_ino.into(),
         links: stat.st_nlink.into(),
