@@ -8,10 +8,10 @@ use super::cutter::Cutter;
 use super::locked::{Locked, id};
 use super::proof::{Tail, is_same};
 use super::rotation::{Place, SAFE, Stop, presence, set_mode};
-use super::waiter::{Waiter, say};
+use super::waiter::{Waiter, say, warn};
 use crate::error::Error;
 use crate::formats::mark::{FileId, Mark, Reading};
-use crate::sys::{clock, errno, file};
+use crate::sys::{clock, errno, file, lock};
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -33,6 +33,8 @@ pub struct Dir {
     /// The directory to which its name is relative.
     start: File,
     lock: File,
+    /// `lock` is gone, and another has the one in its place: that was said.
+    is_lock_taken: bool,
     current: File,
     cutter: Cutter,
     /// The size of `current` now, in bytes. The cutter may be ahead.
@@ -89,6 +91,7 @@ impl Dir {
             place,
             start: locked.start,
             lock: locked.lock,
+            is_lock_taken: false,
             current,
             size,
             written: 0,
@@ -209,6 +212,19 @@ impl Dir {
         held: &[u8],
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
+        if self.mark.is_none() {
+            return Ok(());
+        }
+        if !held.is_empty() && is_gone(&self.lock) {
+            match self.keep_lock(waiter) {
+                Ok(()) => {}
+                Err(Stop::Gone) => {
+                    self.begin_anew(waiter)?;
+                    self.cutter = Cutter::new(self.place.settings.size, self.size);
+                }
+                Err(Stop::Error(error)) => return Err(error),
+            }
+        }
         let Some(mark) = &mut self.mark else {
             return Ok(());
         };
@@ -309,15 +325,11 @@ impl Dir {
             return Ok(());
         }
         self.append_to_file(text, waiter)?;
-        while self.is_current_gone() {
+        while is_gone(&self.current) {
             self.begin_anew(waiter)?;
             self.append_to_file(text, waiter)?;
         }
         Ok(())
-    }
-
-    fn is_current_gone(&self) -> bool {
-        self.current.metadata().is_ok_and(|m| m.nlink() == 0)
     }
 
     /// Writes `text` to `current`. If that fails and `current` was removed, it gives up:
@@ -335,7 +347,7 @@ impl Dir {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
-                    if self.is_current_gone() {
+                    if is_gone(&self.current) {
                         return Ok(());
                     }
                     let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
@@ -394,6 +406,7 @@ impl Dir {
         };
         self.place.directory = again.place.directory;
         self.lock = again.lock;
+        self.is_lock_taken = false;
         self.current = again.current;
         self.size = again.size;
         Ok(())
@@ -411,6 +424,31 @@ impl Dir {
         })?;
         self.size = current.metadata().map_or(0, |metadata| metadata.len());
         self.current = current;
+        self.keep_lock(waiter)
+    }
+
+    /// Makes and locks another `lock` if that was removed: nobody would find what is
+    /// noted in one that has no name, nor see that this is a log directory in use.
+    fn keep_lock(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
+        if !is_gone(&self.lock) {
+            return Ok(());
+        }
+        let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
+        let mut worker = self.place.worker(waiter);
+        worker.enter()?;
+        let again = worker.insist("create", "/lock", || file::open_lock(Path::new("lock")))?;
+        match lock::try_exclusive(&again) {
+            Ok(()) => {
+                say("", &name, "/lock is gone, making it again");
+                self.lock = again;
+                self.is_lock_taken = false;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_lock_taken, true) {
+                    warn(&Error::unable("lock directory", &name, "", error));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -458,4 +496,9 @@ impl Dir {
         self.mark_current(waiter)?;
         self.place.worker(waiter).finish_previous()
     }
+}
+
+/// Whether `file` was removed: no name leads to it.
+fn is_gone(file: &File) -> bool {
+    file.metadata().is_ok_and(|m| m.nlink() == 0)
 }
