@@ -103,6 +103,12 @@ impl Dir {
         })
     }
 
+    /// Takes away the mark that an earlier multilog has left: what it held is in the
+    /// files now. If that fails, it will stand there once more.
+    pub fn forget_found(&self) {
+        let _ = self.lock.set_len(0);
+    }
+
     /// Begins to write marks. `written` bytes of what comes next are already in
     /// the files; `batch` is the number of the last batch that is gone from the pipe.
     ///
