@@ -6,7 +6,7 @@
 
 use super::cutter::Cutter;
 use super::locked::{Locked, id};
-use super::proof::{Tail, is_same};
+use super::proof::{Tail, is_same, rest_of_stamp};
 use super::rotation::{Place, SAFE, Stop, presence, set_mode};
 use super::waiter::{Waiter, say, warn};
 use crate::error::Error;
@@ -153,7 +153,8 @@ impl Dir {
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
         let there = usize::try_from(self.written).map_or(text.len(), |n| n.min(text.len()));
-        let there = if self.is_there(text.get(..there).unwrap_or_default(), in_line) {
+        let found = self.find(text.get(..there).unwrap_or_default(), in_line);
+        let there = if found.is_some() {
             there
         } else {
             self.doubt(waiter)?;
@@ -163,7 +164,14 @@ impl Dir {
         if self.written == 0 {
             self.tail = None;
         }
+        let rest = found.filter(|_| self.stamps);
+        let rest = rest.and_then(|found| rest_of_stamp(&found, text, in_line));
         let (old, text) = text.split_at_checked(there).unwrap_or((text, &[]));
+        let completed = rest.map(|rest| {
+            let new = text.get(rest.len()..).unwrap_or_default();
+            [&rest, new].concat()
+        });
+        let text = completed.as_deref().unwrap_or(text);
         let in_line = old.last().map_or(in_line, |byte| *byte != b'\n');
         self.places.clear();
         self.places
@@ -186,13 +194,14 @@ impl Dir {
         Ok(())
     }
 
-    /// Whether `text`, which is taken for written, is what stands where it should.
-    fn is_there(&mut self, text: &[u8], in_line: bool) -> bool {
+    /// What stands where `text`, which is taken for written, should; None if that is
+    /// something else. Nothing if it cannot be looked at.
+    fn find(&mut self, text: &[u8], in_line: bool) -> Option<Vec<u8>> {
         let Some(tail) = self.tail.as_mut().filter(|_| !text.is_empty()) else {
-            return true;
+            return Some(Vec::new());
         };
-        let found = tail.next(text.len());
-        found.is_ok_and(|found| is_same(&found, text, in_line, self.stamps))
+        let found = tail.next(text.len()).ok()?;
+        is_same(&found, text, in_line, self.stamps).then_some(found)
     }
 
     /// The pipe holds something else than it did at the KILL: somebody else has
