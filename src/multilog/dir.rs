@@ -6,12 +6,12 @@
 
 use super::cutter::Cutter;
 use super::locked::{Locked, id};
-use super::proof::{Tail, is_same};
+use super::proof::{Tail, is_same, rest_of_stamp};
 use super::rotation::{Place, SAFE, Stop, presence, set_mode};
-use super::waiter::{Waiter, say};
+use super::waiter::{Waiter, say, warn};
 use crate::error::Error;
 use crate::formats::mark::{FileId, Mark, Reading};
-use crate::sys::{clock, errno, file};
+use crate::sys::{clock, errno, file, lock};
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -33,6 +33,8 @@ pub struct Dir {
     /// The directory to which its name is relative.
     start: File,
     lock: File,
+    /// `lock` is gone, and another has the one in its place: that was said.
+    is_lock_taken: bool,
     current: File,
     cutter: Cutter,
     /// The size of `current` now, in bytes. The cutter may be ahead.
@@ -89,6 +91,7 @@ impl Dir {
             place,
             start: locked.start,
             lock: locked.lock,
+            is_lock_taken: false,
             current,
             size,
             written: 0,
@@ -98,6 +101,12 @@ impl Dir {
             places: Vec::new(),
             cuts: Vec::new(),
         })
+    }
+
+    /// Takes away the mark that an earlier multilog has left: what it held is in the
+    /// files now. If that fails, it will stand there once more.
+    pub fn forget_found(&self) {
+        let _ = self.lock.set_len(0);
     }
 
     /// Begins to write marks. `written` bytes of what comes next are already in
@@ -144,7 +153,8 @@ impl Dir {
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
         let there = usize::try_from(self.written).map_or(text.len(), |n| n.min(text.len()));
-        let there = if self.is_there(text.get(..there).unwrap_or_default(), in_line) {
+        let found = self.find(text.get(..there).unwrap_or_default(), in_line);
+        let there = if found.is_some() {
             there
         } else {
             self.doubt(waiter)?;
@@ -154,7 +164,14 @@ impl Dir {
         if self.written == 0 {
             self.tail = None;
         }
+        let rest = found.filter(|_| self.stamps);
+        let rest = rest.and_then(|found| rest_of_stamp(&found, text, in_line));
         let (old, text) = text.split_at_checked(there).unwrap_or((text, &[]));
+        let completed = rest.map(|rest| {
+            let new = text.get(rest.len()..).unwrap_or_default();
+            [&rest, new].concat()
+        });
+        let text = completed.as_deref().unwrap_or(text);
         let in_line = old.last().map_or(in_line, |byte| *byte != b'\n');
         self.places.clear();
         self.places
@@ -177,13 +194,14 @@ impl Dir {
         Ok(())
     }
 
-    /// Whether `text`, which is taken for written, is what stands where it should.
-    fn is_there(&mut self, text: &[u8], in_line: bool) -> bool {
+    /// What stands where `text`, which is taken for written, should; None if that is
+    /// something else. Nothing if it cannot be looked at.
+    fn find(&mut self, text: &[u8], in_line: bool) -> Option<Vec<u8>> {
         let Some(tail) = self.tail.as_mut().filter(|_| !text.is_empty()) else {
-            return true;
+            return Some(Vec::new());
         };
-        let found = tail.next(text.len());
-        found.is_ok_and(|found| is_same(&found, text, in_line, self.stamps))
+        let found = tail.next(text.len()).ok()?;
+        is_same(&found, text, in_line, self.stamps).then_some(found)
     }
 
     /// The pipe holds something else than it did at the KILL: somebody else has
@@ -209,6 +227,19 @@ impl Dir {
         held: &[u8],
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
+        if self.mark.is_none() {
+            return Ok(());
+        }
+        if !held.is_empty() && is_gone(&self.lock) {
+            match self.keep_lock(waiter) {
+                Ok(()) => {}
+                Err(Stop::Gone) => {
+                    self.begin_anew(waiter)?;
+                    self.cutter = Cutter::new(self.place.settings.size, self.size);
+                }
+                Err(Stop::Error(error)) => return Err(error),
+            }
+        }
         let Some(mark) = &mut self.mark else {
             return Ok(());
         };
@@ -309,15 +340,11 @@ impl Dir {
             return Ok(());
         }
         self.append_to_file(text, waiter)?;
-        while self.is_current_gone() {
+        while is_gone(&self.current) {
             self.begin_anew(waiter)?;
             self.append_to_file(text, waiter)?;
         }
         Ok(())
-    }
-
-    fn is_current_gone(&self) -> bool {
-        self.current.metadata().is_ok_and(|m| m.nlink() == 0)
     }
 
     /// Writes `text` to `current`. If that fails and `current` was removed, it gives up:
@@ -336,7 +363,7 @@ impl Dir {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
-                    if self.is_current_gone() {
+                    if is_gone(&self.current) {
                         return Ok(());
                     }
                     let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
@@ -395,6 +422,7 @@ impl Dir {
         };
         self.place.directory = again.place.directory;
         self.lock = again.lock;
+        self.is_lock_taken = false;
         self.current = again.current;
         self.size = again.size;
         Ok(())
@@ -412,6 +440,31 @@ impl Dir {
         })?;
         self.size = current.metadata().map_or(0, |metadata| metadata.len());
         self.current = current;
+        self.keep_lock(waiter)
+    }
+
+    /// Makes and locks another `lock` if that was removed: nobody would find what is
+    /// noted in one that has no name, nor see that this is a log directory in use.
+    fn keep_lock(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
+        if !is_gone(&self.lock) {
+            return Ok(());
+        }
+        let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
+        let mut worker = self.place.worker(waiter);
+        worker.enter()?;
+        let again = worker.insist("create", "/lock", || file::open_lock(Path::new("lock")))?;
+        match lock::try_exclusive(&again) {
+            Ok(()) => {
+                say("", &name, "/lock is gone, making it again");
+                self.lock = again;
+                self.is_lock_taken = false;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_lock_taken, true) {
+                    warn(&Error::unable("lock directory", &name, "", error));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -459,4 +512,9 @@ impl Dir {
         self.mark_current(waiter)?;
         self.place.worker(waiter).finish_previous()
     }
+}
+
+/// Whether `file` was removed: no name leads to it.
+fn is_gone(file: &File) -> bool {
+    file.metadata().is_ok_and(|m| m.nlink() == 0)
 }

@@ -9,8 +9,9 @@ use std::mem::MaybeUninit;
 /// How much 0.76 reads at once, in bytes: before each read it writes what it has,
 /// which [`super::cutter`] must know.
 pub const READ: usize = 1024;
-/// When there is more than this to write, in bytes, for all directories together, it is
-/// written before more is made: stamps can make 27 bytes of one.
+/// When there is more than this to write, in bytes, to all directories, status files
+/// and stderr together, it is written before more is made: stamps can make 27 bytes of
+/// one.
 const ENOUGH: usize = 192 * 1024;
 /// Room for that much and the line that goes beyond it, in bytes, from the start: what
 /// grows by and by leaves memory behind at each step. Unused, it takes none.
@@ -76,6 +77,7 @@ impl Lines {
             false => (Vec::with_capacity(ROOM), Vec::new()),
         });
         let own = own.collect();
+        let shows = script.actions.contains(&Action::Stderr);
         Lines {
             script: script.clone(),
             gets_all,
@@ -87,7 +89,7 @@ impl Lines {
             text: Vec::with_capacity(if script.stamps { ROOM } else { 0 }),
             flushes: Vec::new(),
             own,
-            stderr: Vec::new(),
+            stderr: Vec::with_capacity(if shows { ROOM } else { 0 }),
             status: vec![Vec::new(); script.status_files.len()],
         }
     }
@@ -222,7 +224,8 @@ impl Lines {
     /// How much there is to write, in bytes.
     fn made(&self) -> usize {
         let own = self.own.iter().map(|(text, _)| text.len());
-        own.sum::<usize>() + self.text.len()
+        let status = self.status.iter().map(Vec::len);
+        own.chain(status).sum::<usize>() + self.text.len() + self.stderr.len()
     }
 
     fn stamp(&mut self) -> Tai64n {

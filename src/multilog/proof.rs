@@ -1,12 +1,18 @@
 //! Whether bytes that are taken for written before a KILL are those in the files.
 
 use super::lines::STAMP;
+use crate::formats::tai64n::Tai64n;
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+/// The last stamp there can be, and where in it the nanoseconds begin.
+const LAST: &[u8; Tai64n::TEXT] = b"@ffffffffffffffff3b9ac9ff";
+const NANOSECONDS: usize = 17;
 
 /// No more files than this are kept open to be looked at.
 const MOST_FILES: usize = 64;
@@ -111,6 +117,34 @@ pub fn is_same(old: &[u8], new: &[u8], in_line: bool, stamps: bool) -> bool {
     })
 }
 
+/// If `old`, which is what stands in the files of the text `new`, ends amid another
+/// stamp than `new` has there: what completes that. Of what the whole stamp was no more
+/// is known, but it was not after the one in `new`, unless the clock was set back. So
+/// it becomes the last with that beginning: no earlier than it was and than the line
+/// before it, and no later than the line behind it. `in_line`: as in [`is_same`].
+pub fn rest_of_stamp(old: &[u8], new: &[u8], in_line: bool) -> Option<Vec<u8>> {
+    let start = match memchr::memrchr(b'\n', new.get(..old.len())?) {
+        Some(newline) => newline + 1,
+        None if in_line => return None,
+        None => 0,
+    };
+    let begun = old.get(start..)?;
+    let stamp = new.get(start..start + Tai64n::TEXT)?;
+    let (beginning, rest) = stamp.split_at_checked(begun.len())?;
+    let last = LAST.get(begun.len()..)?;
+    let most = LAST.get(NANOSECONDS..)?;
+    match begun.cmp(beginning) {
+        Ordering::Equal => None,
+        // It was set back.
+        Ordering::Greater => Some(vec![b'0'; rest.len()]),
+        // There are no more nanoseconds than that in a second.
+        Ordering::Less if begun.get(NANOSECONDS..).is_none_or(|n| most.starts_with(n)) => {
+            Some(last.to_vec())
+        }
+        Ordering::Less => Some(vec![b'f'; rest.len()]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +202,46 @@ mod tests {
             true,
             true
         ));
+    }
+
+    #[test]
+    fn a_stamp_is_completed_to_one_between_the_old_and_the_new() {
+        let line = |seconds: u64, nanoseconds: u32| {
+            format!("@40000000{seconds:08x}{nanoseconds:08x} text\n").into_bytes()
+        };
+        let before = line(0x6553_f10f, 5);
+        let lines = |seconds, nanoseconds| [before.clone(), line(seconds, nanoseconds)].concat();
+        let start = before.len();
+        let places = [
+            (0x6553_f10f, 7),
+            (0x6553_f10f, 999_999_990),
+            (0x6553_f0ff, 0x0b9a_c9ff),
+        ];
+        let later = [
+            (0x6553_f10f, 999_999_995),
+            (0x6553_f110, 3),
+            (0x6600_0000, 9),
+        ];
+        for (old, new) in places.iter().flat_map(|old| later.map(|new| (*old, new))) {
+            let (old, new) = (lines(old.0, old.1), lines(new.0, new.1));
+            for end in start..=start + STAMP {
+                let rest = rest_of_stamp(&old[..end], &new, false);
+                let Some(rest) = rest else {
+                    let is_prefix = old[start..end] == new[start..end];
+                    assert!(is_prefix || end == start + STAMP);
+                    continue;
+                };
+                let whole = [&old[start..end], &rest].concat();
+                assert!(old[start..start + Tai64n::TEXT] <= *whole);
+                assert!(*whole <= new[start..start + Tai64n::TEXT]);
+                assert!(whole[17..] <= b"3b9ac9ff"[..]);
+            }
+        }
+        // In the line itself there is nothing to complete.
+        assert_eq!(rest_of_stamp(b"abc", b"xyz", true), None);
+        // The clock was set back.
+        let (old, new) = (line(0x6553_f110, 7), line(0x6553_f10f, 7));
+        let rest = rest_of_stamp(&old[..17], &new, false);
+        assert_eq!(rest.as_deref(), Some(&b"00000000"[..]));
     }
 }

@@ -248,12 +248,7 @@ impl<'a> Worker<'a> {
 
 /// Why multilog ends while a processor is at work or is waited for.
 fn told_to_end(name: &OsStr) -> Error {
-    Error::unable(
-        "process",
-        name,
-        "/previous",
-        io::ErrorKind::Interrupted.into(),
-    )
+    Error::unable("process", name, "/previous", errno::interrupted())
 }
 
 /// Sets the mode of a file that is open.

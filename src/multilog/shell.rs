@@ -96,6 +96,8 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         .filter_map(|dir| dir.mark.as_ref())
         .map(|mark| mark.held.clone())
         .find(|held| !held.is_empty());
+    let holds = |dir: &Locked| dir.mark.as_ref().map(|mark| &mark.held) == stranded.as_ref();
+    let holders: Vec<bool> = locked.iter().map(holds).collect();
     let dirs = locked
         .into_iter()
         .map(|dir| Dir::start(dir, script.stamps, &mut waiter));
@@ -120,6 +122,10 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         shell.hold(&stranded);
         shell.end_line();
         shell.deal(shell.filled, shell.held)?;
+        // Not before: a KILL between leaves them twice at the worst.
+        for (dir, _) in shell.dirs.iter().zip(holders).filter(|(_, holds)| *holds) {
+            dir.forget_found();
+        }
     }
     if let Some(reading) = reading {
         shell.resume(reading, &resume)?;

@@ -7,6 +7,11 @@ pub fn too_big() -> io::Error {
     io::Error::from_raw_os_error(libc::EFBIG)
 }
 
+/// Something was broken off because a signal came (EINTR).
+pub fn interrupted() -> io::Error {
+    io::Error::from_raw_os_error(libc::EINTR)
+}
+
 /// A file is not a program that can do what is needed (ENOEXEC).
 pub fn no_program() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOEXEC)

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 /// Waits until `log/current` holds just this.
 fn wait_text(scratch: &Scratch, expected: &str) {
@@ -82,6 +83,31 @@ fn an_unfinished_line_survives_a_kill_in_the_pipe_and_out_of_it() {
     let mut multilog = Multilog::start(&scratch, &["./main"], feed.stdin());
     assert_eq!(multilog.wait(), 0);
     assert_eq!(text(&scratch, "main"), expected + "without an end\n");
+}
+
+#[test]
+fn an_unfinished_line_out_of_another_pipe_is_written_once() {
+    for script in [&["./main"][..], &["./main", "./other"]] {
+        let scratch = Scratch::new();
+        let mut feed = Feed::new();
+        let multilog = Multilog::start(&scratch, script, feed.stdin());
+        write(&mut feed, "one\nabc");
+        wait_held(&scratch, "abc");
+        feed.wait_taken();
+        drop(multilog);
+        for is_pipe in [false, false, false, true, false] {
+            let stdin = if is_pipe {
+                std::io::pipe().unwrap().0.into()
+            } else {
+                Stdio::null()
+            };
+            let mut multilog = Multilog::start(&scratch, script, stdin);
+            assert_eq!(multilog.wait(), 0);
+            for log in script {
+                assert_eq!(text(&scratch, log), "one\nabc\n");
+            }
+        }
+    }
 }
 
 #[test]

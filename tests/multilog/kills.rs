@@ -1,12 +1,13 @@
 //! multilog ended at random instants, again and again, over the same directories
 //! and the same pipe: more than 2000 KILLs in all.
 
-use super::{BATCH, Feed, Multilog, STAMP, Twice, check, finished, line, text};
+use super::{BATCH, Feed, Multilog, STAMP, Twice, check, finished, line, text, wait_logged};
 use crate::harness::numbers::Numbers;
 use crate::harness::{Scratch, Suite, has, wait_until};
 use nix::sys::signal::Signal::{self, SIGALRM, SIGKILL, SIGTERM};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -290,6 +291,37 @@ fn taken_over_from_the_original_and_by_it_in_turn_it_loses_nothing() {
         feed.begun
     );
     assert_eq!(scratch.read("said"), "");
+}
+
+#[test]
+fn a_stamp_of_which_half_was_written_before_a_kill_is_not_before_that_of_the_line_above() {
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let multilog = Multilog::start(&scratch, &["t", "./main"], feed.stdin());
+    feed.write_lines(10);
+    wait_logged(&scratch, "main", 9);
+    feed.wait_taken();
+    drop(multilog);
+    // As if the disk had been full when it wrote the next batch, in 2023.
+    feed.write_lines(10);
+    let seconds = "@400000006553f10f";
+    let written = format!("{seconds}3b9ac9fe {}\n{seconds}", line(10));
+    let current = fs::File::options()
+        .append(true)
+        .open(scratch.at("main/current"));
+    current.unwrap().write_all(written.as_bytes()).unwrap();
+    let mut multilog = Multilog::start(&scratch, &["t", "./main"], feed.stdin());
+    feed.close();
+    assert_eq!(multilog.wait(), 0);
+    let text = text(&scratch, "main");
+    assert_eq!(check(&text, true, 20, all), Twice::default());
+    let stamps: Vec<&str> = text
+        .lines()
+        .skip(10)
+        .map(|line| &line[..STAMP - 1])
+        .collect();
+    assert!(stamps.is_sorted(), "{stamps:?}");
+    assert_eq!(stamps[1], format!("{seconds}3b9ac9ff"));
 }
 
 /// A line of up to 6000 bytes, each eleven of which stand nowhere else.

@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 /// A small disk at `disk`.
 fn disk(test: &str, scratch: &Scratch) -> Option<Mount> {
@@ -334,6 +335,30 @@ fn however_long_a_line_is_memory_stays_below_a_mebibyte() {
     }
     assert!(most < 1024, "{most} KiB");
     println!("{most} KiB");
+}
+
+#[test]
+fn however_much_is_shown_memory_stays_below_a_mebibyte() {
+    for script in [
+        &["t", "e"][..],
+        &["t", "e", "./main"],
+        &["t", "e", "=state"],
+    ] {
+        let scratch = Scratch::new();
+        let feed = Feed::new();
+        let mut command = command(&scratch, script);
+        command.stdin(feed.stdin()).stderr(Stdio::null());
+        let multilog = Multilog(command.spawn().unwrap());
+        let empty = [b'\n'; 64 * 1024];
+        let mut most = 0;
+        for _ in 0..50 {
+            let mut writer = feed.writer.as_ref().unwrap();
+            wait_until("there is room", || writer.write(&empty).is_ok());
+            most = most.max(private_memory(&multilog));
+        }
+        assert!(most < 1024, "{script:?}: {most} KiB");
+        println!("{script:?}: {most} KiB");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{Feed, Multilog, check, command, finished, line, lines, text, wait_lo
 use crate::harness::{Scratch, Suite, finish, has, is_root, wait_until};
 use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 /// The lines from `from` on, below `to`.
@@ -41,6 +42,7 @@ fn ends_having_said(scratch: &Scratch, feed: &mut Feed, mut multilog: Multilog, 
 }
 
 const CURRENT: &str = "./main/current is gone, beginning a new one";
+const LOCK: &str = "./main/lock is gone, making it again";
 const DIRECTORY: &str = "./main is gone, making it again";
 
 #[test]
@@ -83,6 +85,76 @@ fn a_current_that_was_moved_away_is_written_until_it_is_full() {
     ends_having_said(&scratch, &mut feed, multilog, &[CURRENT]);
     let all = scratch.read("moved") + &text(&scratch, "main");
     assert_eq!(all, lines(220));
+}
+
+/// Has half a line held, kills multilog and has another write the rest.
+fn killed_with_half_a_line(scratch: &Scratch, feed: &Feed, script: &[&str], multilog: Multilog) {
+    let mut writer = feed.writer.as_ref().unwrap();
+    writer.write_all(b"half of a line").unwrap();
+    wait_until("half of a line is held", || {
+        let lock = fs::read(scratch.at("main/lock")).unwrap_or_default();
+        String::from_utf8_lossy(&lock).contains("half of a line")
+    });
+    feed.wait_taken();
+    drop(multilog);
+    let _again = Multilog::start(scratch, script, feed.stdin());
+    writer.write_all(b", the rest\n").unwrap();
+    wait_until("the line is logged", || {
+        text(scratch, "main").ends_with("half of a line, the rest\n")
+    });
+}
+
+#[test]
+fn a_line_that_is_held_after_all_files_were_removed_is_there_after_a_kill() {
+    let script = ["s4096", "n1000", "./main"];
+    let (scratch, mut feed, multilog) = running(&script);
+    for entry in fs::read_dir(scratch.at("main")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    feed.write_lines(10);
+    wait_settled(&scratch, &feed, "main", 19);
+    let other = finish(command(&scratch, &script));
+    let why = "multilog: fatal: unable to lock directory ./main: temporary failure\n";
+    assert_eq!((other.code, other.errors().as_str()), (111, why));
+    killed_with_half_a_line(&scratch, &feed, &script, multilog);
+    let all = some_lines(10, 20) + "half of a line, the rest\n";
+    assert_eq!(text(&scratch, "main"), all);
+    let said = [LOCK, CURRENT].map(|what| format!("multilog: warning: {what}\n"));
+    assert_eq!(scratch.read("said"), said.concat());
+}
+
+#[test]
+fn a_line_that_is_held_after_lock_or_its_directory_was_removed_is_there_after_a_kill() {
+    let (scratch, feed, multilog) = running(&["./main"]);
+    fs::remove_file(scratch.at("main/lock")).unwrap();
+    killed_with_half_a_line(&scratch, &feed, &["./main"], multilog);
+    let all = lines(10) + "half of a line, the rest\n";
+    assert_eq!(text(&scratch, "main"), all);
+
+    let (scratch, feed, multilog) = running(&["./main"]);
+    fs::remove_dir_all(scratch.at("main")).unwrap();
+    killed_with_half_a_line(&scratch, &feed, &["./main"], multilog);
+    assert_eq!(text(&scratch, "main"), "half of a line, the rest\n");
+}
+
+#[test]
+fn a_removed_lock_that_another_multilog_has_made_and_holds_is_told_of_once() {
+    let (scratch, mut feed, multilog) = running(&["s4096", "n100", "./main"]);
+    fs::remove_file(scratch.at("main/lock")).unwrap();
+    let others = Feed::new();
+    let other = Multilog::start(&scratch, &["./main"], others.stdin());
+    wait_until("it holds the lock", || {
+        fs::metadata(scratch.at("main/lock")).is_ok_and(|m| m.len() > 0)
+    });
+    feed.write_lines(200);
+    wait_settled(&scratch, &feed, "main", 209);
+    assert!(finished(&scratch, "main").len() > 2);
+    drop(other);
+    feed.write_lines(100);
+    wait_settled(&scratch, &feed, "main", 309);
+    let taken = "unable to lock directory ./main: temporary failure";
+    ends_having_said(&scratch, &mut feed, multilog, &[taken, LOCK]);
+    assert_eq!(text(&scratch, "main"), lines(310));
 }
 
 #[test]
