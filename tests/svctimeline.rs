@@ -400,7 +400,7 @@ fn what_is_broken_in_a_timeline_is_left_out_and_told() {
     assert!(
         output
             .text()
-            .contains("1 service, all begun within 2.00 us")
+            .contains("1 service, 1 begun within 2.00 us")
     );
 }
 

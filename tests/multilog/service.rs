@@ -101,6 +101,7 @@ fn a_log_that_is_down_keeps_the_service_waiting_and_then_gets_all() {
     let _svscan = scratch.svscan();
     scratch.link("a");
     let pid = scratch.wait_up("service/a");
+    scratch.wait_down("service/a/log");
     svc(&scratch, &["-u", "service/a/log"]);
     wait_until("all is written", || scratch.at("last").exists());
     let lines = (1..=50_000).map(|number| format!("line {number} of the service\n"));
