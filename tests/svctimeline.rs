@@ -397,11 +397,7 @@ fn what_is_broken_in_a_timeline_is_left_out_and_told() {
     let warning = "svctimeline: warning: boot: 2 lines are left out, which are not whole \
         or of another version, the first is line 3\n";
     assert_eq!(output.errors(), warning);
-    assert!(
-        output
-            .text()
-            .contains("1 service, 1 begun within 2.00 us")
-    );
+    assert!(output.text().contains("1 service, 1 begun within 2.00 us"));
 }
 
 #[test]
