@@ -116,6 +116,9 @@ fn on_a_full_disk_it_hears_signals() {
     wait_until("the file is finished", || {
         finished(&scratch, "disk/main").len() == 1
     });
+    wait_until("all is logged", || {
+        text(&scratch, "disk/main").len() >= lines(210).len()
+    });
     assert_eq!(text(&scratch, "disk/main"), lines(210));
     fill(&scratch);
     feed.write_lines(200);
