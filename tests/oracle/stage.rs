@@ -39,6 +39,8 @@ pub(super) struct Stage {
     daemons: Vec<Daemon>,
     /// It was told to exit.
     leaving: bool,
+    /// What its service had recorded when it was looked at last.
+    record: String,
     /// How many starts its service must have recorded before all is at rest.
     starts: usize,
     /// Made inaccessible; opened again at the end, so that all can be removed.
@@ -57,6 +59,7 @@ impl Scenery for Stage {
             lines: Vec::new(),
             daemons: Vec::new(),
             leaving: false,
+            record: String::new(),
             starts: 0,
             denied: Vec::new(),
         }
@@ -339,8 +342,10 @@ impl Stage {
         let record = self.scratch.read("s/record");
         let record: String = record.lines().map(|line| format!("{line} ")).collect();
         // Which of two signals sent together is handled first is the shell's affair.
-        let record = record.replace("cont term", "term cont");
-        self.say(format!("record: {}", blank_pids(&record)));
+        let new = record.get(self.record.len()..).unwrap_or_default();
+        let new = new.replace("cont term", "term cont");
+        self.record.push_str(&new);
+        self.say(format!("record: {}", blank_pids(&self.record)));
         let state = self.scratch.pid("s").map(|pid| field(pid, "State:"));
         self.say(format!("the process: {state:?}"));
         if self.daemon().runs() {
