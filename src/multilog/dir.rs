@@ -6,7 +6,7 @@
 
 use super::cutter::Cutter;
 use super::locked::{Locked, id};
-use super::proof::{Tail, is_same, rest_of_stamp};
+use super::proof::{Before, Known};
 use super::rotation::{Place, SAFE, Stop, presence, set_mode};
 use super::waiter::{Waiter, say, warn};
 use crate::error::Error;
@@ -39,10 +39,8 @@ pub struct Dir {
     cutter: Cutter,
     /// The size of `current` now, in bytes. The cutter may be ahead.
     size: u64,
-    /// How much of what comes next is already in the files, in bytes.
-    written: u64,
-    /// What is taken for written stands at its end, if that can be looked at.
-    tail: Option<Tail>,
+    /// What of the next bytes is already in the files.
+    before: Before,
     /// Whether lines have stamps.
     stamps: bool,
     /// The mark as it was last written, if there are to be any.
@@ -94,8 +92,7 @@ impl Dir {
             is_lock_taken: false,
             current,
             size,
-            written: 0,
-            tail: locked.last.map(|last| last.tail),
+            before: Before::new(locked.last.map(|last| last.tail), stamps),
             stamps,
             mark: None,
             places: Vec::new(),
@@ -123,8 +120,7 @@ impl Dir {
         held: &[u8],
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
-        self.written = written;
-        self.tail = self.tail.take().and_then(|tail| tail.shortened(written));
+        self.before.expect(written);
         self.mark = Some(Mark {
             reading,
             // A batch of nothing: that it is done is always true.
@@ -152,22 +148,13 @@ impl Dir {
         in_line: bool,
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
-        let there = usize::try_from(self.written).map_or(text.len(), |n| n.min(text.len()));
-        let found = self.find(text.get(..there).unwrap_or_default(), in_line);
-        let there = if found.is_some() {
-            there
-        } else {
-            self.doubt(waiter)?;
-            0
+        let known = match self.before.take(text, in_line) {
+            Some(known) => known,
+            None => self.doubt(waiter)?,
         };
-        self.written -= there as u64;
-        if self.written == 0 {
-            self.tail = None;
-        }
-        let rest = found.filter(|_| self.stamps);
-        let rest = rest.and_then(|found| rest_of_stamp(&found, text, in_line));
+        let there = known.length;
         let (old, text) = text.split_at_checked(there).unwrap_or((text, &[]));
-        let completed = rest.map(|rest| {
+        let completed = known.rest.map(|rest| {
             let new = text.get(rest.len()..).unwrap_or_default();
             [&rest, new].concat()
         });
@@ -194,24 +181,13 @@ impl Dir {
         Ok(())
     }
 
-    /// What stands where `text`, which is taken for written, should; None if that is
-    /// something else. Nothing if it cannot be looked at.
-    fn find(&mut self, text: &[u8], in_line: bool) -> Option<Vec<u8>> {
-        let Some(tail) = self.tail.as_mut().filter(|_| !text.is_empty()) else {
-            return Some(Vec::new());
-        };
-        let found = tail.next(text.len()).ok()?;
-        is_same(&found, text, in_line, self.stamps).then_some(found)
-    }
-
-    /// The pipe holds something else than it did at the KILL: somebody else has
-    /// read from it. So nothing of what comes next is in the files.
-    fn doubt(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
-        self.written = 0;
+    /// Nothing of what comes next is in the files: notes that.
+    fn doubt(&mut self, waiter: &mut Waiter) -> Result<Known, Error> {
         if let Some(mark) = &mut self.mark {
             mark.moved = 0;
         }
-        self.write_mark(waiter)
+        self.write_mark(waiter)?;
+        Ok(Known::default())
     }
 
     /// Notes that a batch was written, of which `length` bytes came here, and how
@@ -245,7 +221,7 @@ impl Dir {
         };
         mark.batch += 1;
         mark.size = self.size;
-        mark.moved = self.written;
+        mark.moved = self.before.length();
         mark.length = length as u64;
         mark.long_line_before = std::mem::replace(&mut mark.long_line, long_line);
         mark.held.clear();
@@ -267,7 +243,7 @@ impl Dir {
 
     /// Whether a part of what comes next is already in the files, from before a KILL.
     pub fn is_ahead(&self) -> bool {
-        self.written > 0
+        self.before.length() > 0
     }
 
     /// When [`Dir::keep_budget`] has something to do.
@@ -367,8 +343,7 @@ impl Dir {
                         return Ok(());
                     }
                     let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
-                    if errno::is_full(&error) && self.place.budget.make_room(&self.place.directory)
-                    {
+                    if errno::is_full(&error) && self.place.budget.look(&self.place.directory) > 0 {
                         continue;
                     }
                     waiter.failed("write to", name, "/current", error)?;

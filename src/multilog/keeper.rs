@@ -103,18 +103,8 @@ impl Keeper {
         self.next.map(|turn| turn.at(is_much))
     }
 
-    /// Sees that the budgets are kept.
-    pub fn look(&mut self, directory: &File) {
-        self.keep_all(directory);
-    }
-
-    /// The disk is full: the same, at once; whether anything was deleted.
-    pub fn make_room(&mut self, directory: &File) -> bool {
-        self.keep_all(directory) > 0
-    }
-
-    /// How many files were deleted.
-    fn keep_all(&mut self, directory: &File) -> usize {
+    /// Sees that the budgets are kept. Returns how many files were deleted for that.
+    pub fn look(&mut self, directory: &File) -> usize {
         let mut deleted = 0;
         let mut complaint = None;
         self.is_due = false;

@@ -17,6 +17,76 @@ const NANOSECONDS: usize = 17;
 /// No more files than this are kept open to be looked at.
 const MOST_FILES: usize = 64;
 
+/// What of the next bytes is in a directory's files already, from before a KILL.
+pub struct Before {
+    /// How much, in bytes.
+    length: u64,
+    /// Where it stands, if that can be looked at.
+    tail: Option<Tail>,
+    /// Whether lines have stamps.
+    stamps: bool,
+}
+
+/// What [`Before::take`] has found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// So many bytes of the text are in the files.
+    pub length: usize,
+    /// If they end amid another stamp than the text has there: what completes that,
+    /// in place of as many bytes of the text behind them.
+    pub rest: Option<Vec<u8>>,
+}
+
+impl Before {
+    /// Nothing, until [`Before::expect`]. `tail`: the end of the files as they were found.
+    pub fn new(tail: Option<Tail>, stamps: bool) -> Before {
+        Before {
+            length: 0,
+            tail,
+            stamps,
+        }
+    }
+
+    /// The next `length` bytes are taken for the last of the files.
+    pub fn expect(&mut self, length: u64) {
+        self.length = length;
+        self.tail = self.tail.take().and_then(|tail| tail.shortened(length));
+    }
+
+    /// How much is still to come, in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What is known of `text`, which comes next. `in_line`: it begins in the middle
+    /// of a line. None if something else stands in the files where it should: then the
+    /// pipe holds something else than it did at the KILL, because somebody else has
+    /// read from it, and nothing of what comes next is in the files. So it is if
+    /// they cannot be read: better that something stands there twice.
+    pub fn take(&mut self, text: &[u8], in_line: bool) -> Option<Known> {
+        let length = usize::try_from(self.length).map_or(text.len(), |n| n.min(text.len()));
+        let mut rest = None;
+        if let Some(tail) = self.tail.as_mut().filter(|_| length > 0) {
+            let is_there = |found: &Vec<u8>| {
+                let new = text.get(..length).unwrap_or_default();
+                is_same(found, new, in_line, self.stamps)
+            };
+            let Some(found) = tail.next(length).ok().filter(is_there) else {
+                (self.length, self.tail) = (0, None);
+                return None;
+            };
+            if self.stamps {
+                rest = rest_of_stamp(&found, text, in_line);
+            }
+        }
+        self.length -= length as u64;
+        if self.length == 0 {
+            self.tail = None;
+        }
+        Some(Known { length, rest })
+    }
+}
+
 /// The end of what a directory's files hold, one after the other.
 pub struct Tail {
     pieces: VecDeque<Piece>,
@@ -57,7 +127,7 @@ impl Tail {
     }
 
     /// Only its last `length` bytes; None if it is shorter than that.
-    pub fn shortened(mut self, length: u64) -> Option<Tail> {
+    fn shortened(mut self, length: u64) -> Option<Tail> {
         let all = self.pieces.iter().map(|piece| piece.to - piece.from);
         let mut surplus = all.sum::<u64>().checked_sub(length)?;
         while surplus > 0 {
@@ -76,7 +146,7 @@ impl Tail {
     ///
     /// # Errors
     /// See pread(2); UnexpectedEof if there are fewer.
-    pub fn next(&mut self, length: usize) -> io::Result<Vec<u8>> {
+    fn next(&mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
             let Some(piece) = self.pieces.front_mut() else {
@@ -98,7 +168,7 @@ impl Tail {
 
 /// Whether `new` says what `old` says: byte for byte or, if lines have `stamps`,
 /// with other stamps. `in_line`: they begin in the middle of a line.
-pub fn is_same(old: &[u8], new: &[u8], in_line: bool, stamps: bool) -> bool {
+fn is_same(old: &[u8], new: &[u8], in_line: bool, stamps: bool) -> bool {
     if old.len() != new.len() {
         return false;
     }
@@ -122,7 +192,7 @@ pub fn is_same(old: &[u8], new: &[u8], in_line: bool, stamps: bool) -> bool {
 /// is known, but it was not after the one in `new`, unless the clock was set back. So
 /// it becomes the last with that beginning: no earlier than it was and than the line
 /// before it, and no later than the line behind it. `in_line`: as in [`is_same`].
-pub fn rest_of_stamp(old: &[u8], new: &[u8], in_line: bool) -> Option<Vec<u8>> {
+fn rest_of_stamp(old: &[u8], new: &[u8], in_line: bool) -> Option<Vec<u8>> {
     let start = match memchr::memrchr(b'\n', new.get(..old.len())?) {
         Some(newline) => newline + 1,
         None if in_line => return None,
@@ -151,7 +221,8 @@ mod tests {
 
     /// A tail of `length` bytes of files that hold `contents`.
     fn tail(contents: &[&str], length: u64) -> Tail {
-        let name = format!("daemontools-rs-tail-{}-{length}", std::process::id());
+        let (process, thread) = (std::process::id(), std::thread::current().id());
+        let name = format!("daemontools-rs-tail-{process}-{thread:?}");
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir(&directory).unwrap();
         let mut files = Vec::new();
@@ -175,6 +246,41 @@ mod tests {
         assert_eq!(part.next(3).unwrap(), b"cde");
         assert!(tail(&["ab"], 6).shortened(3).is_none());
         assert_eq!(tail(&["ab"], 2).shortened(0).unwrap().next(0).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_was_written_is_known_until_something_else_comes() {
+        let known = |length| Some(Known { length, rest: None });
+        let mut before = Before::new(Some(tail(&["old\nab", "c\nde"], 7)), false);
+        before.expect(6);
+        assert_eq!(before.take(b"abc", false), known(3));
+        assert_eq!(before.length(), 3);
+        assert_eq!(before.take(b"\ndef\n", true), known(3));
+        assert_eq!((before.length(), before.take(b"de", false)), (0, known(0)));
+
+        let mut before = Before::new(Some(tail(&["abc\nde"], 6)), false);
+        before.expect(6);
+        assert_eq!(before.take(b"abc\n", false), known(4));
+        assert_eq!(before.take(b"xy", false), None);
+        assert_eq!((before.length(), before.take(b"de", false)), (0, known(0)));
+        // The files are shorter than what is expected: nothing can be looked at.
+        let mut before = Before::new(Some(tail(&["ab"], 6)), false);
+        before.expect(6);
+        assert_eq!(before.take(b"xyz", false), known(3));
+    }
+
+    #[test]
+    fn a_text_that_ends_amid_a_stamp_is_completed() {
+        let old = "@4000000065";
+        let mut before = Before::new(Some(tail(&[old], 11)), true);
+        before.expect(11);
+        let known = before.take(b"@400000006653f10f00000005 text\n", false);
+        let known = known.unwrap();
+        assert_eq!((known.length, known.rest.unwrap().len()), (11, 14));
+        let mut before = Before::new(Some(tail(&[old], 11)), false);
+        before.expect(11);
+        let known = before.take(b"@400000006653f10f00000005 text\n", false);
+        assert_eq!(known, None);
     }
 
     #[test]

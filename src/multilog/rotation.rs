@@ -91,7 +91,7 @@ impl<'a> Worker<'a> {
     /// nothing to wait for.
     fn failed(&mut self, doing: &'static str, rest: &str, error: io::Error) -> Result<(), Stop> {
         self.look_for_directory()?;
-        if errno::is_full(&error) && self.budget.make_room(self.directory) {
+        if errno::is_full(&error) && self.budget.look(self.directory) > 0 {
             return Ok(());
         }
         Ok(self.waiter.failed(doing, self.name(), rest, error)?)
