@@ -5,6 +5,7 @@ use crate::common::{median, number, ours};
 use crate::report::{Bound, Figure, Report};
 use crate::tree::{Peer, Tree, children, peers, private_kib, switches};
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,8 +13,11 @@ use std::time::{Duration, Instant};
 /// Where files are in memory only.
 const TMPFS: &str = "/dev/shm";
 
-/// The figures that a tree gives once it is up.
-const UP: [(&str, &str, &[Bound]); 6] = [
+/// A figure's name, its unit and its bounds.
+type Row = (&'static str, &'static str, &'static [Bound]);
+
+/// The figures of one tree at a time, and those of all trees in turn.
+const ALONE: [Row; 2] = [
     (
         "private memory of one supervisor",
         "KiB",
@@ -24,6 +28,8 @@ const UP: [(&str, &str, &[Bound]); 6] = [
         "ms",
         &[Bound::AtMost(20.0)],
     ),
+];
+const IN_TURN: [Row; 4] = [
     (
         "death of a service, to its next first command",
         "ms",
@@ -42,7 +48,7 @@ pub(crate) fn run(report: &mut Report) {
     let (services, rounds) = (number("BENCH_SERVICES", 1000), number("BENCH_ROUNDS", 5));
     let peers = peers();
     let disk = std::env::current_dir().unwrap().join("target");
-    let mut up = vec![vec![Vec::new(); UP.len()]; peers.len()];
+    let mut alone = vec![vec![Vec::new(); ALONE.len()]; peers.len()];
     for (place, what, bound) in [
         (Path::new(TMPFS), "files in memory", 0.65),
         (&disk, "files on a disk", 0.8),
@@ -63,8 +69,8 @@ pub(crate) fn run(report: &mut Report) {
                 rest();
                 first[number].push(milliseconds(tree.boot(peer)));
                 if let Some(added) = added {
-                    let round = while_up(&mut tree, peer, added);
-                    for (results, figure) in up[number].iter_mut().zip(round) {
+                    let figures = [memory(&tree), added];
+                    for (results, figure) in alone[number].iter_mut().zip(figures) {
                         results.push(figure);
                     }
                 }
@@ -90,69 +96,149 @@ pub(crate) fn run(report: &mut Report) {
             report.add("boot", figure);
         }
     }
-    for (row, (what, unit, bounds)) in UP.iter().enumerate() {
-        let medians: Vec<f64> = up.iter().map(|results| median(&results[row])).collect();
-        let figures = names(&peers).zip(medians);
+    tell(report, &peers, &ALONE, &alone);
+    let mut all = All::boot(&peers, services);
+    let mut results = vec![vec![Vec::new(); IN_TURN.len()]; peers.len()];
+    for round in 1..=rounds {
+        eprintln!("all at once: round {round}");
+        all.round(&mut results);
+    }
+    tell(report, &peers, &IN_TURN, &results);
+    all.idle(report);
+}
+
+/// The medians of what was measured: `results[peer][row]`.
+fn tell(report: &mut Report, peers: &[Peer], rows: &[Row], results: &[Vec<Vec<f64>>]) {
+    for (row, (what, unit, bounds)) in rows.iter().enumerate() {
+        let medians: Vec<f64> = results.iter().map(|of| median(&of[row])).collect();
+        let figures = names(peers).zip(medians);
         report.add("up", Figure::new(*what, unit, figures, bounds.to_vec()));
     }
-    idle(report, &peers, services);
 }
 
 fn names(peers: &[Peer]) -> impl Iterator<Item = &'static str> {
     peers.iter().map(|peer| peer.name)
 }
 
-/// How many services are killed, how often one is signalled.
-const TIMES: usize = 50;
-
-/// What is measured while a tree is up, in the order of [`UP`].
-fn while_up(tree: &mut Tree, peer: &Peer, added: f64) -> [f64; 6] {
+/// The mean private memory of the supervisors, in KiB.
+fn memory(tree: &Tree) -> f64 {
     let supervisors = tree.supervisors();
-    let memory: f64 = supervisors.iter().map(|pid| private_kib(*pid)).sum();
-    let memory = memory / supervisors.len() as f64;
+    let sum: f64 = supervisors.iter().map(|pid| private_kib(*pid)).sum();
+    sum / supervisors.len() as f64
+}
 
-    // Everything has run for over a second by then.
-    std::thread::park_timeout(Duration::from_millis(1500));
-    let victims = supervisors
-        .iter()
-        .take(TIMES)
-        .map(|pid| children(*pid, "")[0]);
-    let restarts = victims.collect::<Vec<_>>().into_iter().map(|victim| {
-        let begun = Instant::now();
-        kill(victim, Signal::SIGKILL).unwrap();
-        tree.wait(1);
-        milliseconds(begun.elapsed())
-    });
-    let restarted = median(&restarts.collect::<Vec<_>>());
+/// How many services of each tree are killed in a round, how often one is signalled,
+/// and how often all are asked.
+const TIMES: usize = 50;
+const TIMES_ALL: usize = 7;
 
-    let services = tree.services();
-    let mut signalled = Duration::ZERO;
-    for _ in 0..TIMES {
-        let begun = Instant::now();
-        let mut child = command(peer, "-h", &services[..1]).spawn().unwrap();
-        tree.wait(1);
-        signalled += begun.elapsed();
-        child.wait().unwrap();
+/// The trees of all peers at once: what is compared comes in turn, one beside the
+/// other, whatever else the machine has to do meanwhile.
+struct All {
+    trees: Vec<(Peer, Tree)>,
+    places: Vec<PathBuf>,
+}
+
+impl All {
+    fn boot(peers: &[Peer], services: usize) -> All {
+        let mut all = All {
+            trees: Vec::new(),
+            places: Vec::new(),
+        };
+        for peer in peers {
+            let place = Path::new(TMPFS).join(format!("bench-{}", peer.name));
+            std::fs::create_dir_all(&place).unwrap();
+            let mut tree = Tree::new(&place, services);
+            all.places.push(place);
+            tree.boot(peer);
+            all.trees.push((peer.clone(), tree));
+        }
+        all
     }
-    let all = |what| {
-        // Where each service needs a process of its own, once is enough.
-        let times = (0..if peer.name == "s6" { 1 } else { 7 }).map(|_| {
-            rest();
-            let begun = Instant::now();
-            assert!(command(peer, what, &services).status().unwrap().success());
-            milliseconds(begun.elapsed())
-        });
-        median(&times.collect::<Vec<_>>())
-    };
-    let (status, sent) = (all("status"), all("-c"));
-    [
-        memory,
-        added,
-        restarted,
-        milliseconds(signalled) / TIMES as f64,
-        status,
-        sent,
-    ]
+
+    /// The medians of a round, in the order of [`IN_TURN`], go to `results`.
+    fn round(&mut self, results: &mut [Vec<Vec<f64>>]) {
+        // Everything has run for over a second by then.
+        rest();
+        std::thread::park_timeout(Duration::from_millis(1500));
+        let count = self.trees.len();
+        let mut times = vec![vec![Vec::new(); IN_TURN.len()]; count];
+        let trees = || self.trees.iter();
+        let supervisors: Vec<Vec<Pid>> = trees().map(|(_, tree)| tree.supervisors()).collect();
+        let services: Vec<Vec<PathBuf>> = trees().map(|(_, tree)| tree.services()).collect();
+        for turn in 0..TIMES {
+            for number in 0..count {
+                // None is always behind the same other.
+                let number = (number + turn) % count;
+                let (peer, tree) = &mut self.trees[number];
+                let own = &supervisors[number];
+                let victim = children(own[turn % own.len()], "")[0];
+                let begun = Instant::now();
+                kill(victim, Signal::SIGKILL).unwrap();
+                tree.wait(1);
+                times[number][0].push(milliseconds(begun.elapsed()));
+
+                let begun = Instant::now();
+                let mut command = command(peer, "-h", &services[number][..1]);
+                let mut child = command.spawn().unwrap();
+                tree.wait(1);
+                times[number][1].push(milliseconds(begun.elapsed()));
+                child.wait().unwrap();
+            }
+        }
+        for turn in 0..TIMES_ALL {
+            for (row, what) in [(2, "status"), (3, "-c")] {
+                for number in 0..count {
+                    let number = (number + turn) % count;
+                    let (peer, _) = &self.trees[number];
+                    // Where each service needs a process of its own, once is enough.
+                    if peer.name == "s6" && turn > 0 {
+                        continue;
+                    }
+                    rest();
+                    let begun = Instant::now();
+                    let mut command = command(peer, what, &services[number]);
+                    assert!(command.status().unwrap().success());
+                    times[number][row].push(milliseconds(begun.elapsed()));
+                }
+            }
+        }
+        for (results, times) in results.iter_mut().zip(times) {
+            for (results, times) in results.iter_mut().zip(times) {
+                results.push(median(&times));
+            }
+        }
+    }
+
+    /// Nothing to do for any of them.
+    fn idle(self, report: &mut Report) {
+        let minute = Duration::from_secs(number("BENCH_IDLE", 60) as u64);
+        std::thread::park_timeout(Duration::from_secs(3));
+        let count = |(_, tree): &(Peer, Tree)| -> f64 {
+            let mut all = tree.supervisors();
+            all.push(tree.scanner());
+            all.into_iter().map(switches).sum()
+        };
+        let before: Vec<f64> = self.trees.iter().map(count).collect();
+        std::thread::park_timeout(minute);
+        let after = self.trees.iter().map(count).zip(before);
+        let woken: Vec<f64> = after.map(|(after, before)| after - before).collect();
+        let what = format!("wake-ups of an idle tree in {} s", minute.as_secs());
+        let figures = self.trees.iter().map(|(peer, _)| peer.name).zip(woken);
+        report.add(
+            "up",
+            Figure::new(what, "", figures, vec![Bound::AtMost(0.0)]),
+        );
+    }
+}
+
+impl Drop for All {
+    fn drop(&mut self) {
+        self.trees.clear();
+        for place in &self.places {
+            let _ = std::fs::remove_dir_all(place);
+        }
+    }
 }
 
 /// The peer's command that says what `services` do (`status`), or that sends them
@@ -186,46 +272,6 @@ fn command(peer: &Peer, what: &str, services: &[PathBuf]) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command
-}
-
-/// All trees at once, and nothing to do for any.
-fn idle(report: &mut Report, peers: &[Peer], services: usize) {
-    let minute = Duration::from_secs(number("BENCH_IDLE", 60) as u64);
-    let places =
-        (0..peers.len()).map(|number| Path::new(TMPFS).join(format!("bench-idle-{number}")));
-    let places: Vec<PathBuf> = places.collect();
-    let mut trees: Vec<Tree> = Vec::new();
-    for (peer, place) in peers.iter().zip(&places) {
-        std::fs::create_dir_all(place).unwrap();
-        let mut tree = Tree::new(place, services);
-        tree.boot(peer);
-        trees.push(tree);
-    }
-    std::thread::park_timeout(Duration::from_secs(3));
-    let count = |tree: &Tree| -> f64 {
-        let supervisors = tree.supervisors();
-        supervisors
-            .iter()
-            .chain([&tree.scanner()])
-            .map(|pid| switches(*pid))
-            .sum()
-    };
-    let before: Vec<f64> = trees.iter().map(count).collect();
-    std::thread::park_timeout(minute);
-    let after = trees.iter().map(count);
-    let woken: Vec<f64> = after
-        .zip(before)
-        .map(|(after, before)| after - before)
-        .collect();
-    let what = format!("wake-ups of an idle tree in {} s", minute.as_secs());
-    report.add(
-        "up",
-        Figure::new(what, "", names(peers).zip(woken), vec![Bound::AtMost(0.0)]),
-    );
-    drop(trees);
-    for place in places {
-        let _ = std::fs::remove_dir_all(place);
-    }
 }
 
 /// Lets what was made before come to rest.
