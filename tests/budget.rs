@@ -148,6 +148,50 @@ fn only_what_a_file_has_on_disk_counts() {
 }
 
 #[test]
+fn many_names_for_one_file_count_once() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/quiet", &[1, 2, 3], 1000);
+    scratch.write("logs/budget", "total 20k\n");
+    old_log(&scratch, "logs/junk", &[], 0);
+    scratch.write("logs/junk/file", [b'x'; 5000]);
+    for number in 0..20 {
+        let name = scratch.at(format!("logs/junk/link{number}"));
+        fs::hard_link(scratch.at("logs/junk/file"), name).unwrap();
+    }
+    let output = log(&scratch, 0, &["./logs/other"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
+}
+
+#[test]
+fn one_who_fills_his_own_directory_keeps_no_other_from_the_budget() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/junk", &[], 0);
+    for number in 0..10_001 {
+        scratch.write(format!("logs/junk/{number}"), "");
+    }
+    // Far more than are told one by one.
+    let moments: Vec<u64> = (1..=300).collect();
+    for log in ["a", "b", "c"] {
+        old_log(&scratch, &format!("logs/{log}"), &moments, 1000);
+    }
+    scratch.write("logs/budget", "total 200k\n");
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("multilog"));
+    command.arg("./logs/other").stdin(Stdio::piped());
+    command.stderr(fs::File::create(scratch.at("said")).unwrap());
+    let mut child = command.spawn().unwrap();
+    let all = || ["a", "b", "c"].map(|log| finished(&scratch, &format!("logs/{log}")).len());
+    wait_until("the budget is kept", || all().iter().sum::<usize>() <= 205);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    let left: usize = all().iter().sum();
+    assert!(left > 195, "{left}");
+    let why = "there is more below it than can be looked at\n";
+    let line = format!("multilog: warning: budget in ./logs/other/..: {why}");
+    assert_eq!(scratch.read("said"), line);
+}
+
+#[test]
 fn a_budget_that_is_wrong_is_told_of_once_and_not_followed() {
     let cases = [
         (
@@ -178,10 +222,13 @@ fn a_budget_that_is_wrong_is_told_of_once_and_not_followed() {
         assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
     }
     let scratch = Scratch::new();
+    std::os::unix::fs::symlink("/dev/null", scratch.at("budget")).unwrap();
+    // A directory is none, but a service of that name.
     scratch.mkdir("logs/budget");
     let output = log(&scratch, 1, &["./logs/busy"]);
-    assert_eq!(output.code, 0);
-    assert!(output.errors().contains("no plain file"), "{output:?}");
+    let line =
+        "multilog: warning: budget in ./logs/busy/../..: not followed: it is no plain file\n";
+    assert_eq!((output.code, output.errors()), (0, line.to_owned()));
     // What is cut off could mean something else.
     let scratch = Scratch::new();
     old_log(&scratch, "logs/quiet", &[1, 2, 3], 100);

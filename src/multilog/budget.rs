@@ -78,8 +78,10 @@ fn size(word: &str) -> Option<u64> {
 /// One log directory under a budget.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Log {
-    /// Its finished files, oldest first.
+    /// Its finished files, oldest first; perhaps not the newest ones,
     pub finished: Vec<Finished>,
+    /// which have so many bytes.
+    pub newer: u64,
     /// How much its other files have, in bytes; of these nothing is deleted.
     pub other: u64,
     /// When a file came to it, or went, last.
@@ -124,12 +126,15 @@ pub struct Finished {
     pub moment: Tai64n,
     /// What it has on disk, in bytes.
     pub size: u64,
+    /// Whether it is complete and safely on disk, as its name says.
+    pub is_safe: bool,
 }
 
 impl Log {
     fn size(&self) -> u64 {
-        let finished = self.finished.iter();
-        finished.fold(self.other, |sum, file| sum.saturating_add(file.size))
+        let finished = self.finished.iter().map(|file| file.size);
+        let all = finished.chain([self.newer, self.other]);
+        all.fold(0, u64::saturating_add)
     }
 
     /// How fast it was written lately, in bytes per day: what came after its oldest
@@ -139,16 +144,32 @@ impl Log {
     /// boxes begin in 1970 until they are told the time. A busy log must not seem quiet
     /// for it, nor a quiet one busy.
     fn rate(&self, now: Tai64n) -> u64 {
-        const YEAR: u64 = 366 * 86_400;
         let (since, bytes) = match self.finished.first() {
             Some(oldest) => (oldest.moment, self.size().saturating_sub(oldest.size)),
             None => (self.changed, self.other),
         };
-        let seconds = now.seconds.checked_sub(since.seconds);
-        let found = rate(bytes, seconds.map_or(YEAR, |seconds| seconds.min(YEAR)));
+        let found = rate(bytes, seconds(since, now));
         let known = self.own.map(|own| rate(own.written, own.over.as_secs()));
         found.max(known.unwrap_or(0))
     }
+
+    /// How fast it may have been written: as [`Log::rate`], but how long it took to
+    /// write its only finished file nobody can tell.
+    fn highest_rate(&self, now: Tai64n) -> u64 {
+        match self.finished.as_slice() {
+            [only] if self.newer == 0 => {
+                rate(self.size(), seconds(only.moment, now)).max(self.rate(now))
+            }
+            _ => self.rate(now),
+        }
+    }
+}
+
+/// The seconds from `since` to `now`, a year at most.
+fn seconds(since: Tai64n, now: Tai64n) -> u64 {
+    const YEAR: u64 = 366 * 86_400;
+    let seconds = now.seconds.checked_sub(since.seconds);
+    seconds.map_or(YEAR, |seconds| seconds.min(YEAR))
 }
 
 /// When to look again.
@@ -188,13 +209,15 @@ pub struct Plan {
     pub delete: Vec<(usize, usize)>,
     /// How much is still too much after that, in bytes.
     pub missing: u64,
+    /// After that, something else can be deleted.
+    pub has_more: bool,
 }
 
 /// What to delete of `logs` so that they keep the `budget`, with `available` bytes
 /// free now. The log that was written fastest gives way first, its oldest file
 /// first; then the next fastest. But the newest finished file of a log stays, unless
-/// it is the fastest and its own multilog looks: how fast one with a single file is
-/// nobody else can tell. And of no log the one that is being written is touched.
+/// its own multilog looks and knows that none of the others can be as fast. And of no
+/// log the one that is being written is touched.
 pub fn plan(logs: &[Log], budget: Budget, available: u64, now: Tai64n) -> Plan {
     let used = logs
         .iter()
@@ -204,14 +227,19 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, now: Tai64n) -> Plan {
     let mut plan = Plan {
         delete: Vec::new(),
         missing: above.max(below),
+        has_more: false,
     };
     let mut order: Vec<usize> = (0..logs.len()).collect();
     order.sort_by_key(|number| Reverse(logs.get(*number).map(|log| log.rate(now))));
-    for (rank, number) in order.into_iter().enumerate() {
+    for number in order {
         let Some(log) = logs.get(number) else {
             continue;
         };
-        let keep = usize::from(rank > 0 || log.own.is_none());
+        let is_slower = |(_, other): (_, &Log)| other.highest_rate(now) < log.rate(now);
+        let others = logs.iter().enumerate();
+        let mut others = others.filter(|(other, _)| *other != number);
+        let gives_all = log.newer > 0 || (log.own.is_some() && others.all(is_slower));
+        let keep = usize::from(!gives_all);
         let may_go = log.finished.len().saturating_sub(keep);
         for (place, file) in log.finished.iter().enumerate().take(may_go) {
             if plan.missing == 0 {
@@ -219,6 +247,11 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, now: Tai64n) -> Plan {
             }
             plan.delete.push((number, place));
             plan.missing = plan.missing.saturating_sub(file.size);
+        }
+        // Before the others give way.
+        if log.newer > 0 && plan.missing > 0 {
+            plan.has_more = true;
+            break;
         }
     }
     plan
@@ -265,6 +298,7 @@ mod tests {
         let finished = moments.iter().map(|seconds| Finished {
             moment: moment(*seconds),
             size,
+            is_safe: true,
         });
         Log {
             finished: finished.collect(),
@@ -316,6 +350,22 @@ mod tests {
     }
 
     #[test]
+    fn of_a_log_with_many_files_those_that_are_not_listed_go_before_those_of_the_next() {
+        let quiet = own(log(&[1, 100, 200], 100, 0));
+        let busy = Log {
+            newer: 1000,
+            ..log(&[900, 910], 100, 0)
+        };
+        let budget = Budget {
+            total: Some(400),
+            free: None,
+        };
+        let found = plan(&[quiet, busy], budget, 0, moment(1000));
+        assert_eq!(found.delete, [(1, 0), (1, 1)]);
+        assert_eq!((found.missing, found.has_more), (900, true));
+    }
+
+    #[test]
     fn the_last_file_of_a_log_goes_only_if_its_own_multilog_writes_most() {
         let budget = Budget {
             total: Some(0),
@@ -340,6 +390,13 @@ mod tests {
         let mut none = log(&[], 0, 100_000);
         none.changed = moment(999);
         assert_eq!(places(&[quiet.clone(), none]), []);
+        // It has just begun, and the busy one a file: it may be faster than it seems.
+        let quiet = own(log(&[1, 2], 9_000, 500));
+        let busy = log(&[999], 250_000, 10);
+        assert_eq!(places(&[quiet.clone(), busy]), [(0, 0)]);
+        // It may not, if that was long ago.
+        let quiet = written(9_000, 60, quiet);
+        assert_eq!(places(&[quiet, log(&[1], 9_000, 10)]), [(0, 0), (0, 1)]);
         // A third one looks.
         let (quiet, busy) = (log(&[1, 2], 9_000, 0), log(&[999], 9_000, 10));
         assert_eq!(places(&[own(log(&[], 0, 0)), quiet, busy]), [(1, 0)]);
@@ -423,6 +480,7 @@ mod tests {
                 Finished {
                     moment: Tai64n::default(),
                     size: u64::MAX / 2,
+                    is_safe: true,
                 };
                 2
             ],
@@ -434,6 +492,6 @@ mod tests {
             free: Some(u64::MAX),
         };
         let found = plan(&[own(huge.clone()), huge], budget, 0, moment(9));
-        assert_eq!(found.delete.len(), 3);
+        assert_eq!(found.delete.len(), 2);
     }
 }

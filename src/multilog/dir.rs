@@ -11,7 +11,7 @@ use super::rotation::{Place, SAFE, Stop, presence, set_mode};
 use super::waiter::{Waiter, say, warn};
 use crate::error::Error;
 use crate::formats::mark::{FileId, Mark, Reading};
-use crate::sys::{clock, errno, file, lock};
+use crate::sys::{clock, errno, file, folder, lock};
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -150,7 +150,10 @@ impl Dir {
     ) -> Result<(), Error> {
         let known = match self.before.take(text, in_line) {
             Some(known) => known,
-            None => self.doubt(waiter)?,
+            None => {
+                self.expect_nothing(waiter)?;
+                Known::default()
+            }
         };
         let there = known.length;
         let (old, text) = text.split_at_checked(there).unwrap_or((text, &[]));
@@ -182,12 +185,15 @@ impl Dir {
     }
 
     /// Nothing of what comes next is in the files: notes that.
-    fn doubt(&mut self, waiter: &mut Waiter) -> Result<Known, Error> {
+    ///
+    /// # Errors
+    /// As [`Waiter::insist`].
+    pub fn expect_nothing(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+        self.before.expect(0);
         if let Some(mark) = &mut self.mark {
             mark.moved = 0;
         }
-        self.write_mark(waiter)?;
-        Ok(Known::default())
+        self.write_mark(waiter)
     }
 
     /// Notes that a batch was written, of which `length` bytes came here, and how
@@ -206,7 +212,7 @@ impl Dir {
         if self.mark.is_none() {
             return Ok(());
         }
-        if !held.is_empty() && is_gone(&self.lock) {
+        if !held.is_empty() && !self.has_lock() {
             match self.keep_lock(waiter) {
                 Ok(()) => {}
                 Err(Stop::Gone) => {
@@ -418,16 +424,30 @@ impl Dir {
         self.keep_lock(waiter)
     }
 
-    /// Makes and locks another `lock` if that was removed: nobody would find what is
+    /// Whether `lock` is where the next multilog looks for it.
+    fn has_lock(&self) -> bool {
+        let own = self.lock.metadata().map(|m| file::identity(&m));
+        let there = folder::facts(&self.place.directory, OsStr::new("lock"));
+        matches!((own, there), (Ok(own), Ok(there)) if own == (there.device, there.inode))
+    }
+
+    /// Makes and locks another `lock` if that was removed or moved: nobody would find what is
     /// noted in one that has no name, nor see that this is a log directory in use.
     fn keep_lock(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
-        if !is_gone(&self.lock) {
+        if self.has_lock() {
             return Ok(());
         }
         let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
         let again = worker.insist("create", "/lock", || file::open_lock(Path::new("lock")))?;
+        let same = |own: &Metadata, again: &Metadata| file::identity(own) == file::identity(again);
+        // A link to it.
+        if let (Ok(own), Ok(again)) = (self.lock.metadata(), again.metadata())
+            && same(&own, &again)
+        {
+            return Ok(());
+        }
         match lock::try_exclusive(&again) {
             Ok(()) => {
                 say("", &name, "/lock is gone, making it again");

@@ -4,18 +4,17 @@
 //! There is no one in charge: every multilog does this when it has finished a
 //! file. Two that do it at once delete the same files.
 
-use super::budget::{self, Budget, Finished, Log, Pace, Turn};
+use super::budget::{self, Budget, Pace, Turn};
 use super::script::Directory;
+use super::survey::Survey;
 use super::waiter::say;
-use crate::formats::{logname, tai64n::Tai64n};
-use crate::sys::file::{self, Identity};
-use crate::sys::{clock, errno, folder};
-use std::ffi::{OsStr, OsString};
+use crate::formats::tai64n::Tai64n;
+use crate::sys::{clock, errno, file, folder};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The name of the file.
 const NAME: &str = "budget";
@@ -23,10 +22,8 @@ const NAME: &str = "budget";
 const LONGEST: u64 = 4096;
 /// From how many directories above it is looked for.
 const ABOVE: usize = 32;
-/// How far below it log directories are looked for.
-const BELOW: usize = 6;
-/// How many names are looked at for one budget.
-const MOST: usize = 50_000;
+/// So often one look goes on where there is more to delete than can be told at once.
+const PASSES: usize = 20;
 /// So much may be written unseen between two looks: the so manieth part of what it
 /// gives.
 const PART: u64 = 100;
@@ -47,17 +44,6 @@ pub struct Keeper {
     pace: Pace,
     /// What was complained of last, so that it is said once.
     complaint: Option<String>,
-}
-
-/// A log directory below a budget.
-struct Found {
-    /// From the budget's directory to this one.
-    way: Vec<OsString>,
-    /// The names of the finished files in `log`.
-    names: Vec<OsString>,
-    /// Which directory it is.
-    identity: Option<Identity>,
-    log: Log,
 }
 
 impl Keeper {
@@ -129,10 +115,9 @@ impl Keeper {
             match keep_one(&parent, directory, self.pace) {
                 Ok(kept) => {
                     deleted += kept.deleted;
-                    self.allowance = self.allowance.min(kept.allowance);
-                    if kept.is_exceeded {
-                        let why =
-                            "there is more than it allows, in files that are not to be deleted";
+                    self.allowance = self.allowance.min(kept.allowance.unwrap_or(u64::MAX));
+                    self.is_due |= kept.is_due;
+                    if let Some(why) = kept.complaint {
                         complaint = Some((above.clone(), why.to_owned()));
                     }
                 }
@@ -154,53 +139,64 @@ impl Keeper {
 }
 
 /// What came of one budget.
+#[derive(Default)]
 struct Kept {
     /// How many files were deleted.
     deleted: usize,
-    /// After how much more it is to be looked at again, in bytes.
-    allowance: u64,
-    /// There is more than it allows in spite of that.
-    is_exceeded: bool,
+    /// After how much more it is to be looked at again, in bytes; None: it does not
+    /// matter.
+    allowance: Option<u64>,
+    /// There is more to delete.
+    is_due: bool,
+    /// What is wrong in spite of that.
+    complaint: Option<&'static str>,
 }
 
 /// Keeps the budget in the directory `top`, if there is one; or gives what is wrong.
 /// `own`, written at this pace, is the log directory of the one who looks.
 fn keep_one(top: &File, own: &File, pace: Pace) -> Result<Kept, String> {
+    let mut all = Kept::default();
     let Some(budget) = read(top)? else {
-        return Ok(Kept {
-            deleted: 0,
-            allowance: u64::MAX,
-            is_exceeded: false,
-        });
+        return Ok(all);
     };
-    let mut found = find(top)?;
-    let own = file::identity(&own.metadata().map_err(reason)?);
-    if let Some(found) = found.iter_mut().find(|found| found.identity == Some(own)) {
-        found.log.own = Some(pace);
+    for _ in 0..PASSES {
+        let kept = keep_once(top, own, pace, budget)?;
+        all = Kept {
+            deleted: all.deleted + kept.deleted,
+            ..kept
+        };
+        if !all.is_due {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// The same, as far as is told at once.
+fn keep_once(top: &File, own: &File, pace: Pace, budget: Budget) -> Result<Kept, String> {
+    let mut survey = Survey::of(top, own).map_err(reason)?;
+    if let Some(log) = survey.own() {
+        log.own = Some(pace);
     }
     let available = folder::available(top).map_err(reason)?;
     let now = Tai64n::from_unix(clock::wall());
-    let logs: Vec<Log> = found.iter().map(|found| found.log.clone()).collect();
-    let plan = budget::plan(&logs, budget, available, now);
-    let mut deleted = 0;
-    for (number, place) in plan.delete {
-        let file = found
-            .get(number)
-            .and_then(|found| Some((&found.way, found.names.get(place)?)));
-        let Some((way, name)) = file else {
-            continue;
-        };
-        // Where that is not allowed to this user, it is up to the multilog that
-        // writes there: it comes here sooner, because it writes more.
-        if delete(top, way, name).unwrap_or(false) {
-            deleted += 1;
-        }
-    }
+    let plan = budget::plan(&survey.logs, budget, available, now);
+    // Where that is not allowed to this user, it is up to the multilog that writes
+    // there: it comes here sooner, because it writes more.
+    let delete = |(log, place): &&(usize, usize)| survey.delete(top, own, *log, *place);
+    let deleted = plan.delete.iter().filter(delete).count();
     let least = [budget.total, budget.free].into_iter().flatten().min();
+    let is_due = plan.has_more && deleted > 0;
+    let complaint = match plan.missing {
+        _ if survey.is_cut => Some("there is more below it than can be looked at"),
+        1.. if !is_due => Some("there is more than it allows, in files that are not to be deleted"),
+        _ => None,
+    };
     Ok(Kept {
         deleted,
-        allowance: least.map_or(u64::MAX, |bytes| bytes / PART),
-        is_exceeded: plan.missing > 0,
+        allowance: least.map(|bytes| bytes / PART),
+        is_due,
+        complaint,
     })
 }
 
@@ -213,6 +209,10 @@ fn read(top: &File) -> Result<Option<Budget>, String> {
         Err(error) => return Err(reason(error)),
     };
     let metadata = opened.metadata().map_err(reason)?;
+    if metadata.is_dir() {
+        // A service of this name, say.
+        return Ok(None);
+    }
     if !metadata.is_file() {
         return Err("not followed: it is no plain file".to_owned());
     }
@@ -230,95 +230,6 @@ fn read(top: &File) -> Result<Option<Budget>, String> {
         .map_err(reason)?;
     let budget = Budget::parse(&text).map_err(|mistake| mistake.to_string())?;
     Ok(Some(budget))
-}
-
-/// Finds the log directories below `top`, on the same file system.
-fn find(top: &File) -> Result<Vec<Found>, String> {
-    let device = top.metadata().map_err(reason)?.dev();
-    let mut found = Vec::new();
-    let mut seen = 0;
-    let mut ways: Vec<Vec<OsString>> = vec![Vec::new()];
-    while let Some(way) = ways.pop() {
-        // One that is gone, or closed to this user, holds no log of ours.
-        let Ok(here) = follow(top, &way) else {
-            continue;
-        };
-        let Ok(names) = folder::names(&here) else {
-            continue;
-        };
-        seen += names.len();
-        if seen > MOST {
-            return Err(format!("more than {MOST} files are below it"));
-        }
-        let has = |name: &str| names.iter().any(|n| n == name);
-        // While a file is finished there may be no `current` yet.
-        let is_log = has("lock") && (has("current") || has("previous"));
-        let goes_on = way.len() < BELOW;
-        if !is_log && !goes_on {
-            continue;
-        }
-        let mut files = Vec::new();
-        for name in names {
-            let Ok(facts) = folder::facts(&here, &name) else {
-                continue;
-            };
-            // A log may hold others, as main/errors in main.
-            if goes_on && facts.is_directory && facts.device == device {
-                let mut further = way.clone();
-                further.push(name);
-                ways.push(further);
-            } else if is_log && facts.is_file {
-                // Else anybody could empty the others' logs with a hole of a terabyte.
-                files.push((name, facts.stored));
-            }
-        }
-        if is_log {
-            found.push(look(&here, way, files));
-        }
-    }
-    Ok(found)
-}
-
-/// What is in the log directory `here`, which has files of these names and sizes.
-fn look(here: &File, way: Vec<OsString>, files: Vec<(OsString, u64)>) -> Found {
-    let metadata = here.metadata().ok();
-    let changed = metadata.as_ref().map(MetadataExt::mtime);
-    let changed = changed.and_then(|seconds| u64::try_from(seconds).ok());
-    let mut log = Log {
-        changed: Tai64n::from_unix(Duration::from_secs(changed.unwrap_or(0))),
-        ..Log::default()
-    };
-    let mut finished = Vec::new();
-    for (name, size) in files {
-        let bytes = name.as_bytes();
-        let is_ours = bytes.len() == Tai64n::TEXT + 2
-            && [b".s", b".u"].iter().any(|end| bytes.ends_with(*end));
-        match logname::moment(bytes) {
-            Some(moment) if is_ours => finished.push((name, Finished { moment, size })),
-            _ => log.other = log.other.saturating_add(size),
-        }
-    }
-    finished.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let (names, files) = finished.into_iter().unzip();
-    log.finished = files;
-    Found {
-        way,
-        names,
-        identity: metadata.as_ref().map(file::identity),
-        log,
-    }
-}
-
-fn delete(top: &File, way: &[OsString], name: &OsStr) -> io::Result<bool> {
-    folder::remove(&follow(top, way)?, name)
-}
-
-fn follow(top: &File, way: &[OsString]) -> io::Result<File> {
-    let mut here = top.try_clone()?;
-    for name in way {
-        here = folder::open(&here, name)?;
-    }
-    Ok(here)
 }
 
 fn reason(error: io::Error) -> String {

@@ -159,6 +159,11 @@ impl Lines {
         }
     }
 
+    /// How many directories get a copy of their own, since they do not get every line.
+    pub fn copies(&self) -> usize {
+        self.gets_all.iter().filter(|gets_all| !**gets_all).count()
+    }
+
     /// Forgets what was made, and gives the memory that it had: until the next
     /// [`Lines::take`] nobody needs it.
     pub fn unused(&mut self) -> impl Iterator<Item = &mut [MaybeUninit<u8>]> {

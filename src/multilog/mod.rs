@@ -5,7 +5,7 @@
 //! after a KILL in `recovery`, what to delete to keep a budget in `budget`: those
 //! do no I/O. `locked` is a log directory as it was found, `dir` one that is written,
 //! `rotation` what becomes of its full files; `proof` looks whether what is taken for
-//! written is; `status` writes status files, `keeper` keeps budgets, `processor` and
+//! written is; `status` writes status files, `keeper` keeps budgets by a `survey` of all logs, `processor` and
 //! `waiter` deal with others, `shell` is the loop.
 
 pub mod budget;
@@ -24,4 +24,5 @@ pub mod rotation;
 pub mod script;
 pub mod shell;
 pub mod status;
+pub mod survey;
 pub mod waiter;

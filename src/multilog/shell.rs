@@ -17,9 +17,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How much is looked at at once in a rush, in bytes: each time the writer is woken up,
-/// which costs more than all else.
+/// How much is looked at at once in a rush at most, in bytes: each time the writer is
+/// woken up, which costs more than all else.
 const BATCH: usize = 128 * 1024;
+/// What copies of it may have together, in bytes.
+const COPIES: usize = 256 * 1024;
 /// The same as long as there is none: what is looked at takes memory.
 const SMALL_BATCH: usize = 8 * 1024;
 /// When so many looks, one behind the other, found all that they had room for, there
@@ -30,12 +32,12 @@ const FULL_LOOKS: u32 = 16;
 const LITTLE: usize = 8 * 1024;
 /// So long a rush is thought to go on after a look that found more.
 const RUSH: Duration = Duration::from_secs(1);
+/// So long it waits before the first look that nobody asks for, behind an unfinished
+/// line; then twice as long, and so on, but no longer than that.
+const SOON: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(32);
 /// After so long an unfinished line to which nothing comes is taken out of the pipe.
 const QUIET: Duration = Duration::from_secs(1);
-/// So long it waits before the first look that nobody asks for.
-const SOON: Duration = Duration::from_millis(1);
-/// No page of a pipe is smaller, in bytes.
-const PAGE: usize = 4096;
 
 /// One running multilog.
 struct Shell {
@@ -53,17 +55,28 @@ struct Shell {
     held: usize,
     /// How many of them 0.76 would have read.
     seen: usize,
+    /// How many bytes of the pipe were there at the start, if something of them is taken
+    /// for written: what comes after them is not.
+    old: usize,
     /// How much is looked at at once, in bytes.
     batch: usize,
     /// How many looks, one behind the other, found as much as that.
     full_looks: u32,
     /// When a look found much last; None: the memory that took is given back.
     rush: Option<Instant>,
-    /// After how long to look again if nothing is told; None: not at all. While an
-    /// unfinished line stands in the pipe, the kernel tells of a write that there is
-    /// no room for when it is done, not of each part of it: its writer would wait for
-    /// room, and this for news.
-    again: Option<Duration>,
+    /// What is to be done about an unfinished line that stands in the pipe, if one does.
+    unfinished: Option<Unfinished>,
+}
+
+/// An unfinished line in the pipe. While it stands there, the kernel tells of a write
+/// that there is no room for when it is done, not of each part of it: its writer would
+/// wait for room, and this for news. So it is looked at again without that.
+#[derive(Clone, Copy)]
+struct Unfinished {
+    /// When something came to it last.
+    since: Instant,
+    /// After how long to look again.
+    pause: Duration,
 }
 
 /// Runs multilog with `arguments` until stdin ends or TERM comes.
@@ -112,11 +125,12 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         filled: 0,
         held: 0,
         seen: 0,
+        old: 0,
         batch: SMALL_BATCH,
         full_looks: 0,
         // Where the allocator has filled the buffer with zeros by itself.
         rush: Some(clock::monotonic()),
-        again: None,
+        unfinished: None,
     };
     if let Some(stranded) = stranded {
         shell.hold(&stranded);
@@ -128,14 +142,26 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         }
     }
     if let Some(reading) = reading {
+        // Before the first mark is written: what comes later was in no batch.
+        let there = shell.source.available().unwrap_or(0);
         shell.resume(reading, &resume)?;
+        if shell.is_ahead() {
+            shell.set_old(there)?;
+        }
     }
     shell.turn_until_end()?;
-    let is_done = !shell.dirs.iter().any(Dir::is_ahead);
+    let is_done = !shell.is_ahead();
     for dir in shell.dirs {
         dir.close(is_done, &mut shell.waiter)?;
     }
     Ok(())
+}
+
+/// How much is looked at at once in a rush if so many copies are made of it, in bytes:
+/// a multiple of what 0.76 reads.
+fn rush_batch(copies: usize) -> usize {
+    let share = COPIES / copies.max(1);
+    (share / READ * READ).clamp(SMALL_BATCH, BATCH)
 }
 
 /// Of which input and script marks speak; None if that cannot be told.
@@ -190,6 +216,31 @@ impl Shell {
         Ok(())
     }
 
+    /// Whether something of what comes next is taken for written.
+    fn is_ahead(&self) -> bool {
+        self.dirs.iter().any(Dir::is_ahead)
+    }
+
+    /// So many bytes are left in the pipe of those that were there at the start.
+    fn set_old(&mut self, old: usize) -> Result<(), Error> {
+        self.old = old;
+        if old == 0 {
+            for dir in self.dirs.iter_mut().filter(|dir| dir.is_ahead()) {
+                dir.expect_nothing(&mut self.waiter)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes bytes out of the pipe that are dealt with.
+    fn take_out(&mut self, count: usize) -> Result<(), Error> {
+        self.source.take_out(count);
+        match self.old {
+            0 => Ok(()),
+            old => self.set_old(old.saturating_sub(count)),
+        }
+    }
+
     /// Reads and writes until there is nothing more to read, or TERM came and the
     /// line that was begun is finished.
     fn turn_until_end(&mut self) -> Result<(), Error> {
@@ -197,26 +248,21 @@ impl Shell {
         // looked at only when there is something.
         let is_pipe = self.source.pipe().is_some();
         let mut to_look = is_pipe;
-        // How much of an unfinished line stands in the pipe, and since when.
-        let mut unfinished: Option<(usize, Instant)> = None;
         loop {
             // It may have been told while it waited for something else.
             let is_told = self.waiter.told_to_rotate || self.is_to_end();
             let deadline = if to_look || is_told {
                 Some(clock::monotonic())
             } else {
-                let unfinished = unfinished.map(|(_, since)| since + QUIET);
                 let budgets = self.dirs.iter().filter_map(Dir::budget_due);
-                let again = self.again.map(|pause| clock::monotonic() + pause);
+                let again = self.unfinished.map(|line| clock::monotonic() + line.pause);
                 let over = self.rush.map(|last| last + RUSH);
-                budgets.chain(unfinished).chain(again).chain(over).min()
+                budgets.chain(again).chain(over).min()
             };
             let ready = self.source.wait(&self.waiter.signals, deadline);
             to_look |= ready.input;
-            if !to_look && let Some(pause) = self.again {
-                to_look = true;
-                self.again = Some(pause * 2).filter(|pause| *pause < QUIET);
-            }
+            let is_unasked = !to_look && self.unfinished.is_some();
+            to_look |= is_unasked;
             if ready.signal {
                 self.waiter.hear();
             }
@@ -229,28 +275,36 @@ impl Shell {
                 return Ok(());
             }
             self.dirs.iter_mut().for_each(Dir::keep_budget);
+            let before = self.filled;
             if to_look {
                 match self.look()? {
                     Progress::End => return Ok(()),
                     Progress::Some => to_look = is_pipe,
                     Progress::None => to_look = false,
                 }
-            }
-            let pending = self.filled - self.held;
-            if pending == 0 {
-                self.again = None;
+                if !to_look && self.old > 0 {
+                    // All that is left of it is a part of a line: it was in no batch.
+                    self.set_old(0)?;
+                    to_look = true;
+                }
             }
             let now = clock::monotonic();
             self.end_rush(now);
-            unfinished = match unfinished {
+            self.unfinished = match self.unfinished {
                 // What there is more to look at, the next look deals with.
-                _ if pending == 0 || to_look => None,
-                Some((length, since)) if length == pending => Some((length, since)),
-                _ => Some((pending, now)),
+                _ if to_look || self.filled == self.held => None,
+                Some(line) if self.filled == before => Some(Unfinished {
+                    pause: (line.pause * if is_unasked { 2 } else { 1 }).min(LONGEST_PAUSE),
+                    ..line
+                }),
+                _ => Some(Unfinished {
+                    since: now,
+                    pause: SOON,
+                }),
             };
-            if unfinished.is_some_and(|(_, since)| since + QUIET <= now) {
+            let is_to_go = |line: Unfinished| line.since + QUIET <= now || self.source.is_narrow();
+            if self.unfinished.is_some_and(is_to_go) {
                 self.hold_unfinished()?;
-                unfinished = None;
                 // Of a pipe of many short pieces not all was seen, perhaps.
                 to_look = is_pipe;
             }
@@ -273,6 +327,9 @@ impl Shell {
         // Of what cannot be put back, only as much is taken as must be.
         let most = if self.waiter.told_to_end && !is_pipe {
             1
+        } else if self.old > 0 {
+            // What was in no batch is not looked at together with what was.
+            self.batch.min(self.old)
         } else {
             self.batch
         };
@@ -280,21 +337,29 @@ impl Shell {
         // Nothing but the end can follow an error, as in 0.76.
         let look = self.source.look(room.unwrap_or_default());
         let (count, is_all) = match look.unwrap_or(Look::End) {
-            Look::Nothing => return Ok(Progress::None),
+            Look::Nothing => {
+                // What was there, somebody else has read.
+                self.filled = self.held;
+                self.seen = self.seen.min(self.filled);
+                return Ok(Progress::None);
+            }
             Look::Bytes { count, is_all } => (count, is_all),
             Look::End => (0, true),
         };
+        if is_pipe {
+            // What was sent before these bytes came is obeyed before they are dealt with.
+            self.waiter.hear();
+            if self.waiter.told_to_rotate || self.is_to_end() {
+                return Ok(Progress::Some);
+            }
+        }
         if count > LITTLE {
             self.rush = Some(clock::monotonic());
         }
         let is_full = count == self.batch;
         self.full_looks = if is_full { self.full_looks + 1 } else { 0 };
         if self.full_looks == FULL_LOOKS {
-            self.batch = BATCH;
-        }
-        if count >= PAGE {
-            // Perhaps the first part of such a write: all but the last are whole pages.
-            self.again = Some(SOON);
+            self.batch = rush_batch(self.lines.copies());
         }
         let before = self.filled;
         self.filled = self.held + count;
@@ -368,8 +433,7 @@ impl Shell {
                 dir.note(text.len(), long_line, &[], &mut self.waiter)?;
             }
             let out = (done + bytes).min(real);
-            self.source
-                .take_out(out.saturating_sub(self.held.max(done)));
+            self.take_out(out.saturating_sub(self.held.max(done)))?;
             done += bytes;
         }
         if done == 0 {
@@ -388,7 +452,8 @@ impl Shell {
         Ok(Progress::Some)
     }
 
-    /// Takes an unfinished line out of the pipe and keeps it.
+    /// Takes an unfinished line out of the pipe and keeps it: there it keeps others
+    /// from their room, and would have to be looked for again and again.
     fn hold_unfinished(&mut self) -> Result<(), Error> {
         let pending = self.filled - self.held;
         let held = self.buffer.get(..self.filled).unwrap_or_default();
@@ -396,9 +461,9 @@ impl Shell {
             let long_line = self.lines.long_line(number);
             dir.note(0, long_line, held, &mut self.waiter)?;
         }
-        self.source.take_out(pending);
+        self.take_out(pending)?;
         self.held = self.filled;
-        self.again = None;
+        self.unfinished = None;
         Ok(())
     }
 
@@ -436,4 +501,21 @@ enum Progress {
     None,
     /// There will never be anything more, and all is dealt with.
     End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_for_many_directories_take_no_more_memory_than_for_two() {
+        for copies in 0..30 {
+            let batch = rush_batch(copies);
+            assert!(
+                batch * copies <= COPIES && batch.is_multiple_of(READ),
+                "{copies}"
+            );
+        }
+        assert_eq!([0, 2, 1000].map(rush_batch), [BATCH, BATCH, SMALL_BATCH]);
+    }
 }

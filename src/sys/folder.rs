@@ -9,6 +9,7 @@ use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -72,17 +73,29 @@ pub fn open_file(folder: &File, name: &OsStr) -> io::Result<File> {
 /// # Errors
 /// What readdir(3) says.
 pub fn names(folder: &File) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    each(folder, |name| {
+        names.push(name.to_owned());
+        ControlFlow::Continue(())
+    })?;
+    Ok(names)
+}
+
+/// Shows `see` the same one by one, however many there are, until it has seen enough.
+///
+/// # Errors
+/// What readdir(3) says.
+pub fn each(folder: &File, mut see: impl FnMut(&OsStr) -> ControlFlow<()>) -> io::Result<()> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut directory = Dir::openat(folder, c".", flags, Mode::empty()).map_err(super::io)?;
-    let mut names = Vec::new();
     for entry in directory.iter() {
         let entry = entry.map_err(super::io)?;
         let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(OsStr::from_bytes(name).to_owned());
+        if name != b"." && name != b".." && see(OsStr::from_bytes(name)).is_break() {
+            break;
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 /// What `name` in `folder` is; of a link, the link itself.

@@ -5,7 +5,7 @@ use super::poll;
 use super::signals::Signals;
 use super::stream;
 use nix::errno::Errno;
-use nix::fcntl::{SpliceFFlags, splice, tee};
+use nix::fcntl::{FcntlArg, SpliceFFlags, splice, tee};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::fs::File;
 use std::io;
@@ -185,6 +185,22 @@ impl Source {
             count: there,
             is_all,
         })
+    }
+
+    /// Whether stdin is a pipe of one page: behind a part of that, which stays in it,
+    /// there may be no room for anything.
+    pub fn is_narrow(&self) -> bool {
+        const PAGE: i32 = 4096;
+        let size = || nix::fcntl::fcntl(io::stdin(), FcntlArg::F_GETPIPE_SZ);
+        self.pipe.is_some() && size().is_ok_and(|size| size <= PAGE)
+    }
+
+    /// How many bytes are in stdin, if it is a pipe.
+    ///
+    /// # Errors
+    /// What ioctl(2) says.
+    pub fn available(&self) -> io::Result<usize> {
+        available()
     }
 
     /// Takes the first `count` bytes out of a pipe; of what else stdin may be they

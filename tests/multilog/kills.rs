@@ -294,6 +294,58 @@ fn taken_over_from_the_original_and_by_it_in_turn_it_loses_nothing() {
 }
 
 #[test]
+fn what_comes_to_a_pipe_that_was_emptied_after_a_kill_is_not_taken_for_written() {
+    for (is_half, held) in [(false, ""), (true, ""), (false, "0000010 ")] {
+        let scratch = Scratch::new();
+        let mut feed = Feed::new();
+        let multilog = Multilog::start(&scratch, &["./main"], feed.stdin());
+        feed.write_lines(10);
+        wait_logged(&scratch, "main", 9);
+        if !held.is_empty() {
+            feed.write(held.len());
+            wait_until("it is held", || scratch.read("main/lock").contains(held));
+        }
+        feed.wait_taken();
+        drop(multilog);
+        // As if the disk had been full when it wrote the next batch.
+        let batch: String = (10..16).map(|number| line(number) + "\n").collect();
+        let current = fs::File::options()
+            .append(true)
+            .open(scratch.at("main/current"));
+        current.unwrap().write_all(batch.as_bytes()).unwrap();
+        let mut text_of_it = batch.as_bytes();
+        if is_half {
+            // Half of it is still there.
+            let writer = feed.writer.as_mut().unwrap();
+            writer
+                .write_all(text_of_it.split_off(..75).unwrap_or_default())
+                .unwrap();
+        }
+        let mut multilog = Multilog::start(&scratch, &["./main"], feed.stdin());
+        if is_half {
+            feed.wait_taken();
+        } else {
+            let mark = fs::read(scratch.at("main/lock")).unwrap();
+            wait_until("it has begun", || {
+                fs::read(scratch.at("main/lock")).unwrap() != mark
+            });
+        }
+        // The service says the same again.
+        let writer = feed.writer.as_mut().unwrap();
+        writer.write_all(text_of_it).unwrap();
+        feed.rest.clear();
+        feed.close();
+        assert_eq!(multilog.wait(), 0);
+        let text = text(&scratch, "main");
+        let (_, after) = text.split_once(&batch).unwrap();
+        for number in 12..16 {
+            let again = line(number) + "\n";
+            assert!(after.contains(&again), "{is_half} {held:?}: {after:?}");
+        }
+    }
+}
+
+#[test]
 fn a_stamp_of_which_half_was_written_before_a_kill_is_not_before_that_of_the_line_above() {
     let scratch = Scratch::new();
     let mut feed = Feed::new();

@@ -160,32 +160,51 @@ fn a_current_that_was_removed_to_make_room_makes_room() {
 }
 
 #[test]
-fn behind_a_page_of_lines_it_looks_again_for_what_it_may_not_be_told_of() {
-    let test = "behind_a_page_of_lines_it_looks_again_for_what_it_may_not_be_told_of";
+fn behind_an_unfinished_line_it_looks_again_for_what_it_may_not_be_told_of() {
+    let test = "behind_an_unfinished_line_it_looks_again_for_what_it_may_not_be_told_of";
     if !has(test, &["strace"]) {
         return;
     }
+    // They end amid a line: a write of more than there is room for does, too.
+    for length in [8000, 10] {
+        let scratch = Scratch::new();
+        let mut feed = Feed::new();
+        let mut command = scratch.command(Suite::Ours, "strace");
+        command.args(["-o", "calls", "-e", "trace=epoll_wait"]);
+        command.arg(Suite::Ours.program("multilog")).arg("./main");
+        feed.write(length);
+        let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+        feed.wait_taken();
+        feed.close();
+        assert_eq!(multilog.wait(), 0);
+        check(&text(&scratch, "main"), false, feed.begun, |_| true);
+        let calls = scratch.read("calls");
+        let mut calls = calls.lines().map(|call| call.trim_end_matches(" = 0"));
+        for pause in [1, 2, 4, 8, 16, 32, 32] {
+            let wait = format!("[], 2, {pause})");
+            assert!(
+                calls.any(|call| call.trim_end().ends_with(&wait)),
+                "{pause}"
+            );
+        }
+    }
+}
+
+#[test]
+fn of_a_pipe_of_one_page_an_unfinished_line_keeps_nothing() {
     let scratch = Scratch::new();
     let mut feed = Feed::new();
-    let mut command = scratch.command(Suite::Ours, "strace");
-    command.args(["-o", "calls", "-e", "trace=epoll_wait"]);
-    command.arg(Suite::Ours.program("multilog")).arg("./main");
-    // It ends amid a line: a write of more than there is room for does, too.
-    feed.write(8000);
-    let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+    feed.line = |number| format!("{number:0900}");
+    let mut multilog = Multilog::start(&scratch, &["s1000000", "./main"], feed.stdin());
+    feed.write(901);
     feed.wait_taken();
+    fcntl(&feed.reader, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    // With a second for each page of them the deadline would pass.
+    feed.write(400 * 901);
     feed.close();
     assert_eq!(multilog.wait(), 0);
-    check(&text(&scratch, "main"), false, feed.begun, |_| true);
-    let calls = scratch.read("calls");
-    let mut calls = calls.lines().map(|call| call.trim_end_matches(" = 0"));
-    for pause in [1, 2, 4, 8] {
-        let wait = format!("[], 2, {pause})");
-        assert!(
-            calls.any(|call| call.trim_end().ends_with(&wait)),
-            "{pause}"
-        );
-    }
+    let expected: String = (0..401).map(|number| format!("{number:0900}\n")).collect();
+    assert_eq!(text(&scratch, "main"), expected);
 }
 
 #[test]

@@ -1,0 +1,236 @@
+//! Which logs there are below a directory, and what they have on disk. Whatever
+//! others put there, this takes little memory, and a time that is bounded.
+
+use super::budget::{Finished, Log};
+use crate::formats::{logname, tai64n::Tai64n};
+use crate::sys::file::{self, Identity};
+use crate::sys::folder::{self, Facts};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+/// How far below logs are looked for.
+const BELOW: usize = 6;
+/// How many names are looked at in all, and in each directory with all below it: one
+/// who fills his own directory takes nothing from the others.
+const MOST: usize = 50_000;
+const MOST_EACH: usize = 10_000;
+/// So many finished files of a log are told one by one, the oldest.
+const LISTED: usize = 512;
+
+/// What there is.
+pub struct Survey {
+    /// The logs.
+    pub logs: Vec<Log>,
+    /// Where each is: the way from the top; None: it is one's own.
+    ways: Vec<Option<Vec<OsString>>>,
+    /// Not everything was looked at.
+    pub is_cut: bool,
+}
+
+impl Survey {
+    /// What there is below `top`, on the same file system and not through symbolic
+    /// links. `own`, the log directory of the one who looks, is there whatever else is.
+    ///
+    /// # Errors
+    /// What fstat(2) says of the two.
+    pub fn of(top: &File, own: &File) -> io::Result<Survey> {
+        let mut surveyor = Surveyor {
+            survey: Survey {
+                logs: Vec::new(),
+                ways: Vec::new(),
+                is_cut: false,
+            },
+            device: top.metadata()?.dev(),
+            own: file::identity(&own.metadata()?),
+            way: Vec::new(),
+            seen: 0,
+            seen_each: 0,
+        };
+        if own.metadata()?.dev() == surveyor.device {
+            surveyor.see_own(own);
+        }
+        surveyor.visit(top);
+        Ok(surveyor.survey)
+    }
+
+    /// The log directory of the one who looks, if it is on that file system.
+    pub fn own(&mut self) -> Option<&mut Log> {
+        let is_own = self.ways.first().is_some_and(Option::is_none);
+        self.logs.first_mut().filter(|_| is_own)
+    }
+
+    /// Deletes this finished file of this log, if that is allowed to this user, and
+    /// says whether it did.
+    pub fn delete(&self, top: &File, own: &File, log: usize, place: usize) -> bool {
+        let found = self.logs.get(log).and_then(|log| log.finished.get(place));
+        let (Some(found), Some(way)) = (found, self.ways.get(log)) else {
+            return false;
+        };
+        let directory = match way {
+            None => own.try_clone(),
+            Some(way) => follow(top, way),
+        };
+        let name = logname::finished(found.moment, found.is_safe);
+        directory.is_ok_and(|here| folder::remove(&here, OsStr::new(&name)).unwrap_or(false))
+    }
+}
+
+struct Surveyor {
+    survey: Survey,
+    device: u64,
+    own: Identity,
+    /// From the top to where it is.
+    way: Vec<OsString>,
+    /// How many names it has looked at, and how many since it went down from the top.
+    seen: usize,
+    seen_each: usize,
+}
+
+impl Surveyor {
+    /// Counts a name, and says whether it is one too many.
+    fn is_enough(&mut self) -> bool {
+        self.seen += 1;
+        self.seen_each += 1;
+        let is_enough = self.seen > MOST || (!self.way.is_empty() && self.seen_each > MOST_EACH);
+        self.survey.is_cut |= is_enough;
+        is_enough
+    }
+
+    /// Looks into one's own log directory, whatever else there is.
+    fn see_own(&mut self, own: &File) {
+        let mut draft = Draft::of(own);
+        let mut seen = 0;
+        let _ = folder::each(own, |name| {
+            seen += 1;
+            if seen > MOST_EACH {
+                self.survey.is_cut = true;
+                return ControlFlow::Break(());
+            }
+            if let Ok(facts) = folder::facts(own, name) {
+                draft.add(name, &facts);
+            }
+            ControlFlow::Continue(())
+        });
+        self.put(draft, None);
+    }
+
+    /// Looks into the directory `here`, and below it. One that is closed to this user
+    /// holds no log of ours.
+    fn visit(&mut self, here: &File) {
+        let mut draft = Draft::of(here);
+        let _ = folder::each(here, |name| {
+            if self.is_enough() {
+                return ControlFlow::Break(());
+            }
+            let Ok(facts) = folder::facts(here, name) else {
+                return ControlFlow::Continue(());
+            };
+            let goes_on = self.way.len() < BELOW && facts.device == self.device;
+            if facts.is_directory && goes_on {
+                // A log may hold others, as main/errors in main.
+                if let Ok(next) = folder::open(here, name) {
+                    if self.way.is_empty() {
+                        self.seen_each = 0;
+                    }
+                    self.way.push(name.to_owned());
+                    self.visit(&next);
+                    self.way.pop();
+                }
+            } else {
+                draft.add(name, &facts);
+            }
+            ControlFlow::Continue(())
+        });
+        let is_own = here
+            .metadata()
+            .is_ok_and(|m| file::identity(&m) == self.own);
+        if draft.is_log() && !is_own {
+            let way = self.way.clone();
+            self.put(draft, Some(way));
+        }
+    }
+
+    fn put(&mut self, mut draft: Draft, way: Option<Vec<OsString>>) {
+        draft.keep_oldest();
+        self.survey.logs.push(draft.log);
+        self.survey.ways.push(way);
+    }
+}
+
+/// A log, or what will turn out to be none.
+struct Draft {
+    log: Log,
+    has_lock: bool,
+    has_current: bool,
+}
+
+impl Draft {
+    fn of(directory: &File) -> Draft {
+        let changed = directory.metadata().ok().map(|metadata| metadata.mtime());
+        let changed = changed.and_then(|seconds| u64::try_from(seconds).ok());
+        Draft {
+            log: Log {
+                changed: Tai64n::from_unix(Duration::from_secs(changed.unwrap_or(0))),
+                ..Log::default()
+            },
+            has_lock: false,
+            has_current: false,
+        }
+    }
+
+    /// While a file is finished there may be no `current` yet.
+    fn is_log(&self) -> bool {
+        self.has_lock && self.has_current
+    }
+
+    fn add(&mut self, name: &OsStr, facts: &Facts) {
+        if !facts.is_file {
+            return;
+        }
+        self.has_lock |= name == "lock";
+        self.has_current |= name == "current" || name == "previous";
+        // Else anybody could empty the others' logs with a hole of a terabyte, or with
+        // a thousand names for one file.
+        let size = facts.stored / facts.links.max(1);
+        let name = name.as_bytes();
+        let is_safe = name.ends_with(b".s");
+        let moment = logname::moment(name);
+        match moment.filter(|moment| logname::finished(*moment, is_safe).as_bytes() == name) {
+            Some(moment) => {
+                self.log.finished.push(Finished {
+                    moment,
+                    size,
+                    is_safe,
+                });
+                if self.log.finished.len() == 2 * LISTED {
+                    self.keep_oldest();
+                }
+            }
+            None => self.log.other = self.log.other.saturating_add(size),
+        }
+    }
+
+    /// Brings the finished files in their order, and forgets all but the oldest.
+    fn keep_oldest(&mut self) {
+        let log = &mut self.log;
+        log.finished
+            .sort_unstable_by_key(|file| (file.moment, file.is_safe));
+        for newer in log.finished.iter().skip(LISTED) {
+            log.newer = log.newer.saturating_add(newer.size);
+        }
+        log.finished.truncate(LISTED);
+    }
+}
+
+fn follow(top: &File, way: &[OsString]) -> io::Result<File> {
+    let mut here = top.try_clone()?;
+    for name in way {
+        here = folder::open(&here, name)?;
+    }
+    Ok(here)
+}
