@@ -5,18 +5,19 @@
 //! the table of files.
 
 use super::cutter::Cutter;
+use super::lock::Lock;
 use super::locked::{Locked, id};
 use super::proof::{Before, Known};
 use super::rotation::{Place, SAFE, Stop, presence, set_mode};
 use super::waiter::{Waiter, say, warn};
 use crate::error::Error;
 use crate::formats::mark::{FileId, Mark, Reading};
-use crate::sys::{clock, errno, file, folder, lock};
+use crate::sys::{clock, errno, file};
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -32,9 +33,7 @@ pub struct Dir {
     place: Place,
     /// The directory to which its name is relative.
     start: File,
-    lock: File,
-    /// `lock` is gone, and another has the one in its place: that was said.
-    is_lock_taken: bool,
+    lock: Lock,
     current: File,
     cutter: Cutter,
     /// The size of `current` now, in bytes. The cutter may be ahead.
@@ -89,7 +88,6 @@ impl Dir {
             place,
             start: locked.start,
             lock: locked.lock,
-            is_lock_taken: false,
             current,
             size,
             before: Before::new(locked.last.map(|last| last.tail), stamps),
@@ -103,7 +101,7 @@ impl Dir {
     /// Takes away the mark that an earlier multilog has left: what it held is in the
     /// files now. If that fails, it will stand there once more.
     pub fn forget_found(&self) {
-        let _ = self.lock.set_len(0);
+        let _ = self.lock.clear();
     }
 
     /// Begins to write marks. `written` bytes of what comes next are already in
@@ -212,7 +210,7 @@ impl Dir {
         if self.mark.is_none() {
             return Ok(());
         }
-        if !held.is_empty() && !self.has_lock() {
+        if !held.is_empty() && !self.lock.is_in(&self.place.directory) {
             match self.keep_lock(waiter) {
                 Ok(()) => {}
                 Err(Stop::Gone) => {
@@ -284,7 +282,7 @@ impl Dir {
         }
         waiter.insist("set mode of", name, "/current", || set_mode(current, SAFE))?;
         if self.mark.is_some() {
-            let _ = self.lock.set_len(0);
+            let _ = self.lock.clear();
         }
         Ok(())
     }
@@ -304,15 +302,11 @@ impl Dir {
             return Ok(());
         };
         let name = OsStr::from_bytes(&self.place.settings.name);
-        let bytes = mark.encode();
-        let write = || match self.lock.write_at(&bytes, 0) {
-            Ok(count) if count < bytes.len() => Err(io::ErrorKind::WriteZero.into()),
-            result => result.map(drop),
-        };
+        let write = || self.lock.write(mark);
         if !mark.held.is_empty() || mark.long_line.is_some() {
             return waiter.insist("write to", name, "/lock", write);
         }
-        write().or_else(|_| waiter.insist("write to", name, "/lock", || self.lock.set_len(0)))
+        write().or_else(|_| waiter.insist("write to", name, "/lock", || self.lock.clear()))
     }
 
     /// Writes `text` to `current`, and once more if that was removed meanwhile:
@@ -403,7 +397,6 @@ impl Dir {
         };
         self.place.directory = again.place.directory;
         self.lock = again.lock;
-        self.is_lock_taken = false;
         self.current = again.current;
         self.size = again.size;
         Ok(())
@@ -424,41 +417,20 @@ impl Dir {
         self.keep_lock(waiter)
     }
 
-    /// Whether `lock` is where the next multilog looks for it.
-    fn has_lock(&self) -> bool {
-        let own = self.lock.metadata().map(|m| file::identity(&m));
-        let there = folder::facts(&self.place.directory, OsStr::new("lock"));
-        matches!((own, there), (Ok(own), Ok(there)) if own == (there.device, there.inode))
-    }
-
-    /// Makes and locks another `lock` if that was removed or moved: nobody would find what is
-    /// noted in one that has no name, nor see that this is a log directory in use.
+    /// Makes and locks another `lock` if that was removed or moved: nobody would find
+    /// what is noted in one of no name, nor see that this is a log directory in use.
     fn keep_lock(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
-        if self.has_lock() {
+        if self.lock.is_in(&self.place.directory) {
             return Ok(());
         }
         let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
-        let again = worker.insist("create", "/lock", || file::open_lock(Path::new("lock")))?;
-        let same = |own: &Metadata, again: &Metadata| file::identity(own) == file::identity(again);
-        // A link to it.
-        if let (Ok(own), Ok(again)) = (self.lock.metadata(), again.metadata())
-            && same(&own, &again)
-        {
-            return Ok(());
-        }
-        match lock::try_exclusive(&again) {
-            Ok(()) => {
-                say("", &name, "/lock is gone, making it again");
-                self.lock = again;
-                self.is_lock_taken = false;
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_lock_taken, true) {
-                    warn(&Error::unable("lock directory", &name, "", error));
-                }
-            }
+        let again = worker.insist("create", "/lock", Lock::open)?;
+        match self.lock.replace(again) {
+            Ok(true) => say("", &name, "/lock is gone, making it again"),
+            Err(Some(error)) => warn(&Error::unable("lock directory", &name, "", error)),
+            Ok(false) | Err(None) => {}
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! speaks of.
 
 use super::keeper::Keeper;
+use super::lock::Lock;
 use super::proof::Tail;
 use super::recovery::Found;
 use super::rotation::Place;
@@ -9,11 +10,11 @@ use super::script::Directory;
 use crate::error::Error;
 use crate::formats::logname;
 use crate::formats::mark::{FileId, Mark, Reading};
-use crate::sys::{file, lock};
+use crate::sys::file;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// A log directory that is open and locked; its files are as they were found.
@@ -23,7 +24,7 @@ pub struct Locked {
     /// The one to which its name is relative.
     pub start: File,
     /// The file `lock`, which is locked.
-    pub lock: File,
+    pub lock: Lock,
     /// Its mark, of whatever input that speaks.
     pub mark: Option<Mark>,
     /// The file that the mark speaks of, if it is there and nothing was written
@@ -61,14 +62,9 @@ impl Locked {
             Ok(directory)
         });
         let directory = opened.map_err(|error| Error::unable("open directory", name, "", error))?;
-        let locked = file::open_lock(Path::new("lock")).and_then(|file| {
-            lock::try_exclusive(&file)?;
-            Ok(file)
-        });
-        let lock = locked.map_err(|error| Error::unable("lock directory", name, "", error))?;
-        let mut bytes = vec![0; Mark::LONGEST];
-        let count = lock.read_at(&mut bytes, 0).unwrap_or(0);
-        let mark = Mark::decode(bytes.get(..count).unwrap_or_default());
+        let lock = Lock::open().and_then(Lock::of);
+        let lock = lock.map_err(|error| Error::unable("lock directory", name, "", error))?;
+        let mark = lock.read();
         Ok(Locked {
             place: Place {
                 settings: settings.clone(),

@@ -2,17 +2,19 @@
 //!
 //! What the arguments mean is in `script`, what becomes of a line in `lines`,
 //! whether it matches in `pattern`, where files end in `cutter`, where to go on
-//! after a KILL in `recovery`, what to delete to keep a budget in `budget`: those
-//! do no I/O. `locked` is a log directory as it was found, `dir` one that is written,
-//! `rotation` what becomes of its full files; `proof` looks whether what is taken for
-//! written is; `status` writes status files, `keeper` keeps budgets by a `survey` of all logs, `processor` and
-//! `waiter` deal with others, `shell` is the loop.
+//! after a KILL in `recovery`, how much to look at in `rush`, what to delete to keep a
+//! budget in `budget`: those do no I/O. `locked` is a log directory as it was found,
+//! `lock` its lock, `dir` one that is written, `rotation` what becomes of its full
+//! files; `proof` looks whether what is taken for written is; `status` writes status
+//! files, `keeper` keeps budgets by a `survey` of all logs, `processor` and `waiter`
+//! deal with others, `shell` is the loop.
 
 pub mod budget;
 pub mod cutter;
 pub mod dir;
 pub mod keeper;
 pub mod lines;
+pub mod lock;
 pub mod locked;
 #[cfg(test)]
 mod model;
@@ -21,6 +23,7 @@ pub mod processor;
 pub mod proof;
 pub mod recovery;
 pub mod rotation;
+pub mod rush;
 pub mod script;
 pub mod shell;
 pub mod status;

@@ -5,6 +5,7 @@ use super::dir::Dir;
 use super::lines::{Lines, READ, Taken};
 use super::locked::Locked;
 use super::recovery::{self, Resume};
+use super::rush::{BATCH, Rush};
 use super::script::Script;
 use super::status::StatusFile;
 use super::waiter::Waiter;
@@ -17,21 +18,6 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How much is looked at at once in a rush at most, in bytes: each time the writer is
-/// woken up, which costs more than all else.
-const BATCH: usize = 128 * 1024;
-/// What copies of it may have together, in bytes.
-const COPIES: usize = 256 * 1024;
-/// The same as long as there is none: what is looked at takes memory.
-const SMALL_BATCH: usize = 8 * 1024;
-/// When so many looks, one behind the other, found all that they had room for, there
-/// is a rush.
-const FULL_LOOKS: u32 = 16;
-/// When looks have found less than this for [`RUSH`], in bytes, the memory that a rush
-/// of lines has taken is given back.
-const LITTLE: usize = 8 * 1024;
-/// So long a rush is thought to go on after a look that found more.
-const RUSH: Duration = Duration::from_secs(1);
 /// So long it waits before the first look that nobody asks for, behind an unfinished
 /// line; then twice as long, and so on, but no longer than that.
 const SOON: Duration = Duration::from_millis(1);
@@ -58,12 +44,8 @@ struct Shell {
     /// How many bytes of the pipe were there at the start, if something of them is taken
     /// for written: what comes after them is not.
     old: usize,
-    /// How much is looked at at once, in bytes.
-    batch: usize,
-    /// How many looks, one behind the other, found as much as that.
-    full_looks: u32,
-    /// When a look found much last; None: the memory that took is given back.
-    rush: Option<Instant>,
+    /// How much is looked at at once.
+    rush: Rush,
     /// What is to be done about an unfinished line that stands in the pipe, if one does.
     unfinished: Option<Unfinished>,
 }
@@ -115,10 +97,12 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         .into_iter()
         .map(|dir| Dir::start(dir, script.stamps, &mut waiter));
     let dirs = dirs.collect::<Result<Vec<_>, _>>()?;
+    let lines = Lines::new(&script);
+    let rush = Rush::new(lines.copies(), clock::monotonic());
     let mut shell = Shell {
         waiter,
         source,
-        lines: Lines::new(&script),
+        lines,
         dirs,
         status,
         buffer: vec![0; Mark::LONGEST + BATCH + 1],
@@ -126,10 +110,8 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         held: 0,
         seen: 0,
         old: 0,
-        batch: SMALL_BATCH,
-        full_looks: 0,
-        // Where the allocator has filled the buffer with zeros by itself.
-        rush: Some(clock::monotonic()),
+        // The allocator may have filled the buffer with zeros by itself.
+        rush,
         unfinished: None,
     };
     if let Some(stranded) = stranded {
@@ -155,13 +137,6 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         dir.close(is_done, &mut shell.waiter)?;
     }
     Ok(())
-}
-
-/// How much is looked at at once in a rush if so many copies are made of it, in bytes:
-/// a multiple of what 0.76 reads.
-fn rush_batch(copies: usize) -> usize {
-    let share = COPIES / copies.max(1);
-    (share / READ * READ).clamp(SMALL_BATCH, BATCH)
 }
 
 /// Of which input and script marks speak; None if that cannot be told.
@@ -256,8 +231,7 @@ impl Shell {
             } else {
                 let budgets = self.dirs.iter().filter_map(Dir::budget_due);
                 let again = self.unfinished.map(|line| clock::monotonic() + line.pause);
-                let over = self.rush.map(|last| last + RUSH);
-                budgets.chain(again).chain(over).min()
+                budgets.chain(again).chain(self.rush.end()).min()
             };
             let ready = self.source.wait(&self.waiter.signals, deadline);
             to_look |= ready.input;
@@ -289,7 +263,9 @@ impl Shell {
                 }
             }
             let now = clock::monotonic();
-            self.end_rush(now);
+            if self.rush.is_just_over(now) {
+                self.give_back();
+            }
             self.unfinished = match self.unfinished {
                 // What there is more to look at, the next look deals with.
                 _ if to_look || self.filled == self.held => None,
@@ -329,9 +305,9 @@ impl Shell {
             1
         } else if self.old > 0 {
             // What was in no batch is not looked at together with what was.
-            self.batch.min(self.old)
+            self.rush.batch().min(self.old)
         } else {
-            self.batch
+            self.rush.batch()
         };
         let room = self.buffer.get_mut(self.held..self.held + most);
         // Nothing but the end can follow an error, as in 0.76.
@@ -353,14 +329,8 @@ impl Shell {
                 return Ok(Progress::Some);
             }
         }
-        if count > LITTLE {
-            self.rush = Some(clock::monotonic());
-        }
-        let is_full = count == self.batch;
-        self.full_looks = if is_full { self.full_looks + 1 } else { 0 };
-        if self.full_looks == FULL_LOOKS {
-            self.batch = rush_batch(self.lines.copies());
-        }
+        let is_full = count == self.rush.batch();
+        self.rush.found(count, clock::monotonic());
         let before = self.filled;
         self.filled = self.held + count;
         let there = self.buffer.get(..self.filled).unwrap_or_default();
@@ -389,16 +359,11 @@ impl Shell {
         self.deal(usable, self.filled)
     }
 
-    /// Gives back the memory that a rush has taken when it is over: a service that
-    /// writes a little now and then needs a page or two.
-    fn end_rush(&mut self, now: Instant) {
-        if self.rush.is_some_and(|last| last + RUSH <= now) {
-            let unused = self.buffer.get_mut(self.filled..);
-            memory::give_back_bytes(unused.unwrap_or_default());
-            self.lines.unused().for_each(memory::give_back);
-            self.rush = None;
-            self.batch = SMALL_BATCH;
-        }
+    /// Gives back the memory that a rush has taken.
+    fn give_back(&mut self) {
+        let unused = self.buffer.get_mut(self.filled..);
+        memory::give_back_bytes(unused.unwrap_or_default());
+        self.lines.unused().for_each(memory::give_back);
     }
 
     /// Deals with the lines in the first `usable` bytes of the buffer; of the whole
@@ -501,21 +466,4 @@ enum Progress {
     None,
     /// There will never be anything more, and all is dealt with.
     End,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn copies_for_many_directories_take_no_more_memory_than_for_two() {
-        for copies in 0..30 {
-            let batch = rush_batch(copies);
-            assert!(
-                batch * copies <= COPIES && batch.is_multiple_of(READ),
-                "{copies}"
-            );
-        }
-        assert_eq!([0, 2, 1000].map(rush_batch), [BATCH, BATCH, SMALL_BATCH]);
-    }
 }

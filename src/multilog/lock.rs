@@ -1,0 +1,98 @@
+//! `lock` of a log directory: held while multilog runs, and where it notes how far
+//! it is.
+
+use crate::formats::mark::Mark;
+use crate::sys::{file, folder, lock};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+const NAME: &str = "lock";
+
+/// The file, locked.
+pub struct Lock {
+    file: File,
+    /// It is gone, and another process has the one in its place: that was told.
+    is_told: bool,
+}
+
+impl Lock {
+    /// Opens the one in the current directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// What open(2) says.
+    pub fn open() -> io::Result<File> {
+        file::open_lock(Path::new(NAME))
+    }
+
+    /// Locks it.
+    ///
+    /// # Errors
+    /// EAGAIN if another process has it, else what flock(2) says.
+    pub fn of(file: File) -> io::Result<Lock> {
+        lock::try_exclusive(&file)?;
+        let is_told = false;
+        Ok(Lock { file, is_told })
+    }
+
+    /// What is noted in it.
+    pub fn read(&self) -> Option<Mark> {
+        let mut bytes = vec![0; Mark::LONGEST];
+        let count = self.file.read_at(&mut bytes, 0).unwrap_or(0);
+        Mark::decode(bytes.get(..count)?)
+    }
+
+    /// Notes `mark` in it.
+    ///
+    /// # Errors
+    /// What pwrite(2) says; WriteZero if not all of it was written.
+    pub fn write(&self, mark: &Mark) -> io::Result<()> {
+        let bytes = mark.encode();
+        match self.file.write_at(&bytes, 0) {
+            Ok(count) if count < bytes.len() => Err(io::ErrorKind::WriteZero.into()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Takes away what is noted in it.
+    ///
+    /// # Errors
+    /// What ftruncate(2) says.
+    pub fn clear(&self) -> io::Result<()> {
+        self.file.set_len(0)
+    }
+
+    /// Whether it is where the next multilog looks for it: in `directory`.
+    pub fn is_in(&self, directory: &File) -> bool {
+        let own = self
+            .file
+            .metadata()
+            .map(|metadata| file::identity(&metadata));
+        let there = folder::facts(directory, OsStr::new(NAME));
+        matches!((own, there), (Ok(own), Ok(there)) if own == (there.device, there.inode))
+    }
+
+    /// Goes over to `again`, which is where it should be, and locks that; false if
+    /// there is nothing to tell of that: it is the same, through a link.
+    ///
+    /// # Errors
+    /// As [`Lock::of`]; None if that was told before.
+    pub fn replace(&mut self, again: File) -> Result<bool, Option<io::Error>> {
+        let identity = |file: &File| file.metadata().ok().as_ref().map(file::identity);
+        if identity(&self.file) == identity(&again) {
+            return Ok(false);
+        }
+        match Lock::of(again) {
+            Ok(again) => {
+                *self = again;
+                Ok(true)
+            }
+            Err(error) => {
+                let is_told = std::mem::replace(&mut self.is_told, true);
+                Err((!is_told).then_some(error))
+            }
+        }
+    }
+}
