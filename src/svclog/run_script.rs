@@ -124,13 +124,27 @@ fn commands(script: &[u8]) -> Vec<Vec<Word>> {
             }
             b'#' if lexer.word.is_none() => while bytes.next_if(|byte| *byte != b'\n').is_some() {},
             b' ' | b'\t' => lexer.end_word(),
-            b'\n' | b';' | b'|' | b'&' | b'(' | b')' => lexer.end_command(),
+            b'\n' => {
+                lexer.end_command();
+                for end in std::mem::take(&mut lexer.here) {
+                    while let Some(line) = line(&mut bytes)
+                        && line.trim_ascii_start() != end
+                    {}
+                }
+            }
+            b';' | b'|' | b'&' | b'(' | b')' => lexer.end_command(),
             b'<' | b'>' => {
-                while bytes
-                    .next_if(|byte| matches!(byte, b'<' | b'>' | b'&' | b'|'))
-                    .is_some()
-                {}
-                lexer.redirect();
+                let mut sign = vec![byte];
+                while let Some(byte) =
+                    bytes.next_if(|byte| matches!(byte, b'<' | b'>' | b'&' | b'|'))
+                {
+                    sign.push(byte);
+                }
+                let is_here = sign == b"<<";
+                if is_here {
+                    bytes.next_if_eq(&b'-');
+                }
+                lexer.redirect(is_here);
             }
             b'$' | b'`' => lexer.push_unknown(byte),
             _ => lexer.push(byte),
@@ -140,13 +154,28 @@ fn commands(script: &[u8]) -> Vec<Vec<Word>> {
     lexer.commands
 }
 
+/// The next line, without its end; None if there is none.
+fn line(bytes: &mut impl Iterator<Item = u8>) -> Option<Vec<u8>> {
+    let first = bytes.next()?;
+    let rest = bytes.take_while(|byte| *byte != b'\n');
+    Some(if first == b'\n' {
+        Vec::new()
+    } else {
+        [first].into_iter().chain(rest).collect()
+    })
+}
+
 #[derive(Default)]
 struct Lexer {
     commands: Vec<Vec<Word>>,
     command: Vec<Word>,
     word: Option<Word>,
-    /// The next word is where a redirection goes.
+    /// The next word is where a redirection goes,
     is_target: bool,
+    /// or ends a text that begins with the next line.
+    is_here: bool,
+    /// The words that end the texts that do.
+    here: Vec<Vec<u8>>,
 }
 
 impl Lexer {
@@ -167,26 +196,31 @@ impl Lexer {
     }
 
     fn end_word(&mut self) {
-        if let Some(word) = self.word.take()
-            && !std::mem::take(&mut self.is_target)
-        {
+        let Some(word) = self.word.take() else {
+            return;
+        };
+        if std::mem::take(&mut self.is_here) {
+            self.here.push(word.bytes);
+        } else if !self.is_target {
             self.command.push(word);
         }
+        self.is_target = false;
     }
 
     /// `2>` is no argument 2.
-    fn redirect(&mut self) {
+    fn redirect(&mut self, is_here: bool) {
         let is_number = |word: &Word| word.bytes.iter().all(u8::is_ascii_digit);
         if self.word.as_ref().is_some_and(is_number) {
             self.word = None;
         }
         self.end_word();
         self.is_target = true;
+        self.is_here = is_here;
     }
 
     fn end_command(&mut self) {
         self.end_word();
-        self.is_target = false;
+        (self.is_target, self.is_here) = (false, false);
         if !self.command.is_empty() {
             self.commands.push(std::mem::take(&mut self.command));
         }
@@ -267,6 +301,24 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_a_script_gives_to_another_command_is_none_of_its_commands() {
+        let text = "exec multilog t ./old\n\n";
+        for (begin, end) in [
+            ("EOF", "EOF"),
+            ("'EOF'", "EOF"),
+            ("-E", "\tE"),
+            ("- E", "E"),
+        ] {
+            let script = format!("cat <<{begin} >./x\n{text}{end}\nexec multilog t ./new\n");
+            assert_eq!(read_text(&script), "./new", "{script}");
+        }
+        let script = "cat <<A <<B\nmultilog ./a\nA\nmultilog ./b\nB\nmultilog ./new";
+        assert_eq!(read_text(script), "./new");
+        assert_eq!(read_text("cat <<EOF\nmultilog ./a"), "");
+        assert_eq!(read_text("cat <<<EOF\nmultilog ./a"), "./a");
+    }
+
+    #[test]
     fn what_a_variable_may_change_is_not_certain() {
         assert_read(&[
             ("exec multilog t \"$DIR\"", "?"),
@@ -316,7 +368,7 @@ mod tests {
             b"$",
             b"`",
             b">",
-            b"2<",
+            b"<<",
             b";",
             b" ",
             b"exec ",
