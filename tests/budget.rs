@@ -192,6 +192,25 @@ fn one_who_fills_his_own_directory_keeps_no_other_from_the_budget() {
 }
 
 #[test]
+fn the_last_file_stays_where_not_all_others_can_be_seen() {
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/own", &[1, 2, 3], 10_000);
+    old_log(&scratch, "logs/full", &[1], 1000);
+    scratch.write("logs/budget", "total 1\n");
+    let output = log(&scratch, 0, &["./logs/own"]);
+    assert_eq!(output.code, 0);
+    let left = |name: &str| finished(&scratch, name).len();
+    assert_eq!((left("logs/own"), left("logs/full")), (0, 1));
+    old_log(&scratch, "logs/own", &[1, 2, 3], 10_000);
+    for number in 0..10_001 {
+        scratch.write(format!("logs/full/{number}"), "");
+    }
+    let output = log(&scratch, 0, &["./logs/own"]);
+    assert_eq!(output.code, 0);
+    assert_eq!((left("logs/own"), left("logs/full")), (1, 1));
+}
+
+#[test]
 fn a_budget_that_is_wrong_is_told_of_once_and_not_followed() {
     let cases = [
         (

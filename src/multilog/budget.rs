@@ -209,16 +209,16 @@ pub struct Plan {
     pub delete: Vec<(usize, usize)>,
     /// How much is still too much after that, in bytes.
     pub missing: u64,
-    /// After that, something else can be deleted.
+    /// For that, files have to go that are not listed: when the others have gone.
     pub has_more: bool,
 }
 
 /// What to delete of `logs` so that they keep the `budget`, with `available` bytes
 /// free now. The log that was written fastest gives way first, its oldest file
 /// first; then the next fastest. But the newest finished file of a log stays, unless
-/// its own multilog looks and knows that none of the others can be as fast. And of no
-/// log the one that is being written is touched.
-pub fn plan(logs: &[Log], budget: Budget, available: u64, now: Tai64n) -> Plan {
+/// its own multilog looks and knows that none of the others can be as fast: only if
+/// `is_all` there are. And of no log the one that is being written is touched.
+pub fn plan(logs: &[Log], budget: Budget, available: u64, is_all: bool, now: Tai64n) -> Plan {
     let used = logs
         .iter()
         .fold(0_u64, |used, log| used.saturating_add(log.size()));
@@ -238,7 +238,8 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, now: Tai64n) -> Plan {
         let is_slower = |(_, other): (_, &Log)| other.highest_rate(now) < log.rate(now);
         let others = logs.iter().enumerate();
         let mut others = others.filter(|(other, _)| *other != number);
-        let gives_all = log.newer > 0 || (log.own.is_some() && others.all(is_slower));
+        let is_fastest = is_all && log.own.is_some() && others.all(is_slower);
+        let gives_all = log.newer > 0 || is_fastest;
         let keep = usize::from(!gives_all);
         let may_go = log.finished.len().saturating_sub(keep);
         for (place, file) in log.finished.iter().enumerate().take(may_go) {
@@ -248,11 +249,9 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, now: Tai64n) -> Plan {
             plan.delete.push((number, place));
             plan.missing = plan.missing.saturating_sub(file.size);
         }
-        // Before the others give way.
-        if log.newer > 0 && plan.missing > 0 {
-            plan.has_more = true;
-            break;
-        }
+        // Those give way before the other logs, too.
+        plan.has_more |= log.newer > 0 && plan.missing > 0;
+        plan.missing = plan.missing.saturating_sub(log.newer);
     }
     plan
 }
@@ -325,9 +324,9 @@ mod tests {
             total: Some(500),
             free: Some(10),
         };
-        assert_eq!(plan(&logs, budget, 10, moment(9)), Plan::default());
-        assert_eq!(plan(&logs, NONE, 0, moment(9)), Plan::default());
-        assert_eq!(plan(&[], budget, 10, moment(9)), Plan::default());
+        assert_eq!(plan(&logs, budget, 10, true, moment(9)), Plan::default());
+        assert_eq!(plan(&logs, NONE, 0, true, moment(9)), Plan::default());
+        assert_eq!(plan(&[], budget, 10, true, moment(9)), Plan::default());
     }
 
     #[test]
@@ -339,12 +338,12 @@ mod tests {
             free: None,
         };
         let logs = [quiet, busy];
-        let found = plan(&logs, budget(599), 0, moment(1000));
+        let found = plan(&logs, budget(599), 0, true, moment(1000));
         assert_eq!(found.delete, [(1, 0)]);
-        let found = plan(&logs, budget(400), 0, moment(1000));
+        let found = plan(&logs, budget(400), 0, true, moment(1000));
         assert_eq!(found.delete, [(1, 0), (1, 1)]);
         // All of the busy one's, then the quiet one's but the last.
-        let found = plan(&logs, budget(0), 0, moment(1000));
+        let found = plan(&logs, budget(0), 0, true, moment(1000));
         assert_eq!(found.delete, [(1, 0), (1, 1), (1, 2), (0, 0), (0, 1)]);
         assert_eq!(found.missing, 100);
     }
@@ -356,13 +355,17 @@ mod tests {
             newer: 1000,
             ..log(&[900, 910], 100, 0)
         };
-        let budget = Budget {
-            total: Some(400),
+        let total = |total| Budget {
+            total: Some(total),
             free: None,
         };
-        let found = plan(&[quiet, busy], budget, 0, moment(1000));
+        let logs = [quiet, busy];
+        let found = plan(&logs, total(400), 0, true, moment(1000));
         assert_eq!(found.delete, [(1, 0), (1, 1)]);
-        assert_eq!((found.missing, found.has_more), (900, true));
+        assert_eq!((found.missing, found.has_more), (0, true));
+        let found = plan(&logs, total(100), 0, true, moment(1000));
+        assert_eq!(found.delete, [(1, 0), (1, 1), (0, 0), (0, 1)]);
+        assert_eq!((found.missing, found.has_more), (0, true));
     }
 
     #[test]
@@ -377,7 +380,7 @@ mod tests {
             let own = Some(pace);
             Log { own, ..log }
         };
-        let places = |logs: &[Log]| plan(logs, budget, 0, moment(1000)).delete;
+        let places = |logs: &[Log]| plan(logs, budget, 0, true, moment(1000)).delete;
         // Both have just finished their first file, and one has a line more since.
         let quiet = log(&[999], 90_000, 2_000);
         let busy = log(&[1000], 250_000, 100);
@@ -394,9 +397,12 @@ mod tests {
         let quiet = own(log(&[1, 2], 9_000, 500));
         let busy = log(&[999], 250_000, 10);
         assert_eq!(places(&[quiet.clone(), busy]), [(0, 0)]);
-        // It may not, if that was long ago.
+        // It may not, if that was long ago; but there may be others.
         let quiet = written(9_000, 60, quiet);
-        assert_eq!(places(&[quiet, log(&[1], 9_000, 10)]), [(0, 0), (0, 1)]);
+        let logs = [quiet, log(&[1], 9_000, 10)];
+        assert_eq!(places(&logs), [(0, 0), (0, 1)]);
+        let found = plan(&logs, budget, 0, false, moment(1000));
+        assert_eq!(found.delete, [(0, 0)]);
         // A third one looks.
         let (quiet, busy) = (log(&[1, 2], 9_000, 0), log(&[999], 9_000, 10));
         assert_eq!(places(&[own(log(&[], 0, 0)), quiet, busy]), [(1, 0)]);
@@ -442,7 +448,7 @@ mod tests {
             ([now + 90, now + 100], [now - 30, now - 20, now - 10]),
         ] {
             let logs = [log(&quiet, 10, 0), own(log(&busy, 100_000, 0))];
-            let found = plan(&logs, budget, 0, moment(now));
+            let found = plan(&logs, budget, 0, true, moment(now));
             assert_eq!(found.delete, [(1, 0), (1, 1), (1, 2)]);
         }
     }
@@ -454,10 +460,10 @@ mod tests {
             total: Some(250),
             free: Some(1000),
         };
-        assert_eq!(plan(&logs, budget, 1000, moment(9)).delete, [(0, 0)]);
-        let found = plan(&logs, budget, 800, moment(9));
+        assert_eq!(plan(&logs, budget, 1000, true, moment(9)).delete, [(0, 0)]);
+        let found = plan(&logs, budget, 800, true, moment(9));
         assert_eq!(found.delete, [(0, 0), (0, 1)]);
-        let found = plan(&logs, budget, 0, moment(9));
+        let found = plan(&logs, budget, 0, true, moment(9));
         assert_eq!((found.delete.len(), found.missing), (3, 700));
     }
 
@@ -468,7 +474,7 @@ mod tests {
             total: Some(500),
             free: None,
         };
-        let found = plan(&logs, budget, 0, moment(9));
+        let found = plan(&logs, budget, 0, true, moment(9));
         assert_eq!(found.delete, [(1, 0), (1, 1)]);
         assert_eq!(found.missing, 500);
     }
@@ -491,7 +497,7 @@ mod tests {
             total: Some(1),
             free: Some(u64::MAX),
         };
-        let found = plan(&[own(huge.clone()), huge], budget, 0, moment(9));
+        let found = plan(&[own(huge.clone()), huge], budget, 0, true, moment(9));
         assert_eq!(found.delete.len(), 2);
     }
 }

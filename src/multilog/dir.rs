@@ -210,7 +210,10 @@ impl Dir {
         if self.mark.is_none() {
             return Ok(());
         }
-        if !held.is_empty() && !self.lock.is_in(&self.place.directory) {
+        // What stands nowhere else.
+        let begins = |mark: &Mark| long_line.is_some() && mark.long_line.is_none();
+        let is_needed = !held.is_empty() || self.mark.as_ref().is_some_and(begins);
+        if is_needed && !self.lock.is_in(&self.place.directory) {
             match self.keep_lock(waiter) {
                 Ok(()) => {}
                 Err(Stop::Gone) => {

@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The name of the file.
 const NAME: &str = "budget";
@@ -22,8 +22,9 @@ const NAME: &str = "budget";
 const LONGEST: u64 = 4096;
 /// From how many directories above it is looked for.
 const ABOVE: usize = 32;
-/// So often one look goes on where there is more to delete than can be told at once.
-const PASSES: usize = 20;
+/// So long one look goes on where there is more to delete than is told at once: what
+/// it has to write waits meanwhile.
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
 /// So much may be written unseen between two looks: the so manieth part of what it
 /// gives.
 const PART: u64 = 100;
@@ -159,17 +160,17 @@ fn keep_one(top: &File, own: &File, pace: Pace) -> Result<Kept, String> {
     let Some(budget) = read(top)? else {
         return Ok(all);
     };
-    for _ in 0..PASSES {
+    let end = clock::monotonic() + LONGEST_LOOK;
+    loop {
         let kept = keep_once(top, own, pace, budget)?;
         all = Kept {
             deleted: all.deleted + kept.deleted,
             ..kept
         };
-        if !all.is_due {
-            break;
+        if !all.is_due || clock::monotonic() >= end {
+            return Ok(all);
         }
     }
-    Ok(all)
 }
 
 /// The same, as far as is told at once.
@@ -180,7 +181,7 @@ fn keep_once(top: &File, own: &File, pace: Pace, budget: Budget) -> Result<Kept,
     }
     let available = folder::available(top).map_err(reason)?;
     let now = Tai64n::from_unix(clock::wall());
-    let plan = budget::plan(&survey.logs, budget, available, now);
+    let plan = budget::plan(&survey.logs, budget, available, !survey.is_partial, now);
     // Where that is not allowed to this user, it is up to the multilog that writes
     // there: it comes here sooner, because it writes more.
     let delete = |(log, place): &&(usize, usize)| survey.delete(top, own, *log, *place);

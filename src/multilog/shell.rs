@@ -41,9 +41,10 @@ struct Shell {
     held: usize,
     /// How many of them 0.76 would have read.
     seen: usize,
-    /// How many bytes of the pipe were there at the start, if something of them is taken
-    /// for written: what comes after them is not.
-    old: usize,
+    /// How many bytes are in the pipe that were there at the start, if something of what
+    /// comes next is taken for written. What comes after them was in no batch; unless
+    /// nothing comes, and the end of the input has ended a line.
+    old: Option<usize>,
     /// How much is looked at at once.
     rush: Rush,
     /// What is to be done about an unfinished line that stands in the pipe, if one does.
@@ -109,7 +110,7 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         filled: 0,
         held: 0,
         seen: 0,
-        old: 0,
+        old: None,
         // The allocator may have filled the buffer with zeros by itself.
         rush,
         unfinished: None,
@@ -127,9 +128,7 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         // Before the first mark is written: what comes later was in no batch.
         let there = shell.source.available().unwrap_or(0);
         shell.resume(reading, &resume)?;
-        if shell.is_ahead() {
-            shell.set_old(there)?;
-        }
+        shell.old = shell.is_ahead().then_some(there);
     }
     shell.turn_until_end()?;
     let is_done = !shell.is_ahead();
@@ -196,24 +195,19 @@ impl Shell {
         self.dirs.iter().any(Dir::is_ahead)
     }
 
-    /// So many bytes are left in the pipe of those that were there at the start.
-    fn set_old(&mut self, old: usize) -> Result<(), Error> {
-        self.old = old;
-        if old == 0 {
-            for dir in self.dirs.iter_mut().filter(|dir| dir.is_ahead()) {
-                dir.expect_nothing(&mut self.waiter)?;
-            }
+    /// What comes next was in no batch.
+    fn expect_nothing(&mut self) -> Result<(), Error> {
+        self.old = None;
+        for dir in self.dirs.iter_mut().filter(|dir| dir.is_ahead()) {
+            dir.expect_nothing(&mut self.waiter)?;
         }
         Ok(())
     }
 
     /// Takes bytes out of the pipe that are dealt with.
-    fn take_out(&mut self, count: usize) -> Result<(), Error> {
+    fn take_out(&mut self, count: usize) {
         self.source.take_out(count);
-        match self.old {
-            0 => Ok(()),
-            old => self.set_old(old.saturating_sub(count)),
-        }
+        self.old = self.old.map(|old| old.saturating_sub(count));
     }
 
     /// Reads and writes until there is nothing more to read, or TERM came and the
@@ -240,27 +234,30 @@ impl Shell {
             if ready.signal {
                 self.waiter.hear();
             }
-            if std::mem::take(&mut self.waiter.told_to_rotate) {
+            let is_to_rotate = std::mem::take(&mut self.waiter.told_to_rotate);
+            let is_to_end = self.is_to_end();
+            self.dirs.iter_mut().for_each(Dir::keep_budget);
+            let before = self.filled;
+            // What came before ALRM belongs to the files that it finishes.
+            to_look |= is_to_rotate && is_pipe;
+            let progress = if to_look && !is_to_end {
+                self.look()?
+            } else {
+                Progress::None
+            };
+            if is_to_rotate {
                 for dir in &mut self.dirs {
                     dir.rotate_now(&mut self.waiter)?;
                 }
             }
-            if self.is_to_end() {
+            if is_to_end || progress == Progress::End {
                 return Ok(());
             }
-            self.dirs.iter_mut().for_each(Dir::keep_budget);
-            let before = self.filled;
-            if to_look {
-                match self.look()? {
-                    Progress::End => return Ok(()),
-                    Progress::Some => to_look = is_pipe,
-                    Progress::None => to_look = false,
-                }
-                if !to_look && self.old > 0 {
-                    // All that is left of it is a part of a line: it was in no batch.
-                    self.set_old(0)?;
-                    to_look = true;
-                }
+            to_look = progress == Progress::Some && is_pipe;
+            if !to_look && self.old.is_some_and(|old| old > 0) {
+                // All that is left of it is a part of a line.
+                self.old = Some(0);
+                to_look = true;
             }
             let now = clock::monotonic();
             if self.rush.is_just_over(now) {
@@ -303,11 +300,10 @@ impl Shell {
         // Of what cannot be put back, only as much is taken as must be.
         let most = if self.waiter.told_to_end && !is_pipe {
             1
-        } else if self.old > 0 {
-            // What was in no batch is not looked at together with what was.
-            self.rush.batch().min(self.old)
         } else {
-            self.rush.batch()
+            // What was in no batch is not looked at together with what was.
+            let old = self.old.filter(|old| *old > 0);
+            self.rush.batch().min(old.unwrap_or(usize::MAX))
         };
         let room = self.buffer.get_mut(self.held..self.held + most);
         // Nothing but the end can follow an error, as in 0.76.
@@ -317,15 +313,18 @@ impl Shell {
                 // What was there, somebody else has read.
                 self.filled = self.held;
                 self.seen = self.seen.min(self.filled);
+                if self.old.is_some() {
+                    self.expect_nothing()?;
+                }
                 return Ok(Progress::None);
             }
             Look::Bytes { count, is_all } => (count, is_all),
             Look::End => (0, true),
         };
         if is_pipe {
-            // What was sent before these bytes came is obeyed before they are dealt with.
+            // TERM may have come before these bytes, and been told after them.
             self.waiter.hear();
-            if self.waiter.told_to_rotate || self.is_to_end() {
+            if self.is_to_end() {
                 return Ok(Progress::Some);
             }
         }
@@ -337,6 +336,9 @@ impl Shell {
         let last_line = Some(there).filter(|_| self.waiter.told_to_end);
         let last_line = last_line.and_then(|there| memchr::memchr(b'\n', there));
         let is_end = count == 0 || (self.source.is_hung_up() && is_all);
+        if self.old == Some(0) && !is_end {
+            self.expect_nothing()?;
+        }
         if is_end && last_line.is_none() {
             // 0.76 writes what it has before the read that tells it of the end.
             self.deal(self.filled, self.filled)?;
@@ -398,7 +400,7 @@ impl Shell {
                 dir.note(text.len(), long_line, &[], &mut self.waiter)?;
             }
             let out = (done + bytes).min(real);
-            self.take_out(out.saturating_sub(self.held.max(done)))?;
+            self.take_out(out.saturating_sub(self.held.max(done)));
             done += bytes;
         }
         if done == 0 {
@@ -426,7 +428,7 @@ impl Shell {
             let long_line = self.lines.long_line(number);
             dir.note(0, long_line, held, &mut self.waiter)?;
         }
-        self.take_out(pending)?;
+        self.take_out(pending);
         self.held = self.filled;
         self.unfinished = None;
         Ok(())

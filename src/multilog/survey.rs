@@ -28,8 +28,10 @@ pub struct Survey {
     pub logs: Vec<Log>,
     /// Where each is: the way from the top; None: it is one's own.
     ways: Vec<Option<Vec<OsString>>>,
-    /// Not everything was looked at.
+    /// There are more names than are looked at.
     pub is_cut: bool,
+    /// For that or another reason, there may be other logs.
+    pub is_partial: bool,
 }
 
 impl Survey {
@@ -44,6 +46,7 @@ impl Survey {
                 logs: Vec::new(),
                 ways: Vec::new(),
                 is_cut: false,
+                is_partial: false,
             },
             device: top.metadata()?.dev(),
             own: file::identity(&own.metadata()?),
@@ -98,6 +101,7 @@ impl Surveyor {
         self.seen_each += 1;
         let is_enough = self.seen > MOST || (!self.way.is_empty() && self.seen_each > MOST_EACH);
         self.survey.is_cut |= is_enough;
+        self.survey.is_partial |= is_enough;
         is_enough
     }
 
@@ -119,8 +123,7 @@ impl Surveyor {
         self.put(draft, None);
     }
 
-    /// Looks into the directory `here`, and below it. One that is closed to this user
-    /// holds no log of ours.
+    /// Looks into the directory `here`, and below it.
     fn visit(&mut self, here: &File) {
         let mut draft = Draft::of(here);
         let _ = folder::each(here, |name| {
@@ -133,23 +136,26 @@ impl Surveyor {
             let goes_on = self.way.len() < BELOW && facts.device == self.device;
             if facts.is_directory && goes_on {
                 // A log may hold others, as main/errors in main.
-                if let Ok(next) = folder::open(here, name) {
-                    if self.way.is_empty() {
-                        self.seen_each = 0;
-                    }
-                    self.way.push(name.to_owned());
-                    self.visit(&next);
-                    self.way.pop();
+                let Ok(next) = folder::open(here, name) else {
+                    self.survey.is_partial = true;
+                    return ControlFlow::Continue(());
+                };
+                if self.way.is_empty() {
+                    self.seen_each = 0;
                 }
+                self.way.push(name.to_owned());
+                self.visit(&next);
+                self.way.pop();
             } else {
                 draft.add(name, &facts);
             }
             ControlFlow::Continue(())
         });
-        let is_own = here
-            .metadata()
-            .is_ok_and(|m| file::identity(&m) == self.own);
-        if draft.is_log() && !is_own {
+        let is_own = || {
+            let metadata = here.metadata();
+            metadata.is_ok_and(|m| file::identity(&m) == self.own)
+        };
+        if draft.is_log && !is_own() {
             let way = self.way.clone();
             self.put(draft, Some(way));
         }
@@ -165,12 +171,15 @@ impl Surveyor {
 /// A log, or what will turn out to be none.
 struct Draft {
     log: Log,
-    has_lock: bool,
-    has_current: bool,
+    is_log: bool,
 }
 
 impl Draft {
     fn of(directory: &File) -> Draft {
+        // Not among the names, of which there may be too many.
+        let has = |name: &str| {
+            folder::facts(directory, OsStr::new(name)).is_ok_and(|facts| facts.is_file)
+        };
         let changed = directory.metadata().ok().map(|metadata| metadata.mtime());
         let changed = changed.and_then(|seconds| u64::try_from(seconds).ok());
         Draft {
@@ -178,22 +187,15 @@ impl Draft {
                 changed: Tai64n::from_unix(Duration::from_secs(changed.unwrap_or(0))),
                 ..Log::default()
             },
-            has_lock: false,
-            has_current: false,
+            // While a file is finished there may be no `current` yet.
+            is_log: has("lock") && (has("current") || has("previous")),
         }
-    }
-
-    /// While a file is finished there may be no `current` yet.
-    fn is_log(&self) -> bool {
-        self.has_lock && self.has_current
     }
 
     fn add(&mut self, name: &OsStr, facts: &Facts) {
         if !facts.is_file {
             return;
         }
-        self.has_lock |= name == "lock";
-        self.has_current |= name == "current" || name == "previous";
         // Else anybody could empty the others' logs with a hole of a terabyte, or with
         // a thousand names for one file.
         let size = facts.stored / facts.links.max(1);

@@ -321,11 +321,11 @@ fn what_comes_to_a_pipe_that_was_emptied_after_a_kill_is_not_taken_for_written()
                 .write_all(text_of_it.split_off(..75).unwrap_or_default())
                 .unwrap();
         }
+        let mark = fs::read(scratch.at("main/lock")).unwrap();
         let mut multilog = Multilog::start(&scratch, &["./main"], feed.stdin());
         if is_half {
             feed.wait_taken();
         } else {
-            let mark = fs::read(scratch.at("main/lock")).unwrap();
             wait_until("it has begun", || {
                 fs::read(scratch.at("main/lock")).unwrap() != mark
             });
