@@ -3,7 +3,7 @@
 use super::{Feed, Multilog, finished, line, lines, text, wait_logged};
 use crate::harness::{Scratch, Suite, finish, has, wait_until};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::Signal::{SIGALRM, SIGKILL, SIGTERM};
+use nix::sys::signal::Signal::{SIGALRM, SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -108,6 +108,26 @@ fn an_unfinished_line_out_of_another_pipe_is_written_once() {
             }
         }
     }
+}
+
+#[test]
+fn a_line_that_came_before_alrm_is_in_the_file_that_it_finishes() {
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let mut multilog = Multilog::start(&scratch, &["./main"], feed.stdin());
+    write(&mut feed, "first\n");
+    wait_text(&scratch, "first\n");
+    multilog.signal(SIGSTOP);
+    write(&mut feed, "second\n");
+    multilog.signal(SIGALRM);
+    multilog.signal(SIGCONT);
+    wait_until("a file is finished", || {
+        finished(&scratch, "main").len() == 1
+    });
+    let name = &finished(&scratch, "main")[0];
+    assert_eq!(scratch.read(format!("main/{name}")), "first\nsecond\n");
+    feed.close();
+    assert_eq!(multilog.wait(), 0);
 }
 
 #[test]

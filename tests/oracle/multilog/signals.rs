@@ -108,16 +108,6 @@ fn alarms() -> Vec<Situation> {
             scene.wait_finished("d", 1);
             scene.close_and_look();
         }),
-        situation(
-            "ALRM is followed before what came meanwhile is read",
-            |scene| {
-                scene.begin(&["./d"], "d");
-                scene.log(b"x\n", "d/current", "x\n");
-                scene.while_stopped(&["ALRM"], |scene| scene.write(b"later\n"));
-                scene.wait_finished("d", 1);
-                scene.close_and_look();
-            },
-        ),
         situation("of ALRM and TERM both count", |scene| {
             scene.begin(&["./d"], "d");
             scene.log(b"x\n", "d/current", "x\n");
