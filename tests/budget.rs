@@ -135,24 +135,13 @@ fn logs_inside_a_log_directory_count_too() {
 }
 
 #[test]
-fn only_what_a_file_has_on_disk_counts() {
+fn what_a_log_has_on_disk_counts_and_once() {
     let scratch = Scratch::new();
     old_log(&scratch, "logs/quiet", &[1, 2, 3], 1000);
     scratch.write("logs/budget", "total 20k\n");
     old_log(&scratch, "logs/junk", &[], 0);
     let file = fs::File::create(scratch.at("logs/junk/hole")).unwrap();
     file.set_len(1 << 40).unwrap();
-    let output = log(&scratch, 0, &["./logs/other"]);
-    assert_eq!((output.code, output.errors()), (0, String::new()));
-    assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
-}
-
-#[test]
-fn many_names_for_one_file_count_once() {
-    let scratch = Scratch::new();
-    old_log(&scratch, "logs/quiet", &[1, 2, 3], 1000);
-    scratch.write("logs/budget", "total 20k\n");
-    old_log(&scratch, "logs/junk", &[], 0);
     scratch.write("logs/junk/file", [b'x'; 5000]);
     for number in 0..20 {
         let name = scratch.at(format!("logs/junk/link{number}"));

@@ -5,9 +5,9 @@
 //! deletes finished files if there are too many. What to delete is decided here;
 //! [`super::keeper`] looks and deletes.
 
+use super::pace::{Pace, rate};
 use crate::formats::tai64n::Tai64n;
 use std::cmp::Reverse;
-use std::time::{Duration, Instant};
 
 /// What a `budget` file says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -90,35 +90,6 @@ pub struct Log {
     pub own: Option<Pace>,
 }
 
-/// How fast a multilog writes its own log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Pace {
-    written: u64,
-    over: Duration,
-}
-
-impl Pace {
-    /// So many bytes were written in so much more time. What was more than an hour ago
-    /// counts less and less.
-    pub fn add(&mut self, bytes: u64, time: Duration) {
-        const HOUR: Duration = Duration::from_secs(3600);
-        self.written = self.written.saturating_add(bytes);
-        self.over = self.over.saturating_add(time);
-        while self.over > HOUR {
-            self.written /= 2;
-            self.over /= 2;
-        }
-    }
-}
-
-/// So many bytes in so many seconds, in bytes per day. What came in less than a
-/// minute says nothing: a log that has just begun a file is not the fastest of all.
-fn rate(bytes: u64, seconds: u64) -> u64 {
-    const MINUTE: u64 = 60;
-    const DAY: u64 = 86_400;
-    bytes.saturating_mul(DAY) / seconds.max(MINUTE)
-}
-
 /// A finished file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Finished {
@@ -149,7 +120,7 @@ impl Log {
             None => (self.changed, self.other),
         };
         let found = rate(bytes, seconds(since, now));
-        let known = self.own.map(|own| rate(own.written, own.over.as_secs()));
+        let known = self.own.map(Pace::rate);
         found.max(known.unwrap_or(0))
     }
 
@@ -170,36 +141,6 @@ fn seconds(since: Tai64n, now: Tai64n) -> u64 {
     const YEAR: u64 = 366 * 86_400;
     let seconds = now.seconds.checked_sub(since.seconds);
     seconds.map_or(YEAR, |seconds| seconds.min(YEAR))
-}
-
-/// When to look again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Turn {
-    /// Not before that, whatever was written: the service would wait for it,
-    earliest: Instant,
-    /// and not before that if it was little.
-    usual: Instant,
-}
-
-impl Turn {
-    /// A look is not taken more often than that, unless much was written,
-    const EVERY: Duration = Duration::from_secs(1);
-    /// and no more than the so manieth part of the time is spent on it.
-    const SHARE: u32 = 50;
-
-    /// After a look that ended at `end` and `took` so long.
-    pub fn after(end: Instant, took: Duration) -> Turn {
-        let earliest = end + took.saturating_mul(Turn::SHARE);
-        Turn {
-            earliest,
-            usual: earliest.max(end + Turn::EVERY),
-        }
-    }
-
-    /// The moment. `is_much`: as much was written as the budget lets pass unseen.
-    pub fn at(&self, is_much: bool) -> Instant {
-        if is_much { self.earliest } else { self.usual }
-    }
 }
 
 /// What is to be done to keep a budget.
@@ -230,7 +171,7 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, is_all: bool, now: Tai
         has_more: false,
     };
     let mut order: Vec<usize> = (0..logs.len()).collect();
-    order.sort_by_key(|number| Reverse(logs.get(*number).map(|log| log.rate(now))));
+    order.sort_by_cached_key(|number| Reverse(logs.get(*number).map(|log| log.rate(now))));
     for number in order {
         let Some(log) = logs.get(number) else {
             continue;
@@ -259,6 +200,7 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, is_all: bool, now: Tai
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_budget_is_lines_of_words_and_sizes() {
@@ -406,31 +348,6 @@ mod tests {
         // A third one looks.
         let (quiet, busy) = (log(&[1, 2], 9_000, 0), log(&[999], 9_000, 10));
         assert_eq!(places(&[own(log(&[], 0, 0)), quiet, busy]), [(1, 0)]);
-    }
-
-    #[test]
-    fn looks_take_a_small_share_of_the_time_however_much_is_written() {
-        let end = crate::sys::clock::monotonic();
-        let millis = Duration::from_millis;
-        let next = |took, is_much| Turn::after(end, took).at(is_much).duration_since(end);
-        assert_eq!(next(millis(1), false), millis(1000));
-        assert_eq!(next(millis(1), true), millis(50));
-        assert_eq!(next(millis(200), false), millis(10_000));
-        assert_eq!(next(millis(200), true), millis(10_000));
-    }
-
-    #[test]
-    fn a_pace_forgets() {
-        let mut pace = Pace::default();
-        pace.add(1 << 20, Duration::from_secs(10));
-        let busy = rate(pace.written, pace.over.as_secs());
-        assert_eq!(busy, (1 << 20) * 86_400 / 60);
-        pace.add(0, Duration::MAX);
-        assert_eq!(pace.written, 0);
-        for _ in 0..100 {
-            pace.add(150, Duration::from_secs(100));
-        }
-        assert_eq!(rate(pace.written, pace.over.as_secs()) / 86_400, 1);
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! There is no one in charge: every multilog does this when it has finished a
 //! file. Two that do it at once delete the same files.
 
-use super::budget::{self, Budget, Pace, Turn};
+use super::budget::{self, Budget};
+use super::pace::Pace;
 use super::script::Directory;
 use super::survey::Survey;
+use super::turn::Turn;
 use super::waiter::say;
 use crate::formats::tai64n::Tai64n;
 use crate::sys::{clock, errno, file, folder};

@@ -3,7 +3,8 @@
 //! What the arguments mean is in `script`, what becomes of a line in `lines`,
 //! whether it matches in `pattern`, where files end in `cutter`, where to go on
 //! after a KILL in `recovery`, how much to look at in `rush`, what to delete to keep a
-//! budget in `budget`: those do no I/O. `locked` is a log directory as it was found,
+//! budget in `budget`, how fast a log is written in `pace`, when to look at budgets in
+//! `turn`: those do no I/O. `locked` is a log directory as it was found,
 //! `lock` its lock, `dir` one that is written, `rotation` what becomes of its full
 //! files; `proof` looks whether what is taken for written is; `status` writes status
 //! files, `keeper` keeps budgets by a `survey` of all logs, `processor` and `waiter`
@@ -18,6 +19,7 @@ pub mod lock;
 pub mod locked;
 #[cfg(test)]
 mod model;
+pub mod pace;
 pub mod pattern;
 pub mod processor;
 pub mod proof;
@@ -28,4 +30,5 @@ pub mod script;
 pub mod shell;
 pub mod status;
 pub mod survey;
+pub mod turn;
 pub mod waiter;

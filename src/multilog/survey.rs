@@ -41,6 +41,7 @@ impl Survey {
     /// # Errors
     /// What fstat(2) says of the two.
     pub fn of(top: &File, own: &File) -> io::Result<Survey> {
+        let own_facts = own.metadata()?;
         let mut surveyor = Surveyor {
             survey: Survey {
                 logs: Vec::new(),
@@ -49,22 +50,23 @@ impl Survey {
                 is_partial: false,
             },
             device: top.metadata()?.dev(),
-            own: file::identity(&own.metadata()?),
+            own: file::identity(&own_facts),
             way: Vec::new(),
             seen: 0,
             seen_each: 0,
         };
-        if own.metadata()?.dev() == surveyor.device {
+        surveyor.visit(top);
+        let is_missing = surveyor.survey.own().is_none();
+        if is_missing && own_facts.dev() == surveyor.device {
             surveyor.see_own(own);
         }
-        surveyor.visit(top);
         Ok(surveyor.survey)
     }
 
     /// The log directory of the one who looks, if it is on that file system.
     pub fn own(&mut self) -> Option<&mut Log> {
-        let is_own = self.ways.first().is_some_and(Option::is_none);
-        self.logs.first_mut().filter(|_| is_own)
+        let place = self.ways.iter().position(Option::is_none)?;
+        self.logs.get_mut(place)
     }
 
     /// Deletes this finished file of this log, if that is allowed to this user, and
@@ -105,7 +107,7 @@ impl Surveyor {
         is_enough
     }
 
-    /// Looks into one's own log directory, whatever else there is.
+    /// Looks into one's own log directory, which the walk did not see the whole of.
     fn see_own(&mut self, own: &File) {
         let mut draft = Draft::of(own);
         let mut seen = 0;
@@ -126,8 +128,10 @@ impl Surveyor {
     /// Looks into the directory `here`, and below it.
     fn visit(&mut self, here: &File) {
         let mut draft = Draft::of(here);
+        let mut is_whole = true;
         let _ = folder::each(here, |name| {
             if self.is_enough() {
+                is_whole = false;
                 return ControlFlow::Break(());
             }
             let Ok(facts) = folder::facts(here, name) else {
@@ -151,13 +155,13 @@ impl Surveyor {
             }
             ControlFlow::Continue(())
         });
-        let is_own = || {
-            let metadata = here.metadata();
-            metadata.is_ok_and(|m| file::identity(&m) == self.own)
-        };
+        let own = Some(self.own);
+        let is_own = || here.metadata().ok().as_ref().map(file::identity) == own;
         if draft.is_log && !is_own() {
             let way = self.way.clone();
             self.put(draft, Some(way));
+        } else if draft.is_log && is_whole {
+            self.put(draft, None);
         }
     }
 
