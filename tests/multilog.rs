@@ -243,9 +243,10 @@ fn check(text: &str, stamps: bool, count: usize, wanted: impl Fn(usize) -> bool)
     assert!(text.is_empty() || text.ends_with('\n'));
     for found in text.lines() {
         let found = if stamps {
-            let (stamp, rest) = found.split_at(STAMP);
-            let digits = stamp.strip_prefix('@').unwrap().strip_suffix(' ').unwrap();
-            assert!(digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            let (stamp, rest) = found.split_at_checked(STAMP).unwrap_or((found, ""));
+            let digits = stamp.strip_prefix('@').and_then(|s| s.strip_suffix(' '));
+            let is_stamp = digits.is_some_and(|d| d.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            assert!(is_stamp, "no stamp: {found:?}");
             rest
         } else {
             found

@@ -8,6 +8,7 @@ use super::cutter::Cutter;
 use super::lock::Lock;
 use super::locked::{Locked, id};
 use super::proof::{Before, Known};
+use super::recovery::Resume;
 use super::rotation::{Place, SAFE, Stop, presence, set_mode};
 use super::waiter::{Waiter, say, warn};
 use crate::error::Error;
@@ -44,6 +45,9 @@ pub struct Dir {
     stamps: bool,
     /// The mark as it was last written, if there are to be any.
     mark: Option<Mark>,
+    /// The number of the last batch, the same in all directories; that of the mark may
+    /// still be lower.
+    batch: u64,
     places: Vec<usize>,
     cuts: Vec<usize>,
 }
@@ -93,6 +97,7 @@ impl Dir {
             before: Before::new(locked.last.map(|last| last.tail), stamps),
             stamps,
             mark: None,
+            batch: 0,
             places: Vec::new(),
             cuts: Vec::new(),
         })
@@ -104,33 +109,21 @@ impl Dir {
         let _ = self.lock.clear();
     }
 
-    /// Begins to write marks. `written` bytes of what comes next are already in
-    /// the files; `batch` is the number of the last batch that is gone from the pipe.
+    /// Begins to write marks, as `resume` says of directory `number`.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
     pub fn begin_marks(
         &mut self,
         reading: Reading,
-        batch: u64,
-        written: u64,
-        long_line: Option<bool>,
-        held: &[u8],
+        resume: &Resume,
+        number: usize,
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
-        self.before.expect(written);
-        self.mark = Some(Mark {
-            reading,
-            // A batch of nothing: that it is done is always true.
-            batch: batch + 1,
-            file: self.file(),
-            size: self.size,
-            moved: written,
-            length: 0,
-            long_line,
-            long_line_before: long_line,
-            held: held.to_vec(),
-        });
+        let there = resume.there.get(number).copied().unwrap_or_default();
+        self.before.expect(there.written, there.doubtful);
+        self.batch = resume.batch;
+        self.mark = Some(resume.mark(reading, number, self.file(), self.size));
         self.write_mark(waiter)
     }
 
@@ -187,9 +180,9 @@ impl Dir {
     /// # Errors
     /// As [`Waiter::insist`].
     pub fn expect_nothing(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
-        self.before.expect(0);
+        self.before.expect(0, 0);
         if let Some(mark) = &mut self.mark {
-            mark.moved = 0;
+            (mark.moved, mark.length) = (0, 0);
         }
         self.write_mark(waiter)
     }
@@ -226,7 +219,8 @@ impl Dir {
         let Some(mark) = &mut self.mark else {
             return Ok(());
         };
-        mark.batch += 1;
+        self.batch += 1;
+        mark.batch = self.batch;
         mark.size = self.size;
         mark.moved = self.before.length();
         mark.length = length as u64;

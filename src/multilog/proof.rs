@@ -18,11 +18,14 @@ const NANOSECONDS: usize = 17;
 const MOST_FILES: usize = 64;
 
 /// What of the next bytes is in a directory's files already, from before a KILL.
-pub struct Before {
+pub struct Before<F = File> {
     /// How much, in bytes.
     length: u64,
+    /// So much more, which stands before that, if the last batch proves to be in the
+    /// pipe still.
+    doubtful: u64,
     /// Where it stands, if that can be looked at.
-    tail: Option<Tail>,
+    tail: Option<Tail<F>>,
     /// Whether lines have stamps.
     stamps: bool,
 }
@@ -37,20 +40,32 @@ pub struct Known {
     pub rest: Option<Vec<u8>>,
 }
 
-impl Before {
+impl<F: FileExt> Before<F> {
     /// Nothing, until [`Before::expect`]. `tail`: the end of the files as they were found.
-    pub fn new(tail: Option<Tail>, stamps: bool) -> Before {
+    pub fn new(tail: Option<Tail<F>>, stamps: bool) -> Before<F> {
         Before {
             length: 0,
+            doubtful: 0,
             tail,
             stamps,
         }
     }
 
-    /// The next `length` bytes are taken for the last of the files.
-    pub fn expect(&mut self, length: u64) {
-        self.length = length;
-        self.tail = self.tail.take().and_then(|tail| tail.shortened(length));
+    /// The next `length` bytes are taken for the last of the files; unless they are not,
+    /// and the `doubtful` bytes before those come first.
+    pub fn expect(&mut self, length: u64, doubtful: u64) {
+        (self.length, self.doubtful) = (length, 0);
+        let Some(mut tail) = self.tail.take() else {
+            return;
+        };
+        let Some(surplus) = tail.length().checked_sub(length) else {
+            return;
+        };
+        if surplus >= doubtful {
+            self.doubtful = doubtful;
+        }
+        tail.skip(surplus - self.doubtful);
+        self.tail = Some(tail);
     }
 
     /// How much is still to come, in bytes.
@@ -64,18 +79,33 @@ impl Before {
     /// read from it, and nothing of what comes next is in the files. So it is if
     /// they cannot be read: better that something stands there twice.
     pub fn take(&mut self, text: &[u8], in_line: bool) -> Option<Known> {
-        let length = usize::try_from(self.length).map_or(text.len(), |n| n.min(text.len()));
+        let within =
+            |length: u64| usize::try_from(length).map_or(text.len(), |n| n.min(text.len()));
+        let mut length = within(self.length);
         let mut rest = None;
         if let Some(tail) = self.tail.as_mut().filter(|_| length > 0) {
-            let is_there = |found: &Vec<u8>| {
+            let stamps = self.stamps;
+            let find = |skipped, length| {
+                let found = tail.look(skipped, length).ok();
                 let new = text.get(..length).unwrap_or_default();
-                is_same(found, new, in_line, self.stamps)
+                found.filter(|found| is_same(found, new, in_line, stamps))
             };
-            let Some(found) = tail.next(length).ok().filter(is_there) else {
+            let doubtful = std::mem::take(&mut self.doubtful);
+            let found = if let Some(found) = find(doubtful, length) {
+                tail.skip(doubtful);
+                found
+            } else if doubtful > 0
+                && let whole = self.length + doubtful
+                && let Some(found) = find(0, within(whole))
+            {
+                (self.length, length) = (whole, within(whole));
+                found
+            } else {
                 (self.length, self.tail) = (0, None);
                 return None;
             };
-            if self.stamps {
+            tail.skip(length as u64);
+            if stamps {
                 rest = rest_of_stamp(&found, text, in_line);
             }
         }
@@ -88,12 +118,12 @@ impl Before {
 }
 
 /// The end of what a directory's files hold, one after the other.
-pub struct Tail {
-    pieces: VecDeque<Piece>,
+pub struct Tail<F = File> {
+    pieces: VecDeque<Piece<F>>,
 }
 
-struct Piece {
-    file: File,
+struct Piece<F> {
+    file: F,
     /// Where in the file it begins, in bytes, and where it ends.
     from: u64,
     to: u64,
@@ -103,6 +133,19 @@ impl Tail {
     /// The last `length` bytes of `files`, given by name in the current directory
     /// and size in bytes, oldest first; less if there is less or it cannot be opened.
     pub fn of(files: Vec<(OsString, u64)>, length: u64) -> Tail {
+        Tail::through(files, length, |name| {
+            crate::sys::file::open_read(Path::new(name))
+        })
+    }
+}
+
+impl<F: FileExt> Tail<F> {
+    /// The same of files that are opened by `open`.
+    pub fn through<N>(
+        files: Vec<(N, u64)>,
+        length: u64,
+        open: impl Fn(&N) -> io::Result<F>,
+    ) -> Tail<F> {
         let mut pieces = VecDeque::new();
         let mut missing = length;
         for (name, size) in files.into_iter().rev() {
@@ -112,7 +155,7 @@ impl Tail {
             if size == 0 {
                 continue;
             }
-            let Ok(file) = crate::sys::file::open_read(Path::new(&name)) else {
+            let Ok(file) = open(&name) else {
                 break;
             };
             let from = size.saturating_sub(missing);
@@ -126,41 +169,44 @@ impl Tail {
         Tail { pieces }
     }
 
-    /// Only its last `length` bytes; None if it is shorter than that.
-    fn shortened(mut self, length: u64) -> Option<Tail> {
-        let all = self.pieces.iter().map(|piece| piece.to - piece.from);
-        let mut surplus = all.sum::<u64>().checked_sub(length)?;
-        while surplus > 0 {
-            let first = self.pieces.front_mut()?;
-            let cut = surplus.min(first.to - first.from);
+    /// How long it is, in bytes.
+    fn length(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.to - piece.from).sum()
+    }
+
+    /// Leaves its first `count` bytes out from now on, or all if there are fewer.
+    fn skip(&mut self, count: u64) {
+        let mut left = count;
+        while left > 0
+            && let Some(first) = self.pieces.front_mut()
+        {
+            let cut = left.min(first.to - first.from);
             first.from += cut;
-            surplus -= cut;
+            left -= cut;
             if first.from == first.to {
                 self.pieces.pop_front();
             }
         }
-        Some(self)
     }
 
-    /// Its next `length` bytes.
+    /// `length` of its bytes, from the one behind `skipped` on.
     ///
     /// # Errors
     /// See pread(2); UnexpectedEof if there are fewer.
-    fn next(&mut self, length: usize) -> io::Result<Vec<u8>> {
+    fn look(&self, skipped: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut skipped = skipped;
         let mut bytes = Vec::with_capacity(length);
-        while bytes.len() < length {
-            let Some(piece) = self.pieces.front_mut() else {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            };
-            let there = usize::try_from(piece.to - piece.from).unwrap_or(usize::MAX);
+        for piece in &self.pieces {
+            let from = piece.to.min(piece.from + skipped);
+            skipped -= from - piece.from;
+            let there = usize::try_from(piece.to - from).unwrap_or(usize::MAX);
             let begun = bytes.len();
             bytes.resize(begun + there.min(length - begun), 0);
             let new = bytes.get_mut(begun..).unwrap_or_default();
-            piece.file.read_exact_at(new, piece.from)?;
-            piece.from += new.len() as u64;
-            if piece.from == piece.to {
-                self.pieces.pop_front();
-            }
+            piece.file.read_exact_at(new, from)?;
+        }
+        if bytes.len() < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(bytes)
     }
@@ -239,46 +285,85 @@ mod tests {
     #[test]
     fn a_tail_goes_over_the_ends_of_files() {
         let mut all = tail(&["old", "abc", "", "de", "fgh"], 7);
-        assert_eq!(all.next(3).unwrap(), b"bcd");
-        assert_eq!(all.next(4).unwrap(), b"efgh");
-        assert!(all.next(1).is_err());
-        let mut part = tail(&["abc", "de"], 5).shortened(3).unwrap();
-        assert_eq!(part.next(3).unwrap(), b"cde");
-        assert!(tail(&["ab"], 6).shortened(3).is_none());
-        assert_eq!(tail(&["ab"], 2).shortened(0).unwrap().next(0).unwrap(), b"");
+        assert_eq!(all.length(), 7);
+        assert_eq!(all.look(0, 3).unwrap(), b"bcd");
+        assert_eq!(all.look(1, 5).unwrap(), b"cdefg");
+        assert_eq!(all.look(4, 3).unwrap(), b"fgh");
+        assert!(all.look(4, 4).is_err());
+        all.skip(3);
+        assert_eq!(all.look(0, 4).unwrap(), b"efgh");
+        assert_eq!(all.look(4, 0).unwrap(), b"");
+        all.skip(9);
+        assert_eq!(all.length(), 0);
+        assert!(all.look(0, 1).is_err());
     }
 
     #[test]
     fn what_was_written_is_known_until_something_else_comes() {
         let known = |length| Some(Known { length, rest: None });
         let mut before = Before::new(Some(tail(&["old\nab", "c\nde"], 7)), false);
-        before.expect(6);
+        before.expect(6, 0);
         assert_eq!(before.take(b"abc", false), known(3));
         assert_eq!(before.length(), 3);
         assert_eq!(before.take(b"\ndef\n", true), known(3));
         assert_eq!((before.length(), before.take(b"de", false)), (0, known(0)));
 
         let mut before = Before::new(Some(tail(&["abc\nde"], 6)), false);
-        before.expect(6);
+        before.expect(6, 0);
         assert_eq!(before.take(b"abc\n", false), known(4));
         assert_eq!(before.take(b"xy", false), None);
         assert_eq!((before.length(), before.take(b"de", false)), (0, known(0)));
         // The files are shorter than what is expected: nothing can be looked at.
         let mut before = Before::new(Some(tail(&["ab"], 6)), false);
-        before.expect(6);
+        before.expect(6, 0);
         assert_eq!(before.take(b"xyz", false), known(3));
+    }
+
+    #[test]
+    fn a_batch_that_is_still_in_the_pipe_is_known_by_what_stands_behind_it() {
+        let expecting = |length, doubtful| {
+            let mut before = Before::new(Some(tail(&["old\nab\n", "cd\nef\ng"], 10)), false);
+            before.expect(length, doubtful);
+            before
+        };
+        let known = |length| Some(Known { length, rest: None });
+        // `ab` and `cd` are gone, or they are not, also if that is found out piece by piece.
+        assert_eq!(expecting(4, 6).take(b"ef\ngh\n", false), known(4));
+        assert_eq!(expecting(4, 6).take(b"ab\ncd\nef\ngh\n", false), known(10));
+        let mut before = expecting(4, 6);
+        assert_eq!(before.take(b"", false), known(0));
+        assert_eq!(before.take(b"ab\n", false), known(3));
+        assert_eq!(before.length(), 7);
+        assert_eq!(before.take(b"cd\nef\ngh\n", false), known(7));
+        assert_eq!(
+            (before.length(), before.take(b"ab\n", false)),
+            (0, known(0))
+        );
+        // Once they are known to be gone they do not come any more.
+        let mut before = expecting(4, 6);
+        assert_eq!(before.take(b"ef\n", false), known(3));
+        assert_eq!(before.take(b"ab\n", false), None);
+        // Something else, or a part of them only.
+        assert_eq!(expecting(4, 6).take(b"ab\nce\n", false), None);
+        assert_eq!(expecting(4, 3).take(b"ab\n", false), None);
+        assert_eq!(expecting(4, 3).take(b"cd\n", false), known(3));
+        // Nothing stands behind them: nothing tells.
+        assert_eq!(expecting(0, 6).take(b"ef\n", false), known(0));
+        // They are not where they should be: a processor has them.
+        assert_eq!(expecting(4, 7).take(b"ef\n", false), known(3));
+        assert_eq!(expecting(4, 7).take(b"ab\n", false), None);
     }
 
     #[test]
     fn a_text_that_ends_amid_a_stamp_is_completed() {
         let old = "@4000000065";
         let mut before = Before::new(Some(tail(&[old], 11)), true);
-        before.expect(11);
+        before.expect(11, 0);
         let known = before.take(b"@400000006653f10f00000005 text\n", false);
         let known = known.unwrap();
         assert_eq!((known.length, known.rest.unwrap().len()), (11, 14));
         let mut before = Before::new(Some(tail(&[old], 11)), false);
-        before.expect(11);
+        before.expect(11, 0);
         let known = before.take(b"@400000006653f10f00000005 text\n", false);
         assert_eq!(known, None);
     }

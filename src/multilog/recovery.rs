@@ -13,11 +13,16 @@
 //!   still in the pipe. It is taken for gone: at the worst it stands twice in the
 //!   files. The other way round could lose a line.
 //!
-//! A multilog that goes on marks its directories anew, with a batch of nothing,
-//! before it does anything else. If that one is killed meanwhile, too, some marks
-//! can be ahead of others by more than one: the lowest tells where the pipe stands.
+//! But if something of batches behind N stands in the files, from before another KILL,
+//! what the pipe begins with tells: that, or N ([`super::proof::Before`]).
+//!
+//! A multilog that goes on marks its directories anew before it does anything else, for
+//! each has another `current` then. That says the same as before: the number stays, or
+//! where it is not the lowest it becomes that of a batch of nothing. So it is no matter
+//! if it is killed meanwhile. Its own batches get higher numbers: some marks can be
+//! ahead of others by more than one, and the lowest tells where the pipe stands.
 
-use crate::formats::mark::Mark;
+use crate::formats::mark::{FileId, Mark, Reading};
 
 /// What was found of one directory.
 #[derive(Clone, Debug, Default)]
@@ -37,23 +42,53 @@ impl Found {
     }
 }
 
+/// What of the pipe's bytes is already in the files of one directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct There {
+    /// The number of the batch that its first mark is to have.
+    pub batch: u64,
+    /// How much of what becomes of them, in bytes.
+    pub written: u64,
+    /// How much stands before that of the batch that is taken for gone, in bytes: that
+    /// comes first, if it is not.
+    pub doubtful: u64,
+}
+
 /// Where to go on.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resume {
-    /// The number of the last batch that is taken for gone from the pipe.
+    /// The highest number of a batch that is in use.
     pub batch: u64,
-    /// The order in which the directories are to get their first mark, which is
-    /// that of a batch of nothing: a KILL between two of them must leave what can
-    /// be told from the marks as it is.
-    pub order: Vec<usize>,
-    /// For each directory, how much of what becomes of the pipe's bytes is already
-    /// in its files, in bytes.
-    pub written: Vec<u64>,
+    /// For each directory, what is there.
+    pub there: Vec<There>,
     /// If the pipe's bytes begin in a long line, for each directory whether it gets
     /// that line.
     pub long_line: Option<Vec<bool>>,
     /// The beginning of the first line, which is no longer in the pipe.
     pub held: Vec<u8>,
+}
+
+impl Resume {
+    /// The first mark of directory `number`, whose `current` is this `file` of so many
+    /// bytes.
+    pub fn mark(&self, reading: Reading, number: usize, file: FileId, size: u64) -> Mark {
+        let there = self.there.get(number).copied().unwrap_or_default();
+        let long_line = self.long_line.as_ref().map(|gets_rest| {
+            // Where that is not known, better too much.
+            gets_rest.get(number).copied().unwrap_or(true)
+        });
+        Mark {
+            reading,
+            batch: there.batch,
+            file,
+            size,
+            moved: there.written,
+            length: there.doubtful,
+            long_line,
+            long_line_before: long_line,
+            held: self.held.clone(),
+        }
+    }
 }
 
 /// Where to go on after what was `found` of each directory.
@@ -62,23 +97,33 @@ pub fn resume(found: &[Found]) -> Resume {
     let batches = || marks().map(|mark| mark.batch);
     let (Some(stands), Some(last)) = (batches().min(), batches().max()) else {
         return Resume {
-            order: (0..found.len()).collect(),
-            written: vec![0; found.len()],
+            there: vec![There::default(); found.len()],
             ..Resume::default()
         };
     };
-    // One that has the later mark must not be taken for one that has the earlier.
-    let mut order: Vec<usize> = (0..found.len()).collect();
-    order.sort_by_key(|number| {
-        let mark = found.get(*number).and_then(|found| found.mark.as_ref());
-        std::cmp::Reverse(mark.map_or(last, |mark| mark.batch))
-    });
-    let written = |found: &Found| match &found.mark {
-        None => 0,
-        Some(mark) if mark.batch > stands => mark.length.saturating_add(found.grown(mark)),
-        Some(mark) => found.grown(mark),
+    let batch = last + 1;
+    let there = |found: &Found| match &found.mark {
+        None => There {
+            batch: stands,
+            ..There::default()
+        },
+        // Of a batch of nothing, that it is done is always true.
+        Some(mark) if mark.batch > stands => There {
+            batch,
+            written: mark.length.saturating_add(found.grown(mark)),
+            doubtful: 0,
+        },
+        Some(mark) => {
+            // What the pipe would begin amid, if that was still there, is not known.
+            let of_lines = mark.long_line.is_none() && mark.long_line_before.is_none();
+            There {
+                batch: stands,
+                written: found.grown(mark),
+                doubtful: if of_lines { mark.length } else { 0 },
+            }
+        }
     };
-    let there = || marks().filter(|mark| mark.batch == stands);
+    let standing = || marks().filter(|mark| mark.batch == stands);
     let long_line = |mark: &Mark| {
         if mark.batch > stands {
             mark.long_line_before
@@ -86,14 +131,13 @@ pub fn resume(found: &[Found]) -> Resume {
             mark.long_line
         }
     };
-    let in_long_line = there().any(|mark| mark.long_line.is_some());
+    let in_long_line = standing().any(|mark| mark.long_line.is_some());
     let gets_rest = |found: &Found| found.mark.as_ref().and_then(long_line).unwrap_or(true);
     Resume {
-        batch: last,
-        order,
-        written: found.iter().map(written).collect(),
+        batch,
+        there: found.iter().map(there).collect(),
         long_line: in_long_line.then(|| found.iter().map(gets_rest).collect()),
-        held: there()
+        held: standing()
             .next()
             .map_or_else(Vec::new, |mark| mark.held.clone()),
     }

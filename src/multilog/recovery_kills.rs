@@ -6,6 +6,7 @@ use crate::formats::tai64n::Tai64n;
 use crate::multilog::lines::Lines;
 use crate::multilog::script::Script;
 use crate::numbers::Numbers;
+use std::collections::BTreeSet;
 
 /// What is wrong with what stands in the logs.
 fn check(play: &Play, input: &[u8]) -> Result<(), String> {
@@ -246,4 +247,44 @@ fn killed_again_and_again_it_loses_nothing() {
     }
     // Mostly nothing stands twice, but the play has that, too.
     assert!(exact > 40 && repeated > 5, "{exact} {repeated}");
+}
+
+#[test]
+fn killed_again_and_again_it_breaks_no_line() {
+    let mut numbers = Numbers(0x1234_5678);
+    for round in 0..400_u64 {
+        let script = script(SCRIPTS[numbers.below(SCRIPTS.len())]);
+        let input = input(&mut numbers, 60, 300);
+        let mut play = Play::new(&script, round * 3 + 1, &input);
+        play.splits = false;
+        let mut kills = Vec::new();
+        for _ in 0..numbers.below(12) {
+            play.batch = [500, 4000, 70_000][numbers.below(3)];
+            let most = [10, 20, 40][numbers.below(3)];
+            kills.push(numbers.below(most));
+            if play.process(kills.last().copied()) {
+                break;
+            }
+        }
+        while !play.process(None) {}
+        let mut whole = input.clone();
+        whole.push(b'\n');
+        let lines: BTreeSet<&[u8]> = whole.split(|byte| *byte == b'\n').collect();
+        for log in &play.world.logs {
+            let text = log.files.concat();
+            let mut last = Vec::new();
+            for line in text.split(|byte| *byte == b'\n') {
+                let stamp = if script.stamps { line.len().min(26) } else { 0 };
+                let is_whole = lines.contains(&line[stamp..]);
+                assert!(
+                    is_whole,
+                    "round {round}, {script:?}, {kills:?}: {} {}",
+                    last.escape_ascii(),
+                    line.escape_ascii()
+                );
+                last = line.to_vec();
+            }
+        }
+        assert_eq!(play.mismatches, 0, "round {round}, {script:?}, {kills:?}");
+    }
 }

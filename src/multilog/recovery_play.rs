@@ -8,8 +8,11 @@ use crate::formats::mark::{FileId, Reading};
 use crate::formats::tai64n::Tai64n;
 use crate::multilog::cutter::Cutter;
 use crate::multilog::lines::{Lines, Taken};
+use crate::multilog::proof::{Before, Known, Tail};
 use crate::multilog::script::Script;
 use crate::numbers::Numbers;
+use std::io;
+use std::os::unix::fs::FileExt;
 
 pub(super) const READING: Reading = Reading {
     boot: [7; 16],
@@ -38,6 +41,31 @@ fn id(file: usize) -> FileId {
 }
 
 impl Log {
+    /// What is found of it, as in [`crate::multilog::locked`].
+    fn found(&self) -> Found {
+        let mark = Mark::decode(&self.lock);
+        let place = mark.as_ref().map(|mark| mark.file.inode as usize - 100);
+        let files = place.and_then(|place| self.files.get(place..));
+        let (file, later) = files.unwrap_or_default().split_first().unzip();
+        let is_last = later.is_some_and(|later| later.iter().all(Vec::is_empty));
+        Found {
+            mark: mark.filter(|_| is_last),
+            size: file.filter(|_| is_last).map(|file| file.len() as u64),
+        }
+    }
+
+    /// What the files end with, as far as the mark speaks of it.
+    fn tail(&self, found: &Found) -> Option<Tail<Memory>> {
+        let mark = found.mark.as_ref()?;
+        let files = self.files.iter().cloned();
+        let files = files
+            .map(|file| (file.clone(), file.len() as u64))
+            .collect();
+        let length = found.grown(mark).saturating_add(mark.length);
+        let open = |file: &Vec<u8>| Ok(Memory(file.clone()));
+        Some(Tail::through(files, length, open))
+    }
+
     pub(super) fn length(&self) -> usize {
         self.files.iter().map(Vec::len).sum()
     }
@@ -82,8 +110,24 @@ impl Kill {
 struct Dir {
     cutter: Cutter,
     size: u64,
-    written: u64,
+    before: Before<Memory>,
     mark: Mark,
+    batch: u64,
+}
+
+/// A file that is read.
+struct Memory(Vec<u8>);
+
+impl FileExt for Memory {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = self.0.get(usize::try_from(offset).unwrap()..);
+        let mut rest = rest.unwrap_or_default();
+        io::Read::read(&mut rest, buffer)
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
 }
 
 /// How a situation is played.
@@ -98,6 +142,11 @@ pub(super) struct Play {
     pub(super) batch: usize,
     /// Whether marks fail to be written now and then.
     pub(super) marks_fail: bool,
+    /// Whether unfinished lines are taken out of the pipe and held, and a KILL finds
+    /// batches taken out in part.
+    pub(super) splits: bool,
+    /// How often what the pipe began with was not what the files end with.
+    pub(super) mismatches: usize,
     /// Something may stand twice if the process is killed now.
     may_repeat: bool,
     /// How long the last two batches can be in a directory.
@@ -121,6 +170,8 @@ impl Play {
             steps: 0,
             batch: 4000,
             marks_fail: false,
+            splits: true,
+            mismatches: 0,
             may_repeat: false,
             lengths: [0, 0],
             kills: vec![vec![]; count],
@@ -166,39 +217,21 @@ impl Play {
 
     fn run(&mut self) -> Result<bool, Killed> {
         let mut lines = Lines::new(&self.script);
-        let found: Vec<Found> = self
-            .world
-            .logs
-            .iter()
-            .map(|log| {
-                let mark = Mark::decode(&log.lock);
-                let file = mark.as_ref().map(|mark| mark.file);
-                let mut files = [log.current, log.previous].into_iter().flatten();
-                let size = files.find(|place| Some(id(*place)) == file);
-                Found {
-                    mark,
-                    size: size.map(|place| log.files[place].len() as u64),
-                }
-            })
-            .collect();
+        let found: Vec<Found> = self.world.logs.iter().map(Log::found).collect();
         let resume = resume(&found);
-        // Until all is marked anew, files may have got other names.
-        self.may_repeat = true;
+        self.may_repeat = self.marks_fail;
         let mut dirs = Vec::new();
-        for number in 0..self.world.logs.len() {
-            dirs.push(self.start(number)?);
+        for (number, found) in found.iter().enumerate() {
+            dirs.push(self.start(number, found)?);
         }
         if let Some(selected) = &resume.long_line {
             lines.resume_long_line(selected);
         }
-        for number in resume.order {
-            let dir = &mut dirs[number];
-            dir.written = resume.written[number];
-            dir.mark.batch = resume.batch + 1;
-            dir.mark.moved = dir.written;
-            dir.mark.long_line = lines.long_line(number);
-            dir.mark.long_line_before = dir.mark.long_line;
-            dir.mark.held = resume.held.clone();
+        for (number, dir) in dirs.iter_mut().enumerate() {
+            let there = resume.there[number];
+            dir.before.expect(there.written, there.doubtful);
+            dir.batch = resume.batch;
+            dir.mark = resume.mark(READING, number, dir.mark.file, dir.size);
             self.write_mark(number, dir)?;
         }
         self.may_repeat = self.marks_fail;
@@ -206,7 +239,8 @@ impl Play {
     }
 
     /// Puts the files in order.
-    fn start(&mut self, number: usize) -> Result<Dir, Killed> {
+    fn start(&mut self, number: usize, found: &Found) -> Result<Dir, Killed> {
+        let tail = self.world.logs[number].tail(found);
         if !self.world.logs[number].is_safe {
             self.step()?;
             self.world.logs[number].previous = None;
@@ -223,7 +257,7 @@ impl Play {
         Ok(Dir {
             cutter: Cutter::new(self.script.directories[number].size, size),
             size,
-            written: 0,
+            before: Before::new(tail, self.script.stamps),
             mark: Mark {
                 reading: READING,
                 batch: 0,
@@ -235,6 +269,7 @@ impl Play {
                 long_line_before: None,
                 held: vec![],
             },
+            batch: 0,
         })
     }
 
@@ -338,7 +373,7 @@ impl Play {
                 return Ok(true);
             }
             let pending = buffer.len() - held;
-            if pending > 0 && self.numbers.one_in(3) {
+            if pending > 0 && self.splits && self.numbers.one_in(3) {
                 self.lengths = [buffer.len() + 26; 2];
                 for (number, dir) in dirs.iter_mut().enumerate() {
                     self.note(number, dir, 0, lines.long_line(number), &buffer)?;
@@ -357,8 +392,17 @@ impl Play {
         flushes: &[usize],
         in_line: bool,
     ) -> Result<(), Killed> {
-        let there = usize::try_from(dir.written).unwrap().min(text.len());
-        dir.written -= there as u64;
+        let known = match dir.before.take(text, in_line) {
+            Some(known) => known,
+            None => {
+                self.mismatches += 1;
+                dir.before.expect(0, 0);
+                (dir.mark.moved, dir.mark.length) = (0, 0);
+                self.write_mark(number, dir)?;
+                Known::default()
+            }
+        };
+        let there = known.length;
         let (old, text) = text.split_at(there);
         let in_line = old.last().map_or(in_line, |byte| *byte != b'\n');
         let places: Vec<usize> = flushes
@@ -414,9 +458,10 @@ impl Play {
         long_line: Option<bool>,
         held: &[u8],
     ) -> Result<(), Killed> {
-        dir.mark.batch += 1;
+        dir.batch += 1;
+        dir.mark.batch = dir.batch;
         dir.mark.size = dir.size;
-        dir.mark.moved = dir.written;
+        dir.mark.moved = dir.before.length();
         dir.mark.length = length as u64;
         dir.mark.long_line_before = std::mem::replace(&mut dir.mark.long_line, long_line);
         dir.mark.held = held.to_vec();
@@ -431,7 +476,11 @@ impl Play {
         let mut left = count;
         while left > 0 {
             self.step()?;
-            let piece = self.numbers.below(left) + 1;
+            let piece = if self.splits {
+                self.numbers.below(left) + 1
+            } else {
+                left
+            };
             self.world.pipe.drain(..piece);
             left -= piece;
         }
@@ -444,7 +493,7 @@ impl Play {
             self.step()?;
             self.world.logs[number].is_safe = true;
             self.step()?;
-            if dir.written == 0 {
+            if dir.before.length() == 0 {
                 self.world.logs[number].lock.clear();
             }
         }

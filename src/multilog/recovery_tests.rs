@@ -31,23 +31,38 @@ fn the_cases_of_the_table_are_told_apart() {
     // Nothing is known: nothing is there.
     let nothing = resume(&[Found::default(), Found::default()]);
     let expected = Resume {
-        order: vec![0, 1],
-        written: vec![0, 0],
+        there: vec![There::default(); 2],
         ..Resume::default()
     };
     assert_eq!(nothing, expected);
+    let there = |resume: &Resume| {
+        let there = resume.there.iter();
+        there
+            .map(|there| (there.batch, there.written, there.doubtful))
+            .collect::<Vec<_>>()
+    };
     // One is marked, the other not: the batch is whole in the pipe.
     let one = resume(&[found(mark(5), Some(1000)), found(mark(4), Some(1030))]);
-    assert_eq!((one.batch, one.written), (5, vec![70, 30]));
-    assert_eq!(one.order, [0, 1]);
-    let other = resume(&[found(mark(4), Some(1030)), found(mark(5), Some(1000))]);
-    assert_eq!(other.order, [1, 0]);
+    assert_eq!((one.batch, there(&one)), (6, vec![(6, 70, 0), (4, 30, 70)]));
     // All are marked, one has grown: that is of the next.
     let grown = resume(&[found(mark(5), Some(1000)), found(mark(5), Some(1001))]);
-    assert_eq!((grown.batch, grown.written), (5, vec![0, 1]));
-    // All are marked, none has grown: it is taken for gone.
+    assert_eq!(
+        (grown.batch, there(&grown)),
+        (6, vec![(5, 0, 70), (5, 1, 70)])
+    );
+    // All are marked, none has grown: it is taken for gone, unless the pipe proves
+    // to hold it. They get the same mark again, so that the next can tell that, too.
     let still = resume(&[found(mark(5), Some(1000)), found(mark(5), Some(1000))]);
-    assert_eq!((still.batch, still.written), (5, vec![0, 0]));
+    assert_eq!(
+        (still.batch, there(&still)),
+        (6, vec![(5, 0, 70), (5, 0, 70)])
+    );
+    assert_eq!(still.mark(READING, 1, FileId::default(), 1000), mark(5));
+    let first = one.mark(READING, 0, FileId::default(), 20);
+    assert_eq!(
+        (first.batch, first.moved, first.length, first.size),
+        (6, 70, 0, 20)
+    );
     // Killed again and again while all were marked anew: the lowest tells.
     let nothing = Mark {
         moved: 40,
@@ -59,19 +74,37 @@ fn the_cases_of_the_table_are_told_apart() {
         found(mark(5), Some(1010)),
         found(mark(4), Some(1020)),
     ]);
-    assert_eq!((again.batch, again.written), (9, vec![40, 80, 20]));
+    assert_eq!(
+        (again.batch, there(&again)),
+        (10, vec![(10, 40, 0), (10, 80, 0), (4, 20, 70)])
+    );
     // A directory whose mark is gone gets all.
     let gone = resume(&[found(mark(5), Some(1010)), Found::default()]);
-    assert_eq!((gone.batch, gone.written), (5, vec![10, 0]));
+    assert_eq!(
+        (gone.batch, there(&gone)),
+        (6, vec![(5, 10, 70), (5, 0, 0)])
+    );
     // What went to earlier files counts; a file that is not there does not.
     let moved = Mark {
         moved: 400,
         size: 0,
         ..mark(5)
     };
-    assert_eq!(resume(&[found(moved.clone(), Some(9))]).written, [409]);
-    assert_eq!(resume(&[found(moved, None)]).written, [400]);
-    assert_eq!(resume(&[found(mark(5), Some(1))]).written, [0]);
+    let all = |mark: &Mark, size| there(&resume(&[found(mark.clone(), size)]));
+    assert_eq!(all(&moved, Some(9)), [(5, 409, 70)]);
+    assert_eq!(all(&moved, None), [(5, 400, 70)]);
+    assert_eq!(all(&mark(5), Some(1)), [(5, 0, 70)]);
+    // Where it begins or ends amid a line is not compared.
+    let amid = Mark {
+        long_line: Some(true),
+        ..mark(5)
+    };
+    assert_eq!(all(&amid, Some(1003)), [(5, 3, 0)]);
+    let amid = Mark {
+        long_line_before: Some(true),
+        ..mark(5)
+    };
+    assert_eq!(all(&amid, Some(1003)), [(5, 3, 0)]);
 }
 
 #[test]

@@ -174,18 +174,8 @@ impl Shell {
             self.lines.resume_long_line(selected);
         }
         self.hold(&resume.held);
-        for number in &resume.order {
-            let Some(dir) = self.dirs.get_mut(*number) else {
-                continue;
-            };
-            dir.begin_marks(
-                reading,
-                resume.batch,
-                resume.written.get(*number).copied().unwrap_or(0),
-                self.lines.long_line(*number),
-                &resume.held,
-                &mut self.waiter,
-            )?;
+        for (number, dir) in self.dirs.iter_mut().enumerate() {
+            dir.begin_marks(reading, resume, number, &mut self.waiter)?;
         }
         Ok(())
     }

@@ -376,6 +376,67 @@ fn a_stamp_of_which_half_was_written_before_a_kill_is_not_before_that_of_the_lin
     assert_eq!(stamps[1], format!("{seconds}3b9ac9ff"));
 }
 
+/// A multilog whose batch was cut off by a KILL is followed by one that takes less at
+/// once, and is killed just before that leaves the pipe; then by others that are
+/// killed when they have put their directory in order.
+#[test]
+fn a_batch_that_a_kill_left_in_the_pipe_is_known_by_what_stands_behind_it() {
+    if !has("KILL before the pipe is read", &["strace"]) {
+        return;
+    }
+    for (script, starts) in [
+        (&["./main"][..], 0),
+        (&["t", "./main"], 0),
+        (&["t", "./main"], 2),
+    ] {
+        let scratch = Scratch::new();
+        let mut feed = Feed::new();
+        let multilog = Multilog::start(&scratch, script, feed.stdin());
+        feed.write_lines(10);
+        wait_logged(&scratch, "main", 9);
+        feed.wait_taken();
+        drop(multilog);
+        // As if it had been in the middle of a large batch.
+        feed.write_lines(500);
+        let stamp = if script.len() > 1 {
+            "@400000006553f10f3b9ac9fe "
+        } else {
+            ""
+        };
+        let batch: String = (10..400)
+            .map(|number| format!("{stamp}{}\n", line(number)))
+            .collect();
+        let current = fs::File::options()
+            .append(true)
+            .open(scratch.at("main/current"));
+        let written = &batch.as_bytes()[..batch.len() - 40];
+        current.unwrap().write_all(written).unwrap();
+        let killed_at = |call: &str| {
+            let mut command = scratch.command(Suite::Ours, "strace");
+            command.args([
+                "-o",
+                "trace",
+                "-e",
+                &format!("inject={call}:signal=KILL:when=1"),
+            ]);
+            command.arg(Suite::Static.program("multilog")).args(script);
+            let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+            multilog.wait();
+            let trace = scratch.read("trace");
+            assert!(trace.contains("+++ killed by SIGKILL"), "{trace}");
+        };
+        killed_at("splice");
+        for _ in 0..starts {
+            killed_at("tee");
+        }
+        let mut multilog = Multilog::start(&scratch, script, feed.stdin());
+        feed.close();
+        assert_eq!(multilog.wait(), 0, "{}", scratch.read("said"));
+        let text = text(&scratch, "main");
+        assert_eq!(check(&text, script.len() > 1, 510, all), Twice::default());
+    }
+}
+
 /// A line of up to 6000 bytes, each eleven of which stand nowhere else.
 fn long_line(number: usize) -> String {
     let words = (0..number * 37 % 600).map(|word| format!("{:09} ", number * 1000 + word));
