@@ -9,6 +9,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::SystemTime;
 
 /// A service that only waits.
 pub(crate) const WAITS: &str = "exec sleep 1000";
@@ -420,7 +421,60 @@ fn without_a_child_signals_do_nothing_and_states_are_published_still() {
     let bare = renames("");
     assert_eq!(renames("thaik12qw"), bare);
     assert_eq!(renames("d"), bare + 1);
-    assert_eq!(renames("pc"), bare + 2);
+    assert_eq!(renames("p"), bare + 1);
+    // Nothing is paused: see below.
+    assert_eq!(renames("pc"), bare + 1);
+}
+
+#[test]
+fn a_continue_where_nothing_is_paused_renews_the_time_of_the_status_and_a_missing_status() {
+    let scratch = Scratch::new();
+    let _supervise = noting_signals(&scratch, "a");
+    let path = scratch.at("a/supervise/status");
+    let metadata = || fs::symlink_metadata(&path);
+    let id = |metadata: &fs::Metadata| (metadata.ino(), metadata.len());
+    let before = metadata().unwrap();
+    let content = fs::read(&path).unwrap();
+    // Ends by a signal that the service notes: all before it is done then.
+    let mut signals = 0;
+    let mut play = |commands: &str| {
+        svc(&scratch, commands, "a");
+        signals += 1;
+        wait_until("the signal comes", || {
+            scratch.read("a/got").lines().count() == signals
+        });
+    };
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    play("-ch");
+    let after = metadata().unwrap();
+    assert_eq!(id(&after), id(&before));
+    assert!(after.modified().unwrap() >= before.modified().unwrap());
+    assert_eq!(fs::read(&path).unwrap(), content);
+    // It is replaced where something changes.
+    let old = File::open(&path).unwrap();
+    play("-pch");
+    assert_eq!(old.metadata().unwrap().nlink(), 0);
+    // One that was removed is written again, and nothing is done to what a link leads to.
+    fs::remove_file(&path).unwrap();
+    play("-ch");
+    assert_eq!(fs::read(&path).unwrap(), content);
+    let other = scratch.at("other");
+    fs::write(&other, "other").unwrap();
+    let times = fs::metadata(&other).unwrap().modified().unwrap();
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(&other, &path).unwrap();
+    play("-ch");
+    assert!(metadata().unwrap().is_symlink());
+    assert_eq!(fs::metadata(&other).unwrap().modified().unwrap(), times);
+    play("-pch");
+    assert!(metadata().unwrap().is_file());
+    assert_eq!(fs::read(&path).unwrap(), content);
+    assert_eq!(fs::read(&other).unwrap(), b"other");
 }
 
 #[test]

@@ -128,6 +128,14 @@ pub fn write_status(name: &OsStr, status: &Status) -> Result<(), Error> {
         .map_err(|error| Error::unable("rename", name, "/supervise/status.new to status", error))
 }
 
+/// Lets the time of `supervise/status` be now, as if it had been written again.
+///
+/// # Errors
+/// See utimensat(2).
+pub fn refresh_status() -> io::Result<()> {
+    file::touch(Path::new("supervise/status"))
+}
+
 /// Says how the service ended, if somebody has made the file for it: of our own
 /// user, and no link, so that whoever owns `supervise/` cannot have us write
 /// elsewhere. Nothing depends on it, so a failure is not told.

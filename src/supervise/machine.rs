@@ -13,7 +13,9 @@
 //! - Leaving ends as soon as there is no child and no start is owed, or the fork
 //!   for it has failed: `x` always ends.
 //! - Every change of child, want, pause or leaving is published, in 0.76's
-//!   order: before the signals of `p` and `c`, after those of `d`.
+//!   order: before the signals of `p` and `c`, after those of `d`. So are commands that
+//!   change none of it, as in 0.76, but for a `c` where nothing was paused: that can be
+//!   sent often, and only the time of the file tells.
 
 use crate::child::Pid;
 use crate::formats::control::{Command, Signal};
@@ -67,6 +69,9 @@ pub enum Action {
     Publish,
     /// The same, after a failure that has been reported.
     Republish,
+    /// Nothing of [`Machine::status`] has changed since it was written: let the file's
+    /// time say that a command came.
+    Refresh,
     /// Exit with code 0.
     Leave,
 }
@@ -212,7 +217,15 @@ impl Machine {
                     vec![Action::Publish]
                 }
             }
-            Command::Pause | Command::Continue if !running => vec![Action::Publish],
+            Command::Continue if !self.paused => {
+                let publish = match self.republish_at {
+                    None => Action::Refresh,
+                    Some(_) => Action::Publish,
+                };
+                let signal = running.then_some(Action::Send(Signal::Cont));
+                [publish].into_iter().chain(signal).collect()
+            }
+            Command::Pause if !running => vec![Action::Publish],
             Command::Pause => {
                 self.paused = true;
                 vec![Action::Publish, Action::Send(Signal::Stop)]

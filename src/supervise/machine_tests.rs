@@ -76,6 +76,25 @@ fn a_pause_is_published_before_the_signal() {
 }
 
 #[test]
+fn a_continue_where_nothing_is_paused_writes_no_status_unless_the_last_could_not_be_written() {
+    let (mut machine, now) = up();
+    let go_on = Event::Control(Command::Continue);
+    assert_eq!(
+        machine.step(go_on, now),
+        [Action::Refresh, Action::Send(Signal::Cont)]
+    );
+    machine.step(Event::PublishFailed, now);
+    assert_eq!(
+        machine.step(go_on, now),
+        [Action::Publish, Action::Send(Signal::Cont)]
+    );
+    assert_eq!(machine.deadline(), None);
+    machine.step(Event::Exited, now);
+    machine.step(Event::Control(Command::Down), now);
+    assert_eq!(machine.step(go_on, now), [Action::Refresh]);
+}
+
+#[test]
 fn a_service_that_ran_a_second_is_started_again_at_once() {
     let (mut machine, now) = up();
     assert_eq!(
@@ -428,7 +447,7 @@ impl Observer {
 fn a_million_random_steps_never_break_a_promise() {
     let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
     let mut steps = 0;
-    let mut starts = 0;
+    let (mut starts, mut refreshed) = (0, 0);
     let mut leaves = 0;
     while steps < 1_000_000 {
         let mut now = start_of_time();
@@ -441,7 +460,7 @@ fn a_million_random_steps_never_break_a_promise() {
             leaving: false,
             last_start: None,
         };
-        let mut published = machine.status();
+        let (mut published, mut is_written) = (machine.status(), true);
         let mut next_pid = 1;
         let mut events = VecDeque::from([Event::Boot]);
         'walk: for _ in 0..2_000 {
@@ -503,9 +522,15 @@ fn a_million_random_steps_never_break_a_promise() {
                     }
                     Action::Publish | Action::Republish => {
                         published = machine.status();
-                        if numbers.below(50) == 0 {
+                        is_written = numbers.below(50) > 0;
+                        if !is_written {
                             assert_eq!(machine.step(Event::PublishFailed, now), []);
                         }
+                    }
+                    Action::Refresh => {
+                        assert!(is_written, "the file says something else");
+                        assert_eq!(published.encode(), machine.status().encode());
+                        refreshed += 1;
                     }
                     Action::Send(_) => {
                         assert!(observer.running, "a signal to nobody");
@@ -536,5 +561,8 @@ fn a_million_random_steps_never_break_a_promise() {
             }
         }
     }
-    assert!(starts > 10_000 && leaves > 100, "{starts} {leaves}");
+    assert!(
+        starts > 10_000 && leaves > 100 && refreshed > 10_000,
+        "{starts} {leaves} {refreshed}"
+    );
 }

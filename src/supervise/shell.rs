@@ -220,9 +220,10 @@ impl Shell<'_> {
                         child::send(pid, number(signal));
                     }
                 }
-                Action::Publish | Action::Republish => {
+                Action::Refresh if dir::refresh_status().is_ok() => {}
+                Action::Publish | Action::Republish | Action::Refresh => {
                     if let Err(error) = dir::write_status(self.name, &self.machine.status()) {
-                        if action == Action::Publish {
+                        if action != Action::Republish {
                             output::err_without_waiting(&error.warning(PROGRAM));
                         }
                         // Asks for nothing but a later try.

@@ -1,7 +1,9 @@
 //! Open files the way daemontools opens them: never blocking, never inherited
 //! by a child ([`std::fs::OpenOptions`] sets O_CLOEXEC by itself).
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl};
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 use std::ffi::{CStr, CString};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
@@ -9,6 +11,15 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+/// Lets a file's times be now; of a symbolic link its own.
+///
+/// # Errors
+/// See utimensat(2).
+pub fn touch(path: &Path) -> io::Result<()> {
+    let now = &TimeSpec::UTIME_NOW;
+    utimensat(AT_FDCWD, path, now, now, UtimensatFlags::NoFollowSymlink).map_err(super::io)
+}
 
 /// Opens for reading (O_RDONLY | O_NONBLOCK).
 ///
