@@ -131,9 +131,14 @@ pub fn write_status(name: &OsStr, status: &Status) -> Result<(), Error> {
 /// Lets the time of `supervise/status` be now, as if it had been written again.
 ///
 /// # Errors
-/// See utimensat(2).
+/// See stat(2), utimensat(2); InvalidData if it is no file of a status's size.
 pub fn refresh_status() -> io::Result<()> {
-    file::touch(Path::new("supervise/status"))
+    let path = Path::new("supervise/status");
+    let metadata = std::fs::symlink_metadata(path)?;
+    if !metadata.is_file() || metadata.len() != Status::BYTES as u64 {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    file::touch(path)
 }
 
 /// Says how the service ended, if somebody has made the file for it: of our own
