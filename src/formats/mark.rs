@@ -8,7 +8,7 @@
 //! | bytes | |
 //! |---|---|
 //! | 0 to 7 | `multilog` |
-//! | 8 | 1: the version of this table |
+//! | 8 | 2: the version of this table |
 //! | 9 | what follows in the pipe: 0 a line from its start; the rest of a long line that is logged here (1) or not (2) |
 //! | 10 to 11 | how many bytes of an unfinished line are held |
 //! | 12 | as byte 9, before this batch |
@@ -20,16 +20,17 @@
 //! | 64 to 79 | the file that was `current`: inode, time of birth in nanoseconds since 1970 (0: unknown) |
 //! | 80 to 87 | its size when this was written, in bytes |
 //! | 88 to 95 | what of later batches had gone to earlier files when this was written, in bytes |
-//! | 96 to 103 | how much was written for this batch, in bytes |
-//! | 104 to | the held bytes |
+//! | 96 to 103 | how much was written for this batch, in bytes; it stands before that of later batches |
+//! | 104 to 111 | when the first of the multilogs was started that go on from each other, in nanoseconds since 1970 |
+//! | 112 to | the held bytes |
 //! | the last 8 | FNV-1a (64 bits) of all before |
 //!
 //! Numbers are big-endian.
 
 const MAGIC: &[u8; 8] = b"multilog";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The size without held bytes and without the checksum.
-const FIXED: usize = 104;
+const FIXED: usize = 112;
 
 /// How far multilog is with one directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,8 +46,12 @@ pub struct Mark {
     pub size: u64,
     /// What of later batches was in earlier files then, in bytes.
     pub moved: u64,
-    /// How much was written for this batch, in bytes.
+    /// How much was written for this batch, in bytes. It stands before what is of later
+    /// batches.
     pub length: u64,
+    /// When the first of the multilogs was started that go on from each other, in
+    /// nanoseconds since 1970. What another has written says nothing of this one's batches.
+    pub origin: u64,
     /// If the batch ends in a long line, whether that is logged here.
     pub long_line: Option<bool>,
     /// The same of the batch before.
@@ -80,7 +85,7 @@ impl Mark {
     /// No mark is longer, in bytes.
     pub const LONGEST: usize = 4096;
 
-    /// The bytes of the table above. At most [`Mark::LONGEST`] less 112 bytes are held.
+    /// The bytes of the table above. At most [`Mark::LONGEST`] less 120 bytes are held.
     pub fn encode(&self) -> Vec<u8> {
         let held = self
             .held
@@ -103,6 +108,7 @@ impl Mark {
             self.size,
             self.moved,
             self.length,
+            self.origin,
         ] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
@@ -156,6 +162,7 @@ impl Mark {
             size: next()?,
             moved: next()?,
             length: next()?,
+            origin: next()?,
             long_line: decode_long_line(*long_line)?,
             long_line_before: decode_long_line(*long_line_before)?,
             held: rest.get(..held)?.to_vec(),
@@ -204,6 +211,7 @@ mod tests {
             size: 7,
             moved: 8,
             length: 9,
+            origin: 10,
             long_line: Some(false),
             long_line_before: Some(true),
             held: b"unfinished".to_vec(),
@@ -213,13 +221,13 @@ mod tests {
     #[test]
     fn the_bytes_are_those_of_the_table() {
         let bytes = mark().encode();
-        assert_eq!(bytes.len(), 104 + 10 + 8);
-        assert_eq!(&bytes[..16], b"multilog\x01\x02\x00\x0a\x01\0\0\0");
+        assert_eq!(bytes.len(), 112 + 10 + 8);
+        assert_eq!(&bytes[..16], b"multilog\x02\x02\x00\x0a\x01\0\0\0");
         assert_eq!(&bytes[16..32], b"0123456789abcdef");
-        for (place, number) in (32..104).step_by(8).zip(1_u64..) {
+        for (place, number) in (32..112).step_by(8).zip(1_u64..) {
             assert_eq!(bytes[place..place + 8], number.to_be_bytes(), "{place}");
         }
-        assert_eq!(&bytes[104..114], b"unfinished");
+        assert_eq!(&bytes[112..122], b"unfinished");
         assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);
     }
@@ -289,6 +297,6 @@ mod tests {
         };
         let bytes = mark.encode();
         assert_eq!(bytes.len(), Mark::LONGEST);
-        assert_eq!(Mark::decode(&bytes).unwrap().held.len(), 4096 - 112);
+        assert_eq!(Mark::decode(&bytes).unwrap().held.len(), 4096 - 120);
     }
 }

@@ -219,7 +219,7 @@ impl Dir {
         let Some(mark) = &mut self.mark else {
             return Ok(());
         };
-        self.batch += 1;
+        self.batch = self.batch.saturating_add(1);
         mark.batch = self.batch;
         mark.size = self.size;
         mark.moved = self.before.length();
@@ -290,7 +290,7 @@ impl Dir {
             .map_or(FileId::default(), |m| id(&m))
     }
 
-    /// A mark that cannot be written is taken away: without one at the worst
+    /// A mark that cannot be written is spoiled: without one at the worst
     /// something stands twice in the files, with a wrong one something could be
     /// lost. But held bytes, and who gets the rest of a line, stand nowhere else:
     /// then it is tried again.
@@ -303,7 +303,7 @@ impl Dir {
         if !mark.held.is_empty() || mark.long_line.is_some() {
             return waiter.insist("write to", name, "/lock", write);
         }
-        write().or_else(|_| waiter.insist("write to", name, "/lock", || self.lock.clear()))
+        write().or_else(|_| waiter.insist("write to", name, "/lock", || self.lock.spoil()))
     }
 
     /// Writes `text` to `current`, and once more if that was removed meanwhile:

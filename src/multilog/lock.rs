@@ -11,6 +11,27 @@ use std::path::Path;
 
 const NAME: &str = "lock";
 
+/// What is noted in a lock.
+pub enum Noted {
+    /// Nothing: no multilog has read from a pipe into this directory, or the last one
+    /// has ended in order.
+    Nothing,
+    /// Something that a multilog could not write whole, or of another version.
+    Spoiled,
+    /// How far it is.
+    Mark(Mark),
+}
+
+impl Noted {
+    /// The mark, if there is one.
+    pub fn mark(&self) -> Option<&Mark> {
+        match self {
+            Noted::Mark(mark) => Some(mark),
+            Noted::Nothing | Noted::Spoiled => None,
+        }
+    }
+}
+
 /// The file, locked.
 pub struct Lock {
     file: File,
@@ -38,10 +59,13 @@ impl Lock {
     }
 
     /// What is noted in it.
-    pub fn read(&self) -> Option<Mark> {
+    pub fn read(&self) -> Noted {
         let mut bytes = vec![0; Mark::LONGEST];
         let count = self.file.read_at(&mut bytes, 0).unwrap_or(0);
-        Mark::decode(bytes.get(..count)?)
+        match bytes.get(..count).unwrap_or_default() {
+            [] => Noted::Nothing,
+            bytes => Mark::decode(bytes).map_or(Noted::Spoiled, Noted::Mark),
+        }
     }
 
     /// Notes `mark` in it.
@@ -54,6 +78,14 @@ impl Lock {
             Ok(count) if count < bytes.len() => Err(io::ErrorKind::WriteZero.into()),
             result => result.map(drop),
         }
+    }
+
+    /// Spoils what is noted in it, which does not hold any more.
+    ///
+    /// # Errors
+    /// What ftruncate(2) says.
+    pub fn spoil(&self) -> io::Result<()> {
+        self.file.set_len(1)
     }
 
     /// Takes away what is noted in it.

@@ -2,14 +2,14 @@
 //! speaks of.
 
 use super::keeper::Keeper;
-use super::lock::Lock;
+use super::lock::{Lock, Noted};
 use super::proof::Tail;
 use super::recovery::Found;
 use super::rotation::Place;
 use super::script::Directory;
 use crate::error::Error;
 use crate::formats::logname;
-use crate::formats::mark::{FileId, Mark, Reading};
+use crate::formats::mark::{FileId, Mark};
 use crate::sys::file;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
@@ -25,8 +25,8 @@ pub struct Locked {
     pub start: File,
     /// The file `lock`, which is locked.
     pub lock: Lock,
-    /// Its mark, of whatever input that speaks.
-    pub mark: Option<Mark>,
+    /// What is noted in that, of whatever input it speaks.
+    pub noted: Noted,
     /// The file that the mark speaks of, if it is there and nothing was written
     /// after it.
     pub last: Option<Last>,
@@ -64,7 +64,7 @@ impl Locked {
         let directory = opened.map_err(|error| Error::unable("open directory", name, "", error))?;
         let lock = Lock::open().and_then(Lock::of);
         let lock = lock.map_err(|error| Error::unable("lock directory", name, "", error))?;
-        let mark = lock.read();
+        let noted = lock.read();
         Ok(Locked {
             place: Place {
                 settings: settings.clone(),
@@ -72,20 +72,17 @@ impl Locked {
                 budget: Keeper::new(settings),
             },
             start,
-            last: mark.as_ref().and_then(|mark| find(mark, settings)),
-            mark,
+            last: noted.mark().and_then(|mark| find(mark, settings)),
+            noted,
             lock,
         })
     }
 
-    /// What there is to recover from, if this is the input and the script.
-    pub fn found(&self, reading: Option<Reading>) -> Found {
-        let mark = self
-            .mark
-            .clone()
-            .filter(|mark| Some(mark.reading) == reading && self.last.is_some());
+    /// What there is to recover from.
+    pub fn found(&self) -> Found {
+        let mark = self.noted.mark().filter(|_| self.last.is_some());
         Found {
-            mark,
+            mark: mark.cloned(),
             size: self.last.as_ref().map(|last| last.size),
         }
     }

@@ -17,13 +17,16 @@ const NANOSECONDS: usize = 17;
 /// No more files than this are kept open to be looked at.
 const MOST_FILES: usize = 64;
 
+/// More than a batch becomes is never doubtful, in bytes.
+const MOST_DOUBTFUL: usize = 256 * 1024;
+
 /// What of the next bytes is in a directory's files already, from before a KILL.
 pub struct Before<F = File> {
     /// How much, in bytes.
     length: u64,
-    /// So much more, which stands before that, if the last batch proves to be in the
-    /// pipe still.
-    doubtful: u64,
+    /// So much stands before that of the last batch, which may still be in the pipe, in
+    /// bytes. It is whole lines.
+    doubtful: usize,
     /// Where it stands, if that can be looked at.
     tail: Option<Tail<F>>,
     /// Whether lines have stamps.
@@ -51,8 +54,9 @@ impl<F: FileExt> Before<F> {
         }
     }
 
-    /// The next `length` bytes are taken for the last of the files; unless they are not,
-    /// and the `doubtful` bytes before those come first.
+    /// The next `length` bytes are taken for the last of the files. If the pipe proves to
+    /// hold something of the last batch, of which `doubtful` bytes stand before them, that
+    /// comes first.
     pub fn expect(&mut self, length: u64, doubtful: u64) {
         (self.length, self.doubtful) = (length, 0);
         let Some(mut tail) = self.tail.take() else {
@@ -61,10 +65,11 @@ impl<F: FileExt> Before<F> {
         let Some(surplus) = tail.length().checked_sub(length) else {
             return;
         };
-        if surplus >= doubtful {
+        let doubtful = usize::try_from(doubtful).unwrap_or(usize::MAX);
+        if doubtful <= MOST_DOUBTFUL && doubtful as u64 <= surplus {
             self.doubtful = doubtful;
         }
-        tail.skip(surplus - self.doubtful);
+        tail.skip(surplus - self.doubtful as u64);
         self.tail = Some(tail);
     }
 
@@ -79,33 +84,19 @@ impl<F: FileExt> Before<F> {
     /// read from it, and nothing of what comes next is in the files. So it is if
     /// they cannot be read: better that something stands there twice.
     pub fn take(&mut self, text: &[u8], in_line: bool) -> Option<Known> {
-        let within =
-            |length: u64| usize::try_from(length).map_or(text.len(), |n| n.min(text.len()));
-        let mut length = within(self.length);
+        let mut length = within(self.length, text);
         let mut rest = None;
-        if let Some(tail) = self.tail.as_mut().filter(|_| length > 0) {
-            let stamps = self.stamps;
-            let find = |skipped, length| {
-                let found = tail.look(skipped, length).ok();
-                let new = text.get(..length).unwrap_or_default();
-                found.filter(|found| is_same(found, new, in_line, stamps))
-            };
-            let doubtful = std::mem::take(&mut self.doubtful);
-            let found = if let Some(found) = find(doubtful, length) {
-                tail.skip(doubtful);
-                found
-            } else if doubtful > 0
-                && let whole = self.length + doubtful
-                && let Some(found) = find(0, within(whole))
-            {
-                (self.length, length) = (whole, within(whole));
-                found
-            } else {
+        if length > 0 && self.tail.is_some() {
+            let Some((doubtful, found)) = self.find(text, in_line) else {
                 (self.length, self.tail) = (0, None);
                 return None;
             };
-            tail.skip(length as u64);
-            if stamps {
+            self.length += doubtful as u64;
+            length = found.len();
+            if let Some(tail) = &mut self.tail {
+                tail.skip((std::mem::take(&mut self.doubtful) - doubtful + length) as u64);
+            }
+            if self.stamps {
                 rest = rest_of_stamp(&found, text, in_line);
             }
         }
@@ -115,6 +106,50 @@ impl<F: FileExt> Before<F> {
         }
         Some(Known { length, rest })
     }
+
+    /// How much of what is doubtful `text` begins with, in bytes, and what of the files
+    /// it repeats. Where it can be less, it is: what is taken for less than it is stands
+    /// twice, what is taken for more is lost. None: it repeats nothing, or what it
+    /// repeats begins amid a line that has a stamp.
+    fn find(&self, text: &[u8], in_line: bool) -> Option<(usize, Vec<u8>)> {
+        let tail = self.tail.as_ref()?;
+        let is_there = |found: &[u8]| {
+            let new = text.get(..found.len()).unwrap_or_default();
+            is_same(found, new, in_line, self.stamps)
+        };
+        let behind = within(self.length, text);
+        let found = tail.look(self.doubtful, behind).ok()?;
+        if is_there(&found) {
+            return Some((0, found));
+        }
+        let all = tail.look(0, self.doubtful + behind).ok()?;
+        let mut starts = (0..self.doubtful).rev();
+        let found = starts.find_map(|start| {
+            let doubtful = self.doubtful - start;
+            let of_files = |text| {
+                let length = within(self.length + doubtful as u64, text);
+                all.get(start..start + length)
+            };
+            let line = memchr::memrchr(b'\n', all.get(..start)?).map_or(0, |end| end + 1);
+            if self.stamps && start > line {
+                // The pipe holds no stamp; and the rest of a line has got another one.
+                if start <= line + STAMP {
+                    return None;
+                }
+                let rest = text.get(STAMP..).filter(|rest| !rest.is_empty())?;
+                let found = of_files(rest)?;
+                return is_same(found, rest.get(..found.len())?, true, true).then_some(None);
+            }
+            let found = of_files(text)?;
+            is_there(found).then(|| Some((doubtful, found.to_vec())))
+        });
+        found.flatten()
+    }
+}
+
+/// `length`, but no more than `text` has.
+fn within(length: u64, text: &[u8]) -> usize {
+    usize::try_from(length).map_or(text.len(), |length| length.min(text.len()))
 }
 
 /// The end of what a directory's files hold, one after the other.
@@ -193,8 +228,8 @@ impl<F: FileExt> Tail<F> {
     ///
     /// # Errors
     /// See pread(2); UnexpectedEof if there are fewer.
-    fn look(&self, skipped: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut skipped = skipped;
+    fn look(&self, skipped: usize, length: usize) -> io::Result<Vec<u8>> {
+        let mut skipped = skipped as u64;
         let mut bytes = Vec::with_capacity(length);
         for piece in &self.pieces {
             let from = piece.to.min(piece.from + skipped);
@@ -343,7 +378,10 @@ mod tests {
         let mut before = expecting(4, 6);
         assert_eq!(before.take(b"ef\n", false), known(3));
         assert_eq!(before.take(b"ab\n", false), None);
-        // Something else, or a part of them only.
+        // A part of them is gone, also of a line.
+        assert_eq!(expecting(4, 6).take(b"cd\nef\ngh\n", false), known(7));
+        assert_eq!(expecting(4, 6).take(b"b\ncd\nef\ngh\n", false), known(9));
+        // Something else.
         assert_eq!(expecting(4, 6).take(b"ab\nce\n", false), None);
         assert_eq!(expecting(4, 3).take(b"ab\n", false), None);
         assert_eq!(expecting(4, 3).take(b"cd\n", false), known(3));
@@ -352,6 +390,28 @@ mod tests {
         // They are not where they should be: a processor has them.
         assert_eq!(expecting(4, 7).take(b"ef\n", false), known(3));
         assert_eq!(expecting(4, 7).take(b"ab\n", false), None);
+    }
+
+    #[test]
+    fn where_more_than_one_part_of_a_batch_would_do_the_shortest_is_taken() {
+        let mut before = Before::new(Some(tail(&["a\nb\na\nb\na\nb\n", "a\nb"], 15)), false);
+        before.expect(3, 12);
+        let known = before.take(b"b\na\nb\n", false).unwrap();
+        assert_eq!(known.length, 5);
+        // Stamps say nothing, and where they begin is known of lines only.
+        let line = "@400000006553f10f00000005 a\n";
+        let mut before = Before::new(Some(tail(&[line, line, line, &line[..27]], 111)), true);
+        before.expect(27, 84);
+        let other = line.replace('5', "6");
+        let text = [&other.replace('a', "b"), other.as_str()].concat();
+        assert_eq!(before.take(text.as_bytes(), false), None);
+        let mut before = Before::new(
+            Some(tail(&[line, "@400000006553f10f00000005 b\n", line], 84)),
+            true,
+        );
+        before.expect(28, 56);
+        let text = [&other.replace('a', "b"), other.as_str()].concat();
+        assert_eq!(before.take(text.as_bytes(), false).unwrap().length, 56);
     }
 
     #[test]

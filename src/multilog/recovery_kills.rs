@@ -288,3 +288,35 @@ fn killed_again_and_again_it_breaks_no_line() {
         assert_eq!(play.mismatches, 0, "round {round}, {script:?}, {kills:?}");
     }
 }
+
+#[test]
+fn of_lines_that_are_the_same_none_is_taken_for_another() {
+    let mut numbers = Numbers(0xABCD_EF01);
+    let mut repeated = 0;
+    for round in 0..400_u64 {
+        let script = script(SCRIPTS[numbers.below(SCRIPTS.len())]);
+        let lines = [&b"a line\n"[..], b"a line\nb line\n", b"c\n"][numbers.below(3)];
+        let input = lines.repeat(200);
+        let mut play = Play::new(&script, round * 3 + 1, &input);
+        let mut kills = Vec::new();
+        for _ in 0..numbers.below(12) {
+            play.batch = [50, 400, 70_000][numbers.below(3)];
+            let most = [10, 20, 40][numbers.below(3)];
+            kills.push(numbers.below(most));
+            if play.process(kills.last().copied()) {
+                break;
+            }
+        }
+        while !play.process(None) {}
+        for (number, log) in play.world.logs.iter().enumerate() {
+            let expected = expected(&script, &input, number).len();
+            let length = log.length();
+            assert!(
+                length >= expected,
+                "round {round}, {script:?}, {kills:?}: {length} of {expected} bytes"
+            );
+            repeated += usize::from(length > expected);
+        }
+    }
+    assert!(repeated > 20, "{repeated}");
+}

@@ -4,7 +4,6 @@
 //! of `shell` and `dir`; lines, cuts, marks and where to go on are the real ones.
 
 use super::*;
-use crate::formats::mark::{FileId, Reading};
 use crate::formats::tai64n::Tai64n;
 use crate::multilog::cutter::Cutter;
 use crate::multilog::lines::{Lines, Taken};
@@ -19,6 +18,8 @@ pub(super) const READING: Reading = Reading {
     pipe: (1, 2),
     script: 3,
 };
+
+pub(super) const ORIGIN: u64 = 4;
 
 /// What outlives a KILL, of one directory.
 #[derive(Clone, Default)]
@@ -145,6 +146,8 @@ pub(super) struct Play {
     /// Whether unfinished lines are taken out of the pipe and held, and a KILL finds
     /// batches taken out in part.
     pub(super) splits: bool,
+    /// So many processes were begun.
+    begun: u64,
     /// How often what the pipe began with was not what the files end with.
     pub(super) mismatches: usize,
     /// Something may stand twice if the process is killed now.
@@ -171,6 +174,7 @@ impl Play {
             batch: 4000,
             marks_fail: false,
             splits: true,
+            begun: ORIGIN,
             mismatches: 0,
             may_repeat: false,
             lengths: [0, 0],
@@ -215,10 +219,26 @@ impl Play {
         }
     }
 
+    fn noted(&self) -> Vec<Noted> {
+        let logs = self.world.logs.iter();
+        logs.map(|log| match (Mark::decode(&log.lock), log.lock.len()) {
+            (Some(mark), _) => Noted::Mark(mark),
+            (None, 0) => Noted::Nothing,
+            (None, _) => Noted::Spoiled,
+        })
+        .collect()
+    }
+
     fn run(&mut self) -> Result<bool, Killed> {
         let mut lines = Lines::new(&self.script);
-        let found: Vec<Found> = self.world.logs.iter().map(Log::found).collect();
-        let resume = resume(&found);
+        let logs = self.world.logs.iter();
+        let origin = origin(self.noted().iter(), READING);
+        let found: Vec<Found> = match origin {
+            Some(_) => logs.map(Log::found).collect(),
+            None => vec![Found::default(); logs.count()],
+        };
+        self.begun += 1;
+        let resume = resume(&found, origin.unwrap_or(self.begun));
         self.may_repeat = self.marks_fail;
         let mut dirs = Vec::new();
         for (number, found) in found.iter().enumerate() {
@@ -265,6 +285,7 @@ impl Play {
                 size,
                 moved: 0,
                 length: 0,
+                origin: ORIGIN,
                 long_line: None,
                 long_line_before: None,
                 held: vec![],
@@ -284,7 +305,7 @@ impl Play {
         let lock = &mut self.world.logs[number].lock;
         let is_needed = !dir.mark.held.is_empty() || dir.mark.long_line.is_some();
         if self.marks_fail && !is_needed && self.numbers.one_in(5) {
-            lock.clear();
+            *lock = vec![0];
             return Ok(());
         }
         // What stands behind a mark is of a longer one.
@@ -489,13 +510,14 @@ impl Play {
     }
 
     fn close(&mut self, dirs: &[Dir]) -> Result<(), Killed> {
-        for (number, dir) in dirs.iter().enumerate() {
+        if dirs.iter().any(|dir| dir.before.length() > 0) {
+            return Ok(());
+        }
+        for number in 0..dirs.len() {
             self.step()?;
             self.world.logs[number].is_safe = true;
             self.step()?;
-            if dir.before.length() == 0 {
-                self.world.logs[number].lock.clear();
-            }
+            self.world.logs[number].lock.clear();
         }
         Ok(())
     }

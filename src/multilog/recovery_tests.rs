@@ -1,8 +1,7 @@
 //! The cases that are told apart, one by one.
 
-use super::play::READING;
+use super::play::{ORIGIN, READING};
 use super::*;
-use crate::formats::mark::FileId;
 
 /// A mark as it stands after batch `batch`.
 fn mark(batch: u64) -> Mark {
@@ -13,6 +12,7 @@ fn mark(batch: u64) -> Mark {
         size: 1000,
         moved: 0,
         length: 70,
+        origin: ORIGIN,
         long_line: None,
         long_line_before: None,
         held: vec![],
@@ -26,11 +26,45 @@ fn found(mark: Mark, size: Option<u64>) -> Found {
     }
 }
 
+fn go_on(found: &[Found]) -> Resume {
+    resume(found, ORIGIN)
+}
+
+#[test]
+fn marks_tell_only_together() {
+    let noted = |mark: &Mark| Noted::Mark(mark.clone());
+    let of = |noted: &[Noted]| origin(noted.iter(), READING);
+    let ours = noted(&mark(5));
+    let later = noted(&mark(7));
+    let other = noted(&Mark {
+        origin: ORIGIN + 1,
+        ..mark(6)
+    });
+    let foreign = noted(&Mark {
+        reading: Reading {
+            script: 4,
+            ..READING
+        },
+        ..mark(5)
+    });
+    assert_eq!(of(&[]), None);
+    assert_eq!(of(&[Noted::Nothing]), None);
+    assert_eq!(of(&[Noted::Spoiled]), None);
+    assert_eq!(of(std::slice::from_ref(&ours)), Some(ORIGIN));
+    assert_eq!(of(&[Noted::Spoiled, ours, later]), Some(ORIGIN));
+    let ours = || noted(&mark(5));
+    assert_eq!(of(&[ours(), Noted::Nothing]), None);
+    assert_eq!(of(&[Noted::Nothing, ours()]), None);
+    assert_eq!(of(&[ours(), other]), None);
+    assert_eq!(of(&[foreign, ours()]), None);
+}
+
 #[test]
 fn the_cases_of_the_table_are_told_apart() {
     // Nothing is known: nothing is there.
-    let nothing = resume(&[Found::default(), Found::default()]);
+    let nothing = go_on(&[Found::default(), Found::default()]);
     let expected = Resume {
+        origin: ORIGIN,
         there: vec![There::default(); 2],
         ..Resume::default()
     };
@@ -42,17 +76,17 @@ fn the_cases_of_the_table_are_told_apart() {
             .collect::<Vec<_>>()
     };
     // One is marked, the other not: the batch is whole in the pipe.
-    let one = resume(&[found(mark(5), Some(1000)), found(mark(4), Some(1030))]);
+    let one = go_on(&[found(mark(5), Some(1000)), found(mark(4), Some(1030))]);
     assert_eq!((one.batch, there(&one)), (6, vec![(6, 70, 0), (4, 30, 70)]));
     // All are marked, one has grown: that is of the next.
-    let grown = resume(&[found(mark(5), Some(1000)), found(mark(5), Some(1001))]);
+    let grown = go_on(&[found(mark(5), Some(1000)), found(mark(5), Some(1001))]);
     assert_eq!(
         (grown.batch, there(&grown)),
         (6, vec![(5, 0, 70), (5, 1, 70)])
     );
     // All are marked, none has grown: it is taken for gone, unless the pipe proves
     // to hold it. They get the same mark again, so that the next can tell that, too.
-    let still = resume(&[found(mark(5), Some(1000)), found(mark(5), Some(1000))]);
+    let still = go_on(&[found(mark(5), Some(1000)), found(mark(5), Some(1000))]);
     assert_eq!(
         (still.batch, there(&still)),
         (6, vec![(5, 0, 70), (5, 0, 70)])
@@ -69,7 +103,7 @@ fn the_cases_of_the_table_are_told_apart() {
         length: 0,
         ..mark(9)
     };
-    let again = resume(&[
+    let again = go_on(&[
         found(nothing, Some(1000)),
         found(mark(5), Some(1010)),
         found(mark(4), Some(1020)),
@@ -79,7 +113,7 @@ fn the_cases_of_the_table_are_told_apart() {
         (10, vec![(10, 40, 0), (10, 80, 0), (4, 20, 70)])
     );
     // A directory whose mark is gone gets all.
-    let gone = resume(&[found(mark(5), Some(1010)), Found::default()]);
+    let gone = go_on(&[found(mark(5), Some(1010)), Found::default()]);
     assert_eq!(
         (gone.batch, there(&gone)),
         (6, vec![(5, 10, 70), (5, 0, 0)])
@@ -90,7 +124,7 @@ fn the_cases_of_the_table_are_told_apart() {
         size: 0,
         ..mark(5)
     };
-    let all = |mark: &Mark, size| there(&resume(&[found(mark.clone(), size)]));
+    let all = |mark: &Mark, size| there(&go_on(&[found(mark.clone(), size)]));
     assert_eq!(all(&moved, Some(9)), [(5, 409, 70)]);
     assert_eq!(all(&moved, None), [(5, 400, 70)]);
     assert_eq!(all(&mark(5), Some(1)), [(5, 0, 70)]);
@@ -122,10 +156,10 @@ fn the_long_line_and_the_held_bytes_are_those_where_the_pipe_stands() {
             long_line_before: is_known.then_some(is_logged),
             ..after.clone()
         };
-        let still_there = resume(&[found(after, None), found(before.clone(), None)]);
+        let still_there = go_on(&[found(after, None), found(before.clone(), None)]);
         assert_eq!(still_there.long_line, Some(vec![is_logged, false]));
         assert_eq!(still_there.held, b"");
     }
-    let gone = resume(&[found(after.clone(), None), found(after, None)]);
+    let gone = go_on(&[found(after.clone(), None), found(after, None)]);
     assert_eq!((gone.long_line, gone.held), (None, b"held".to_vec()));
 }

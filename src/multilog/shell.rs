@@ -4,7 +4,7 @@
 use super::dir::Dir;
 use super::lines::{Lines, READ, Taken};
 use super::locked::Locked;
-use super::recovery::{self, Resume};
+use super::recovery::{self, Found, Resume};
 use super::rush::{BATCH, Rush};
 use super::script::Script;
 use super::status::StatusFile;
@@ -83,16 +83,21 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     let locked = locked.collect::<Result<Vec<_>, _>>()?;
     let reading = source.pipe().and_then(|pipe| reading(pipe, arguments));
     waiter.may_leave = source.pipe().is_some();
-    let found: Vec<_> = locked.iter().map(|dir| dir.found(reading)).collect();
-    let resume = recovery::resume(&found);
+    let noted = || locked.iter().map(|dir| &dir.noted);
+    let origin = reading.and_then(|reading| recovery::origin(noted(), reading));
+    let found: Vec<Found> = match origin {
+        Some(_) => locked.iter().map(Locked::found).collect(),
+        None => vec![Found::default(); locked.len()],
+    };
+    let resume = recovery::resume(&found, origin.unwrap_or_else(now));
     // What was taken out of another pipe, or before somebody else took over.
     let stranded = locked
         .iter()
         .filter(|_| found.iter().all(|found| found.mark.is_none()))
-        .filter_map(|dir| dir.mark.as_ref())
+        .filter_map(|dir| dir.noted.mark())
         .map(|mark| mark.held.clone())
         .find(|held| !held.is_empty());
-    let holds = |dir: &Locked| dir.mark.as_ref().map(|mark| &mark.held) == stranded.as_ref();
+    let holds = |dir: &Locked| dir.noted.mark().map(|mark| &mark.held) == stranded.as_ref();
     let holders: Vec<bool> = locked.iter().map(holds).collect();
     let dirs = locked
         .into_iter()
@@ -136,6 +141,11 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         dir.close(is_done, &mut shell.waiter)?;
     }
     Ok(())
+}
+
+/// Nanoseconds since 1970: two that begin anew have not the same.
+fn now() -> u64 {
+    u64::try_from(clock::wall().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Of which input and script marks speak; None if that cannot be told.

@@ -1,7 +1,7 @@
 //! multilog ended at random instants, again and again, over the same directories
 //! and the same pipe: more than 2000 KILLs in all.
 
-use super::{BATCH, Feed, Multilog, STAMP, Twice, check, finished, line, text, wait_logged};
+use super::{BATCH, Feed, Multilog, STAMP, Twice, check, finished, line, lines, text, wait_logged};
 use crate::harness::numbers::Numbers;
 use crate::harness::{Scratch, Suite, has, wait_until};
 use nix::sys::signal::Signal::{self, SIGALRM, SIGKILL, SIGTERM};
@@ -435,6 +435,50 @@ fn a_batch_that_a_kill_left_in_the_pipe_is_known_by_what_stands_behind_it() {
         let text = text(&scratch, "main");
         assert_eq!(check(&text, script.len() > 1, 510, all), Twice::default());
     }
+}
+
+#[test]
+fn what_is_noted_of_a_log_that_was_out_of_the_script_for_a_while_does_not_count() {
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let both = ["./main", "./other"];
+    let multilog = Multilog::start(&scratch, &both, feed.stdin());
+    feed.write_lines(10);
+    feed.write(8);
+    let held = |log: &str| scratch.read(format!("{log}/lock")).contains("0000010 ");
+    wait_until("the next line is held", || held("main") && held("other"));
+    feed.wait_taken();
+    drop(multilog);
+    // As if it had been killed while it wrote there.
+    let same = "the same line\n".repeat(5);
+    let other = fs::File::options()
+        .append(true)
+        .open(scratch.at("other/current"));
+    other.unwrap().write_all(same.as_bytes()).unwrap();
+    let mut multilog = Multilog::start(&scratch, &["./main"], feed.stdin());
+    wait_until("what was held stands there", || {
+        text(&scratch, "main").ends_with("\n0000010 \n")
+    });
+    multilog.signal(SIGTERM);
+    assert_eq!(multilog.wait(), 0);
+    feed.writer
+        .as_mut()
+        .unwrap()
+        .write_all(same.as_bytes())
+        .unwrap();
+    feed.rest.clear();
+    let mut multilog = Multilog::start(&scratch, &both, feed.stdin());
+    feed.close();
+    assert_eq!(multilog.wait(), 0, "{}", scratch.read("said"));
+    // The beginning of a line is a line of its own, in other and once more in main.
+    assert_eq!(
+        text(&scratch, "main"),
+        lines(10) + "0000010 \n" + "0000010 \n" + &same
+    );
+    let found = text(&scratch, "other");
+    let (before, after) = found.split_once("0000010 \n").unwrap();
+    assert_eq!(before, lines(10) + &same);
+    assert_eq!(after, same);
 }
 
 /// A line of up to 6000 bytes, each eleven of which stand nowhere else.
