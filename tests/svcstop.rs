@@ -208,6 +208,45 @@ fn a_service_told_to_leave_meanwhile_is_down_all_the_same() {
 }
 
 #[test]
+fn a_service_whose_supervise_leaves_and_is_replaced_is_down_for_good() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    // Its own script may be the one that lets it leave.
+    let stop = "#!/bin/sh\nsvc -dx .\n";
+    for (name, script) in [("a", None), ("b", Some(stop))] {
+        scratch.service(name, STAYS);
+        if let Some(script) = script {
+            scratch.script(&format!("{name}/stop"), script);
+        }
+        scratch.link(name);
+        scratch.wait_up(name);
+        let service = format!("service/{name}");
+        for _ in 0..20 {
+            scratch.run(Suite::Ours, "svc", &["-u", &service]);
+            scratch.wait_up(name);
+            if script.is_none() {
+                scratch.run(Suite::Ours, "svc", &["-x", &service]);
+            }
+            let output = svcstop(&scratch, &[&service]);
+            assert_eq!(output.code, 0, "{output:?}");
+            // Of a supervise that stays.
+            let line = scratch.svstat(&service);
+            assert!(line.starts_with("down "), "{line}");
+            let answer = scratch.run(Suite::Ours, "svok", &[&service]);
+            assert_eq!(answer.code, 0, "{answer:?}");
+        }
+        scratch.run(Suite::Ours, "svc", &["-u", &service]);
+        scratch.wait_up(name);
+        if script.is_none() {
+            scratch.run(Suite::Ours, "svc", &["-x", &service]);
+        }
+        let output = scratch.run(Suite::Ours, "svcrestart", &["--settle", "10ms", &service]);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert!(scratch.svstat(&service).starts_with("up "));
+    }
+}
+
+#[test]
 fn persist_creates_the_down_file_once_the_service_is_down_and_not_before() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();

@@ -8,7 +8,7 @@ use super::verdict::{Down, PATIENCE, Start, Verdict};
 use super::wait::{Waiter, say};
 use super::watcher::Watcher;
 use super::{Options, Task};
-use crate::child::End;
+use crate::child::{End, Pid};
 use crate::error::TEMPORARY;
 use crate::formats::ended;
 use crate::formats::status::{Status, Want};
@@ -19,12 +19,14 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A start or stop without a script may take so long.
 const LIMIT: Duration = Duration::from_secs(60);
 /// A script may take so long.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
+/// So many supervises, one after the other, may leave while a service is stopped.
+const SUPERVISES: usize = 5;
 /// After KILL a process is gone within so long, unless it hangs in the kernel.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -99,15 +101,17 @@ impl Work<'_> {
     }
 
     fn stop(&mut self) -> Result<(), Stop> {
-        if self.script_is_to_run(Script::Stop)? {
+        let (begun, pid) = (clock::monotonic(), self.watcher.status()?.pid);
+        let stopped = if self.script_is_to_run(Script::Stop)? {
             match self.run(Script::Stop) {
-                Ok(()) => self.check_that_it_is_down()?,
-                Err(Stop::Failed(_)) if self.options.kill => self.kill()?,
+                Ok(()) => self.check_that_it_is_down(),
+                Err(Stop::Failed(_)) if self.options.kill => self.kill(),
                 Err(stop) => return Err(stop),
             }
         } else {
-            self.stop_and_watch()?;
-        }
+            self.stop_and_watch()
+        };
+        self.see_that_it_stays_down(stopped, pid, begun)?;
         if self.options.persist {
             create_down(self.watcher.directory())?;
         }
@@ -215,6 +219,40 @@ impl Work<'_> {
             }
             Some(_) => Err(self.no_answer()),
         }
+    }
+
+    /// The supervise that says that it is down may be leaving (`x`): svscan starts
+    /// another then, and that one the service. One that answers twice stays: what it
+    /// writes when it leaves may be taken for the first answer. Where no svscan is,
+    /// nobody starts anything. `pid` is the service as it was when this was `begun`: if
+    /// that outlives its supervise, nothing is certain.
+    fn see_that_it_stays_down(
+        &mut self,
+        stopped: Result<(), Stop>,
+        pid: Option<Pid>,
+        begun: Instant,
+    ) -> Result<(), Stop> {
+        let mut stopped = stopped;
+        for _ in 0..SUPERVISES {
+            stopped = stopped
+                .and_then(|()| self.stop_and_watch())
+                .and_then(|()| self.stop_and_watch());
+            let has_left = match stopped {
+                Err(Stop::Failed(Failure::SuperviseGone)) => true,
+                // Another supervise takes it up by itself.
+                Err(Stop::Failed(Failure::TakenUp)) => self.watcher.is_supervise_newer(begun),
+                _ => false,
+            };
+            if !has_left || pid.is_some_and(|pid| process::age(pid).is_some()) {
+                return stopped;
+            }
+            if !self.watcher.svscan_runs() {
+                return Ok(());
+            }
+            self.watcher.wait_supervised(&mut self.waiter)?;
+            stopped = self.stop_and_watch();
+        }
+        stopped
     }
 
     /// Waits until it is down; the status if it is not after `limit`.

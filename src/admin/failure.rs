@@ -219,7 +219,7 @@ pub enum Failure {
     },
     /// The script took too long.
     #[error(
-        "./{script} has not ended within {} and was ended, with all it had started; the service is {state}, run ./{script} by hand",
+        "./{script} has not ended within {} and was ended, with its process group; the service is {state}, run ./{script} by hand",
         duration(waited)
     )]
     Hung {

@@ -123,22 +123,41 @@ impl Watcher {
     fn why_unsupervised(&self) -> Failure {
         let waited = SUPERVISE_WAIT;
         let hidden = |name: &OsStr| name.as_bytes().starts_with(b".");
-        let path = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
-        if path.file_name().is_some_and(hidden) {
+        if self.absolute().file_name().is_some_and(hidden) {
             return Failure::Hidden { waited };
         }
-        // A service's svscan runs in the directory above it, a log's in the one above that.
-        let above = path.parent().and_then(|above| above.canonicalize().ok());
-        let runs = above.is_some_and(|above| {
-            let scanners = process::by_directory(&process::named("svscan"));
-            let mut roots = above.ancestors().take(2).filter_map(file::identity_at);
-            roots.any(|root| scanners.contains_key(&root))
-        });
-        if runs {
+        if self.svscan_runs() {
             Failure::NoSupervise { waited }
         } else {
             Failure::NoSvscan
         }
+    }
+
+    fn absolute(&self) -> PathBuf {
+        std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone())
+    }
+
+    /// Whether an svscan runs that could start a supervise for it: a service's runs in
+    /// the directory above it, a log's in the one above that.
+    pub fn svscan_runs(&self) -> bool {
+        let path = self.absolute();
+        let above = path.parent().and_then(|above| above.canonicalize().ok());
+        above.is_some_and(|above| {
+            let scanners = process::by_directory(&process::named("svscan"));
+            let mut roots = above.ancestors().take(2).filter_map(file::identity_at);
+            roots.any(|root| scanners.contains_key(&root))
+        })
+    }
+
+    /// Whether the supervise that runs for it was started after `begun`, or just before.
+    pub fn is_supervise_newer(&self, begun: Instant) -> bool {
+        let all = process::by_directory(&process::named("supervise"));
+        let own = file::identity_at(&self.directory).and_then(|place| all.get(&place));
+        let ages = own.into_iter().flatten().map(|pid| process::age(*pid));
+        let time = clock::monotonic().saturating_duration_since(begun);
+        // They are good to a hundredth of a second.
+        ages.flatten()
+            .any(|age| age < time + Duration::from_millis(20))
     }
 
     fn status_file(&self) -> Option<FileId> {
@@ -196,6 +215,9 @@ impl Watcher {
                 doing: "open supervise/control".to_owned(),
                 source,
             },
+            NotSent::Write(error) if error.kind() == ErrorKind::BrokenPipe => {
+                Failure::SuperviseGone
+            }
             NotSent::Write(source) => Failure::Deaf { source },
         })
     }
