@@ -3,11 +3,12 @@
 
 use super::plan::{Action, Half, INTERVAL, Id, Look, Plan, Sight};
 use super::starter::{Starter, rest};
+use super::watched::{Step, Watched};
 use crate::error::Error;
 use crate::formats::timeline::Event as Moment;
 use crate::sys::poll::{self, Event};
 use crate::sys::signals::{Number, Signals};
-use crate::sys::watch::{Change, How, Place, Watch};
+use crate::sys::watch::{Change, How};
 use crate::sys::{child, clock, file, output, start};
 use crate::timeline::recorder::{Beginning, Recorder};
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -17,7 +18,7 @@ use std::io::{self, ErrorKind, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// How much is read of what the kernel says has changed, before anything else is
@@ -40,31 +41,6 @@ struct Shell {
     timeline: Option<Recorder>,
 }
 
-/// What is watched: the scan directory, and all that its symbolic links lead through.
-struct Watched {
-    watch: Watch,
-    here: Place,
-    /// For each entry that is a link: what it leads through.
-    ways: HashMap<OsString, Vec<Step>>,
-}
-
-/// One step on the way of a symbolic link.
-#[derive(Clone, PartialEq, Eq)]
-enum Step {
-    /// An entry of this name in that directory: a link on the way, or its end.
-    Entry(Place, OsString),
-    /// A directory on the way, which may be renamed.
-    Directory(Place),
-}
-
-impl Step {
-    fn place(&self) -> Place {
-        match self {
-            Step::Entry(place, _) | Step::Directory(place) => *place,
-        }
-    }
-}
-
 /// A supervise to be started.
 struct Start {
     id: Id,
@@ -75,9 +51,6 @@ struct Start {
 /// So many entries are looked at before their supervises are started: enough for
 /// those to share most of svscan's memory, few enough for the first to start at once.
 const BATCH: usize = 64;
-
-/// A link may lead through so many others, as for the kernel.
-const LINKS: usize = 40;
 
 /// Runs svscan in `dir`, or here; never comes back once it has begun. How the services
 /// it finds there start is written to the file `timeline`, if there is to be one.
@@ -118,95 +91,6 @@ pub fn run(dir: Option<&OsStr>, timeline: Option<&OsStr>) -> Result<(), Error> {
     }
     loop {
         shell.turn();
-    }
-}
-
-impl Watched {
-    fn start() -> Option<Watched> {
-        let here = Path::new(".");
-        if file::open_read(here).is_ok_and(|directory| file::is_remote(&directory)) {
-            return None;
-        }
-        let watch = Watch::new().ok()?;
-        let place = watch.entries(here).ok()?;
-        Some(Watched {
-            watch,
-            here: place,
-            ways: HashMap::new(),
-        })
-    }
-
-    /// The entries that a change may concern.
-    fn concerned(&self, change: &Step) -> Vec<OsString> {
-        let here = match change {
-            Step::Entry(place, name) if *place == self.here => Some(name.clone()),
-            _ => None,
-        };
-        self.ways
-            .iter()
-            .filter(|(_, way)| way.contains(change))
-            .map(|(entry, _)| entry.clone())
-            .chain(here)
-            .collect()
-    }
-
-    /// Takes note of what the link `name` leads through: its target may be
-    /// replaced without a change here. What cannot be watched is no error.
-    fn follow(&mut self, name: &OsStr) {
-        let is_link = std::fs::symlink_metadata(name).is_ok_and(|m| m.is_symlink());
-        let way = if is_link { self.way(name) } else { Vec::new() };
-        let old = if way.is_empty() {
-            self.ways.remove(name)
-        } else {
-            self.ways.insert(name.to_owned(), way)
-        };
-        for step in old.into_iter().flatten() {
-            let place = step.place();
-            let used = |way: &Vec<Step>| way.iter().any(|step| step.place() == place);
-            if place != self.here && !self.ways.values().any(used) {
-                self.watch.forget(place);
-            }
-        }
-    }
-
-    /// Goes the way of a path as the kernel does, and watches each step.
-    fn way(&self, name: &OsStr) -> Vec<Step> {
-        let mut steps = Vec::new();
-        let mut directory = PathBuf::from(".");
-        let mut links = 0;
-        let mut ahead: VecDeque<OsString> = VecDeque::from([name.to_owned()]);
-        while let Some(part) = ahead.pop_front() {
-            let path = directory.join(&part);
-            let target = std::fs::read_link(&path).ok();
-            let is_end = ahead.is_empty();
-            let step = if (target.is_some() || is_end) && part != ".." {
-                self.watch
-                    .entries_too(&directory)
-                    .map(|place| Step::Entry(place, part.clone()))
-            } else {
-                self.watch.itself(&path).map(Step::Directory)
-            };
-            steps.extend(step);
-            let Some(target) = target else {
-                directory = path;
-                continue;
-            };
-            links += 1;
-            if links > LINKS {
-                break;
-            }
-            if target.is_absolute() {
-                directory = PathBuf::from("/");
-            }
-            let parts = target.components().filter_map(|part| match part {
-                Component::Normal(_) | Component::ParentDir => Some(part.as_os_str().to_owned()),
-                Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-            });
-            for part in parts.collect::<Vec<_>>().into_iter().rev() {
-                ahead.push_front(part);
-            }
-        }
-        steps
     }
 }
 

@@ -1,0 +1,124 @@
+//! What svscan has the kernel watch.
+
+use crate::sys::file;
+use crate::sys::watch::{Place, Watch};
+use std::collections::{HashMap, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
+
+/// What is watched: the scan directory, and all that its symbolic links lead through.
+pub(super) struct Watched {
+    pub(super) watch: Watch,
+    pub(super) here: Place,
+    /// For each entry that is a link: what it leads through.
+    ways: HashMap<OsString, Vec<Step>>,
+}
+
+/// One step on the way of a symbolic link.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// An entry of this name in that directory: a link on the way, or its end.
+    Entry(Place, OsString),
+    /// A directory on the way, which may be renamed.
+    Directory(Place),
+}
+
+impl Step {
+    fn place(&self) -> Place {
+        match self {
+            Step::Entry(place, _) | Step::Directory(place) => *place,
+        }
+    }
+}
+
+/// A link may lead through so many others, as for the kernel.
+const LINKS: usize = 40;
+
+impl Watched {
+    pub(super) fn start() -> Option<Watched> {
+        let here = Path::new(".");
+        if file::open_read(here).is_ok_and(|directory| file::is_remote(&directory)) {
+            return None;
+        }
+        let watch = Watch::new().ok()?;
+        let place = watch.entries(here).ok()?;
+        Some(Watched {
+            watch,
+            here: place,
+            ways: HashMap::new(),
+        })
+    }
+
+    /// The entries that a change may concern.
+    pub(super) fn concerned(&self, change: &Step) -> Vec<OsString> {
+        let here = match change {
+            Step::Entry(place, name) if *place == self.here => Some(name.clone()),
+            _ => None,
+        };
+        self.ways
+            .iter()
+            .filter(|(_, way)| way.contains(change))
+            .map(|(entry, _)| entry.clone())
+            .chain(here)
+            .collect()
+    }
+
+    /// Takes note of what the link `name` leads through: its target may be
+    /// replaced without a change here. What cannot be watched is no error.
+    pub(super) fn follow(&mut self, name: &OsStr) {
+        let is_link = std::fs::symlink_metadata(name).is_ok_and(|m| m.is_symlink());
+        let way = if is_link { self.way(name) } else { Vec::new() };
+        let old = if way.is_empty() {
+            self.ways.remove(name)
+        } else {
+            self.ways.insert(name.to_owned(), way)
+        };
+        for step in old.into_iter().flatten() {
+            let place = step.place();
+            let used = |way: &Vec<Step>| way.iter().any(|step| step.place() == place);
+            if place != self.here && !self.ways.values().any(used) {
+                self.watch.forget(place);
+            }
+        }
+    }
+
+    /// Goes the way of a path as the kernel does, and watches each step.
+    fn way(&self, name: &OsStr) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut directory = PathBuf::from(".");
+        let mut links = 0;
+        let mut ahead: VecDeque<OsString> = VecDeque::from([name.to_owned()]);
+        while let Some(part) = ahead.pop_front() {
+            let path = directory.join(&part);
+            let target = std::fs::read_link(&path).ok();
+            let is_end = ahead.is_empty();
+            let step = if (target.is_some() || is_end) && part != ".." {
+                self.watch
+                    .entries_too(&directory)
+                    .map(|place| Step::Entry(place, part.clone()))
+            } else {
+                self.watch.itself(&path).map(Step::Directory)
+            };
+            steps.extend(step);
+            let Some(target) = target else {
+                directory = path;
+                continue;
+            };
+            links += 1;
+            if links > LINKS {
+                break;
+            }
+            if target.is_absolute() {
+                directory = PathBuf::from("/");
+            }
+            let parts = target.components().filter_map(|part| match part {
+                Component::Normal(_) | Component::ParentDir => Some(part.as_os_str().to_owned()),
+                Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+            });
+            for part in parts.collect::<Vec<_>>().into_iter().rev() {
+                ahead.push_front(part);
+            }
+        }
+        steps
+    }
+}
