@@ -1,5 +1,7 @@
 //! svscan with real supervises.
 
+mod links;
+
 use crate::harness::{Daemon, Scratch, Suite, is_alive, signal, wait_until};
 use crate::supervise::{
     Stranger, WAITS, children, cpu, descriptors, let_time_pass, shell, sleeps, svc,

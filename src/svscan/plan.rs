@@ -160,6 +160,10 @@ pub struct Plan {
     /// Entries to examine again, because something went wrong with them.
     troubled: BTreeMap<OsString, Instant>,
     fresh: BTreeMap<OsString, Fresh>,
+    /// Entries that may lead elsewhere some day without anybody telling.
+    untold: BTreeSet<OsString>,
+    /// When to examine all of those again; None: there are none.
+    untold_at: Option<Instant>,
 }
 
 impl Plan {
@@ -176,7 +180,8 @@ impl Plan {
             .flat_map(|service| service.processes().filter_map(|(_, process)| process.due));
         let troubled = self.troubled.values().copied();
         let fresh = self.fresh.values().map(|fresh| fresh.next_look);
-        due.chain(troubled).chain(fresh).min()
+        let all = due.chain(troubled).chain(fresh).chain(self.untold_at);
+        all.min()
     }
 
     /// The time has come for something: a retry, a restart, a look.
@@ -187,6 +192,11 @@ impl Plan {
             if overdue(at) {
                 actions.push(Action::Examine(name.clone()));
             }
+        }
+        if self.untold_at.as_ref().is_some_and(overdue) {
+            // All at one time, as 0.76 does: one wake-up, however many they are.
+            self.untold_at = Some(now + INTERVAL);
+            actions.extend(self.untold.iter().cloned().map(Action::Examine));
         }
         for (name, fresh) in &self.fresh {
             if overdue(&fresh.next_look) {
@@ -256,14 +266,34 @@ impl Plan {
             .names
             .keys()
             .chain(self.troubled.keys())
-            .chain(self.fresh.keys());
+            .chain(self.fresh.keys())
+            .chain(&self.untold);
         let gone: BTreeSet<OsString> = names.filter(gone).cloned().collect();
         let mut actions = Vec::new();
         for name in gone {
             self.fresh.remove(&name);
+            self.forget_untold(&name);
             actions.extend(self.unlink(&name));
         }
         actions
+    }
+
+    /// To be said after each [`Plan::saw`]: whether somebody will tell when `name` leads
+    /// elsewhere. If not, it is examined again every five seconds, whatever it was.
+    pub fn will_be_told(&mut self, name: &OsStr, will: bool, now: Instant) {
+        if will || self.troubled.contains_key(name) {
+            self.forget_untold(name);
+        } else {
+            self.untold.insert(name.to_owned());
+            self.untold_at.get_or_insert(now + INTERVAL);
+        }
+    }
+
+    fn forget_untold(&mut self, name: &OsStr) {
+        self.untold.remove(name);
+        if self.untold.is_empty() {
+            self.untold_at = None;
+        }
     }
 
     /// What the entry `name` is now.

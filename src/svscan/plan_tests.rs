@@ -137,6 +137,10 @@ impl Case {
         self.plan.looked(OsStr::new(name), look, self.now)
     }
 
+    fn will_be_told(&mut self, name: &str, will: bool) {
+        self.plan.will_be_told(OsStr::new(name), will, self.now);
+    }
+
     /// How long until the plan wants to be asked.
     pub(super) fn rest(&self) -> Option<Duration> {
         let deadline = self.plan.deadline()?;
@@ -150,12 +154,16 @@ impl Case {
             pids,
             troubled,
             fresh,
+            untold,
+            untold_at,
         } = &self.plan;
         services.is_empty()
             && names.is_empty()
             && pids.is_empty()
             && troubled.is_empty()
             && fresh.is_empty()
+            && untold.is_empty()
+            && untold_at.is_none()
     }
 }
 
@@ -529,6 +537,44 @@ fn an_entry_in_trouble_that_goes_is_not_examined_again() {
     assert_eq!(case.is_trouble("a"), []);
     assert_eq!(case.is_gone("a"), []);
     assert_eq!(case.rest(), None);
+    assert!(case.is_empty());
+}
+
+#[test]
+fn entries_of_which_nobody_tells_are_examined_together_every_five_seconds() {
+    let mut case = Case::running();
+    case.will_be_told("a", false);
+    case.wait(SECOND);
+    assert_eq!(case.is_gone("b"), [], "a link to a file, say");
+    case.will_be_told("b", false);
+    assert_eq!(case.rest(), Some(INTERVAL - SECOND));
+    case.wait(INTERVAL - SECOND);
+    for _ in 0..3 {
+        assert_eq!(case.tick(), [examine("a"), examine("b")]);
+        assert_eq!(case.is("a", 1), []);
+        case.will_be_told("a", false);
+        assert_eq!(case.rest(), Some(INTERVAL));
+        assert_eq!(case.tick(), []);
+        case.wait(INTERVAL);
+    }
+    assert_eq!(case.tick(), [examine("a"), examine("b")]);
+    case.will_be_told("a", true);
+    assert_eq!(case.rest(), Some(INTERVAL), "b is left");
+    case.plan.listed(&BTreeSet::from([os("a")]));
+    assert_eq!(case.rest(), None);
+}
+
+#[test]
+fn an_entry_in_trouble_of_which_nobody_tells_is_examined_once_in_five_seconds() {
+    let mut case = Case::new();
+    assert_eq!(case.is_gone("a"), []);
+    case.will_be_told("a", false);
+    assert_eq!(case.is_trouble("a"), []);
+    case.will_be_told("a", false);
+    case.wait(INTERVAL);
+    assert_eq!(case.tick(), [examine("a")]);
+    assert_eq!(case.is_gone("a"), []);
+    case.will_be_told("a", true);
     assert!(case.is_empty());
 }
 

@@ -165,7 +165,10 @@ impl World {
             let next = match action {
                 Action::Examine(name) => {
                     let sight = self.sight(plan, &name);
-                    plan.saw(&name, sight, self.now)
+                    let actions = plan.saw(&name, sight, self.now);
+                    let is_told = self.is_calm || !self.numbers.one_in(8);
+                    plan.will_be_told(&name, is_told, self.now);
+                    actions
                 }
                 Action::Look(name) => {
                     let is_there = self.entries.contains_key(&name);
@@ -307,6 +310,11 @@ impl World {
             assert!(NAMES.iter().any(|known| *known == name), "{name:?}");
             assert!(fresh.at_the_latest <= self.now + INTERVAL);
         }
+        for name in &plan.untold {
+            assert!(NAMES.iter().any(|known| *known == name), "{name:?}");
+        }
+        assert_eq!(plan.untold_at.is_none(), plan.untold.is_empty());
+        assert!(plan.untold_at.is_none_or(|at| at <= self.now + INTERVAL));
         assert!(plan.services.len() as u64 <= IDS);
     }
 }

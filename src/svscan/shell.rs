@@ -217,8 +217,15 @@ impl Shell {
                     if is_hidden(&name) {
                         continue;
                     }
+                    // Before it is examined: what changes after that is told.
+                    let follow = |watched: &mut Watched| watched.follow(&name);
+                    // Without a watch, all is read again every five seconds.
+                    let will_be_told = self.watch.as_mut().is_none_or(follow);
                     let sight = self.examine(&name);
-                    self.plan.saw(&name, sight, clock::monotonic())
+                    let now = clock::monotonic();
+                    let actions = self.plan.saw(&name, sight, now);
+                    self.plan.will_be_told(&name, will_be_told, now);
+                    actions
                 }
                 Action::Look(name) => self.plan.looked(&name, look(&name), clock::monotonic()),
                 Action::MakePipe(id, name) => match io::pipe() {
@@ -285,9 +292,6 @@ impl Shell {
     /// What the entry `name` is.
     fn examine(&mut self, name: &OsStr) -> Sight {
         let path = Path::new(name);
-        if let Some(watched) = &mut self.watch {
-            watched.follow(name);
-        }
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) => {

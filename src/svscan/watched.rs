@@ -1,9 +1,11 @@
 //! What svscan has the kernel watch.
 
-use crate::sys::file;
+use super::PROGRAM;
 use crate::sys::watch::{Place, Watch};
+use crate::sys::{file, output};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 /// What is watched: the scan directory, and all that its symbolic links lead through.
@@ -12,6 +14,8 @@ pub(super) struct Watched {
     pub(super) here: Place,
     /// For each entry that is a link: what it leads through.
     ways: HashMap<OsString, Vec<Step>>,
+    /// It has been said that there are not watches enough.
+    is_said: bool,
 }
 
 /// One step on the way of a symbolic link.
@@ -37,15 +41,21 @@ const LINKS: usize = 40;
 impl Watched {
     pub(super) fn start() -> Option<Watched> {
         let here = Path::new(".");
-        if file::open_read(here).is_ok_and(|directory| file::is_remote(&directory)) {
+        if file::is_remote_at(here) {
             return None;
         }
         let watch = Watch::new().ok()?;
-        let place = watch.entries(here).ok()?;
+        let place = watch
+            .entries(here)
+            .inspect_err(|error| {
+                say(error);
+            })
+            .ok()?;
         Some(Watched {
             watch,
             here: place,
             ways: HashMap::new(),
+            is_said: false,
         })
     }
 
@@ -64,10 +74,15 @@ impl Watched {
     }
 
     /// Takes note of what the link `name` leads through: its target may be
-    /// replaced without a change here. What cannot be watched is no error.
-    pub(super) fn follow(&mut self, name: &OsStr) {
+    /// replaced without a change here. Tells whether all of that is watched, and
+    /// by nobody else can be changed.
+    pub(super) fn follow(&mut self, name: &OsStr) -> bool {
         let is_link = std::fs::symlink_metadata(name).is_ok_and(|m| m.is_symlink());
-        let way = if is_link { self.way(name) } else { Vec::new() };
+        let (way, is_watched) = if is_link {
+            self.way(name)
+        } else {
+            (Vec::new(), true)
+        };
         let old = if way.is_empty() {
             self.ways.remove(name)
         } else {
@@ -80,11 +95,15 @@ impl Watched {
                 self.watch.forget(place);
             }
         }
+        is_watched
     }
 
-    /// Goes the way of a path as the kernel does, and watches each step.
-    fn way(&self, name: &OsStr) -> Vec<Step> {
+    /// Goes the way of a path as the kernel does, and watches each step. Tells, too,
+    /// whether that went well: whatever the error, even that of a step that is not
+    /// there just now, its target may be replaced without a word.
+    fn way(&mut self, name: &OsStr) -> (Vec<Step>, bool) {
         let mut steps = Vec::new();
+        let mut is_watched = true;
         let mut directory = PathBuf::from(".");
         let mut links = 0;
         let mut ahead: VecDeque<OsString> = VecDeque::from([name.to_owned()]);
@@ -92,21 +111,27 @@ impl Watched {
             let path = directory.join(&part);
             let target = std::fs::read_link(&path).ok();
             let is_end = ahead.is_empty();
-            let step = if (target.is_some() || is_end) && part != ".." {
-                self.watch
-                    .entries_too(&directory)
-                    .map(|place| Step::Entry(place, part.clone()))
+            let is_entry = (target.is_some() || is_end) && part != "..";
+            let (step, watched) = if is_entry {
+                let place = self.watch.entries_too(&directory);
+                let step = place.map(|place| Step::Entry(place, part.clone()));
+                (step, &directory)
             } else {
-                self.watch.itself(&path).map(Step::Directory)
+                (self.watch.itself(&path).map(Step::Directory), &path)
             };
-            steps.extend(step);
+            is_watched &= step.is_ok() && !file::is_remote_at(watched);
+            match step {
+                Ok(step) => steps.push(step),
+                Err(error) if !self.is_said => self.is_said = say(&error),
+                Err(_) => {}
+            }
             let Some(target) = target else {
                 directory = path;
                 continue;
             };
             links += 1;
             if links > LINKS {
-                break;
+                return (steps, false);
             }
             if target.is_absolute() {
                 directory = PathBuf::from("/");
@@ -119,6 +144,17 @@ impl Watched {
                 ahead.push_front(part);
             }
         }
-        steps
+        (steps, is_watched)
     }
+}
+
+/// If `error` is that the user watches too much already, says what follows from it:
+/// what somebody can mend who knows of it.
+fn say(error: &io::Error) -> bool {
+    let is_full = error.kind() == ErrorKind::StorageFull;
+    if is_full {
+        let what = "no inotify watch is left, looking around every 5 seconds";
+        output::err_without_waiting(format!("{PROGRAM}: warning: {what}\n").as_bytes());
+    }
+    is_full
 }

@@ -3,6 +3,7 @@
 
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::statfs::{self, FsType};
 use nix::sys::time::TimeSpec;
 use std::ffi::{CStr, CString};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
@@ -254,6 +255,15 @@ pub fn identity_at(path: &Path) -> Option<Identity> {
 /// because another machine or a daemon can make them: NFS, SMB, 9p, FUSE and
 /// the like (statfs(2) gives the numbers).
 pub fn is_remote(directory: &File) -> bool {
+    statfs::fstatfs(directory).is_ok_and(|fs| is_remote_type(fs.filesystem_type()))
+}
+
+/// The same for the directory at `path`, which need not be readable.
+pub fn is_remote_at(path: &Path) -> bool {
+    statfs::statfs(path).is_ok_and(|fs| is_remote_type(fs.filesystem_type()))
+}
+
+fn is_remote_type(kind: FsType) -> bool {
     const REMOTE: [i64; 9] = [
         0x6969,      // NFS
         0x517B,      // SMB
@@ -265,11 +275,9 @@ pub fn is_remote(directory: &File) -> bool {
         0x7375_7245, // Coda
         0x00C3_6400, // Ceph
     ];
-    nix::sys::statfs::fstatfs(directory).is_ok_and(|fs| {
-        #[allow(
-            clippy::useless_conversion,
-            reason = "the type's width differs by architecture"
-        )]
-        REMOTE.contains(&i64::from(fs.filesystem_type().0))
-    })
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the type's width differs by architecture"
+    )]
+    REMOTE.contains(&i64::from(kind.0))
 }

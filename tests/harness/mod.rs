@@ -343,13 +343,23 @@ impl Scratch {
     /// A command that runs a shell script with our programs where the kernel
     /// gives no inotify; None, having said why, if that cannot be had here.
     pub(crate) fn without_inotify(&self, test: &str, script: &str) -> Option<Command> {
-        let forbid = "echo 0 > /proc/sys/user/max_inotify_instances";
+        self.with_little_inotify(test, ("instances", "0"), script)
+    }
+
+    /// The same where the user may have so many `instances` or `watches` of it.
+    pub(crate) fn with_little_inotify(
+        &self,
+        test: &str,
+        (what, number): (&str, &str),
+        script: &str,
+    ) -> Option<Command> {
+        let forbid = format!("echo {number} > /proc/sys/user/max_inotify_{what}");
         let shell = |script: &str| {
             let mut command = self.command(Suite::Ours, "unshare");
             command.args(["-Ur", "sh", "-c", script]);
             command
         };
-        let can = has(test, &["unshare"]) && finish(shell(forbid)).code == 0;
+        let can = has(test, &["unshare"]) && finish(shell(&forbid)).code == 0;
         skip_unless(test, can, "no user namespaces here")
             .then(|| shell(&format!("{forbid}; {script}")))
     }

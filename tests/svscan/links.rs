@@ -1,0 +1,79 @@
+//! Links of which nobody tells when they lead elsewhere, and those of which one does.
+
+use super::svscan;
+use crate::harness::{Scratch, is_alive};
+use crate::supervise::{Stranger, WAITS, let_time_pass, shell, sleeps};
+
+/// `scan/a` leads through the link `rel/current` to `rel/v1`; `rel/v2` is there, too.
+fn stage(scratch: &Scratch) {
+    scratch.service("rel/v1", WAITS);
+    scratch.service("rel/v2", WAITS);
+    let links = "mkdir scan; ln -s v1 rel/current; ln -s ../rel/current scan/a";
+    shell(scratch, links);
+}
+
+/// Switches `rel/current`, and waits for what follows.
+fn switch(scratch: &Scratch) {
+    let old = scratch.wait_up("rel/v1");
+    shell(scratch, "ln -sfn v2 rel/current");
+    scratch.wait_up("rel/v2");
+    assert!(is_alive(old));
+}
+
+#[test]
+fn a_link_through_a_directory_that_may_not_be_read_follows_when_that_is_switched() {
+    let scratch = Scratch::new();
+    let Some(stranger) = Stranger::new("links through closed directories", &scratch) else {
+        return;
+    };
+    stage(&scratch);
+    for place in ["scan", "rel/v1", "rel/v2"] {
+        stranger.owns(&scratch, place);
+    }
+    shell(&scratch, "chmod 711 rel");
+    let mut command = stranger.command(&scratch, "svscan");
+    command.arg("scan");
+    let _svscan = scratch.start(command, "svscan");
+    switch(&scratch);
+    assert_eq!(scratch.read("svscan.err"), "");
+}
+
+#[test]
+fn a_link_follows_though_there_are_not_watches_enough_and_that_is_told_once() {
+    for watches in ["1", "2", "0"] {
+        let scratch = Scratch::new();
+        let test = "svscan and watches";
+        let limit = ("watches", watches);
+        let Some(command) = scratch.with_little_inotify(test, limit, "exec svscan scan") else {
+            return;
+        };
+        stage(&scratch);
+        // A second one that is not watched whole.
+        shell(&scratch, "ln -s ../rel/v2/run scan/file");
+        let _svscan = scratch.start(command, "svscan");
+        switch(&scratch);
+        let line = "svscan: warning: no inotify watch is left, looking around every 5 seconds\n";
+        assert_eq!(scratch.read("svscan.err"), line, "{watches} watches");
+    }
+}
+
+#[test]
+fn where_all_links_can_be_watched_svscan_never_wakes_up() {
+    let scratch = Scratch::new();
+    stage(&scratch);
+    // To a file, and to a service by an absolute path.
+    shell(
+        &scratch,
+        r#"ln -s ../rel/v1/run scan/file; ln -s "$PWD/rel/v2" scan/b"#,
+    );
+    let svscan = svscan(&scratch);
+    scratch.wait_up("rel/v1");
+    scratch.wait_up("rel/v2");
+    let_time_pass(&scratch);
+    let before = sleeps(svscan.pid());
+    // More than the five seconds of what is looked at again.
+    let_time_pass(&scratch);
+    let_time_pass(&scratch);
+    assert_eq!(sleeps(svscan.pid()), before);
+    assert_eq!(scratch.read("svscan.err"), "");
+}
