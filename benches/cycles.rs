@@ -10,8 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 pub(crate) fn run(report: &mut Report) {
-    if !Path::new("/usr/bin/valgrind").exists() {
-        println!("left out: instructions (valgrind is not installed)");
+    if !report.has(Path::new("/usr/bin/valgrind")) {
         return;
     }
     let scratch = Scratch::new();
@@ -35,7 +34,7 @@ pub(crate) fn run(report: &mut Report) {
         "supervise: from its start, through one start of a service, to its end by `x`",
         count(here, &supervise, &["s"], ""),
     );
-    if theirs.exists() {
+    if report.has(theirs) {
         row(
             "the same for daemontools' supervise, its libraries' start included",
             count(here, theirs, &["s"], ""),
@@ -72,7 +71,7 @@ pub(crate) fn run(report: &mut Report) {
         "svstat: from its start to its end, without the services",
         few - (many - few) / 10,
     );
-    if Path::new("/usr/bin/svstat").exists() {
+    if report.has(Path::new("/usr/bin/svstat")) {
         let svstat = Path::new("/usr/bin/svstat");
         let (few, many) = (
             count(here, svstat, &up(10), ""),
@@ -119,7 +118,7 @@ pub(crate) fn run(report: &mut Report) {
             per_line(&ours(name), words),
         );
         let theirs = Path::new("/usr/bin").join(name);
-        if theirs.exists() {
+        if report.has(&theirs) {
             let count = per_line(&theirs, words);
             row(&format!("daemontools' `{what}`: the same"), count);
         }
@@ -142,7 +141,7 @@ fn count(here: &Path, program: &Path, words: &[&str], input: &str) -> u64 {
     let stdin = cat
         .as_mut()
         .map_or(Stdio::null(), |cat| cat.stdout.take().unwrap().into());
-    let output = Command::new("valgrind")
+    let output = Command::new("/usr/bin/valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=counted.%p"])
         .arg(program)
         .args(words)

@@ -137,7 +137,7 @@ impl Run<'_> {
         ] {
             let command = |program: &str| format!("{before} {program} {after}");
             let mut contenders = vec![Contender::new("ours", command(ours.to_str().unwrap()))];
-            if Path::new(&theirs).exists() {
+            if self.report.has(Path::new(&theirs)) {
                 contenders.push(Contender::new("daemontools", command(&theirs)));
             }
             contenders.push(Contender::new("`cat`", command("cat")));
@@ -169,19 +169,19 @@ impl Run<'_> {
         let multilog =
             |program: &str| format!("{writer} | {program} {t} {select} s{size} ./out/main");
         let mut contenders = vec![Contender::new("ours", multilog(ours.to_str().unwrap()))];
-        if Path::new("/usr/bin/multilog").exists() {
+        if self.report.has(Path::new("/usr/bin/multilog")) {
             contenders.push(Contender::new("daemontools", multilog("/usr/bin/multilog")));
         }
-        if Path::new("/usr/bin/s6-log").exists() {
+        if self.report.has(Path::new("/usr/bin/s6-log")) {
             let select = if patterns {
                 "- +index '-nothing like this'"
             } else {
                 ""
             };
-            let command = format!("{writer} | s6-log {select} {t} s{size} ./out/main");
+            let command = format!("{writer} | /usr/bin/s6-log {select} {t} s{size} ./out/main");
             contenders.push(Contender::new("s6-log", command));
         }
-        if Path::new("/usr/bin/svlogd").exists() {
+        if self.report.has(Path::new("/usr/bin/svlogd")) {
             let t = if stamps { "-t" } else { "" };
             let select = if patterns {
                 "echo '-*'; echo '+*index*'; echo '-*nothing like this*';"
@@ -189,7 +189,7 @@ impl Run<'_> {
                 ""
             };
             let config = format!("mkdir out/main; {{ echo s{size}; {select} }} > out/main/config");
-            let command = format!("{config}; {writer} | svlogd {t} out/main 2>/dev/null");
+            let command = format!("{config}; {writer} | /usr/bin/svlogd {t} out/main 2>/dev/null");
             contenders.push(Contender::new("svlogd", command));
         }
         contenders.push(Contender::new("`cat`", format!("{writer} | cat >out/log")));
@@ -216,15 +216,15 @@ impl Run<'_> {
             (
                 "s6-log",
                 "/usr/bin/s6-log",
-                "exec s6-log t ./out/$1".to_owned(),
+                "exec /usr/bin/s6-log t ./out/$1".to_owned(),
             ),
             (
                 "svlogd",
                 "/usr/bin/svlogd",
-                "mkdir out/$1; exec svlogd -t out/$1".to_owned(),
+                "mkdir out/$1; exec /usr/bin/svlogd -t out/$1".to_owned(),
             ),
         ] {
-            if Path::new(program).exists() {
+            if self.report.has(Path::new(program)) {
                 contenders.push(Contender::new(name, command));
             }
         }

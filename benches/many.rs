@@ -4,7 +4,7 @@
 use crate::common::{median, number, ours};
 use crate::report::{Bound, Figure, Report, short};
 use crate::system::milliseconds;
-use crate::tree::{Peer, Tree, children, peers, private_kib, reap_for};
+use crate::tree::{Peer, Tree, children, private_kib, reap_for};
 use nix::sys::signal::{Signal, kill};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn run(report: &mut Report) {
     let most = number("BENCH_MOST", 10_000);
-    let peers = peers();
+    let ours = Peer::ours();
     let mut table = String::from(
         "| services | boot (ms) | the same, nothing supervised (ms) | private memory of svscan (KiB) \
          | of one supervise (KiB) | `svstat` of all (ms) | each killed and restarted (ms) \
@@ -25,7 +25,7 @@ pub(crate) fn run(report: &mut Report) {
         if services > most {
             continue;
         }
-        let rounds = (0..number("BENCH_ROUNDS", 5)).map(|_| measure(services, &peers[0]));
+        let rounds = (0..number("BENCH_ROUNDS", 5)).map(|_| measure(services, &ours));
         let rounds: Vec<_> = rounds.collect();
         let _ = write!(table, "| {services} |");
         let line = std::array::from_fn(|column| {

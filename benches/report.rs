@@ -1,5 +1,6 @@
 //! What was measured, beside its bound; the tables of `docs/performance.md`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -70,11 +71,12 @@ impl Figure {
     }
 }
 
-/// A part of the report: a table.
+/// All that was measured.
 #[derive(Default)]
 pub(crate) struct Report {
     figures: Vec<(&'static str, Figure)>,
     texts: Vec<(&'static str, String)>,
+    left_out: Vec<String>,
 }
 
 impl Report {
@@ -103,34 +105,68 @@ impl Report {
         self.figures.push((table, figure));
     }
 
+    /// Notes that something is not measured, and why.
+    pub(crate) fn leave_out(&mut self, what: String) {
+        println!("left out: {what}");
+        self.left_out.push(what);
+    }
+
+    /// Whether `program` is there; else it is left out.
+    pub(crate) fn has(&mut self, program: &Path) -> bool {
+        let is_there = program.exists();
+        if !is_there {
+            self.leave_out(format!("{} (not installed)", program.display()));
+        }
+        is_there
+    }
+
     /// Text for the place `place` of the page.
     pub(crate) fn say(&mut self, place: &'static str, text: String) {
         println!("{place}:\n{text}");
         self.texts.push((place, text));
     }
 
-    /// How many bounds are broken, or cannot be told.
-    pub(crate) fn broken(&self) -> usize {
+    /// How many bounds are broken, and how many cannot be told.
+    pub(crate) fn judged(&self) -> (usize, usize) {
         let judged = self.figures.iter().flat_map(|(_, figure)| {
             let bounds = figure.bounds.iter();
             bounds.map(|bound| figure.judge(*bound).1)
         });
-        judged.filter(|kept| *kept != Some(true)).count()
+        let judged: Vec<Option<bool>> = judged.collect();
+        let count = |what| judged.iter().filter(|kept| **kept == what).count();
+        (count(Some(false)), count(None))
     }
 
     /// Puts what was measured into the page `path`, each table between the lines
     /// `<!-- NAME -->` and `<!-- end -->`.
-    pub(crate) fn write(&self, path: &Path) {
-        let mut page = fs::read_to_string(path).unwrap();
-        let mut tables: Vec<&'static str> = self.figures.iter().map(|(table, _)| *table).collect();
-        tables.dedup();
-        for table in tables {
-            page = put(&page, table, &self.table(table));
+    ///
+    /// # Errors
+    /// What is missing for a page that tells all; then it stays as it is.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
+        if let [first, ..] = self.left_out.as_slice() {
+            return Err(format!("left out: {first}"));
         }
-        for (place, text) in &self.texts {
-            page = put(&page, place, text);
+        if self.judged().1 > 0 {
+            return Err("a bound cannot be told".to_owned());
         }
-        fs::write(path, page).unwrap();
+        let tables = self.figures.iter().map(|(table, _)| *table);
+        let mut filled: BTreeMap<&str, String> =
+            tables.map(|table| (table, self.table(table))).collect();
+        filled.extend(self.texts.iter().cloned());
+        let mut page = fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let places = page.lines().filter_map(|line| {
+            let place = line.strip_prefix("<!-- ")?.strip_suffix(" -->")?;
+            (place != "end").then_some(place)
+        });
+        for place in places {
+            if !filled.contains_key(place) {
+                return Err(format!("there is nothing for its place {place}"));
+            }
+        }
+        for (place, text) in filled {
+            page = put(&page, place, &text)?;
+        }
+        fs::write(path, page).map_err(|error| error.to_string())
     }
 
     fn table(&self, table: &str) -> String {
@@ -167,10 +203,10 @@ impl Report {
             let ratio = |base: f64| format!("{:.2}", figure.ours / base);
             let bounds = figure.bounds.iter().map(|bound| {
                 let (words, kept) = figure.judge(*bound);
-                if kept == Some(false) {
-                    format!("**{words}**")
-                } else {
-                    words
+                match kept {
+                    Some(true) => words,
+                    Some(false) => format!("**{words}**"),
+                    None => format!("{words}: cannot be told"),
                 }
             });
             let ratios: Vec<String> = match figure.bounds.as_slice() {
@@ -201,12 +237,12 @@ pub(crate) fn short(figure: f64) -> String {
     }
 }
 
-fn put(page: &str, place: &str, text: &str) -> String {
+fn put(page: &str, place: &str, text: &str) -> Result<String, String> {
     let begin = format!("<!-- {place} -->\n");
-    let at = page
-        .find(&begin)
-        .unwrap_or_else(|| panic!("the page has no place for {place}"));
+    let at = page.find(&begin);
+    let at = at.ok_or_else(|| format!("it has no place for {place}"))?;
     let (before, rest) = page.split_at(at + begin.len());
-    let end = rest.find("<!-- end -->").unwrap();
-    format!("{before}{}\n{}", text.trim_end(), &rest[end..])
+    let end = rest.find("<!-- end -->");
+    let end = end.ok_or_else(|| format!("its place {place} has no end"))?;
+    Ok(format!("{before}{}\n{}", text.trim_end(), &rest[end..]))
 }

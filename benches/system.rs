@@ -46,7 +46,7 @@ const IN_TURN: [Row; 4] = [
 
 pub(crate) fn run(report: &mut Report) {
     let (services, rounds) = (number("BENCH_SERVICES", 1000), number("BENCH_ROUNDS", 5));
-    let peers = peers();
+    let peers = peers(report);
     let disk = std::env::current_dir().unwrap().join("target");
     let mut alone = vec![vec![Vec::new(); ALONE.len()]; peers.len()];
     for (place, what, bound) in [
@@ -261,12 +261,12 @@ fn command(peer: &Peer, what: &str, services: &[PathBuf]) -> Command {
         // One service each.
         (_, "status") => (
             "/bin/sh".into(),
-            &["-c", "for d; do s6-svstat $d; done", "sh"],
+            &["-c", "for d; do /usr/bin/s6-svstat $d; done", "sh"],
         ),
         (_, "-h") => ("/usr/bin/s6-svc".into(), &["-h"]),
         (_, _) => (
             "/bin/sh".into(),
-            &["-c", "for d; do s6-svc -c $d; done", "sh"],
+            &["-c", "for d; do /usr/bin/s6-svc -c $d; done", "sh"],
         ),
     };
     let mut command = Command::new(program);

@@ -92,10 +92,7 @@ pub(crate) fn run(report: &mut Report) {
     let runs = number("BENCH_RUNS", 500);
     let ours = ours("");
     let theirs = Path::new("/usr/bin");
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| {
-        use std::os::unix::fs::MetadataExt;
-        own.uid() == 0
-    });
+    let is_root = nix::unistd::geteuid().is_root();
     let scratch = Scratch::new();
     let scratch = scratch.0.as_path();
     fs::create_dir(scratch.join("env")).unwrap();
@@ -104,11 +101,10 @@ pub(crate) fn run(report: &mut Report) {
     }
     for (name, chain) in CHAINS {
         if name.starts_with("setuidgid") && !is_root {
-            println!("{name}: left out, it needs root");
+            report.leave_out(format!("{name} (it needs root)"));
             continue;
         }
-        if !theirs.join(chain[0][0]).exists() {
-            println!("{name}: left out, daemontools is not installed");
+        if !report.has(&theirs.join(chain[0][0])) {
             continue;
         }
         let mut contenders = vec![
@@ -116,7 +112,7 @@ pub(crate) fn run(report: &mut Report) {
             ("daemontools", words(theirs, chain)),
         ];
         for (_, peer, tool) in PEERS.iter().filter(|(tool, ..)| *tool == name) {
-            if theirs.join(tool[0]).exists() {
+            if report.has(&theirs.join(tool[0])) {
                 contenders.push((*peer, words(theirs, &[*tool])));
             }
         }

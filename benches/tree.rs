@@ -2,6 +2,7 @@
 //! processes.
 
 use crate::common::ours;
+use crate::report::Report;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -22,35 +23,45 @@ pub(crate) struct Peer {
     supervisor: &'static str,
 }
 
-/// Ours first, then those that are installed.
-pub(crate) fn peers() -> Vec<Peer> {
-    let ours = ours("svscan");
-    let all = [
-        ("ours", ours, &[] as &[_], "supervise"),
-        ("daemontools", "/usr/bin/svscan".into(), &[], "supervise"),
-        ("runit", "/usr/bin/runsvdir".into(), &[], "runsv"),
-        // s6 looks for new directories only when asked to: here every 5 s, as the
-        // others; and it takes 500 services unless told otherwise.
-        (
-            "s6",
-            "/usr/bin/s6-svscan".into(),
-            &["-t", "5000", "-c", "2000"],
-            "s6-supervise",
-        ),
-    ];
-    let peers = all
-        .into_iter()
-        .map(|(name, scanner, arguments, supervisor)| Peer {
+impl Peer {
+    /// Ours.
+    pub(crate) fn ours() -> Peer {
+        Peer {
+            name: "ours",
+            scanner: ours("svscan"),
+            arguments: &[],
+            supervisor: "supervise",
+        }
+    }
+
+    fn other(
+        name: &'static str,
+        scanner: &str,
+        arguments: &'static [&'static str],
+        supervisor: &'static str,
+    ) -> Peer {
+        Peer {
             name,
-            scanner,
+            scanner: scanner.into(),
             arguments,
             supervisor,
-        });
-    let (there, missing): (Vec<_>, Vec<_>) = peers.partition(|peer| peer.scanner.exists());
-    for peer in missing {
-        println!("left out: {} (not installed)", peer.name);
+        }
     }
-    there
+}
+
+/// Ours first, then those that are installed.
+pub(crate) fn peers(report: &mut Report) -> Vec<Peer> {
+    // s6 looks for new directories only when asked to: here every 5 s, as the others;
+    // and it takes 500 services unless told otherwise.
+    let often = &["-t", "5000", "-c", "2000"];
+    let mut peers = vec![
+        Peer::ours(),
+        Peer::other("daemontools", "/usr/bin/svscan", &[], "supervise"),
+        Peer::other("runit", "/usr/bin/runsvdir", &[], "runsv"),
+        Peer::other("s6", "/usr/bin/s6-svscan", often, "s6-supervise"),
+    ];
+    peers.retain(|peer| report.has(&peer.scanner));
+    peers
 }
 
 /// Service directories in a directory of their own, gone on drop, and all processes
