@@ -15,16 +15,43 @@ pub(crate) fn ours(program: &str) -> PathBuf {
     directory.join(program)
 }
 
-/// Whether a number in the environment makes this run another than the usual one.
-pub(crate) fn is_shortened() -> bool {
-    let is_number = |name: &str| name.starts_with("BENCH_") && !NOT_NUMBERS.contains(&name);
-    std::env::vars().any(|(name, _)| is_number(&name))
-}
-
+/// The numbers that may stand in the environment.
+const NUMBERS: [&str; 6] = [
+    "BENCH_ROUNDS",
+    "BENCH_SERVICES",
+    "BENCH_MOST",
+    "BENCH_IDLE",
+    "BENCH_MB",
+    "BENCH_RUNS",
+];
 /// The variables of `make bench` itself.
 const NOT_NUMBERS: [&str; 2] = ["BENCH_PROGRAMS", "BENCH_PAGE"];
 
-/// The number in this environment variable.
+/// Those of [`NUMBERS`] that make this run another than the usual one.
+///
+/// # Errors
+/// What is meant for one of them and is none.
+pub(crate) fn given_numbers() -> Result<Vec<String>, String> {
+    let mut given = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        // What is not UTF-8 is not ours.
+        let name = name.to_string_lossy().into_owned();
+        if !name.starts_with("BENCH_") || NOT_NUMBERS.contains(&&*name) {
+            continue;
+        }
+        if !NUMBERS.contains(&&*name) {
+            return Err(format!("there is no {name}"));
+        }
+        let number = value.to_str().and_then(|text| text.parse::<usize>().ok());
+        if number.is_none_or(|number| number == 0) {
+            return Err(format!("{name} is no number above 0: {}", value.display()));
+        }
+        given.push(name);
+    }
+    Ok(given)
+}
+
+/// The number in this environment variable; [`given_numbers`] has looked at it.
 pub(crate) fn number(variable: &str, default: usize) -> usize {
     std::env::var(variable)
         .ok()

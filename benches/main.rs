@@ -82,7 +82,8 @@ fn run(named: &[&str]) -> Result<ExitCode, String> {
         return Err(format!("there is no part {name}"));
     }
     // What stands in the page is of one run, of the size that the page says.
-    let is_whole = named.is_empty() && !common::is_shortened();
+    let given = common::given_numbers()?;
+    let is_whole = named.is_empty() && given.is_empty();
     needs::all_theirs()?;
     if is_whole {
         needs::all_there()?;
@@ -97,9 +98,18 @@ fn run(named: &[&str]) -> Result<ExitCode, String> {
     if broken + untold > 0 {
         println!("{broken} bounds are broken, {untold} cannot be told");
     }
-    if let Some(page) = std::env::var_os("BENCH_PAGE").filter(|_| is_whole) {
-        let written = report.write(page.as_ref());
-        written.map_err(|why| format!("the page stays as it is: {why}"))?;
+    let stays = |why: String| format!("the page stays as it is: {why}");
+    let why = match std::env::var_os("BENCH_PAGE") {
+        _ if !named.is_empty() => Some("only parts were asked for".to_owned()),
+        _ if !given.is_empty() => Some(format!("{} is set", given.join(", "))),
+        None => Some("BENCH_PAGE does not name it".to_owned()),
+        Some(page) => {
+            report.write(page.as_ref()).map_err(stays)?;
+            None
+        }
+    };
+    if let Some(why) = why {
+        println!("{}", stays(why));
     }
     Ok(match broken + untold {
         0 => ExitCode::SUCCESS,
