@@ -37,6 +37,8 @@ const PACKAGES: [(&str, &[&str]); 4] = [
             "s6-softlimit",
             "s6-envdir",
             "s6-setlock",
+            "s6-setsid",
+            "s6-fghack",
             "s6-envuidgid",
             "s6-setuidgid",
         ],
