@@ -24,7 +24,7 @@ const ALONE: [Row; 2] = [
         &[Bound::AtMost(48.0), Bound::Best(1.0)],
     ),
     (
-        "a new directory, to its first command",
+        "a new directory in a tree of 100 right after its boot, to its first command",
         "ms",
         &[Bound::AtMost(20.0)],
     ),
@@ -131,7 +131,7 @@ fn memory(tree: &Tree) -> f64 {
 /// and how often all are asked.
 const TIMES: usize = 200;
 const TIMES_ALL: usize = 7;
-/// s6 always waits a second: a service of it is killed in every so manieth turn only.
+/// s6 always waits a second: a service of it is killed in every tenth turn only.
 const SELDOM: usize = 10;
 
 /// The trees of all peers at once: what is compared comes in turn, one beside the
