@@ -123,6 +123,7 @@ fn names(peers: &[Peer]) -> impl Iterator<Item = &'static str> {
 /// The mean private memory of the supervisors, in KiB.
 fn memory(tree: &Tree) -> f64 {
     let supervisors = tree.supervisors();
+    assert_eq!(supervisors.len(), tree.services().len());
     let sum: f64 = supervisors.iter().map(|pid| private_kib(*pid)).sum();
     sum / supervisors.len() as f64
 }
@@ -218,15 +219,20 @@ impl All {
     fn idle(self, report: &mut Report) {
         let minute = Duration::from_secs(number("BENCH_IDLE", 60) as u64);
         std::thread::park_timeout(Duration::from_secs(3));
-        let count = |(_, tree): &(Peer, Tree)| -> f64 {
+        let pids = |(peer, tree): &(Peer, Tree)| {
             let mut all = tree.supervisors();
+            assert_eq!(all.len(), tree.services().len(), "{}", peer.name);
             all.push(tree.scanner());
-            all.into_iter().map(switches).sum()
+            all
         };
-        let before: Vec<f64> = self.trees.iter().map(count).collect();
+        let pids = || -> Vec<Vec<Pid>> { self.trees.iter().map(pids).collect() };
+        let count = |pids: &Vec<Pid>| -> f64 { pids.iter().copied().map(switches).sum() };
+        let all = pids();
+        let before: Vec<f64> = all.iter().map(count).collect();
         std::thread::park_timeout(minute);
-        let after = self.trees.iter().map(count).zip(before);
+        let after = all.iter().map(count).zip(before);
         let woken: Vec<f64> = after.map(|(after, before)| after - before).collect();
+        assert_eq!(pids(), all, "others are there now");
         let what = format!("wake-ups of an idle tree in {} s", minute.as_secs());
         let figures = self.trees.iter().map(|(peer, _)| peer.name).zip(woken);
         report.add(

@@ -277,9 +277,11 @@ pub(crate) fn switches(pid: Pid) -> f64 {
 
 /// The sum of the numbers of those lines of a file that begin with `start`.
 fn sum(path: &str, start: &str) -> f64 {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let lines = text.lines().filter(|line| line.starts_with(start));
     let numbers =
         lines.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<f64>().ok());
-    numbers.sum()
+    let numbers: Vec<f64> = numbers.collect();
+    assert!(!numbers.is_empty(), "{path} has no {start}");
+    numbers.iter().sum()
 }
