@@ -2,9 +2,11 @@
 
 use crate::common::{Scratch, ours};
 use crate::report::{Bound, Figure, Report};
+use crate::system::{TMPFS, disk};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
 
 pub(crate) fn run(report: &mut Report) {
@@ -31,15 +33,25 @@ pub(crate) fn run(report: &mut Report) {
             "s6",
         ],
     );
+    // Its name behind the column's.
+    let files = |place: &Path| {
+        let place = place.to_str().unwrap();
+        let said = said("df", &["--output=fstype", place]);
+        said.rsplit(' ').next().unwrap().to_owned()
+    };
     report.say(
         "setting",
         format!(
-            "{}, {} processors ({}), {} of memory, Linux {}; {peers}.",
+            "{}, {} processors ({}), {} of memory, Linux {}; {peers}; trees in memory: {}, \
+             on a disk: {}; logs: {}.",
             said("date", &["-u", "+%Y-%m-%d"]),
             said("nproc", &[]),
             line("/proc/cpuinfo", "model name"),
             line("/proc/meminfo", "MemTotal"),
             said("uname", &["-r"]),
+            files(Path::new(TMPFS)),
+            files(&disk()),
+            files(&std::env::temp_dir()),
         ),
     );
     let scratch = Scratch::new();

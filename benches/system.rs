@@ -11,7 +11,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Where files are in memory only.
-const TMPFS: &str = "/dev/shm";
+pub(crate) const TMPFS: &str = "/dev/shm";
+
+/// Where they are on a disk.
+pub(crate) fn disk() -> PathBuf {
+    std::env::current_dir().unwrap().join("target")
+}
 
 /// A figure's name, its unit and its bounds.
 type Row = (&'static str, &'static str, &'static [Bound]);
@@ -47,7 +52,7 @@ const IN_TURN: [Row; 4] = [
 pub(crate) fn run(report: &mut Report) {
     let (services, rounds) = (number("BENCH_SERVICES", 1000), number("BENCH_ROUNDS", 5));
     let peers = peers(report);
-    let disk = std::env::current_dir().unwrap().join("target");
+    let disk = disk();
     let mut alone = vec![vec![Vec::new(); ALONE.len()]; peers.len()];
     for (place, what, bound) in [
         (Path::new(TMPFS), "files in memory", 0.65),
