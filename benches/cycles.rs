@@ -103,16 +103,15 @@ pub(crate) fn run(report: &mut Report) {
         (long - count(here, program, words, "short")) / 50_000
     };
     let bytes = line.len();
-    for (what, words) in [
-        ("multilog t", &["t", "s16777215", "./log"] as &[&str]),
-        ("multilog", &["s16777215", "./log"]),
-        (
-            "multilog t '-*' '+*index*'",
-            &["t", "-*", "+*index*", "s16777215", "./log"],
-        ),
-        ("tai64n", &[]),
+    for what in [
+        "multilog t s16777215 ./log",
+        "multilog s16777215 ./log",
+        "multilog t '-*' '+*index*' s16777215 ./log",
+        "tai64n",
     ] {
-        let name = what.split(' ').next().unwrap();
+        let words = what.replace('\'', "");
+        let words: Vec<&str> = words.split(' ').collect();
+        let (name, words) = words.split_first().unwrap();
         row(
             &format!("`{what}`: for each line of {bytes} bytes"),
             per_line(&ours(name), words),

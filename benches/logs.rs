@@ -94,11 +94,16 @@ fn make_log(scratch: &Scratch, name: &str, bytes: usize, stamps: Stamps) {
     out.flush().unwrap();
 }
 
+/// Large files show the speed of the program, small ones, daemontools' default, that of
+/// fsync, too.
+const LARGE: u32 = 16_777_215;
+const SMALL: u32 = 99_999;
+
 /// What a multilog is to do.
 #[derive(Clone, Copy)]
 struct Case {
-    /// Its name: the script, and what else there is to say.
-    what: &'static str,
+    /// What there is to say behind the script.
+    remark: &'static str,
     stamps: bool,
     size: u32,
     patterns: bool,
@@ -153,32 +158,32 @@ impl Run<'_> {
     /// what only moves the bytes.
     fn logging(&mut self, case: &Case, bounds: &[Bound]) {
         let Case {
-            what,
+            remark,
             stamps,
             size,
             patterns,
             writer,
         } = *case;
         let ours = ours("multilog");
-        let t = if stamps { "t" } else { "" };
+        let t = if stamps { "t " } else { "" };
         let select = if patterns {
-            "'-*' '+*index*' '-*nothing like this*'"
+            "'-*' '+*index*' '-*nothing like this*' "
         } else {
             ""
         };
-        let multilog =
-            |program: &str| format!("{writer} | {program} {t} {select} s{size} ./out/main");
+        let script = format!("{t}{select}s{size}");
+        let multilog = |program: &str| format!("{writer} | {program} {script} ./out/main");
         let mut contenders = vec![Contender::new("ours", multilog(ours.to_str().unwrap()))];
         if self.report.has(Path::new("/usr/bin/multilog")) {
             contenders.push(Contender::new("daemontools", multilog("/usr/bin/multilog")));
         }
         if self.report.has(Path::new("/usr/bin/s6-log")) {
             let select = if patterns {
-                "- +index '-nothing like this'"
+                "- +index '-nothing like this' "
             } else {
                 ""
             };
-            let command = format!("{writer} | /usr/bin/s6-log {select} {t} s{size} ./out/main");
+            let command = format!("{writer} | /usr/bin/s6-log {select}{t}s{size} ./out/main");
             contenders.push(Contender::new("s6-log", command));
         }
         if self.report.has(Path::new("/usr/bin/svlogd")) {
@@ -193,8 +198,13 @@ impl Run<'_> {
             contenders.push(Contender::new("svlogd", command));
         }
         contenders.push(Contender::new("`cat`", format!("{writer} | cat >out/log")));
+        if size == SMALL && !stamps {
+            let own = std::env::current_exe().unwrap();
+            let command = format!("{writer} | {} cut {size} out", own.display());
+            contenders.push(Contender::new("files and fsync alone", command));
+        }
         let medians = self.compare(&contenders);
-        let what = format!("`multilog {what}");
+        let what = format!("`multilog {script} ./main`{remark}");
         self.report
             .add("logs", figure(what, &contenders, &medians, bounds.to_vec()));
     }
@@ -323,45 +333,42 @@ pub(crate) fn run(report: &mut Report) {
     let bytes = megabytes * 1_000_000;
     make_log(&run.scratch, "log", bytes, Stamps::None);
     run.filters("tai64n", "");
-    // Large files show the speed of the program, small ones that of fsync, too.
-    const LARGE: u32 = 16_777_215;
     let bounds = [Bound::Of("daemontools", 0.25), Bound::Of("`cat`", 2.0)];
     let plain = Case {
-        what: "./main`",
+        remark: "",
         stamps: false,
         size: LARGE,
         patterns: false,
         writer: "cat log",
     };
     let stamps = Case {
-        what: "t ./main`",
         stamps: true,
         ..plain
     };
     let patterns = Case {
-        what: "-… +… -… ./main`",
         patterns: true,
         ..plain
     };
     let both = Case {
-        what: "t -… +… -… ./main`",
         patterns: true,
         ..stamps
     };
     let heaps = Case {
-        what: "t ./main`, 32 MB written at a time",
+        remark: ", 32 MB written at a time",
         writer: "dd if=log bs=32M status=none",
         ..stamps
     };
     for case in [stamps, plain, patterns, both, heaps] {
         run.logging(&case, &bounds);
     }
-    let small = Case {
-        what: "t s99999 ./main`",
-        size: 99_999,
-        ..stamps
-    };
-    run.logging(&small, &[]);
+    for case in [stamps, plain] {
+        let small = Case {
+            remark: ", the default size",
+            size: SMALL,
+            ..case
+        };
+        run.logging(&small, &[]);
+    }
     make_log(&run.scratch, "log", bytes, Stamps::ManyASecond);
     run.filters("tai64nlocal", "");
     make_log(&run.scratch, "log", bytes, Stamps::AllDifferent);

@@ -17,6 +17,8 @@
 
 /// Where our programs stand, numbers from the environment, medians.
 mod common;
+/// A writer of small files.
+mod cut;
 /// Instructions.
 mod cycles;
 /// multilog, tai64n, tai64nlocal.
@@ -45,6 +47,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // What `logs` runs.
+    if let [word, size, directory] = arguments.as_slice()
+        && word == "cut"
+    {
+        cut::cut(size.parse().unwrap(), directory.as_ref()).unwrap();
+        return ExitCode::SUCCESS;
+    }
     // `cargo test --benches` only wants to know that it builds.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return ExitCode::SUCCESS;
