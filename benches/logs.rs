@@ -209,8 +209,8 @@ impl Run<'_> {
             .add("logs", figure(what, &contenders, &medians, bounds.to_vec()));
     }
 
-    /// The private memory of one of several loggers, each of which gets some lines every
-    /// hundredth of a second, for a while: in KiB.
+    /// The private memory of a logger, the mean of several, each of which gets some lines
+    /// every hundredth of a second, for a while: in KiB.
     fn memory(&mut self) {
         let script = |program: &str| format!("exec {program} t ./out/$1");
         let mut contenders = vec![Contender::new(
@@ -251,11 +251,13 @@ impl Run<'_> {
                 bounds,
             ),
         ] {
-            let used = contenders.iter().map(|contender| {
-                let rounds = (0..self.rounds)
-                    .map(|_| self.scratch.logger_kib(contender, rush, lines, ticks));
-                median(&rounds.collect::<Vec<_>>())
-            });
+            let mut used = vec![Vec::new(); contenders.len()];
+            for _ in 0..self.rounds {
+                for (contender, used) in contenders.iter().zip(&mut used) {
+                    used.push(self.scratch.logger_kib(contender, rush, lines, ticks));
+                }
+            }
+            let used = used.iter().map(|used| median(used));
             let names = contenders.iter().map(|contender| contender.name);
             let figures: Vec<_> = names.zip(used).collect();
             let what = format!("private memory while it logs {what}");
@@ -300,8 +302,12 @@ impl Scratch {
             write(&mut loggers, &line.repeat(lines));
             std::thread::park_timeout(Duration::from_millis(10));
         }
-        let pid = nix::unistd::Pid::from_raw(loggers[1].id().cast_signed());
-        let used = private_kib(pid);
+        // Memory comes in pages, and not every logger has touched the same ones.
+        let used = loggers.iter().map(|logger| {
+            let pid = nix::unistd::Pid::from_raw(logger.id().cast_signed());
+            private_kib(pid)
+        });
+        let used = used.sum::<f64>() / loggers.len() as f64;
         for mut logger in loggers {
             drop(logger.stdin.take());
             logger.wait().unwrap();
