@@ -242,7 +242,13 @@ impl Run<'_> {
         for (what, rush, lines, ticks, bounds) in [
             ("a thousand lines a second", false, 10, 200, bounds.clone()),
             ("50,000 lines a second", false, 500, 200, bounds.clone()),
-            ("at full speed, at the end of 20 MB", true, 0, 0, Vec::new()),
+            (
+                "at full speed, at the end of 20 MB; no bound, see above",
+                true,
+                0,
+                0,
+                Vec::new(),
+            ),
             (
                 "a thousand lines a second, 2 s after that",
                 true,
