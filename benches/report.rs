@@ -185,7 +185,8 @@ impl Report {
                 .position(|peer| peer == name)
                 .unwrap_or(PEERS.len())
         });
-        let mut text = format!("| | ours | {} | ratio | at most |\n", names.join(" | "));
+        let others: String = names.iter().map(|name| format!(" {name} |")).collect();
+        let mut text = format!("| | ours |{others} ratio | at most |\n");
         text.push_str(&"|---".repeat(names.len() + 4));
         text.push_str("|\n");
         for figure in figures {
