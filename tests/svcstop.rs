@@ -216,7 +216,7 @@ fn a_service_whose_supervise_leaves_and_is_replaced_is_down_for_good() {
     for (name, script) in [("a", None), ("b", Some(stop))] {
         scratch.service(name, STAYS);
         if let Some(script) = script {
-            scratch.script(&format!("{name}/stop"), script);
+            scratch.script(format!("{name}/stop"), script);
         }
         scratch.link(name);
         scratch.wait_up(name);

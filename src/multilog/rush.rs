@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 pub const BATCH: usize = 128 * 1024;
 /// What copies of it may have together, in bytes.
 const COPIES: usize = 256 * 1024;
-/// How much is looked at as long as there is none: what is looked at takes memory.
-const SMALL_BATCH: usize = 8 * 1024;
+/// How much is looked at as long as there is none: what is looked at takes memory, this
+/// two pages, with what the allocator puts before it.
+const SMALL_BATCH: usize = 7 * 1024;
 /// When so many looks, one behind the other, found all that they had room for, there
 /// is a rush.
 const FULL_LOOKS: u32 = 16;
