@@ -268,9 +268,8 @@ impl Dir {
     /// # Errors
     /// As [`Waiter::insist`].
     pub fn close(mut self, is_done: bool, waiter: &mut Waiter) -> Result<(), Error> {
-        if self.budget_due().is_some() {
-            self.place.budget.look(&self.place.directory);
-        }
+        // Nothing waits to be written any more, so there is time for all there is to delete.
+        while self.budget_due().is_some() && self.place.budget.look(&self.place.directory) > 0 {}
         let name = OsStr::from_bytes(&self.place.settings.name);
         let current = &self.current;
         waiter.insist("write", name, "/current to disk", || current.sync_all())?;
