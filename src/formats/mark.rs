@@ -170,6 +170,36 @@ impl Mark {
     }
 }
 
+/// What is noted in a `lock`.
+#[derive(Clone, Debug)]
+pub enum Noted {
+    /// Nothing: no multilog has read from a pipe into this directory, or the last one
+    /// has ended in order.
+    Nothing,
+    /// Something that a multilog could not write whole, or of another version.
+    Spoiled,
+    /// How far it is.
+    Mark(Mark),
+}
+
+impl Noted {
+    /// What these bytes say, all that the file holds.
+    pub fn decode(bytes: &[u8]) -> Noted {
+        match bytes {
+            [] => Noted::Nothing,
+            bytes => Mark::decode(bytes).map_or(Noted::Spoiled, Noted::Mark),
+        }
+    }
+
+    /// The mark, if there is one.
+    pub fn mark(&self) -> Option<&Mark> {
+        match self {
+            Noted::Mark(mark) => Some(mark),
+            Noted::Nothing | Noted::Spoiled => None,
+        }
+    }
+}
+
 fn encode_long_line(is_logged: Option<bool>) -> u8 {
     match is_logged {
         None => 0,

@@ -1,7 +1,7 @@
 //! `lock` of a log directory: held while multilog runs, and where it notes how far
 //! it is.
 
-use crate::formats::mark::Mark;
+use crate::formats::mark::{Mark, Noted};
 use crate::sys::{file, folder, lock};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,27 +10,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 const NAME: &str = "lock";
-
-/// What is noted in a lock.
-pub enum Noted {
-    /// Nothing: no multilog has read from a pipe into this directory, or the last one
-    /// has ended in order.
-    Nothing,
-    /// Something that a multilog could not write whole, or of another version.
-    Spoiled,
-    /// How far it is.
-    Mark(Mark),
-}
-
-impl Noted {
-    /// The mark, if there is one.
-    pub fn mark(&self) -> Option<&Mark> {
-        match self {
-            Noted::Mark(mark) => Some(mark),
-            Noted::Nothing | Noted::Spoiled => None,
-        }
-    }
-}
 
 /// The file, locked.
 pub struct Lock {
@@ -62,10 +41,7 @@ impl Lock {
     pub fn read(&self) -> Noted {
         let mut bytes = vec![0; Mark::LONGEST];
         let count = self.file.read_at(&mut bytes, 0).unwrap_or(0);
-        match bytes.get(..count).unwrap_or_default() {
-            [] => Noted::Nothing,
-            bytes => Mark::decode(bytes).map_or(Noted::Spoiled, Noted::Mark),
-        }
+        Noted::decode(bytes.get(..count).unwrap_or_default())
     }
 
     /// Notes `mark` in it.

@@ -2,14 +2,14 @@
 //! speaks of.
 
 use super::keeper::Keeper;
-use super::lock::{Lock, Noted};
+use super::lock::Lock;
 use super::proof::Tail;
 use super::recovery::Found;
 use super::rotation::Place;
 use super::script::Directory;
 use crate::error::Error;
 use crate::formats::logname;
-use crate::formats::mark::{FileId, Mark};
+use crate::formats::mark::{FileId, Mark, Noted};
 use crate::sys::file;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};

@@ -24,8 +24,7 @@
 //! if it is killed meanwhile. Its own batches get higher numbers: some marks can be
 //! ahead of others by more than one, and the lowest tells where the pipe stands.
 
-use super::lock::Noted;
-use crate::formats::mark::{FileId, Mark, Reading};
+use crate::formats::mark::{FileId, Mark, Noted, Reading};
 
 /// The origin of what is `noted` in the directories, if it speaks of this `reading` and
 /// tells together where to go on. It does not if a directory has the marks of others, or

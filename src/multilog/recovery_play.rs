@@ -221,12 +221,7 @@ impl Play {
 
     fn noted(&self) -> Vec<Noted> {
         let logs = self.world.logs.iter();
-        logs.map(|log| match (Mark::decode(&log.lock), log.lock.len()) {
-            (Some(mark), _) => Noted::Mark(mark),
-            (None, 0) => Noted::Nothing,
-            (None, _) => Noted::Spoiled,
-        })
-        .collect()
+        logs.map(|log| Noted::decode(&log.lock)).collect()
     }
 
     fn run(&mut self) -> Result<bool, Killed> {

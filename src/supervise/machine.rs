@@ -46,13 +46,13 @@ pub enum Event {
     Boot,
     /// A control byte came.
     Control(Command),
-    /// The answer to [`Action::Start`]: this is the child.
+    /// The answer to [`Action::Start`] and [`Action::StartAgain`]: this is the child.
     Started(Pid),
-    /// The answer to [`Action::Start`]: there is none, the fork failed.
+    /// The other answer to them: there is none, the fork failed.
     StartFailed,
     /// The child has ended and is reaped.
     Exited,
-    /// The answer to [`Action::Publish`] and [`Action::Republish`] if it failed.
+    /// The answer to every action that writes the status, if that failed.
     PublishFailed,
     /// The [`Machine::deadline`] has passed.
     Timer,
@@ -63,6 +63,9 @@ pub enum Event {
 pub enum Action {
     /// Start the service; answer with [`Event::Started`] or [`Event::StartFailed`].
     Start,
+    /// The same for a service that has just ended: once the next is on its way, and
+    /// before that is answered, write [`Machine::status`], which says that it is down.
+    StartAgain,
     /// Send this to the child.
     Send(Signal),
     /// Write [`Machine::status`] to the status file.
@@ -168,12 +171,18 @@ impl Machine {
         if self.leaving && self.child.is_none() && (!self.owed || self.fork_failed) {
             actions.extend([Action::Publish, Action::Leave]);
         } else if self.start_is_due() && self.not_before.is_none_or(|at| at <= now.monotonic) {
-            actions.push(Action::Start);
+            match event {
+                // Nobody waits for that status, but the service is missing.
+                Event::Exited => actions = vec![Action::StartAgain],
+                _ => actions.push(Action::Start),
+            }
         }
-        if actions
-            .iter()
-            .any(|action| matches!(action, Action::Publish | Action::Republish))
-        {
+        if actions.iter().any(|action| {
+            matches!(
+                action,
+                Action::Publish | Action::Republish | Action::StartAgain
+            )
+        }) {
             self.republish_at = None;
         }
         actions

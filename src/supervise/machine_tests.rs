@@ -36,6 +36,11 @@ fn up() -> (Machine, Now) {
     (machine, now)
 }
 
+fn has_start(actions: &[Action]) -> bool {
+    let is_start = |action: &Action| matches!(action, Action::Start | Action::StartAgain);
+    actions.iter().any(is_start)
+}
+
 #[test]
 fn a_service_with_a_down_file_is_not_started() {
     let now = start_of_time();
@@ -99,7 +104,7 @@ fn a_service_that_ran_a_second_is_started_again_at_once() {
     let (mut machine, now) = up();
     assert_eq!(
         machine.step(Event::Exited, later(now, SECOND)),
-        [Action::Publish, Action::Start]
+        [Action::StartAgain]
     );
 }
 
@@ -278,7 +283,7 @@ fn every_event_in_every_state_does_what_the_table_says() {
         let mut machine = Machine::new(want, now);
         let before = words(&machine, now) + ", not begun";
         let actions = machine.step(Event::Boot, now);
-        let starting = actions.contains(&Action::Start);
+        let starting = has_start(&actions);
         let after = words(&machine, now) + if starting { ", forking" } else { "" };
         seen.insert(before, row(Event::Boot, &actions, &after));
         queue.push_back((machine, starting));
@@ -308,15 +313,13 @@ fn every_event_in_every_state_does_what_the_table_says() {
                 // A minute later everything that waits is due; then wind back,
                 // so that the states stay few.
                 let actions = next.step(event, later(now, FORK_RETRY));
-                next.not_before = next
-                    .not_before
-                    .filter(|_| !actions.contains(&Action::Start));
+                next.not_before = next.not_before.filter(|_| !has_start(&actions));
                 actions
             } else {
                 next.step(event, now)
             };
             let left = actions.contains(&Action::Leave);
-            let starting = actions.contains(&Action::Start);
+            let starting = has_start(&actions);
             let after = if left {
                 "gone".to_owned()
             } else {
@@ -391,7 +394,7 @@ fn assert_x_ends(machine: Machine, now: Now) {
                 break;
             }
             now = later(now, FORK_RETRY);
-            event = if actions.contains(&Action::Start) {
+            event = if has_start(&actions) {
                 starts += 1;
                 assert!(starts <= 1, "it starts again after x: {machine:?}");
                 answer
@@ -503,7 +506,15 @@ fn a_million_random_steps_never_break_a_promise() {
             let actions = machine.step(event, now);
             for (place, action) in actions.iter().enumerate() {
                 match action {
-                    Action::Start => {
+                    Action::Start | Action::StartAgain => {
+                        if *action == Action::StartAgain {
+                            assert_eq!(event, Event::Exited);
+                            published = machine.status();
+                            is_written = numbers.below(50) > 0;
+                            if !is_written {
+                                assert_eq!(machine.step(Event::PublishFailed, now), []);
+                            }
+                        }
                         starts += 1;
                         assert!(!observer.running, "a start while one runs");
                         assert!(observer.start_is_wanted(), "a start that is not wanted");

@@ -3,6 +3,7 @@
 
 use super::dir::{self, Dir};
 use super::machine::{Action, Event, Machine, Now};
+use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::formats::control::{Command, Signal};
 use crate::formats::tai64n::Tai64n;
@@ -14,6 +15,7 @@ use crate::sys::signals::{Number, Signals};
 use crate::sys::{clock, errno, fifo, output, poll, start};
 use crate::timeline::recorder::Record;
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -211,29 +213,39 @@ impl Shell<'_> {
     fn perform(&mut self, actions: Vec<Action>) -> Flow {
         for action in actions {
             match action {
-                Action::Start => {
-                    // A start is always the last action of its list.
-                    return self.start(None, None).0;
-                }
+                // A start is always the last action of its list.
+                Action::Start => return self.start(None, None).0,
+                Action::StartAgain => return self.start_again(),
                 Action::Send(signal) => {
                     if let Some(pid) = self.machine.status().pid {
                         child::send(pid, number(signal));
                     }
                 }
                 Action::Refresh if dir::refresh_status().is_ok() => {}
-                Action::Publish | Action::Republish | Action::Refresh => {
-                    if let Err(error) = dir::write_status(self.name, &self.machine.status()) {
-                        if action != Action::Republish {
-                            output::err_without_waiting(&error.warning(PROGRAM));
-                        }
-                        // Asks for nothing but a later try.
-                        let _ = self.machine.step(Event::PublishFailed, now());
-                    }
-                }
+                Action::Publish | Action::Refresh => self.publish(true),
+                Action::Republish => self.publish(false),
                 Action::Leave => return Flow::Done,
             }
         }
         Flow::On
+    }
+
+    /// Writes the status. `tells`: what is wrong with that.
+    fn publish(&mut self, tells: bool) {
+        if let Err(error) = dir::write_status(self.name, &self.machine.status()) {
+            if tells {
+                output::err_without_waiting(&error.warning(PROGRAM));
+            }
+            // Asks for nothing but a later try.
+            let _ = self.machine.step(Event::PublishFailed, now());
+        }
+    }
+
+    /// Starts `./run` once more, and publishes first that it was down.
+    fn start_again(&mut self) -> Flow {
+        let started = self.spawn(None, None);
+        self.publish(true);
+        self.started(started, None).0
     }
 
     /// Starts `./run` and publishes that, or says that there was no fork. With a
@@ -243,6 +255,16 @@ impl Shell<'_> {
         gate: Option<Gate>,
         mut record: Option<&mut Record<'_>>,
     ) -> (Flow, Option<Held>) {
+        let started = self.spawn(gate, record.as_deref_mut());
+        self.started(started, record)
+    }
+
+    /// Forks, and lets the child become `./run`.
+    fn spawn(
+        &self,
+        gate: Option<Gate>,
+        mut record: Option<&mut Record<'_>>,
+    ) -> io::Result<(Pid, Option<Held>)> {
         let name = self.name;
         note(record.as_deref_mut(), Moment::Run);
         let run = || {
@@ -255,17 +277,25 @@ impl Shell<'_> {
             output::err_without_waiting(&error.line(PROGRAM));
             TEMPORARY
         };
-        let started = match gate {
+        match gate {
             Some(gate) => child::spawn_held(gate, run).map(|(pid, held)| (pid, Some(held))),
             None => child::spawn(run).map(|pid| (pid, None)),
-        };
+        }
+    }
+
+    /// Takes note of what came of [`Shell::spawn`].
+    fn started(
+        &mut self,
+        started: io::Result<(Pid, Option<Held>)>,
+        record: Option<&mut Record<'_>>,
+    ) -> (Flow, Option<Held>) {
         match started {
             Ok((pid, held)) => (self.step(Event::Started(pid)), held),
             Err(error) => {
                 note(record, Moment::Failed);
                 let reason = errno::reason(&error);
                 output::err_without_waiting(&line(
-                    name,
+                    self.name,
                     b"unable to fork for ",
                     format!(", sleeping 60 seconds: {reason}").as_bytes(),
                 ));
