@@ -222,8 +222,8 @@ impl Work<'_> {
     }
 
     /// The supervise that says that it is down may be leaving (`x`): svscan starts
-    /// another then, and that one the service. One that answers twice stays: what it
-    /// writes when it leaves may be taken for the first answer. Where no svscan is,
+    /// another then, and that one the service. One that answers three times stays: what
+    /// it writes when it leaves, twice, may be taken for answers. Where no svscan is,
     /// nobody starts anything. `pid` is the service as it was when this was `begun`: if
     /// that outlives its supervise, nothing is certain.
     fn see_that_it_stays_down(
@@ -234,13 +234,15 @@ impl Work<'_> {
     ) -> Result<(), Stop> {
         let mut stopped = stopped;
         for _ in 0..SUPERVISES {
-            stopped = stopped
-                .and_then(|()| self.stop_and_watch())
-                .and_then(|()| self.stop_and_watch());
+            for _ in 0..3 {
+                stopped = stopped.and_then(|()| self.stop_and_watch());
+            }
             let has_left = match stopped {
                 Err(Stop::Failed(Failure::SuperviseGone)) => true,
                 // Another supervise takes it up by itself.
-                Err(Stop::Failed(Failure::TakenUp)) => self.watcher.is_supervise_newer(begun),
+                Err(Stop::Failed(Failure::TakenUp | Failure::StopLied { .. })) => {
+                    self.watcher.is_supervise_newer(begun)
+                }
                 _ => false,
             };
             if !has_left || pid.is_some_and(|pid| process::age(pid).is_some()) {
