@@ -235,6 +235,12 @@ fn a_service_that_ran_a_second_is_started_again_without_waiting() {
         !between.iter().any(|call| is_wait(call)),
         "{between:#?}\nwait between the end and the next start"
     );
+    // First the service, then both statuses.
+    let renames = |calls: &[String]| calls.iter().filter(|c| c.starts_with("rename")).count();
+    assert_eq!(renames(between), 0, "{between:#?}");
+    let after = &calls[forks[1]..];
+    let idle = after.iter().position(|call| is_wait(call)).unwrap();
+    assert_eq!(renames(&after[..idle]), 2, "{after:#?}");
     // And nothing was to be waited for while it ran.
     let waits: Vec<&String> = calls[forks[0]..forks[1]]
         .iter()

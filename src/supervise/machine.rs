@@ -254,5 +254,11 @@ impl Machine {
 }
 
 #[cfg(test)]
+#[path = "machine_table.rs"]
+mod table;
+#[cfg(test)]
 #[path = "machine_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "machine_walk.rs"]
+mod walk;

@@ -221,8 +221,12 @@ impl Shell<'_> {
                         child::send(pid, number(signal));
                     }
                 }
-                Action::Refresh if dir::refresh_status().is_ok() => {}
-                Action::Publish | Action::Refresh => self.publish(true),
+                Action::Publish => self.publish(true),
+                Action::Refresh => {
+                    if dir::refresh_status().is_err() {
+                        self.publish(true);
+                    }
+                }
                 Action::Republish => self.publish(false),
                 Action::Leave => return Flow::Done,
             }

@@ -478,6 +478,15 @@ impl Plan {
 }
 
 #[cfg(test)]
+#[path = "plan_end_tests.rs"]
+mod end_tests;
+#[cfg(test)]
+#[path = "plan_pair_tests.rs"]
+mod pair_tests;
+#[cfg(test)]
+#[path = "plan_settle_tests.rs"]
+mod settle_tests;
+#[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
 #[cfg(test)]

@@ -1,0 +1,173 @@
+//! A random walk: the machine in a world where anything happens at any time.
+
+use super::tests::{SECOND, later, pid, start_of_time};
+use super::*;
+use crate::numbers::Numbers;
+use std::collections::VecDeque;
+
+/// What a plain observer knows of the service: enough to say what is forbidden.
+struct Observer {
+    running: bool,
+    want: Want,
+    asked: bool,
+    leaving: bool,
+    last_start: Option<Instant>,
+}
+
+impl Observer {
+    /// Takes note of a command, as its manual describes it.
+    fn hears(&mut self, command: Command) {
+        match command {
+            Command::Up => {
+                self.want = Want::Up;
+                self.asked |= !self.running;
+            }
+            Command::Once => {
+                self.want = Want::Once;
+                self.asked |= !self.running;
+            }
+            Command::Down => {
+                self.want = Want::Down;
+                self.asked = false;
+            }
+            Command::Exit => self.leaving = true,
+            _ => {}
+        }
+    }
+
+    fn start_is_wanted(&self) -> bool {
+        self.asked || (self.want == Want::Up && !self.leaving)
+    }
+}
+
+#[test]
+fn a_million_random_steps_never_break_a_promise() {
+    let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
+    let mut steps = 0;
+    let (mut starts, mut refreshed) = (0, 0);
+    let mut leaves = 0;
+    while steps < 1_000_000 {
+        let mut now = start_of_time();
+        let want = [Want::Up, Want::Down][numbers.below(2)];
+        let mut machine = Machine::new(want, now);
+        let mut observer = Observer {
+            running: false,
+            want,
+            asked: false,
+            leaving: false,
+            last_start: None,
+        };
+        let (mut published, mut is_written) = (machine.status(), true);
+        let mut next_pid = 1;
+        let mut events = VecDeque::from([Event::Boot]);
+        'walk: for _ in 0..2_000 {
+            steps += 1;
+            let event = events.pop_front().unwrap_or_else(|| {
+                // The world in which it lives: mostly commands, some deaths,
+                // sometimes x, and time that stands still as often as it passes.
+                now = later(
+                    now,
+                    [
+                        Duration::ZERO,
+                        SECOND / 100,
+                        SECOND / 3,
+                        SECOND,
+                        70 * SECOND,
+                    ][numbers.below(5)],
+                );
+                match numbers.below(10) {
+                    0..3 if observer.running => Event::Exited,
+                    3..5 => Event::Timer,
+                    _ => {
+                        let command = Command::ALL[numbers.below(Command::ALL.len())];
+                        match command {
+                            Command::Exit if numbers.below(20) > 0 => Event::Control(Command::Up),
+                            other => Event::Control(other),
+                        }
+                    }
+                }
+            });
+            match event {
+                Event::Control(command) => observer.hears(command),
+                Event::Exited => observer.running = false,
+                Event::Started(_) => {
+                    observer.running = true;
+                    observer.asked = false;
+                    observer.last_start = Some(now.monotonic);
+                }
+                _ => {}
+            }
+            let actions = machine.step(event, now);
+            for (place, action) in actions.iter().enumerate() {
+                match action {
+                    Action::Start | Action::StartAgain => {
+                        if *action == Action::StartAgain {
+                            assert_eq!(event, Event::Exited);
+                            published = machine.status();
+                            is_written = numbers.below(50) > 0;
+                            if !is_written {
+                                assert_eq!(machine.step(Event::PublishFailed, now), []);
+                            }
+                        }
+                        starts += 1;
+                        assert!(!observer.running, "a start while one runs");
+                        assert!(observer.start_is_wanted(), "a start that is not wanted");
+                        assert!(
+                            observer
+                                .last_start
+                                .is_none_or(|at| now.monotonic >= at + START_INTERVAL),
+                            "two starts within a second"
+                        );
+                        assert_eq!(place, actions.len() - 1, "a start is the last action");
+                        next_pid += 1;
+                        events.push_back(match numbers.below(10) {
+                            0 => Event::StartFailed,
+                            _ => Event::Started(pid(next_pid)),
+                        });
+                    }
+                    Action::Publish | Action::Republish => {
+                        published = machine.status();
+                        is_written = numbers.below(50) > 0;
+                        if !is_written {
+                            assert_eq!(machine.step(Event::PublishFailed, now), []);
+                        }
+                    }
+                    Action::Refresh => {
+                        assert!(is_written, "the file says something else");
+                        assert_eq!(published.encode(), machine.status().encode());
+                        refreshed += 1;
+                    }
+                    Action::Send(_) => {
+                        assert!(observer.running, "a signal to nobody");
+                    }
+                    Action::Leave => {
+                        leaves += 1;
+                        assert!(observer.leaving, "it left without being told to");
+                        assert!(!observer.running, "it left a child behind");
+                        assert_eq!(published.encode(), machine.status().encode());
+                        break 'walk;
+                    }
+                }
+            }
+            assert_eq!(
+                published.encode(),
+                machine.status().encode(),
+                "a change without a status, after {event:?}"
+            );
+            if observer.leaving && !observer.running && events.is_empty() {
+                assert!(
+                    observer.asked,
+                    "x, no child, nothing owed: it must have left"
+                );
+            }
+            if events.is_empty() && !observer.running && observer.start_is_wanted() {
+                let due = machine.deadline();
+                assert!(due.is_some(), "a wanted start that nothing will make");
+            }
+        }
+    }
+    assert!(
+        starts > 10_000 && leaves > 100 && refreshed > 10_000,
+        "{starts} {leaves} {refreshed}"
+    );
+}
