@@ -48,3 +48,5 @@ pub mod sys;
 pub mod timeline;
 /// Show the newest bytes in the own command line.
 pub mod title;
+
+pub mod visible;

@@ -3,6 +3,7 @@
 
 mod follow;
 mod place;
+mod terminal;
 
 use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, signal, wait_until};
 use crate::supervise::shell;

@@ -22,6 +22,7 @@ use failure::Stop;
 use progress::Progress;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// Exit code: at least one service is not as it was asked to be.
@@ -86,7 +87,8 @@ pub fn run(program: &str, task: Task, names: &[OsString], options: &Options) -> 
 
 /// Does it for one service and reports.
 fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Signals) -> u8 {
-    let mut progress = Progress::new(name, options.quiet, options.parallel);
+    let shown = output::for_terminal(std::io::stdout(), name.as_bytes());
+    let mut progress = Progress::new(&shown, options.quiet, options.parallel);
     match act::perform(task, name, options, signals, &mut progress) {
         Ok(()) => 0,
         Err(Stop::Failed(failure)) => {

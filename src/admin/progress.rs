@@ -6,8 +6,6 @@
 //! stands on the terminal before its end, and a script's lines are named.
 
 use super::Task;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 /// Where we are on the terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,9 +47,9 @@ const LONGEST_LINE: usize = 4096;
 
 impl Progress {
     /// Nothing is printed yet. `together`: others print on the same terminal.
-    pub fn new(name: &OsStr, quiet: bool, together: bool) -> Progress {
+    pub fn new(name: &[u8], quiet: bool, together: bool) -> Progress {
         Progress {
-            name: name.as_bytes().to_vec(),
+            name: name.to_vec(),
             quiet,
             together,
             verb: None,
@@ -207,7 +205,7 @@ mod tests {
     use super::*;
 
     fn new(quiet: bool, together: bool) -> Progress {
-        Progress::new(OsStr::new("/service/mldonkey/"), quiet, together)
+        Progress::new(b"/service/mldonkey/", quiet, together)
     }
 
     fn text(bytes: Vec<u8>) -> String {

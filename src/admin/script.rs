@@ -265,7 +265,7 @@ fn pass_on(from: &mut Option<File>, stream: Stream, waiter: &mut Waiter<'_>) -> 
     say(&before);
     match stream {
         Stream::Out => say(&said),
-        Stream::Err => output::err(&said),
+        Stream::Err => output::err_bytes(&said),
     }
     true
 }

@@ -70,6 +70,13 @@ fn command() -> Command {
                 .value_parser(ValueParser::os_string())
                 .help("Which log directory, if there are several, as log/run has it"),
         )
+        .arg(
+            Arg::new("raw")
+                .long("raw")
+                .requires("service")
+                .action(ArgAction::SetTrue)
+                .help("Print control characters to a terminal, too"),
+        )
 }
 
 fn options(matches: &ArgMatches) -> Options {
@@ -78,6 +85,7 @@ fn options(matches: &ArgMatches) -> Options {
         since: matches.get_one("since").copied(),
         follow: matches.get_flag("follow"),
         directory: matches.get_one("dir").cloned(),
+        raw: matches.get_flag("raw"),
     }
 }
 
@@ -219,7 +227,7 @@ mod tests {
 
     #[test]
     fn options_need_a_service() {
-        for option in ["-f", "-n5", "--since=1h", "--dir=x"] {
+        for option in ["-f", "-n5", "--since=1h", "--dir=x", "--raw"] {
             assert!(command().try_get_matches_from(["svclog", option]).is_err());
             let words = ["svclog", option, "squid"];
             assert!(command().try_get_matches_from(words).is_ok(), "{option}");

@@ -80,7 +80,7 @@ fn look_at(
 
 /// As in 0.76, nobody is told that stdout does not take it.
 fn print(lines: &mut Vec<u8>) {
-    let _ = output::out(lines);
+    let _ = output::out_text(lines);
     lines.clear();
 }
 

@@ -38,6 +38,8 @@ pub struct Options {
     pub follow: bool,
     /// Which log directory, if the logger writes several.
     pub directory: Option<OsString>,
+    /// Print control characters to a terminal, too.
+    pub raw: bool,
 }
 
 /// Why svclog ends early.

@@ -2,21 +2,27 @@
 
 use super::tail::begins_line;
 use crate::stamps::localizer::Localizer;
-use crate::sys::{stream, zone};
+use crate::sys::{stream, terminal, zone};
+use crate::visible::Visible;
 use std::io;
 
 /// Writes to stdout, with local time for stamps.
 pub(super) struct Printer {
     localizer: Localizer,
     is_at_start: bool,
+    /// None: the terminal gets the bytes of the log as they are.
+    visible: Option<Visible>,
     out: Vec<u8>,
 }
 
 impl Printer {
-    pub(super) fn new() -> Printer {
+    /// Control characters are shown, not printed, if stdout is a terminal and this is
+    /// not `raw`.
+    pub(super) fn new(raw: bool) -> Printer {
         Printer {
             localizer: Localizer::default(),
             is_at_start: true,
+            visible: (!raw && terminal::is_stdout()).then(Visible::default),
             out: Vec::new(),
         }
     }
@@ -38,7 +44,12 @@ impl Printer {
         self.is_at_start = *last == b'\n';
         self.out.clear();
         self.localizer.feed(bytes, zone::local, &mut self.out);
-        stream::write(&self.out)
+        let Some(visible) = &mut self.visible else {
+            return stream::write(&self.out);
+        };
+        let mut shown = Vec::with_capacity(self.out.len());
+        visible.feed(&self.out, &mut shown);
+        stream::write(&shown)
     }
 
     /// Ends a line that has no end.

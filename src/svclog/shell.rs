@@ -53,7 +53,7 @@ pub fn run(name: &OsStr, options: &Options) -> Result<(), Failure> {
         (Some(moment), Some(lines)) => files.since(moment)?.later(files.last_lines(lines)?),
         (None, lines) => files.last_lines(lines.unwrap_or(LINES))?,
     };
-    let mut printer = Printer::new();
+    let mut printer = Printer::new(options.raw);
     log.show(&start, &mut printer)?;
     if !options.follow {
         return printer.end_line().map_err(Failure::Output);
@@ -160,5 +160,5 @@ pub fn read_title() -> Result<(), Failure> {
     if out.is_empty() {
         output::err(b"svclog: readproctitle holds no errors\n");
     }
-    output::out(&out).map_err(Failure::Output)
+    output::out_text(&out).map_err(Failure::Output)
 }
