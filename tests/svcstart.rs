@@ -890,3 +890,85 @@ fn a_control_that_is_no_fifo_is_not_written_to() {
     assert!(reason(&output, "a").starts_with("supervise/control is not a FIFO;"));
     assert_eq!(scratch.read("victim"), "whole");
 }
+
+/// As daemontools-encore's supervise: it writes its status in place. Its `run` goes on
+/// until it is told to go down.
+const IN_PLACE: &str = r#"#!/usr/bin/perl
+use strict; use Fcntl; use POSIX qw(:sys_wait_h mkfifo);
+mkdir 'supervise';
+mkfifo("supervise/$_", 0600) for qw(control ok);
+sysopen(my $control, 'supervise/control', O_RDWR) or die;
+sysopen(my $status, 'supervise/status', O_RDWR | O_CREAT) or die;
+my ($pid, $want, $since) = (0, 'd', time);
+sub announce {
+    sysseek($status, 0, 0);
+    syswrite($status, pack('Q>NVCa', 4611686018427387914 + $since, 0, $pid, 0, $want));
+}
+announce();
+sysopen(my $ok, 'supervise/ok', O_RDWR) or die;
+$SIG{CHLD} = sub { $pid = 0 if waitpid(-1, WNOHANG) == $pid; $since = time; announce() };
+while (1) {
+    sysread($control, my $byte, 1) or next;
+    $want = $byte;
+    kill 'TERM', $pid if $byte eq 'd' && $pid;
+    announce();
+    next if $byte ne 'u' || $pid;
+    $pid = fork();
+    exec './run' if !$pid;
+    $since = time;
+    announce();
+}
+"#;
+
+#[test]
+fn it_works_on_a_supervise_that_writes_its_status_in_place() {
+    let test = "a supervise that writes its status in place";
+    if !crate::harness::has(test, &["perl"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", STAYS);
+    scratch.executable("in-place", IN_PLACE);
+    let mut command = scratch.command(Suite::Ours, scratch.at("in-place"));
+    command.current_dir(scratch.at("a"));
+    let _supervise = scratch.start(command, "supervise");
+    scratch.wait_supervised("a");
+    // Without the answer they would wait for an hour.
+    let output = svcstart(&scratch, &["--timeout", "1h", "--settle", "10ms", "a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let pid = scratch.wait_up("a");
+    let output = scratch.run(Suite::Ours, "svcstop", &["--timeout", "1h", "a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(!is_alive(pid));
+}
+
+#[test]
+fn who_waits_for_the_lock_goes_on_waiting_when_its_helper_is_killed() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.script(
+        "a/start",
+        "echo here > ../log; svc -u .; while [ ! -e ../go ]; do sleep 0.01; done",
+    );
+    scratch.link("a");
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| svcstart(&scratch, &["service/a"]));
+        wait_until("the start script runs", || {
+            scratch.read("log").contains("here")
+        });
+        let mut stop = scratch.daemon(Suite::Ours, "svcstop", &["service/a"], "svcstop");
+        let mut helper = Vec::new();
+        wait_until("svcstop waits", || {
+            helper = children(stop.pid());
+            helper.len() == 1
+        });
+        signal(helper[0], "KILL");
+        wait_until("svcstop has heard of it", || children(stop.pid()) != helper);
+        assert!(stop.runs());
+        scratch.write("go", "");
+        assert_eq!(start.join().unwrap().code, 0);
+        assert_eq!(stop.wait(), 0, "{}", scratch.read("svcstop.err"));
+    });
+    assert!(scratch.svstat("a").starts_with("down"));
+}

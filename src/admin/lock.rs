@@ -9,7 +9,7 @@
 
 use super::failure::{Failure, Stop};
 use super::wait::Waiter;
-use crate::child::End;
+use crate::child::Pid;
 use crate::sys::signals::Number;
 use crate::sys::{child, clock, errno, fifo, file, lock, process};
 use std::ffi::OsString;
@@ -85,23 +85,29 @@ impl Lock {
             LONGEST_NESTED
         };
         let deadline = clock::monotonic() + longest;
-        let helper = child::spawn_lock_waiter(&file).map_err(unable)?;
+        let mut helper = child::spawn_lock_waiter(&file).ok();
         loop {
             let wake = match waiter.wait([None, None, None], Some(deadline)) {
                 Ok(wake) => wake,
                 Err(stop) => {
-                    child::send(helper, Number::KILL);
+                    end(helper);
                     return Err(stop);
                 }
             };
-            if let Some((_, end)) = wake.ended.iter().find(|(pid, _)| *pid == helper) {
-                return match end {
-                    End::Exited(0) => Ok(Lock::Ours(file, id)),
-                    _ => Err(Failure::Busy { waited: longest }.into()),
-                };
+            if helper.is_some_and(|helper| wake.ended.iter().any(|(pid, _)| *pid == helper)) {
+                helper = None;
+            }
+            // It has ended: with the lock, which is ours then, too; or somebody has
+            // killed it, or there never was one, and we ask again with each dot.
+            if helper.is_none() {
+                match lock::try_exclusive(&file) {
+                    Ok(()) => return Ok(Lock::Ours(file, id)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(unable(error).into()),
+                }
             }
             if clock::monotonic() >= deadline {
-                child::send(helper, Number::KILL);
+                end(helper);
                 return Err(Failure::Busy { waited: longest }.into());
             }
         }
@@ -122,6 +128,13 @@ impl Lock {
             held.push(format!("{id}:{}", std::process::id()));
         }
         held
+    }
+}
+
+/// Ends the child that waits for the lock.
+fn end(helper: Option<Pid>) {
+    if let Some(helper) = helper {
+        child::send(helper, Number::KILL);
     }
 }
 

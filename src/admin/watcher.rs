@@ -110,9 +110,11 @@ impl Watcher {
             waiter.wait([self.fd(), None, None], Some(deadline))?;
             self.status_was_replaced();
         }
-        // From now on only new statuses matter, not who reads them.
+        // From now on only new statuses matter, not who reads them. They come by a
+        // rename; that of daemontools-encore's supervise by a write.
         if let Some(watch) = &self.watch {
-            self.supervise = watch.entries(&self.directory.join("supervise")).ok();
+            let path = self.directory.join("supervise");
+            self.supervise = watch.entries_and_writes(&path).ok();
             if self.supervise.is_none() {
                 self.watch = None;
             }
@@ -165,7 +167,7 @@ impl Watcher {
         Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()))
     }
 
-    /// Takes all changes that have come; whether the status was replaced.
+    /// Takes all changes that have come; whether there is a new status.
     fn status_was_replaced(&mut self) -> bool {
         let Some(watch) = &self.watch else {
             return self.status_file() != self.before;
@@ -178,7 +180,9 @@ impl Watcher {
             }
             replaced |= changes.iter().any(|change| match change {
                 Change::Entry { place, name, how } => {
-                    *how == How::Moved && Some(*place) == self.supervise && name == "status"
+                    matches!(how, How::Moved | How::Opened)
+                        && Some(*place) == self.supervise
+                        && name == "status"
                 }
                 Change::Ended(_) | Change::Renamed(_) => false,
                 Change::Lost => true,
@@ -241,9 +245,13 @@ impl Watcher {
             self.answered |= self.status_was_replaced();
             let now = clock::monotonic();
             if self.answered {
-                match judge(&self.status()?, now) {
-                    Verdict::Wait(at) => until = at.unwrap_or(deadline),
-                    verdict => return Ok(verdict),
+                match self.status() {
+                    // Somebody who writes it in place may not have written it all.
+                    Err(Failure::BadStatus) if now < deadline => {}
+                    status => match judge(&status?, now) {
+                        Verdict::Wait(at) => until = at.unwrap_or(deadline),
+                        verdict => return Ok(verdict),
+                    },
                 }
             }
             if matches!(service::is_supervised(&self.directory), Supervised::No) {
