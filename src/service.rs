@@ -39,7 +39,7 @@ impl Origin {
 
     /// The service directory `name` as a path from here: what can be done by that path
     /// needs no visit. Only what succeeds says anything: why it does not is for a
-    /// visit to say, as in 0.76, and a bare name may be that of a service elsewhere.
+    /// visit to say, as in 0.76.
     /// None where 0.76 would not come back from its first visit.
     pub fn here<'a>(&self, name: &'a OsStr) -> Option<&'a Path> {
         (self.is_open && !name.is_empty()).then(|| Path::new(name))
@@ -50,7 +50,7 @@ impl Origin {
     /// # Errors
     /// [`Trouble`]: what `work` itself meets is in its result.
     pub fn visit<T>(&self, name: &OsStr, work: impl FnOnce() -> T) -> Result<T, Trouble> {
-        enter(name).map_err(Trouble::Chdir)?;
+        std::env::set_current_dir(name).map_err(Trouble::Chdir)?;
         let result = work();
         file::change_directory(&self.directory)
             .map_err(|error| Trouble::Back(Error::unable_to("set directory", error)))?;
@@ -58,34 +58,24 @@ impl Origin {
     }
 }
 
-/// Makes `name`, or where [`locate`] finds it, the current directory.
-///
-/// # Errors
-/// What chdir(2) says of `name` itself.
-pub fn enter(name: &OsStr) -> io::Result<()> {
-    let Err(error) = std::env::set_current_dir(name) else {
-        return Ok(());
-    };
-    let place = locate(name);
-    if place.as_os_str() != name && std::env::set_current_dir(&place).is_ok() {
-        return Ok(());
-    }
-    Err(error)
+/// Where the service `name` is: `name` itself, unless [`look_up`] finds it.
+pub fn locate(name: &OsStr) -> PathBuf {
+    look_up(name).unwrap_or_else(|| name.into())
 }
 
-/// Where the service `name` is: `name` itself; but a bare name (no slash) that
-/// is no directory here is looked up in `$SVDIR` if that is set, else in
-/// `/service`, else in `/etc/service`.
-pub fn locate(name: &OsStr) -> PathBuf {
-    let here = PathBuf::from(name);
-    if name.is_empty() || name.as_bytes().contains(&b'/') || here.is_dir() {
-        return here;
+/// The directory of a bare name (no slash) that does not exist here: in `$SVDIR` if
+/// that is set, else in `/service`, else in `/etc/service`. A name that exists here,
+/// of whatever type, or of which that cannot be said, is not looked up.
+pub fn look_up(name: &OsStr) -> Option<PathBuf> {
+    if name.is_empty() || name.as_bytes().contains(&b'/') {
+        return None;
     }
-    roots()
-        .into_iter()
-        .map(|root| root.join(name))
-        .find(|place| place.is_dir())
-        .unwrap_or(here)
+    match std::fs::symlink_metadata(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        _ => return None,
+    }
+    let mut places = roots().into_iter().map(|root| root.join(name));
+    places.find(|place| place.is_dir())
 }
 
 /// The directories in which services are looked up.
@@ -106,7 +96,7 @@ pub fn root() -> PathBuf {
     roots.swap_remove(place)
 }
 
-/// Every service in the first of the directories of [`locate`] that exists, by
+/// Every service in the first of the directories of [`look_up`] that exists, by
 /// name; dot names and files are left out. None exists: none, unless it was named by `$SVDIR`.
 ///
 /// # Errors

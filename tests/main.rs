@@ -44,7 +44,7 @@ mod setuidgid;
 mod softlimit;
 /// supervise with real processes.
 mod supervise;
-/// svc: $SVDIR, the letters of encore.
+/// svc: no look-up of names, the letters of encore.
 mod svc;
 /// svclog: every line once, whatever multilog does meanwhile.
 mod svclog;
@@ -58,7 +58,7 @@ mod svcstart;
 mod svcstop;
 /// svscan --timeline and svctimeline: what is recorded of real boots, and drawn.
 mod svctimeline;
-/// svok: $SVDIR.
+/// svok: no look-up of names.
 mod svok;
 /// svscan with real supervises.
 mod svscan;

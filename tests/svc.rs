@@ -1,102 +1,34 @@
-//! svc beyond the original: bare names in $SVDIR, and encore's signals.
+//! svc: no look-up of names, and encore's signals.
 
-use crate::harness::{Output, Scratch, Suite, finish, wait_until};
+use crate::harness::{Scratch, Suite, finish, wait_until};
 use crate::supervise::{WAITS, shell, supervise};
+use crate::svstat::{two_of_a_name, with_svdir};
 use daemontools_rs::formats::status::Want;
 
-/// Runs one of our programs in the directory `here` of the scratch directory,
-/// with its `services` as $SVDIR.
-pub(crate) fn with_svdir(scratch: &Scratch, here: &str, program: &str, words: &[&str]) -> Output {
-    let mut command = scratch.command(Suite::Ours, Suite::Ours.program(program));
-    command.current_dir(scratch.at(here)).args(words);
-    command.env("SVDIR", scratch.at("services"));
-    finish(command)
-}
-
-/// Two services `a`, one in the scratch directory itself and one in
-/// `services`, both supervised, and a file `b` beside a service `b`.
-pub(crate) fn two_of_a_name(scratch: &Scratch) -> Vec<crate::harness::Daemon> {
-    ["a", "services/a", "services/b"]
-        .iter()
-        .map(|name| {
-            scratch.service(name, WAITS);
-            scratch.write(format!("{name}/down"), "");
-            scratch.write("b", "");
-            scratch.mkdir("elsewhere");
-            supervise(scratch, name)
-        })
-        .collect()
-}
-
 #[test]
-fn a_bare_name_is_looked_up_in_svdir() {
+fn no_name_is_looked_up_in_svdir() {
     let scratch = Scratch::new();
     let _supervises = two_of_a_name(&scratch);
-    let output = with_svdir(&scratch, "elsewhere", "svc", &["-u", "a", "b"]);
-    assert_eq!((output.code, output.errors()), (0, String::new()));
-    scratch.wait_up("services/a");
-    scratch.wait_up("services/b");
-    assert_eq!(scratch.pid("a"), None);
-}
-
-#[test]
-fn a_directory_here_comes_before_svdir_and_a_file_does_not() {
-    let scratch = Scratch::new();
-    let _supervises = two_of_a_name(&scratch);
-    let output = with_svdir(&scratch, "", "svc", &["-u", "a", "b"]);
-    assert_eq!((output.code, output.errors()), (0, String::new()));
+    let here = ["a", "b", "log", "dangling"];
+    for name in ["log", "dangling"] {
+        std::os::unix::fs::symlink("b", scratch.at("services").join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("gone", scratch.at("dangling")).unwrap();
+    let words = [&["-u"], &here[..]].concat();
+    let output = with_svdir(&scratch, "", "svc", &words);
+    let expected = "svc: warning: unable to chdir to b: not a directory\n\
+        svc: warning: unable to chdir to log: file does not exist\n\
+        svc: warning: unable to chdir to dangling: file does not exist\n";
+    assert_eq!((output.code, output.errors().as_str()), (0, expected));
     scratch.wait_up("a");
-    scratch.wait_up("services/b");
-    assert_eq!(scratch.pid("services/a"), None);
-}
-
-#[test]
-fn a_name_with_a_slash_is_not_looked_up() {
-    let scratch = Scratch::new();
-    let _supervises = two_of_a_name(&scratch);
-    for name in ["./b", "a/", "a/log"] {
-        let output = with_svdir(&scratch, "elsewhere", "svc", &["-u", name]);
-        let expected = format!("svc: warning: unable to chdir to {name}: file does not exist\n");
-        assert_eq!((output.code, output.errors()), (0, expected));
+    // What came before this command would have been obeyed before it.
+    for name in ["services/a", "services/b"] {
+        scratch.run(Suite::Ours, "svc", &["-x", name]);
+        wait_until("supervise exits", || {
+            scratch.run(Suite::Ours, "svok", &[name]).code == 100
+        });
+        assert_eq!(scratch.pid(name), None);
     }
-}
-
-#[test]
-fn a_bare_name_that_is_nowhere_is_told_by_its_name_here() {
-    let scratch = Scratch::new();
-    let _supervises = two_of_a_name(&scratch);
-    scratch.write("file", "");
-    for (name, why) in [
-        ("nothing", "file does not exist"),
-        ("file", "not a directory"),
-    ] {
-        let output = with_svdir(&scratch, "", "svc", &["-u", name, "b"]);
-        let expected = format!("svc: warning: unable to chdir to {name}: {why}\n");
-        assert_eq!((output.code, output.errors()), (0, expected));
-        scratch.wait_up("services/b");
-    }
-}
-
-#[test]
-fn an_svdir_relative_to_here_is_found_from_here_for_each_name() {
-    let scratch = Scratch::new();
-    let _supervises = two_of_a_name(&scratch);
-    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svc"));
-    command.current_dir(scratch.at("elsewhere"));
-    command.args(["-u", "a", "b"]).env("SVDIR", "../services");
-    let output = finish(command);
-    assert_eq!((output.code, output.errors()), (0, String::new()));
-    scratch.wait_up("services/a");
-    scratch.wait_up("services/b");
-}
-
-#[test]
-fn an_empty_svdir_is_none() {
-    let scratch = Scratch::new();
-    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svc"));
-    command.args(["-u", "no-such-service"]).env("SVDIR", "");
-    let expected = "svc: warning: unable to chdir to no-such-service: file does not exist\n";
-    assert_eq!(finish(command).errors(), expected);
 }
 
 #[test]

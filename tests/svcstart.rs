@@ -603,6 +603,30 @@ fn a_bare_name_is_looked_up_in_svdir() {
 }
 
 #[test]
+fn a_name_that_is_here_is_not_looked_up_whatever_it_is() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("elsewhere", STAYS);
+    scratch.write("file", "");
+    std::os::unix::fs::symlink("gone", scratch.at("dangling")).unwrap();
+    for (name, why) in [
+        ("file", "not a directory"),
+        ("dangling", "file does not exist"),
+    ] {
+        let service = format!("service/{name}");
+        std::os::unix::fs::symlink("../elsewhere", scratch.at(&service)).unwrap();
+        for program in ["svcstart", "svcstop", "svcreset", "svcrestart"] {
+            let mut command = scratch.command(Suite::Ours, Suite::Ours.program(program));
+            command.arg(name).env("SVDIR", scratch.at("service"));
+            let output = finish(command);
+            let said = output.failure(program, name);
+            let expected = format!("no such service directory: {why};");
+            assert!(said.starts_with(&expected), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_wrong_command_line_is_100_and_one_line() {
     let scratch = Scratch::new();
     for arguments in [

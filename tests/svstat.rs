@@ -1,13 +1,36 @@
 //! svstat beyond the original: all services, bare names, and a status that cannot be read.
 
-use crate::harness::{Scratch, Suite, finish, has, is_root, wait_until};
+use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_root, wait_until};
 use crate::supervise::{WAITS, shell, supervise};
-use crate::svc::{two_of_a_name, with_svdir};
 use std::fs;
 use std::process::Command;
 
+/// Runs one of our programs in the directory `here` of the scratch directory,
+/// with its `services` as $SVDIR.
+pub(crate) fn with_svdir(scratch: &Scratch, here: &str, program: &str, words: &[&str]) -> Output {
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program(program));
+    command.current_dir(scratch.at(here)).args(words);
+    command.env("SVDIR", scratch.at("services"));
+    finish(command)
+}
+
+/// Two services `a`, one in the scratch directory itself and one in
+/// `services`, and a service `b` there; all are supervised. Here `b` is a file.
+pub(crate) fn two_of_a_name(scratch: &Scratch) -> Vec<Daemon> {
+    ["a", "services/a", "services/b"]
+        .iter()
+        .map(|name| {
+            scratch.service(name, WAITS);
+            scratch.write(format!("{name}/down"), "");
+            scratch.write("b", "");
+            scratch.mkdir("elsewhere");
+            supervise(scratch, name)
+        })
+        .collect()
+}
+
 #[test]
-fn a_bare_name_is_looked_up_in_svdir_and_shown_as_it_was_given() {
+fn a_bare_name_that_is_not_here_is_looked_up_in_svdir_and_shown_with_its_path() {
     let scratch = Scratch::new();
     let _supervises = two_of_a_name(&scratch);
     let names = ["a", "b", "nothing"];
@@ -15,22 +38,48 @@ fn a_bare_name_is_looked_up_in_svdir_and_shown_as_it_was_given() {
     assert_eq!((output.code, output.errors()), (0, String::new()));
     let text = output.text();
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].starts_with("a: down "), "{text}");
-    assert!(lines[1].starts_with("b: down "), "{text}");
+    let place = scratch.at("services").display().to_string();
+    assert!(lines[0].starts_with(&format!("{place}/a: down ")), "{text}");
+    assert!(lines[1].starts_with(&format!("{place}/b: down ")), "{text}");
     assert_eq!(lines[2], "nothing: unable to chdir: file does not exist");
 }
 
 #[test]
-fn a_directory_here_comes_before_svdir_and_a_file_does_not() {
+fn a_name_that_is_here_is_not_looked_up_whatever_it_is() {
     let scratch = Scratch::new();
     let mut supervises = two_of_a_name(&scratch);
     drop(supervises.remove(0));
-    let output = with_svdir(&scratch, "", "svstat", &["a", "b"]);
-    let text = output.text();
-    assert!(
-        text.starts_with("a: supervise not running\nb: down "),
-        "{text}"
+    shell(
+        &scratch,
+        "ln -s gone dangling; ln -s loop loop; mkdir -p services/dangling services/loop",
     );
+    let names = ["a", "b", "dangling", "loop", "./nothing", "services/a/log"];
+    let output = with_svdir(&scratch, "", "svstat", &names);
+    let expected = "a: supervise not running\n\
+        b: unable to chdir: not a directory\n\
+        dangling: unable to chdir: file does not exist\n\
+        loop: unable to chdir: symbolic link loop\n\
+        ./nothing: unable to chdir: file does not exist\n\
+        services/a/log: unable to chdir: file does not exist\n";
+    assert_eq!(output.text(), expected);
+}
+
+#[test]
+fn a_relative_svdir_is_one_from_here_for_each_name_and_an_empty_one_is_none() {
+    let scratch = Scratch::new();
+    let _supervises = two_of_a_name(&scratch);
+    let svstat = |svdir: &str, names: &[&str]| {
+        let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svstat"));
+        command.current_dir(scratch.at("elsewhere")).args(names);
+        command.env("SVDIR", svdir);
+        finish(command).text()
+    };
+    let text = svstat("../services", &["a", "b"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("../services/a: down "), "{text}");
+    assert!(lines[1].starts_with("../services/b: down "), "{text}");
+    let nowhere = "no-such-service: unable to chdir: file does not exist\n";
+    assert_eq!(svstat("", &["no-such-service"]), nowhere);
 }
 
 #[test]
@@ -180,11 +229,11 @@ fn without_svdir_services_are_looked_up_in_service_and_then_in_etc_service() {
     let never = "unable to open supervise/ok: file does not exist";
     assert_eq!(
         svstat("a b"),
-        format!("a: {taken_for_supervised}\nb: {taken_for_supervised}\n")
+        format!("/service/a: {taken_for_supervised}\n/etc/service/b: {taken_for_supervised}\n")
     );
     assert_eq!(svstat(""), format!("/service/a: {taken_for_supervised}\n"));
     fs::remove_dir_all(scratch.at("root/service")).unwrap();
-    assert_eq!(svstat("a"), format!("a: {never}\n"));
+    assert_eq!(svstat("a"), format!("/etc/service/a: {never}\n"));
     assert_eq!(
         svstat(""),
         format!("/etc/service/a: {never}\n/etc/service/b: {taken_for_supervised}\n")

@@ -13,7 +13,8 @@ pub fn main() -> u8 {
         let [_, name, ..] = arguments else {
             return Err(Error::Usage("usage: svok dir"));
         };
-        service::enter(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
+        std::env::set_current_dir(name)
+            .map_err(|error| Error::unable("chdir to", name, "", error))?;
         match service::is_supervised(Path::new("")) {
             Supervised::Yes => Ok(0),
             Supervised::No => Ok(USAGE),

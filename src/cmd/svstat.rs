@@ -7,7 +7,8 @@ use crate::formats::tai64n::Tai64n;
 use crate::service::{self, NoStatus, Origin, Supervised, Trouble};
 use crate::sys::errno::reason;
 use crate::sys::{child, clock, output, signals};
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -16,7 +17,8 @@ use std::path::Path;
 const BUFFER: usize = 8192;
 
 /// The program. Beyond 0.76, which says nothing then: without a name, every
-/// service in `$SVDIR`, else `/service`, else `/etc/service`.
+/// service in `$SVDIR`, else `/service`, else `/etc/service`. A bare name that does
+/// not exist here is looked up there.
 pub fn main() -> u8 {
     signals::restore_sigpipe();
     super::main("svstat", run)
@@ -57,11 +59,14 @@ fn look_at(
 ) -> Result<(), Error> {
     let mut lines = Vec::new();
     for name in names {
-        let here = origin.here(name).map(look);
-        let visited = match here {
-            Some(seen @ Seen::Status { .. }) => Ok(seen),
-            _ => origin.visit(name, || look(Path::new(""))),
-        };
+        let mut name = Cow::Borrowed(name.as_os_str());
+        let mut visited = visit(origin, &name);
+        if let Err(Trouble::Chdir(_)) = visited
+            && let Some(place) = service::look_up(&name)
+        {
+            name = Cow::Owned(place.into_os_string());
+            visited = visit(origin, &name);
+        }
         lines.extend_from_slice(name.as_bytes());
         lines.extend_from_slice(b": ");
         match visited {
@@ -76,6 +81,14 @@ fn look_at(
     }
     take(&mut lines);
     Ok(())
+}
+
+/// Looks at one service.
+fn visit(origin: &Origin, name: &OsStr) -> Result<Seen, Trouble> {
+    match origin.here(name).map(look) {
+        Some(seen @ Seen::Status { .. }) => Ok(seen),
+        _ => origin.visit(name, || look(Path::new(""))),
+    }
 }
 
 /// As in 0.76, nobody is told that stdout does not take it.

@@ -133,6 +133,21 @@ pub(super) fn situations() -> Vec<Situation> {
         ));
     }
     all.extend([
+        situation("svc, svok: no name is looked up in $SVDIR", |stage| {
+            let mut zoo = Zoo::new(stage);
+            // Strangers with these names.
+            for name in ["log", "run", "gone"] {
+                zoo.supervise(stage, name);
+            }
+            stage.scratch.mkdir("here");
+            stage.sh("cd s; export SVDIR=\"${PWD%/s}\"; svc -dx . log; svok log");
+            zoo.heard(stage);
+            stage.sh(
+                "cd here; export SVDIR=\"${PWD%/here}\"; touch run; ln -s nowhere gone; \
+                 svc -d *; svc -t dead two\\ words s; svok s; svok run; svok gone; echo $?",
+            );
+            zoo.heard(stage);
+        }),
         situation("svc takes no other letter", |stage| {
             let taken = |letter: &u8| LETTERS.bytes().chain(*b"12qw").any(|l| l == *letter);
             for letter in (1..=255).filter(|letter| !taken(letter)) {

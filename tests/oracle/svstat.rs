@@ -128,6 +128,17 @@ pub(super) fn situations() -> Vec<Situation> {
         ));
     }
     all.extend([
+        situation("svstat: what is here is not looked up in $SVDIR", |stage| {
+            let mut zoo = Zoo::new(stage);
+            for name in ["run", "gone"] {
+                zoo.supervise(stage, name);
+            }
+            stage.scratch.mkdir("here");
+            stage.sh(
+                "cd here; export SVDIR=\"${PWD%/here}\"; touch run; mkdir s; \
+                 ln -s nowhere gone; ln -s circle circle; svstat gone circle run s ./down missing",
+            );
+        }),
         situation("svstat on a status of garbage", |stage| {
             let _zoo = service(stage);
             for byte in [0x00, 0x01, 0x20, 0x7f, 0x80, 0xff] {
