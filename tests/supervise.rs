@@ -771,28 +771,34 @@ fn a_failed_fork_is_told_and_commands_are_heard_meanwhile() {
     command.arg("--nproc=1:100").arg(inner.get_program());
     command.args(inner.get_args()).arg("a");
     let mut supervise = scratch.start(command, "supervise");
-    let line = "supervise: warning: unable to fork for a, sleeping 60 seconds: temporary failure\n";
-    let told = |count: usize| {
-        wait_until("the failure is told", || {
-            scratch.read("supervise.err") == line.repeat(count)
+    // The waits that it has told.
+    let waits = || -> Vec<u32> {
+        let said = scratch.read("supervise.err");
+        let lines = said.lines().map(|line| {
+            let rest = line.strip_prefix("supervise: warning: unable to fork for a, sleeping ");
+            let wait = rest.and_then(|rest| rest.strip_suffix(" seconds: temporary failure"));
+            wait.unwrap_or_else(|| panic!("{line}")).parse().unwrap()
         });
+        lines.collect()
     };
-    told(1);
+    wait_until("a second fork fails", || waits().len() >= 2);
+    assert_eq!(waits()[..2], [1, 2]);
     scratch.wait_supervised("a");
     assert_eq!(status(&scratch, "a").pid, None);
     assert_eq!(status(&scratch, "a").want, Want::Up);
 
     svc(&scratch, "-d", "a");
     wait_status(&scratch, "a", |s| s.want == Want::Down);
+    let before = waits().len();
     svc(&scratch, "-u", "a");
-    told(2);
+    wait_until("a fork fails again", || waits().len() > before);
+    assert_eq!(waits()[before], 1);
 
     let mut raise = stranger.command(&scratch, "/usr/bin/prlimit");
     raise.args(["--nproc=100:100", "--pid", &supervise.pid().to_string()]);
     assert_eq!(finish(raise).code, 0);
-    svc(&scratch, "-u", "a");
+    // By itself.
     scratch.wait_up("a");
     svc(&scratch, "-dx", "a");
     assert_eq!(supervise.wait(), 0);
-    told(2);
 }

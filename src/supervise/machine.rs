@@ -8,8 +8,8 @@
 //!   and supervise is not leaving.
 //! - A start is made at once if the last one is a second ago, else when it is.
 //!   So there is at most one start a second, and never a longer wait.
-//! - After a failed fork the wait is a minute, as 0.76's message says; `u` and
-//!   `o` cut it short.
+//! - After a failed fork it waits 1, 2, 5, 10, 20 and then 60 seconds; `u` and `o` cut
+//!   that short, and it begins with one second again.
 //! - Leaving ends as soon as there is no child and no start is owed, or the fork
 //!   for it has failed: `x` always ends.
 //! - Every change of child, want, pause or leaving is published, in 0.76's
@@ -25,7 +25,9 @@ use std::time::{Duration, Instant};
 
 /// The shortest time from one start to the next.
 pub const START_INTERVAL: Duration = Duration::from_secs(1);
-/// The time from a failed fork to the next try.
+/// Seconds from a failed fork to the next try: after the first failure, the second ...
+const FORK_RETRIES: [u64; 5] = [1, 2, 5, 10, 20];
+/// The same after all later ones, as always in 0.76.
 pub const FORK_RETRY: Duration = Duration::from_secs(60);
 /// The time from a failed write of the status to the next try.
 pub const PUBLISH_RETRY: Duration = Duration::from_secs(5);
@@ -86,7 +88,8 @@ pub struct Machine {
     want: Want,
     paused: bool,
     owed: bool,
-    fork_failed: bool,
+    /// How many forks have failed since the last start, `u` or `o`.
+    failed_forks: usize,
     leaving: bool,
     since: Tai64n,
     last_try: Option<Instant>,
@@ -102,7 +105,7 @@ impl Machine {
             want,
             paused: false,
             owed: false,
-            fork_failed: false,
+            failed_forks: 0,
             leaving: false,
             since: now.wall,
             last_try: None,
@@ -134,6 +137,12 @@ impl Machine {
         }
     }
 
+    /// How long [`Event::StartFailed`] lets the next try wait.
+    pub fn fork_wait(&self) -> Duration {
+        let seconds = FORK_RETRIES.get(self.failed_forks);
+        seconds.map_or(FORK_RETRY, |seconds| Duration::from_secs(*seconds))
+    }
+
     /// Takes one event and says what to do.
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Action> {
         let mut actions = match event {
@@ -143,14 +152,15 @@ impl Machine {
                 self.child = Some(pid);
                 self.paused = false;
                 self.owed = false;
-                self.fork_failed = false;
+                self.failed_forks = 0;
                 self.since = now.wall;
                 self.tried(now, START_INTERVAL);
                 vec![Action::Publish]
             }
             Event::StartFailed => {
-                self.fork_failed = true;
-                self.tried(now, FORK_RETRY);
+                let wait = self.fork_wait();
+                self.failed_forks = self.failed_forks.saturating_add(1);
+                self.tried(now, wait);
                 vec![]
             }
             Event::Exited => {
@@ -168,7 +178,7 @@ impl Machine {
                 _ => vec![],
             },
         };
-        if self.leaving && self.child.is_none() && (!self.owed || self.fork_failed) {
+        if self.leaving && self.child.is_none() && (!self.owed || self.failed_forks > 0) {
             actions.extend([Action::Publish, Action::Leave]);
         } else if self.start_is_due() && self.not_before.is_none_or(|at| at <= now.monotonic) {
             match event {
@@ -207,7 +217,7 @@ impl Machine {
                 };
                 if !running {
                     self.owed = true;
-                    self.fork_failed = false;
+                    self.failed_forks = 0;
                     self.not_before = self.last_try.map(|at| at + START_INTERVAL);
                 }
                 vec![Action::Publish]

@@ -32,9 +32,11 @@ fn words(machine: &Machine, now: Now) -> String {
             _ => {}
         }
     }
-    if machine.fork_failed {
-        text.push_str(", fork failed");
-    }
+    text.push_str(match machine.failed_forks {
+        0 => "",
+        1 => ", fork failed",
+        _ => ", forks failed",
+    });
     text
 }
 

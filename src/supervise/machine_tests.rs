@@ -186,19 +186,40 @@ fn exit_while_a_restart_waits_ends_at_once() {
 }
 
 #[test]
-fn a_failed_fork_waits_a_minute_and_up_cuts_it_short() {
-    let now = start_of_time();
+fn a_failed_fork_is_tried_again_after_one_second_then_later_and_at_last_every_minute() {
+    let mut now = start_of_time();
+    let mut machine = Machine::new(Want::Up, now);
+    assert_eq!(machine.step(Event::Boot, now), [Action::Start]);
+    for seconds in [1, 2, 5, 10, 20, 60, 60] {
+        let wait = seconds * SECOND;
+        assert_eq!(machine.fork_wait(), wait);
+        assert_eq!(machine.step(Event::StartFailed, now), []);
+        assert_eq!(machine.deadline(), Some(now.monotonic + wait));
+        now = later(now, wait);
+        assert_eq!(machine.step(Event::Timer, now), [Action::Start]);
+    }
+    machine.step(Event::Started(pid(7)), now);
+    assert_eq!(machine.fork_wait(), SECOND);
+}
+
+#[test]
+fn up_cuts_the_wait_after_a_failed_fork_short() {
+    let mut now = start_of_time();
     let mut machine = Machine::new(Want::Up, now);
     machine.step(Event::Boot, now);
-    assert_eq!(machine.step(Event::StartFailed, now), []);
+    for _ in 0..10 {
+        machine.step(Event::StartFailed, now);
+    }
     assert_eq!(machine.deadline(), Some(now.monotonic + FORK_RETRY));
     assert_eq!(
         machine.step(Event::Control(Command::Up), now),
         [Action::Publish]
     );
     assert_eq!(machine.deadline(), Some(now.monotonic + START_INTERVAL));
-    let now = later(now, SECOND);
+    now = later(now, SECOND);
     assert_eq!(machine.step(Event::Timer, now), [Action::Start]);
+    machine.step(Event::StartFailed, now);
+    assert_eq!(machine.deadline(), Some(now.monotonic + SECOND));
 }
 
 #[test]

@@ -298,10 +298,11 @@ impl Shell<'_> {
             Err(error) => {
                 note(record, Moment::Failed);
                 let reason = errno::reason(&error);
+                let wait = self.machine.fork_wait().as_secs();
                 output::err_without_waiting(&line(
                     self.name,
                     b"unable to fork for ",
-                    format!(", sleeping 60 seconds: {reason}").as_bytes(),
+                    format!(", sleeping {wait} seconds: {reason}").as_bytes(),
                 ));
                 (self.step(Event::StartFailed), None)
             }
