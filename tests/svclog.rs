@@ -6,7 +6,7 @@ mod place;
 mod terminal;
 
 use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, signal, wait_until};
-use crate::supervise::shell;
+use crate::supervise::{Stranger, shell};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -213,6 +213,115 @@ fn compressed_files_are_not_printed_but_mentioned() {
 }
 
 #[test]
+fn files_that_were_compressed_under_a_name_of_their_own_are_mentioned() {
+    let scratch = Scratch::new();
+    make(&scratch, &[("40", "30 a\n"), ("current", "40 b\n")]);
+    let name = |second, ending| format!("a/log/main/{}.s{ending}", stamp(second));
+    for (second, ending) in [(10, ".gz"), (20, ".xz"), (30, ".zst")] {
+        scratch.write(name(second, ending), "\n\n\n");
+    }
+    // gzip -k, and what is no finished file.
+    for name in [name(40, ".gz"), name(35, ".txt"), "a/log/main/x.gz".into()] {
+        scratch.write(name, "\n\n\n");
+    }
+    assert_eq!(texts(&printed(&scratch, &["-n2", "a"])), ["a", "b"]);
+    for arguments in [["-n3", "a"].as_slice(), &["--since", &stamp(5), "a"]] {
+        let output = svclog(&scratch, arguments);
+        assert_eq!(texts(&output.text()), ["a", "b"]);
+        let said = format!(
+            "svclog: warning: {} and 2 older ones: compressed and not shown\n",
+            name(30, ".zst")
+        );
+        assert_eq!(output.errors(), said);
+    }
+    assert_eq!(
+        texts(&printed(&scratch, &["--since", &stamp(31), "a"])),
+        ["b"]
+    );
+    scratch.write(name(9, ""), format!("{} old\n", stamp(8)));
+    let output = svclog(&scratch, &["-n3", "a"]);
+    assert_eq!(texts(&output.text()), ["old", "a", "b"]);
+    assert_eq!(
+        output
+            .errors()
+            .matches(": compressed and not shown\n")
+            .count(),
+        3
+    );
+}
+
+#[test]
+fn no_more_lines_are_printed_than_asked_for_while_the_log_grows() {
+    let scratch = Scratch::new();
+    make(&scratch, &[("20", "10 a\n"), ("current", "20 b\n")]);
+    let script = "while :; do i=$((i + 1)); echo $i; done >>a/log/main/current";
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", script]);
+    let mut writer = scratch.start(command, "writer");
+    for _ in 0..50 {
+        let text = printed(&scratch, &["-n3", "a"]);
+        let mut numbers: Vec<u64> = text.lines().flat_map(str::parse).collect();
+        assert!(text.lines().count() == 3 && text.ends_with('\n'), "{text}");
+        let last = numbers.pop().unwrap_or(0);
+        assert!(
+            numbers.pop().is_none_or(|number| number + 1 == last),
+            "{text}"
+        );
+    }
+    assert!(writer.runs());
+}
+
+#[test]
+fn previous_is_shown_while_a_processor_works_on_it_or_fails() {
+    for suite in suites("previous_is_shown_while_a_processor_works_on_it_or_fails") {
+        for processor in ["read -r line; exec sleep 1000", "exit 1"] {
+            let scratch = Scratch::new();
+            service(&scratch, RUN);
+            scratch.mkdir("a/log/main");
+            scratch.script("a/log/main/processor", processor);
+            let arguments = ["t", "s4096", "n5", "!./processor", "./main"];
+            let mut writer = Writer::start(&scratch, suite, &arguments);
+            writer.say(numbers(1..=150));
+            wait_until("the processor has begun", || {
+                scratch.at("a/log/main/processed").exists()
+            });
+            let previous = fs::read_to_string(scratch.at("a/log/main/previous")).unwrap();
+            let last = previous.trim_end().rsplit(' ').next().unwrap();
+            assert_eq!(texts(&printed(&scratch, &["-n1", "a"])), [last]);
+            let _svclog = follow(&scratch, &["-f", "-n1", "a"]);
+            wait_until("it is followed, too", || {
+                scratch.read("log.out").ends_with(&format!(" {last}\n"))
+            });
+            signal(writer.0.id(), "KILL");
+            writer.end();
+        }
+    }
+}
+
+#[test]
+fn a_time_that_comes_twice_is_the_earlier_one() {
+    let scratch = Scratch::new();
+    make(&scratch, &[]);
+    // 2026-10-25 02:30 in Berlin, an hour before the clock is put back, and later.
+    let first: u64 = 1_792_888_200;
+    let lines = [-1, 0, 1800, 3600].map(|offset| {
+        let stamp = stamp(first.checked_add_signed(offset).unwrap());
+        format!("{stamp} {offset}\n")
+    });
+    scratch.write("a/log/main/current", lines.concat());
+    for (since, expected) in [
+        ("2026-10-25 02:30", vec!["0", "1800", "3600"]),
+        ("2026-10-25 02:29:59.999999999", vec!["0", "1800", "3600"]),
+        ("2026-10-25 02:30:00.000000001", vec!["1800", "3600"]),
+        ("2026-10-25 03:00", vec![]),
+    ] {
+        let mut command = command(&scratch, &["--since", since, "a"]);
+        command.env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
+        assert_eq!(texts(&finish(command).text()), expected, "{since}");
+    }
+}
+
+#[test]
 fn lines_since_a_moment_are_those_with_a_later_stamp() {
     let scratch = Scratch::new();
     make(
@@ -366,4 +475,32 @@ fn without_a_service_it_prints_what_readproctitle_holds() {
     for header in [first, second] {
         assert!(header.starts_with("readproctitle ") && header.ends_with(':'));
     }
+}
+
+#[test]
+fn what_the_readproctitle_of_another_user_holds_is_not_printed() {
+    let test = "what_the_readproctitle_of_another_user_holds_is_not_printed";
+    let scratch = Scratch::new();
+    let Some(stranger) = has(test, &["readproctitle"]).then(|| Stranger::new(test, &scratch))
+    else {
+        return;
+    };
+    let Some(stranger) = stranger else { return };
+    let dots = ".".repeat(100);
+    let mut forged = stranger.command(&scratch, "/usr/bin/readproctitle");
+    forged
+        .args(["service", "errors:", &dots])
+        .stdin(Stdio::piped());
+    let mut forged = forged.spawn().unwrap();
+    let mut stdin = forged.stdin.take().unwrap();
+    stdin.write_all(b"forged\n").unwrap();
+    let pid = forged.id();
+    let window = || fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    wait_until("it holds that", || window().contains("forged"));
+    assert!(!svclog(&scratch, &[]).text().contains("forged"));
+    let mut own = stranger.command(&scratch, "svclog");
+    own.env("TZ", "UTC");
+    assert!(finish(own).text().contains("forged"));
+    drop(stdin);
+    forged.wait().unwrap();
 }

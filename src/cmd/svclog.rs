@@ -6,7 +6,7 @@ use crate::formats::tai64n::Tai64n;
 use crate::svclog::{self, Options};
 use crate::sys::{clock, output, signals, zone};
 use clap::builder::ValueParser;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -14,9 +14,11 @@ use std::time::Duration;
 pub fn main() -> u8 {
     signals::restore_sigpipe();
     admin::parsed(command(), |matches| {
-        let result = match matches.get_one::<OsString>("service") {
-            Some(name) => svclog::run(name, &options(&matches)),
-            None => svclog::read_title(),
+        let result = if matches.contains_id("what") {
+            let name = matches.get_one::<OsString>("service");
+            svclog::run(name.map(OsString::as_os_str), &options(&matches))
+        } else {
+            svclog::read_title()
         };
         match result {
             Ok(()) => 0,
@@ -42,7 +44,7 @@ fn command() -> Command {
                 .short('n')
                 .long("lines")
                 .value_name("NUMBER")
-                .requires("service")
+                .requires("what")
                 .value_parser(clap::value_parser!(u64))
                 .help("Show the last NUMBER lines [default: 10, or with --since all]"),
         )
@@ -50,7 +52,7 @@ fn command() -> Command {
             Arg::new("follow")
                 .short('f')
                 .long("follow")
-                .requires("service")
+                .requires("what")
                 .action(ArgAction::SetTrue)
                 .help("Go on with the lines that come, across rotations"),
         )
@@ -58,7 +60,7 @@ fn command() -> Command {
             Arg::new("since")
                 .long("since")
                 .value_name("WHEN")
-                .requires("service")
+                .requires("what")
                 .value_parser(since)
                 .help("Show lines since then: 10min ago (10min), a local time ('2026-11-21 08:30', 08:30) or a stamp (@4000...)"),
         )
@@ -66,14 +68,14 @@ fn command() -> Command {
             Arg::new("dir")
                 .long("dir")
                 .value_name("DIR")
-                .requires("service")
                 .value_parser(ValueParser::os_string())
-                .help("Which log directory, if there are several, as log/run has it"),
+                .help("Which log directory, if there are several, as log/run has it; alone, any"),
         )
+        .group(ArgGroup::new("what").args(["service", "dir"]).multiple(true))
         .arg(
             Arg::new("raw")
                 .long("raw")
-                .requires("service")
+                .requires("what")
                 .action(ArgAction::SetTrue)
                 .help("Print control characters to a terminal, too"),
         )
@@ -128,7 +130,13 @@ fn moment(
             _ => return None,
         },
     };
-    let clock: Option<Vec<u16>> = time.trim().split(':').map(number).collect();
+    // svclog prints nine digits behind the second.
+    let (time, fraction) = match time.trim().split_once('.') {
+        Some((time, fraction)) if time.matches(':').count() == 2 => (time, nanoseconds(fraction)?),
+        Some(_) => return None,
+        None => (time.trim(), 0),
+    };
+    let clock: Option<Vec<u16>> = time.split(':').map(number).collect();
     let (hour, minute, second) = match *clock? {
         [hour @ ..24, minute @ ..60] => (hour, minute, 0),
         [hour @ ..24, minute @ ..60, second @ ..60] => (hour, minute, second),
@@ -142,8 +150,15 @@ fn moment(
         minute: minute.try_into().ok()?,
         second: second.try_into().ok()?,
     })?;
-    let since_epoch = Duration::from_secs(seconds.try_into().ok()?);
+    let since_epoch = Duration::new(seconds.try_into().ok()?, fraction);
     Some(Tai64n::from_unix(since_epoch))
+}
+
+/// The digits behind a second, one to nine, as nanoseconds.
+fn nanoseconds(digits: &str) -> Option<u32> {
+    let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = (1..=9).contains(&digits.len()) && are_digits;
+    fits.then(|| format!("{digits:0<9}").parse().ok()).flatten()
 }
 
 /// One to four digits.
@@ -193,6 +208,14 @@ mod tests {
         ] {
             assert_eq!(at(text), digits(expected), "{text}");
         }
+        for (text, nanoseconds) in [
+            ("2026-11-21 08:31:02.412530500", 412_530_500),
+            ("8:31:02.5", 500_000_000),
+            ("08:31:02.000000001", 1),
+        ] {
+            let expected = Duration::new(20_261_121_083_102, nanoseconds);
+            assert_eq!(at(text), Some(Tai64n::from_unix(expected)), "{text}");
+        }
         let stamp = Tai64n::parse(b"@4000000037c219bf2ef02e94");
         assert_eq!(at("@4000000037c219bf2ef02e94"), stamp);
         assert!(stamp.is_some());
@@ -220,16 +243,22 @@ mod tests {
             "08:30 2026-11-20",
             "-10min",
             "2026-300-1",
+            "08:30.5",
+            "08:30:01.",
+            "08:30:01.+5",
+            "08:30:01.0123456789",
         ] {
             assert_eq!(at(text), None, "{text}");
         }
     }
 
     #[test]
-    fn options_need_a_service() {
-        for option in ["-f", "-n5", "--since=1h", "--dir=x", "--raw"] {
+    fn options_need_a_service_or_a_directory() {
+        for option in ["-f", "-n5", "--since=1h", "--raw"] {
             assert!(command().try_get_matches_from(["svclog", option]).is_err());
             let words = ["svclog", option, "squid"];
+            assert!(command().try_get_matches_from(words).is_ok(), "{option}");
+            let words = ["svclog", option, "--dir=x"];
             assert!(command().try_get_matches_from(words).is_ok(), "{option}");
         }
     }

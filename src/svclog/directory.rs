@@ -117,10 +117,28 @@ impl Directory {
             processed,
             new,
             finished,
-            last: last.map(|last| self.facts(last).is_some()),
+            last: last.map(|last| {
+                let mut names = files::compressed_names(last);
+                self.facts(last).is_some() || names.any(|name| self.facts(name).is_some())
+            }),
             current: self.facts("current").map(|facts| (id(&facts), facts.size)),
             state: self.state(),
         })
+    }
+
+    /// The finished files that something has compressed. Where the file itself is there,
+    /// too, it is not one of these.
+    pub(super) fn compressed(&self) -> BTreeSet<OsString> {
+        let names: BTreeSet<OsString> = folder::names(&self.folder)
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        let is_alone = |name: &OsString| {
+            let plain = Path::new(name).file_stem();
+            !plain.is_some_and(|plain| names.contains(plain))
+        };
+        let compressed = names.iter().filter(|name| files::is_compressed(name));
+        compressed.filter(|name| is_alone(name)).cloned().collect()
     }
 
     /// Tells one content of the file `state` from another.

@@ -48,6 +48,28 @@ pub fn is_finished(name: &OsStr) -> bool {
     logname::moment(stamp).is_some() && matches!(code, b".s" | b".u")
 }
 
+/// The endings of names that programs give to what they compress.
+const COMPRESSED: [&str; 8] = ["gz", "xz", "zst", "bz2", "lz4", "lzma", "Z", "zip"];
+
+/// Whether `name` is that of a finished file which something has compressed:
+/// `@....s.gz`.
+pub fn is_compressed(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let (finished, ending) = name.split_at_checked(27).unwrap_or_default();
+    let ending = ending.strip_prefix(b".").unwrap_or_default();
+    is_finished(OsStr::from_bytes(finished)) && COMPRESSED.iter().any(|e| e.as_bytes() == ending)
+}
+
+/// The names that the finished file `name` may have when something has compressed it.
+pub fn compressed_names(name: &OsStr) -> impl Iterator<Item = OsString> {
+    COMPRESSED.iter().map(|ending| {
+        let mut name = name.to_owned();
+        name.push(".");
+        name.push(ending);
+        name
+    })
+}
+
 /// The finished files by two readings of the directory, `first` and then `second`.
 /// While a directory is read, what is made in it meanwhile may be shown or not,
 /// so a later file may be shown without an earlier one. Of what this gives, that is
@@ -167,7 +189,9 @@ pub fn is_next(id: Id, before: &Look, after: &Look) -> bool {
         Some((previous, 1)) => previous != id && !old(before.previous == after.previous),
         _ => false,
     };
-    let processed = after.processed && !old(before.processed);
+    // While `previous` is there, `processed` is what is being made of it.
+    let is_made_of_it = matches!(after.previous, Some((previous, 1)) if previous == id);
+    let processed = after.processed && !is_made_of_it && !old(before.processed);
     !others && !previous && !processed && after.follows()
 }
 
@@ -212,7 +236,29 @@ mod tests {
         }
         let mut long = name(7, 's');
         long.push(".gz");
-        assert!(!is_finished(&long));
+        assert!(!is_finished(&long) && is_compressed(&long));
+        for other in ["", ".", ".txt", ".gz.old"] {
+            let mut name = name(7, 's');
+            name.push(other);
+            assert!(!is_compressed(&name), "{other}");
+        }
+        assert!(compressed_names(&name(7, 'u')).all(|name| is_compressed(&name)));
+    }
+
+    #[test]
+    fn previous_is_read_while_a_processor_works_on_it() {
+        let mut seen = look(&[1], &[], Some(4));
+        seen.previous = Some(((1, 3), 1));
+        seen.processed = true;
+        seen.current = Some(((1, 4), 0));
+        assert_eq!(next(&seen), Next::Previous((1, 3)));
+        assert!(is_next((1, 3), &seen, &seen));
+        let mut processed = seen.clone();
+        processed.previous = None;
+        assert!(
+            !is_next((1, 3), &seen, &processed),
+            "what was made of it comes"
+        );
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use super::directory::{Directory, Finished};
 use super::files::{self, Fate, Id, Look, Next};
 use super::printer::Printer;
-use super::reading::{AT_ONCE, Trouble, head, pour, size};
+use super::reading::{AT_ONCE, Trouble, end_of_line, head, pour, size};
 use super::start::{Files, Start};
-use super::tail::compressed;
+use super::tail::is_compressed;
 use super::{Failure, show, warn};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -29,6 +29,8 @@ pub(super) struct Log {
     known: BTreeSet<OsString>,
     /// The newest of them.
     last: Option<OsString>,
+    /// Those that something had compressed when the directory was opened.
+    compressed: BTreeSet<OsString>,
     /// The file that was `current` when it was opened.
     active: Option<Active>,
     /// It was said that lines may be missing here.
@@ -43,6 +45,8 @@ struct Active {
     at: u64,
     /// Its start was shown to the printer.
     has_begun: bool,
+    /// No more of it is read than up to this byte.
+    end: Option<u64>,
     state: Option<(u64, i64)>,
     tries: usize,
 }
@@ -54,6 +58,7 @@ impl Log {
             directory: Directory::open(path)?,
             known: BTreeSet::new(),
             last: None,
+            compressed: BTreeSet::new(),
             active: None,
             is_gap: false,
             buffer: vec![0; AT_ONCE],
@@ -66,16 +71,25 @@ impl Log {
             let files = look.new.iter().filter(|(_, id)| id.is_some());
             log.last = files.map(|(name, _)| name).next_back().cloned();
             log.known.clone_from(&look.finished);
-            if log.open_next(&look)? {
+            log.compressed = log.directory.compressed();
+            // A file on its way to its final name may be without one for a moment.
+            if log.open_next(&look)? && (log.active.is_some() || !look.is_pending()) {
                 break;
             }
         }
         Ok(log)
     }
 
+    /// From now on, this log ends where the last line ends that has begun.
+    pub(super) fn end_here(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.end = Some(end_of_line(&active.file, size(&active.file)));
+        }
+    }
+
     /// Whether there is nothing of multilog in the directory.
     pub(super) fn is_empty(&self) -> bool {
-        self.known.is_empty() && self.active.is_none()
+        self.known.is_empty() && self.compressed.is_empty() && self.active.is_none()
     }
 
     /// Whether nothing is open that will be written to.
@@ -93,7 +107,11 @@ impl Log {
         Files {
             directory: &self.directory,
             finished: &self.known,
-            active: self.active.as_ref().map(|active| &active.file),
+            compressed: &self.compressed,
+            active: self.active.as_ref().map(|active| {
+                let end = active.end.unwrap_or_else(|| size(&active.file));
+                (&active.file, end)
+            }),
         }
     }
 
@@ -131,6 +149,7 @@ impl Log {
             id,
             at: 0,
             has_begun: false,
+            end: None,
             state,
             tries: 0,
         });
@@ -233,7 +252,7 @@ impl Log {
             active.has_begun = true;
             printer.begin(&head).map_err(Failure::Output)?;
         }
-        let end = size(&active.file);
+        let end = active.end.unwrap_or_else(|| size(&active.file));
         if end < active.at {
             // Somebody else has emptied it, and what came since begins anew.
             active.at = 0;
@@ -246,6 +265,11 @@ impl Log {
         let result = pour(&active.file, &mut active.at, end, &mut self.buffer, printer);
         self.is_gap &= active.at == from;
         result.map_err(|trouble| self.trouble(OsStr::new("current"), trouble))
+    }
+
+    fn warn_compressed(&self, name: &OsStr) {
+        let path = self.directory.path().join(name);
+        warn(&[show(&path), b": compressed and not shown"]);
     }
 
     fn trouble(&self, name: &OsStr, trouble: Trouble) -> Failure {
@@ -288,13 +312,8 @@ impl Log {
         printer: &mut Printer,
     ) -> Result<(), Failure> {
         let head = head(file);
-        if let Some(program) = compressed(&head) {
-            warn(&[
-                show(&self.directory.path().join(name)),
-                b": compressed (",
-                program.as_bytes(),
-                b") and not shown",
-            ]);
+        if is_compressed(&head) {
+            self.warn_compressed(name);
             return Ok(());
         }
         if at == 0 {
@@ -309,13 +328,16 @@ impl Log {
     /// Shows everything from `start` on.
     pub(super) fn show(&mut self, start: &Start, printer: &mut Printer) -> Result<(), Failure> {
         let from = start.file.clone();
-        let names: Vec<OsString> = self
-            .known
-            .iter()
+        let names = self.files().names();
+        let names: Vec<OsString> = names
             .filter(|name| from.as_ref().is_some_and(|from| *name >= from))
             .cloned()
             .collect();
         for name in names {
+            if self.compressed.contains(&name) {
+                self.warn_compressed(&name);
+                continue;
+            }
             let at = if Some(&name) == from.as_ref() {
                 start.at
             } else {

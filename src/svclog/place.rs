@@ -24,18 +24,21 @@ pub(super) struct Logs {
 }
 
 /// Finds the log of the service `name`; `choice` is which of its log directories is
-/// wanted, as the run script has it.
-pub(super) fn find(name: &OsStr, choice: Option<&OsStr>) -> Result<Logs, Failure> {
+/// wanted, as the run script has it. Without a name, `choice` is the log directory.
+pub(super) fn find(name: Option<&OsStr>, choice: Option<&OsStr>) -> Result<Logs, Failure> {
+    let shown = |directory: PathBuf| Logs {
+        shown: tidy(&directory),
+        others: Vec::new(),
+    };
+    let Some(name) = name else {
+        return Ok(shown(choice.unwrap_or_default().into()));
+    };
     let service = service::locate(name);
     let Some(logger) = logger(&service, name)? else {
         return Ok(Logs {
             shown: service,
             others: Vec::new(),
         });
-    };
-    let shown = |directory: PathBuf| Logs {
-        shown: tidy(&directory),
-        others: Vec::new(),
     };
     if let Some(choice) = choice {
         return Ok(shown(logger.join(choice)));

@@ -64,3 +64,25 @@ pub(super) fn head(file: &File) -> Vec<u8> {
 pub(super) fn size(file: &File) -> u64 {
     file.metadata().map_or(0, |metadata| metadata.len())
 }
+
+/// Where the line ends that goes on at the byte `at` of `file`: behind its newline, or
+/// where the file ends now. `at` itself if a line begins there.
+pub(super) fn end_of_line(file: &File, at: u64) -> u64 {
+    let mut newline = [0];
+    let mut buffer = [0; 4096];
+    let Some(mut from) = at.checked_sub(1) else {
+        return at;
+    };
+    match read_up_to(file, &mut newline, from) {
+        Ok(1) if newline != *b"\n" => from = at,
+        _ => return at,
+    }
+    while let Ok(count @ 1..) = read_up_to(file, &mut buffer, from) {
+        let bytes = buffer.get(..count).unwrap_or_default();
+        if let Some(end) = memchr::memchr(b'\n', bytes) {
+            return from + end as u64 + 1;
+        }
+        from += count as u64;
+    }
+    from
+}

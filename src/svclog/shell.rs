@@ -21,11 +21,12 @@ const LINES: u64 = 10;
 /// How often to look where nobody tells us of changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Shows the log of the service `name`, which [`crate::service::locate`] finds.
+/// Shows the log of the service `name`, which [`crate::service::locate`] finds; without
+/// a name, that in the directory which `options` name.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn run(name: &OsStr, options: &Options) -> Result<(), Failure> {
+pub fn run(name: Option<&OsStr>, options: &Options) -> Result<(), Failure> {
     let Logs { shown, others } = place::find(name, options.directory.as_deref())?;
     for other in &others {
         let what: [&[u8]; 5] = [
@@ -47,6 +48,9 @@ pub fn run(name: &OsStr, options: &Options) -> Result<(), Failure> {
         .follow
         .then(|| watch(&shown, log.directory().folder()))
         .flatten();
+    if !options.follow {
+        log.end_here();
+    }
     let files = log.files();
     let start = match (options.since, options.lines) {
         (Some(moment), None) => files.since(moment)?,
@@ -137,17 +141,19 @@ fn watch(path: &Path, folder: &File) -> Option<Watch> {
     (file::identity(&open) == file::identity(&watched)).then_some(watch)
 }
 
-/// Shows what every readproctitle holds.
+/// Shows what every readproctitle of root or of this user holds. Another's may claim
+/// anything.
 ///
 /// # Errors
 /// [`Failure`]: none runs, or `/proc` cannot tell.
 pub fn read_title() -> Result<(), Failure> {
     let titles: Vec<_> = process::named("readproctitle")
         .into_iter()
+        .filter(|pid| process::is_trusted(*pid))
         .filter_map(|pid| Some((pid, process::arguments(pid).pop()?)))
         .collect();
     if titles.is_empty() {
-        let why = "no readproctitle runs, or /proc hides it; name a service to see its log";
+        let why = "no readproctitle runs that is root's or yours, or /proc hides it; name a service to see its log";
         return Err(Failure::Nothing(why.into()));
     }
     let mut out = Vec::new();

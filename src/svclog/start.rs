@@ -2,7 +2,7 @@
 
 use super::directory::{Directory, Finished};
 use super::reading::{AT_ONCE, head, read_up_to, size};
-use super::tail::{Backwards, Since, begins_line, compressed};
+use super::tail::{Backwards, Since, begins_line, is_compressed};
 use super::{Failure, show, warn};
 use crate::formats::logname;
 use crate::formats::tai64n::Tai64n;
@@ -37,11 +37,19 @@ pub(super) struct Files<'a> {
     pub(super) directory: &'a Directory,
     /// The names of the finished ones.
     pub(super) finished: &'a BTreeSet<OsString>,
-    /// The one that is still written.
-    pub(super) active: Option<&'a File>,
+    /// The names of those that something has compressed.
+    pub(super) compressed: &'a BTreeSet<OsString>,
+    /// The one that is still written, and where it ends.
+    pub(super) active: Option<(&'a File, u64)>,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    /// The names of all finished files, in their order.
+    pub(super) fn names(&self) -> impl DoubleEndedIterator<Item = &'a OsString> + use<'a> {
+        let all: BTreeSet<&OsString> = self.finished.union(self.compressed).collect();
+        all.into_iter()
+    }
+
     /// Where the last `lines` lines begin.
     pub(super) fn last_lines(&self, lines: u64) -> Result<Start, Failure> {
         let mut backwards = Backwards::new(lines);
@@ -50,18 +58,22 @@ impl Files<'_> {
         let mut start = Start { file: None, at: 0 };
         let mut left_out = LeftOut::default();
         let mut buffer = vec![0; AT_ONCE];
-        let names = self.finished.iter().rev().cloned().map(Some);
-        for name in std::iter::once(None).chain(names) {
+        for name in std::iter::once(None).chain(self.names().rev().cloned().map(Some)) {
             if begins && backwards.line_begins() {
                 break;
             }
             begins = false;
             let opened;
-            let file = match (&name, self.active) {
+            let (file, end) = match (&name, self.active) {
+                (Some(name), _) if self.compressed.contains(name) => {
+                    left_out.0.push(name.clone());
+                    begins = true;
+                    continue;
+                }
                 (Some(name), _) => match self.directory.open_finished(name)? {
                     Finished::Open(file) => {
                         opened = file;
-                        &opened
+                        (&opened, size(&opened))
                     }
                     Finished::NoFile => continue,
                     // And all that are older with it.
@@ -71,14 +83,14 @@ impl Files<'_> {
                 (None, None) => continue,
             };
             let head = head(file);
-            if let (Some(name), Some(_)) = (&name, compressed(&head)) {
+            if let Some(name) = name.as_ref().filter(|_| is_compressed(&head)) {
                 left_out.0.push(name.clone());
                 // What it ends in cannot be told.
                 begins = true;
                 continue;
             }
             let shown = name.as_deref().unwrap_or(OsStr::new("current"));
-            if let Some(at) = self.last_in(shown, file, &mut backwards, &mut buffer)? {
+            if let Some(at) = self.last_in(shown, (file, end), &mut backwards, &mut buffer)? {
                 start = Start { file: name, at };
                 break;
             }
@@ -95,11 +107,10 @@ impl Files<'_> {
     fn last_in(
         &self,
         name: &OsStr,
-        file: &File,
+        (file, mut end): (&File, u64),
         backwards: &mut Backwards,
         buffer: &mut [u8],
     ) -> Result<Option<u64>, Failure> {
-        let mut end = size(file);
         while end > 0 {
             let count = end.min(buffer.len() as u64);
             end -= count;
@@ -117,15 +128,19 @@ impl Files<'_> {
     /// Where the lines since `moment` begin.
     pub(super) fn since(&self, moment: Tai64n) -> Result<Start, Failure> {
         let mut left_out = LeftOut::default();
-        for name in self.finished {
+        for name in self.names() {
             // All its lines are older than its name.
             if logname::moment(name.as_bytes()) < Some(moment) {
+                continue;
+            }
+            if self.compressed.contains(name) {
+                left_out.0.push(name.clone());
                 continue;
             }
             let Finished::Open(file) = self.directory.open_finished(name)? else {
                 continue;
             };
-            if compressed(&head(&file)).is_some() {
+            if is_compressed(&head(&file)) {
                 left_out.0.push(name.clone());
                 continue;
             }
@@ -138,7 +153,7 @@ impl Files<'_> {
         }
         let mut start = Start { file: None, at: 0 };
         left_out.tell(self.directory, &start);
-        let Some(active) = self.active else {
+        let Some((active, end)) = self.active else {
             return Ok(start);
         };
         let at = if written(active) < Some(moment) {
@@ -146,7 +161,7 @@ impl Files<'_> {
         } else {
             self.since_in(OsStr::new("current"), active, moment)?
         };
-        start.at = at.unwrap_or_else(|| size(active));
+        start.at = at.unwrap_or(end);
         Ok(start)
     }
 

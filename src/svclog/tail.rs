@@ -133,18 +133,19 @@ pub fn begins_line(bytes: &[u8]) -> bool {
     bytes.first_chunk().and_then(Tai64n::parse).is_some()
 }
 
-/// The program that compressed a file which begins with `bytes`, if one did.
-pub fn compressed(bytes: &[u8]) -> Option<&'static str> {
-    const MAGIC: [(&[u8], &str); 6] = [
-        (b"\x1f\x8b", "gzip"),
-        (b"\x1f\x9d", "compress"),
-        (b"BZh", "bzip2"),
-        (b"\xfd7zXZ\0", "xz"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-        (b"\x04\x22\x4d\x18", "lz4"),
+/// Whether something has compressed the file that begins with `bytes`: gzip, compress,
+/// bzip2, xz, zstd, lz4 or zip.
+pub fn is_compressed(bytes: &[u8]) -> bool {
+    const MAGIC: [&[u8]; 7] = [
+        b"\x1f\x8b",
+        b"\x1f\x9d",
+        b"BZh",
+        b"\xfd7zXZ\0",
+        b"\x28\xb5\x2f\xfd",
+        b"\x04\x22\x4d\x18",
+        b"PK\x03\x04",
     ];
-    let known = MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic));
-    known.map(|(_, program)| *program)
+    MAGIC.iter().any(|magic| bytes.starts_with(magic))
 }
 
 #[cfg(test)]
@@ -253,12 +254,16 @@ mod tests {
 
     #[test]
     fn compressed_files_are_told_by_their_first_bytes() {
-        assert_eq!(compressed(b"\x1f\x8b\x08\x00"), Some("gzip"));
-        assert_eq!(compressed(b"BZh91AY"), Some("bzip2"));
-        assert_eq!(compressed(b"\xfd7zXZ\0\0"), Some("xz"));
-        assert_eq!(compressed(b"(\xb5/\xfd"), Some("zstd"));
-        assert_eq!(compressed(b"@4000"), None);
-        assert_eq!(compressed(b""), None);
+        for start in [
+            b"\x1f\x8b\x08\x00".as_slice(),
+            b"BZh91AY",
+            b"\xfd7zXZ\0\0",
+            b"(\xb5/\xfd",
+            b"PK\x03\x04",
+        ] {
+            assert!(is_compressed(start), "{}", start.escape_ascii());
+        }
+        assert!(!is_compressed(b"@4000") && !is_compressed(b""));
         assert!(begins_line(&stamp(10).text()));
         assert!(!begins_line(b"@400000"));
     }

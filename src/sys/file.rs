@@ -120,7 +120,7 @@ pub fn open_write_own(path: &Path) -> io::Result<File> {
 }
 
 /// The user as whom this process makes and opens files.
-fn user() -> u32 {
+pub fn user() -> u32 {
     // SAFETY: geteuid only asks, and cannot fail.
     unsafe { libc::geteuid() }
 }

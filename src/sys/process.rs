@@ -133,6 +133,31 @@ pub fn is_named(pid: Pid, name: &str) -> bool {
     comm.strip_suffix(b"\n") == Some(name.as_bytes())
 }
 
+/// Whether the process `pid` was started by root or by this user, and acts as such.
+/// Anybody can give a process any name and arguments, also one that root's setuid
+/// program has become. `/proc/PID` itself belongs to root where a process says that it
+/// leaves no core file.
+pub fn is_trusted(pid: Pid) -> bool {
+    is_of(pid, &[0, super::file::user()])
+}
+
+/// Whether the process `pid` was started by one of `users`, and acts as such.
+pub fn is_of(pid: Pid, users: &[u32]) -> bool {
+    let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    match *ids(&status) {
+        [real, effective, ..] => users.contains(&real) && users.contains(&effective),
+        _ => false,
+    }
+}
+
+/// The user ids in `/proc/PID/status`.
+fn ids(status: &[u8]) -> Vec<u32> {
+    let status = String::from_utf8_lossy(status);
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let ids = line.unwrap_or_default().split_ascii_whitespace();
+    ids.flat_map(str::parse).collect()
+}
+
 /// The parent of the process `pid`, if `/proc` shows one.
 pub fn parent(pid: Pid) -> Option<Pid> {
     Pid::new(field(&stat(pid), 4)?.try_into().ok()?)
@@ -170,6 +195,16 @@ mod tests {
         assert_eq!(field(stat, 22), Some(4242));
         assert_eq!(field(stat, 4), Some(1));
         assert_eq!(field(b"7 a S 1", 4), None);
+    }
+
+    #[test]
+    fn whose_a_process_is_its_ids_tell_and_not_its_name() {
+        let status = b"Name:\tUid:\\n\nUid:\t1000\t0\t0\t0\nGid:\t0\t0\t0\t0\n";
+        assert_eq!(ids(status), [1000, 0, 0, 0]);
+        assert!(ids(b"").is_empty());
+        let own = Pid::new(std::process::id()).unwrap();
+        assert!(is_trusted(own) && !is_of(own, &[]));
+        assert!(!is_trusted(Pid::MAX));
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub fn local(seconds: i64) -> Option<Civil> {
 }
 
 /// When it is `civil` in local time, in seconds since 1970-01-01 00:00 UTC: the
-/// reverse of [`local`]. Of a time that comes twice, at the end of summer time, one
-/// is taken; one that is left out, at its begin, is moved by an hour. None if there
-/// is no such day.
+/// reverse of [`local`]. Of a time that comes twice, at the end of summer time, the
+/// earlier moment is taken; one that is left out, at its begin, is moved by an hour.
+/// None if there is no such day.
 pub fn moment(civil: Civil) -> Option<i64> {
     // SAFETY: a zeroed tm is a valid one: numbers, and a pointer that may be null.
     let mut tm: libc::tm = unsafe { std::mem::zeroed() };
@@ -45,6 +45,13 @@ pub fn moment(civil: Civil) -> Option<i64> {
         reason = "the type's width differs by architecture"
     )]
     let seconds = i64::from(seconds);
+    // mktime gives either of the two. Zones differ by quarters of an hour, and no clock
+    // is put back by more than a day.
+    let earliest = (1..=24 * 4)
+        .rev()
+        .filter_map(|quarters| seconds.checked_sub(quarters * 900))
+        .find(|moment| local(*moment) == Some(civil));
+    let seconds = earliest.unwrap_or(seconds);
     let there = local(seconds)?;
     ((there.year, there.month, there.day) == (civil.year, civil.month, civil.day))
         .then_some(seconds)

@@ -62,6 +62,10 @@ fn of_several_logs_the_first_is_shown_and_the_others_are_named() {
     assert_eq!(output.errors(), note);
     assert_eq!(printed(&scratch, &["--dir=errors", "a"]), "errors\n");
     assert_eq!(printed(&scratch, &["--dir=./more", "a"]), "more\n");
+    assert_eq!(
+        printed(&scratch, &["-n1", "--dir=a/log/errors"]),
+        "errors\n"
+    );
 }
 
 #[test]
