@@ -2,11 +2,12 @@
 
 use crate::error::Error;
 use crate::formats::status::Status;
-use crate::sys::{errno, file};
+use crate::sys::{errno, fifo, file};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// The directory a command was started in, to which it comes back from each
@@ -142,7 +143,7 @@ pub enum Supervised {
 
 /// Whether a supervise runs in `directory`.
 pub fn is_supervised(directory: &Path) -> Supervised {
-    match file::open_write(&inside(directory, "supervise/ok")) {
+    match file::open_write_nofollow(&inside(directory, "supervise/ok")) {
         Ok(_) => Supervised::Yes,
         Err(error) if errno::is_no_reader(&error) => Supervised::No,
         Err(error) => Supervised::Unknown(error),
@@ -155,23 +156,25 @@ pub enum NoStatus {
     Open(io::Error),
     /// It could not be read.
     Read(io::Error),
-    /// It has fewer than 18 bytes.
+    /// It has fewer than 18 bytes, or is a FIFO.
     BadFormat,
 }
 
-/// Reads `supervise/status` in `directory`.
+/// Reads `supervise/status` in `directory`, which counts as a plain file only: it is
+/// read at its beginning, which a FIFO does not have.
 ///
 /// # Errors
 /// [`NoStatus`].
 pub fn read_status(directory: &Path) -> Result<Status, NoStatus> {
-    let mut file =
-        file::open_read(&inside(directory, "supervise/status")).map_err(NoStatus::Open)?;
+    let file =
+        file::open_read_nofollow(&inside(directory, "supervise/status")).map_err(NoStatus::Open)?;
     let (mut bytes, mut there) = ([0; Status::BYTES], 0);
     while let Some(room @ [_, ..]) = bytes.get_mut(there..) {
-        match file.read(room) {
+        match file.read_at(room, there as u64) {
             Ok(0) => break,
             Ok(count) => there += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if errno::is_unseekable(&error) => return Err(NoStatus::BadFormat),
             Err(error) => return Err(NoStatus::Read(error)),
         }
     }
@@ -189,12 +192,14 @@ pub enum NotSent {
 }
 
 /// Sends `commands` to the supervise of `directory`, all in one write, so that
-/// nothing comes between them. Waits if the FIFO is full and `may_wait`.
+/// nothing comes between them. Waits if the FIFO is full and `may_wait`. Another user
+/// may own `supervise/`: nothing but a FIFO is written to, or what is plainly a file
+/// of the caller's own.
 ///
 /// # Errors
 /// [`NotSent`].
 pub fn send(directory: &Path, commands: &[u8], may_wait: bool) -> Result<(), NotSent> {
-    let mut fifo = file::open_write(&inside(directory, "supervise/control")).map_err(|error| {
+    let mut fifo = open_control(directory).map_err(|error| {
         if errno::is_no_reader(&error) {
             NotSent::NotRunning
         } else {
@@ -208,5 +213,13 @@ pub fn send(directory: &Path, commands: &[u8], may_wait: bool) -> Result<(), Not
             fifo.write_all(commands).map_err(NotSent::Write)
         }
         result => result.map_err(NotSent::Write),
+    }
+}
+
+fn open_control(directory: &Path) -> io::Result<File> {
+    let file = file::open_write_nofollow(&inside(directory, "supervise/control"))?;
+    match fifo::is_fifo(&file) {
+        true => Ok(file),
+        false => file::open_write_own_in(&inside(directory, "supervise"), c"control"),
     }
 }

@@ -36,6 +36,8 @@ mod pgrphack;
 mod readproctitle;
 /// Real daemons of Debian's, from `service-examples`, driven by our commands.
 mod real_daemons;
+/// What another user cannot have root's programs do.
+mod security;
 /// setlock: with daemontools' own.
 mod setlock;
 /// setuidgid: no privilege is kept.

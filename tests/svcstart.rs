@@ -846,26 +846,6 @@ fn what_a_script_leaves_behind_does_not_have_its_lock() {
 }
 
 #[test]
-fn whoever_owns_supervise_cannot_have_root_write_elsewhere() {
-    let scratch = Scratch::new();
-    scratch.service("a", "exit 3");
-    scratch.mkdir("a/supervise");
-    scratch.write("victim", "whole");
-    std::os::unix::fs::symlink("../../victim", scratch.at("a/supervise/ended")).unwrap();
-    let _supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
-    wait_until("it has ended", || scratch.svstat("a").contains("want up"));
-    assert_eq!(scratch.read("victim"), "whole");
-    fs::remove_file(scratch.at("a/supervise/ended")).unwrap();
-    fs::hard_link(scratch.at("victim"), scratch.at("a/supervise/ended")).unwrap();
-    let starts = scratch.at("a/supervise/status");
-    let before = fs::read(&starts).unwrap();
-    wait_until("it has ended again", || {
-        scratch.svstat("a").contains("want up") && fs::read(&starts).is_ok_and(|now| now != before)
-    });
-    assert_eq!(scratch.read("victim"), "whole");
-}
-
-#[test]
 fn in_parallel_a_fork_that_fails_holds_nobody_up() {
     let scratch = Scratch::new();
     let test = "svcstart --parallel without processes";
@@ -898,21 +878,6 @@ fn in_parallel_a_fork_that_fails_holds_nobody_up() {
     let output = finish(command);
     assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(output.text().matches("OK\n").count(), 3, "{output:?}");
-}
-
-#[test]
-fn a_control_that_is_no_fifo_is_not_written_to() {
-    let scratch = Scratch::new();
-    scratch.service("a", STAYS);
-    scratch.mkdir("a/supervise");
-    scratch.write("victim", "whole");
-    std::os::unix::fs::symlink("../../victim", scratch.at("a/supervise/control")).unwrap();
-    let _supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
-    scratch.wait_supervised("a");
-    let output = svcstart(&scratch, &["a"]);
-    assert_eq!(output.code, 1, "{output:?}");
-    assert!(reason(&output, "a").starts_with("supervise/control is not a FIFO;"));
-    assert_eq!(scratch.read("victim"), "whole");
 }
 
 /// As daemontools-encore's supervise: it writes its status in place. Its `run` goes on

@@ -17,7 +17,7 @@ use crate::sys::signals::Signals;
 use crate::sys::{clock, errno, file, process};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -352,7 +352,10 @@ impl EndRecord {
     }
 
     fn read(&self) -> Option<End> {
-        let bytes = std::fs::read(&self.0).ok()?;
+        // Another user may have put something else there.
+        let file = file::open_read_nofollow(&self.0).ok()?;
+        let mut bytes = Vec::new();
+        file.take(ended::BYTES).read_to_end(&mut bytes).ok()?;
         ended::decode(&bytes).map(|(_, end)| end)
     }
 }

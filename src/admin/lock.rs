@@ -54,9 +54,12 @@ impl Lock {
             doing: "lock supervise/control".to_owned(),
             source,
         };
-        let file = file::open_write(&directory.join("supervise/control")).map_err(|error| {
+        let control = directory.join("supervise/control");
+        let file = file::open_write_nofollow(&control).map_err(|error| {
             if errno::is_no_reader(&error) {
                 Failure::SuperviseGone
+            } else if errno::is_link(&error) {
+                Failure::NotAFifo
             } else {
                 unable(error)
             }

@@ -7,6 +7,9 @@
 
 use crate::child::{End, Pid};
 
+/// More than this the file does not hold, and is not read.
+pub const BYTES: u64 = 32;
+
 /// The contents of the file.
 pub fn encode(pid: Pid, end: End) -> String {
     let text = match end {

@@ -2,6 +2,9 @@
 //! FIFOs and status, and the file `down`. All paths are relative to the service
 //! directory, which is the current one; `name` is what it was called on the
 //! command line and is used in messages only.
+//!
+//! Another user may own `supervise/`, who is not to lead supervise to other files:
+//! no link in it is followed, and what is written is a file that was made for it.
 
 use crate::child::{End, Pid};
 use crate::error::Error;
@@ -17,6 +20,8 @@ use std::path::Path;
 pub struct Dir {
     /// Where commands arrive; nonblocking.
     pub control: File,
+    /// Whether that is a FIFO, as it should be.
+    pub is_fifo: bool,
     /// Keeps `control` from reaching its end when the last svc closes it.
     _control_writer: File,
     /// Held locked as long as this supervise lives.
@@ -46,18 +51,23 @@ impl Dir {
     pub fn open(name: &OsStr) -> Result<Dir, Error> {
         make_supervise_directory()?;
         let acquire = |error| Error::unable("acquire", name, "/supervise/lock", error);
-        let lock = file::open_append(Path::new("supervise/lock")).map_err(acquire)?;
+        let lock = file::open_append_nofollow(Path::new("supervise/lock")).map_err(acquire)?;
         lock::try_exclusive(&lock).map_err(acquire)?;
 
         let path = Path::new("supervise/control");
         // A failure shows when it is opened.
         let _ = fifo::make(path);
-        let control = file::open_read(path)
-            .map_err(|error| Error::unable("read", name, "/supervise/control", error))?;
-        let writer = file::open_write(path)
+        let read = |error| Error::unable("read", name, "/supervise/control", error);
+        let mut control = file::open_read_nofollow(path).map_err(read)?;
+        let writer = file::open_write_nofollow(path)
             .map_err(|error| Error::unable("write", name, "/supervise/control", error))?;
+        let is_fifo = fifo::is_fifo(&control);
+        if !is_fifo {
+            control = file::own(control).map_err(read)?;
+        }
         Ok(Dir {
             control,
+            is_fifo,
             _control_writer: writer,
             _lock: lock,
             ok: None,
@@ -71,7 +81,7 @@ impl Dir {
     pub fn announce(&mut self, name: &OsStr) -> Result<(), Error> {
         let path = Path::new("supervise/ok");
         let _ = fifo::make(path);
-        let ok = file::open_read(path)
+        let ok = file::open_read_nofollow(path)
             .map_err(|error| Error::unable("read", name, "/supervise/ok", error))?;
         self.ok = Some(ok);
         Ok(())
@@ -110,7 +120,7 @@ pub fn write_status(name: &OsStr, status: &Status) -> Result<(), Error> {
     let new = Path::new("supervise/status.new");
     let object = "/supervise/status.new";
     let mut file =
-        file::open_truncate(new).map_err(|error| Error::unable("open", name, object, error))?;
+        file::create_anew(new).map_err(|error| Error::unable("open", name, object, error))?;
     let write = |error| Error::unable("write", name, object, error);
     match file.write(&bytes).map_err(write)? {
         Status::BYTES => {}

@@ -94,7 +94,7 @@ fn supervise(name: &OsStr, record: &mut Option<Record<'_>>) -> Result<(), Error>
     if shell.boot(record)? == Flow::Done {
         return Ok(());
     }
-    if !fifo::is_fifo(&shell.dir.control) {
+    if !shell.dir.is_fifo {
         output::err_without_waiting(&line(
             name,
             b"",

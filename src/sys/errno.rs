@@ -122,6 +122,11 @@ pub fn is_no_reader(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENXIO)
 }
 
+/// Whether `error` is ELOOP: a symbolic link where none is followed.
+pub fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ELOOP)
+}
+
 /// Whether `error` is EINVAL: of readlink(2), that the file is no symbolic link.
 pub fn is_invalid(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EINVAL)

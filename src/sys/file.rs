@@ -1,8 +1,8 @@
 //! Open files the way daemontools opens them: never blocking, never inherited
 //! by a child ([`std::fs::OpenOptions`] sets O_CLOEXEC by itself).
 
-use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl};
-use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, openat};
+use nix::sys::stat::{Mode, UtimensatFlags, utimensat};
 use nix::sys::statfs::{self, FsType};
 use nix::sys::time::TimeSpec;
 use std::ffi::{CStr, CString};
@@ -43,6 +43,46 @@ pub fn open_write(path: &Path) -> io::Result<File> {
         .write(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
+}
+
+/// As [`open_read`], but not through a symbolic link at the end of `path`: another user
+/// may own the directory it is in.
+///
+/// # Errors
+/// Of a link that leads to a file: ELOOP; else what open(2) says.
+pub fn open_read_nofollow(path: &Path) -> io::Result<File> {
+    open_nofollow(OpenOptions::new().read(true), path)
+}
+
+/// As [`open_write`], but not through a symbolic link at the end of `path`.
+///
+/// # Errors
+/// As [`open_read_nofollow`].
+pub fn open_write_nofollow(path: &Path) -> io::Result<File> {
+    open_nofollow(OpenOptions::new().write(true), path)
+}
+
+/// As [`open_append`], but not through a symbolic link at the end of `path`, and none
+/// is made where that leads.
+///
+/// # Errors
+/// As [`open_read_nofollow`].
+pub fn open_append_nofollow(path: &Path) -> io::Result<File> {
+    open_nofollow(
+        OpenOptions::new().append(true).create(true).mode(0o600),
+        path,
+    )
+}
+
+fn open_nofollow(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY)
+        .open(path)
+        .map_err(|error| match error.raw_os_error() {
+            // As if it were followed: what is wrong with where it leads.
+            Some(libc::ELOOP) => path.metadata().err().unwrap_or(error),
+            _ => error,
+        })
 }
 
 /// Opens for appending, made with mode 0600 if it is not there.
@@ -106,17 +146,40 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 /// # Errors
 /// ELOOP, EPERM; what open(2) says.
 pub fn open_write_own(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
-        .open(path)?;
+    own(open_write_nofollow(path)?)
+}
+
+/// `file` again, if it is plainly one of this user's own, of a single name.
+///
+/// # Errors
+/// EPERM.
+pub fn own(file: File) -> io::Result<File> {
     let metadata = file.metadata()?;
-    let own = metadata.uid() == user();
-    if metadata.is_file() && metadata.nlink() == 1 && own {
+    if metadata.is_file() && metadata.nlink() == 1 && metadata.uid() == user() {
         Ok(file)
     } else {
         Err(io::Error::from_raw_os_error(libc::EPERM))
     }
+}
+
+/// As [`open_write_own`] for the file `name` in `directory`, which must be no link, and
+/// this user's own, and nobody else may write it: nobody else put the file there.
+///
+/// # Errors
+/// As [`open_write_own`].
+pub fn open_write_own_in(directory: &Path, name: &CStr) -> io::Result<File> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let directory = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(directory)?;
+    let metadata = directory.metadata()?;
+    if metadata.uid() != user() || metadata.mode() & 0o022 != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = openat(&directory, name, flags, Mode::empty()).map_err(super::io)?;
+    own(File::from(opened))
 }
 
 /// The user as whom this process makes and opens files.
@@ -143,6 +206,29 @@ pub fn create_new(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
+}
+
+/// Makes an empty file of mode 0644 in the place of what is there, if it is no
+/// directory: never through a link, never in a file that has another name.
+///
+/// # Errors
+/// What open(2) and unlink(2) say.
+pub fn create_anew(path: &Path) -> io::Result<File> {
+    let create = || {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+    };
+    match create() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            create()
+        }
+        result => result,
+    }
 }
 
 /// From now on, files are made without the permissions in `mask`.
