@@ -78,11 +78,12 @@ fn whoever_owns_supervise_leads_root_to_no_other_file() {
             let what = format!("{name}, hard: {is_hard}");
             let mut daemon = supervise(&scratch, "a");
             // Without what it needs it gives up.
-            let begins = match (name, is_hard) {
-                ("control" | "ok" | "lock", false) | ("control", true) => false,
-                _ => true,
+            let gives_up = match name {
+                "control" => true,
+                "ok" | "lock" => !is_hard,
+                _ => false,
             };
-            if begins {
+            if !gives_up {
                 wait_until(&what, || scratch.read("a/started").lines().count() == 1);
                 scratch.wait_supervised("a");
                 run(&scratch, "svc", &["-k", "a"]);
