@@ -961,3 +961,171 @@ fn who_waits_for_the_lock_goes_on_waiting_when_its_helper_is_killed() {
     });
     assert!(scratch.svstat("a").starts_with("down"));
 }
+
+#[test]
+fn a_start_script_is_not_believed_when_the_service_is_down_or_crashes() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    let says_yes = "svc -u .; exit 0";
+    let cases = [
+        (
+            "idle",
+            STAYS,
+            "exit 0",
+            "./start exited 0, but the service is down; ",
+        ),
+        (
+            "loop",
+            "exit 1",
+            says_yes,
+            "./start exited 0, but the service then exited 1; ",
+        ),
+        (
+            "once",
+            "[ -e ../once.ran ] && exec sleep 1000; : > ../once.ran; \
+             while [ ! -e said ]; do sleep 0.01; done; exit 3",
+            "svc -u .; until svstat . | grep -q ': up '; do sleep 0.01; done; \
+             (sleep 0.1; : > said) >/dev/null 2>&1 &",
+            "./start exited 0, but the service then exited 3; ",
+        ),
+        (
+            "daemon",
+            "exit 0",
+            says_yes,
+            "./start exited 0, but the service then exited 0; a daemon must stay in the foreground",
+        ),
+        (
+            "paused",
+            STAYS,
+            "svc -u .; until svstat . | grep -q ': up '; do sleep 0.01; done; \
+             svc -p .; until svstat . | grep -q paused; do sleep 0.01; done",
+            "./start exited 0, but the service is paused",
+        ),
+        (
+            "downed",
+            "svc -d .; exec sleep 1000",
+            says_yes,
+            "it was told to go down (svc -d), as its own ./run does; run its ./run by hand",
+        ),
+    ];
+    for (name, run, start, _) in cases {
+        scratch.service(name, run);
+        scratch.script(format!("{name}/start"), start);
+        scratch.write(format!("{name}/down"), "");
+        scratch.link(name);
+    }
+    std::thread::scope(|scope| {
+        for (name, _, _, why) in cases {
+            let scratch = &scratch;
+            scope.spawn(move || {
+                let service = format!("service/{name}");
+                let output = svcstart(scratch, &["--settle", "10s", &service]);
+                assert_eq!(output.code, 1, "{output:?}");
+                assert!(output.text().ends_with("FAILED\n"), "{output:?}");
+                assert!(reason(&output, &service).starts_with(why), "{output:?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_job_that_ends_and_is_started_again_works_if_its_script_says_so() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("job", "echo x >> ../runs; sleep 1.5; exit 0");
+    scratch.script("job/start", "svc -u .");
+    scratch.write("job/down", "");
+    scratch.link("job");
+    let output = svcstart(&scratch, &["service/job"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(scratch.read("runs").contains("x\nx\n"));
+    // Without a script nobody says that it is a job.
+    fs::remove_file(scratch.at("job/start")).unwrap();
+    let output = svcstart(&scratch, &["--settle", "1h", "service/job"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let why = reason(&output, "service/job");
+    assert!(
+        why.starts_with("it started and then exited 0; a daemon must stay"),
+        "{why}"
+    );
+    assert!(why.contains("a job that ends needs a ./start"), "{why}");
+}
+
+#[test]
+fn a_file_ended_of_the_services_own_is_used_and_stays() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", "exit 3");
+    scratch.link("a");
+    scratch.wait_supervised("a");
+    scratch.write("a/supervise/ended", "1 exit 9                        \n");
+    let output = svcstart(&scratch, &["service/a"]);
+    assert!(
+        reason(&output, "service/a").contains("exited 3;"),
+        "{output:?}"
+    );
+    assert!(scratch.read("a/supervise/ended").contains(" exit 3 "));
+}
+
+#[test]
+fn the_log_is_named_where_there_is_one_and_nowhere_else() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    let run = "echo hello; exit 3";
+    scratch.service("bad", run);
+    scratch.service("bad/log", "exec multilog t ./main");
+    scratch.service("mute", run);
+    for name in ["bad", "mute"] {
+        scratch.link(name);
+    }
+    wait_until("there is a log", || {
+        scratch.at("bad/log/main/current").exists()
+    });
+    let said = |name: &str| {
+        let service = format!("service/{name}");
+        reason(&svcstart(&scratch, &[&service]), &service)
+    };
+    let bad = said("bad");
+    assert!(
+        bad.contains("; read its log (svclog service/bad), or run its ./run by hand"),
+        "{bad}"
+    );
+    let mute = said("mute");
+    assert!(
+        mute.contains("; run its ./run by hand") && !mute.contains("log"),
+        "{mute}"
+    );
+}
+
+#[test]
+fn the_example_of_a_job_works_though_it_ends_within_the_settling_time() {
+    if !crate::harness::has("the example service job", &["snooze"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/service-examples/job");
+    let copy = "cp -R \"$0\" job && touch job/down && \
+                sed \"s|-M 0|-M '*' -S /2|\" \"$0/run\" >job/run && grep -q /2 job/run";
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", copy, example]);
+    assert_eq!(finish(command).code, 0);
+    let _svscan = scratch.svscan();
+    scratch.link("job");
+    let output = svcstart(&scratch, &["service/job"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    wait_until("the job is done", || {
+        scratch
+            .read("job/log/main/current")
+            .contains(" done by pid ")
+    });
+    scratch.run(Suite::Ours, "svc", &["-d", "service/job"]);
+    // One that fails is no job that is done.
+    scratch.script("job/job", "exit 4");
+    let output = svcstart(&scratch, &["--settle", "1h", "service/job"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let why = reason(&output, "service/job");
+    assert!(
+        why.starts_with("./start exited 0, but the service then exited 4; "),
+        "{why}"
+    );
+}

@@ -118,6 +118,16 @@ fn a_stop_script_stops_it_and_is_not_believed_without_proof() {
     assert!(
         reason(&output, "service/liar").starts_with("./stop exited 0, but the service still runs")
     );
+    scratch.service("loop", "exit 1");
+    scratch.script(
+        "loop/stop",
+        "until svstat . | grep -q 'want up'; do sleep 0.01; done",
+    );
+    scratch.link("loop");
+    scratch.wait_supervised("loop");
+    let output = svcstop(&scratch, &["service/loop"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(reason(&output, "service/loop").starts_with("./stop exited 0, but the service "));
     let output = svcstop(&scratch, &["service/refuses"]);
     assert_eq!(output.code, 1);
     assert!(reason(&output, "service/refuses").starts_with("./stop exited 7;"));

@@ -4,7 +4,7 @@ use super::failure::{Failure, Stop};
 use super::lock::Lock;
 use super::progress::Progress;
 use super::script::{self, Script};
-use super::verdict::{Down, PATIENCE, Start, Verdict};
+use super::verdict::{Down, PATIENCE, Start, Verdict, Vouched};
 use super::wait::{Waiter, say};
 use super::watcher::Watcher;
 use super::{Options, Task};
@@ -13,6 +13,7 @@ use crate::error::TEMPORARY;
 use crate::formats::ended;
 use crate::formats::status::{Status, Want};
 use crate::service;
+use crate::svclog;
 use crate::sys::signals::Signals;
 use crate::sys::{clock, errno, file, process};
 use std::ffi::OsStr;
@@ -58,6 +59,7 @@ pub fn perform(
     watcher.wait_supervised(&mut waiter)?;
     let lock = Lock::take(watcher.directory(), options.timeout, &mut waiter)?;
     let mut work = Work {
+        name,
         options,
         lock,
         watcher,
@@ -80,6 +82,7 @@ pub fn perform(
 
 /// The work on one service, its lock held.
 struct Work<'a> {
+    name: &'a OsStr,
     options: &'a Options,
     lock: Lock,
     watcher: Watcher,
@@ -89,7 +92,9 @@ struct Work<'a> {
 impl Work<'_> {
     fn start(&mut self) -> Result<(), Stop> {
         if self.script_is_to_run(Script::Start)? {
+            let before = self.watcher.status()?;
             self.run(Script::Start)?;
+            self.check_that_it_is_up(before)?;
         } else {
             self.start_and_watch()?;
         }
@@ -165,13 +170,20 @@ impl Work<'_> {
             Ok(None) => "down".to_owned(),
             Err(_) => "in an unknown state".to_owned(),
         };
-        script.run(
+        let ran = script.run(
             watcher.directory(),
             &self.lock,
             limit,
             &mut self.waiter,
             state,
-        )
+        );
+        ran.map_err(|stop| match stop {
+            Stop::Failed(Failure::Refused { script, code, .. }) => {
+                let log = self.log();
+                Failure::Refused { script, code, log }.into()
+            }
+            stop => stop,
+        })
     }
 
     fn start_and_watch(&mut self) -> Result<(), Stop> {
@@ -189,8 +201,8 @@ impl Work<'_> {
             })?;
         match verdict {
             Verdict::Done => Ok(()),
-            Verdict::Crashed => Err(self.why_it_ended(record.read()).into()),
-            Verdict::Overruled => Err(Failure::TakenDown.into()),
+            Verdict::Crashed => Err(self.why_it_ended(record.read(), false).into()),
+            Verdict::Overruled => Err(self.taken_down().into()),
             Verdict::Wait(_) if self.watcher.answered() => Err(Failure::NotStarted {
                 waited: self.limit(),
             }
@@ -199,13 +211,68 @@ impl Work<'_> {
         }
     }
 
+    /// Its `./start` says that the service works: it is OK only if that stays up
+    /// through what is left of the settling time. Supervise may not have obeyed the
+    /// script's `svc -u` yet. `before` is the status before the script.
+    fn check_that_it_is_up(&mut self, before: Status) -> Result<(), Stop> {
+        let record = EndRecord::ask(self.watcher.directory());
+        let first = self.watcher.status()?;
+        let age = first.pid.and_then(process::age);
+        let now = clock::monotonic();
+        let mut vouched = Vouched::new(first, age, self.options.settle, now);
+        let is_clean = || record.read() == Some(End::Exited(0));
+        self.watcher.expect_no_answer();
+        let mut verdict = vouched.saw(&first, is_clean, now);
+        if matches!(verdict, Verdict::Wait(_)) {
+            let deadline = now + PATIENCE + self.options.settle;
+            verdict = self
+                .watcher
+                .observe(&mut self.waiter, deadline, |status, now| {
+                    vouched.saw(status, is_clean, now)
+                })?;
+        }
+        match verdict {
+            Verdict::Done if self.watcher.status()?.paused => Err(Failure::StartLied {
+                state: "paused (svc -c continues it)",
+            }
+            .into()),
+            Verdict::Done => Ok(()),
+            Verdict::Crashed => Err(self.why_it_ended(record.read(), true).into()),
+            Verdict::Overruled if vouched.was_up() => Err(self.taken_down().into()),
+            Verdict::Overruled | Verdict::Wait(_) => Err(match self.taken_down() {
+                went_down @ Failure::WentDown { .. } if first.since != before.since => went_down,
+                _ => Failure::StartLied { state: "down" },
+            }
+            .into()),
+        }
+    }
+
     /// 111 is what supervise's child exits with when it cannot execute `./run`.
-    fn why_it_ended(&self, end: Option<End>) -> Failure {
+    /// `is_vouched`: its `./start` said that it works.
+    fn why_it_ended(&self, end: Option<End>, is_vouched: bool) -> Failure {
         let fault = match end {
             Some(End::Exited(TEMPORARY)) => script::fault_of_run(self.watcher.directory()),
             _ => None,
         };
-        fault.unwrap_or(Failure::Crashed { end })
+        fault.unwrap_or_else(|| Failure::Crashed {
+            end,
+            is_vouched,
+            log: self.log(),
+        })
+    }
+
+    fn taken_down(&self) -> Failure {
+        if script::takes_itself_down(self.watcher.directory()) {
+            Failure::WentDown { log: self.log() }
+        } else {
+            Failure::TakenDown
+        }
+    }
+
+    /// The command that shows the service's log, if it has one that can be read.
+    fn log(&self) -> Option<String> {
+        let name = self.name;
+        svclog::shows(name).then(|| format!("svclog {}", name.to_string_lossy().escape_debug()))
     }
 
     fn stop_and_watch(&mut self) -> Result<(), Stop> {
@@ -316,10 +383,7 @@ impl Work<'_> {
                 Some(last) => status = last,
             }
         }
-        match status.pid {
-            Some(pid) => Err(Failure::StopLied { pid }.into()),
-            None => Err(Failure::TakenUp.into()),
-        }
+        Err(Failure::StopLied { pid: status.pid }.into())
     }
 
     fn no_answer(&self) -> Stop {
@@ -339,31 +403,50 @@ fn is_there(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Asks supervise to say how the service ends (see [`ended`]) while this lives.
-struct EndRecord(PathBuf);
+/// Asks supervise to say how the service ends (see [`ended`]) while this lives. A
+/// file that is there already is used as it is, and stays: it is the service's.
+struct EndRecord {
+    path: PathBuf,
+    is_ours: bool,
+    /// What stood there before.
+    before: Vec<u8>,
+}
 
 impl EndRecord {
     fn ask(directory: &Path) -> EndRecord {
         let path = directory.join("supervise/ended");
-        let _ = std::fs::remove_file(&path);
         // Without it we only cannot tell how it ended.
-        let _ = file::create_new(&path);
-        EndRecord(path)
+        let is_ours = file::create_new(&path).is_ok();
+        let before = read_ended(&path).unwrap_or_default();
+        EndRecord {
+            path,
+            is_ours,
+            before,
+        }
     }
 
+    /// How the last process ended that ended since then, if that is known.
     fn read(&self) -> Option<End> {
-        // Another user may have put something else there.
-        let file = file::open_read_nofollow(&self.0).ok()?;
-        let mut bytes = Vec::new();
-        file.take(ended::BYTES).read_to_end(&mut bytes).ok()?;
-        ended::decode(&bytes).map(|(_, end)| end)
+        let bytes = read_ended(&self.path).ok()?;
+        let (_, end) = ended::decode(&bytes).filter(|_| bytes != self.before)?;
+        Some(end)
     }
 }
 
 impl Drop for EndRecord {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if self.is_ours {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Another user may have put something else there.
+fn read_ended(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = file::open_read_nofollow(path)?;
+    file.take(ended::BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// From now on the service is started at boot.

@@ -111,12 +111,27 @@ pub enum Failure {
     },
     /// It ran and ended.
     #[error(
-        "it started and then {}; read its log, or run its ./run by hand (supervise goes on trying: svcstop ends that)",
-        how(end)
+        "{} {}; {}{} (supervise goes on starting it: svcstop ends that)",
+        if *is_vouched { "./start exited 0, but the service then" } else { "it started and then" },
+        how(end),
+        background(end),
+        read_log_or_run(log)
     )]
     Crashed {
         /// How, if that is known.
         end: Option<End>,
+        /// Its `./start` had said that it works.
+        is_vouched: bool,
+        /// The command that shows its log.
+        log: Option<String>,
+    },
+    /// Its `./start` exited 0 without a service that is up.
+    #[error(
+        "./start exited 0, but the service is {state}; ./start must start it (svc -u .) and ask it until it works (that of daemontools-encore is something else)"
+    )]
+    StartLied {
+        /// What it does.
+        state: &'static str,
     },
     /// supervise got our `u`, but there is no process.
     #[error(
@@ -130,6 +145,15 @@ pub enum Failure {
     /// Somebody sent `d` after our `u`.
     #[error("somebody told it to go down (svc -d) meanwhile; run svcstart again")]
     TakenDown,
+    /// As `TakenDown`, and the service's own `./run` has the `svc -d`.
+    #[error(
+        "it was told to go down (svc -d), as its own ./run does; {}",
+        read_log_or_run(log)
+    )]
+    WentDown {
+        /// The command that shows its log.
+        log: Option<String>,
+    },
     /// Somebody sent `u` after our `d`.
     #[error("somebody told it to go up (svc -u) meanwhile; run svcstop again")]
     TakenUp,
@@ -202,12 +226,14 @@ pub enum Failure {
         source: io::Error,
     },
     /// The script exited with another code than 0.
-    #[error("./{script} exited {code}; read its output and the service's log")]
+    #[error("./{script} exited {code}; read its output{}", and_log(log))]
     Refused {
         /// Which: `start`, `stop` or `run`.
         script: &'static str,
         /// Its exit code.
         code: u8,
+        /// The command that shows the service's log.
+        log: Option<String>,
     },
     /// The script died of a signal.
     #[error("./{script} was killed by {}; run it by hand", signal(*number))]
@@ -231,10 +257,13 @@ pub enum Failure {
         state: String,
     },
     /// The stop script exited 0 too early.
-    #[error("./stop exited 0, but the service still runs (pid {pid}); mend ./stop")]
+    #[error(
+        "./stop exited 0, but the service {}; ./stop must stop it (svc -d .) (that of daemontools-encore is something else)",
+        still(pid)
+    )]
     StopLied {
-        /// Its process.
-        pid: Pid,
+        /// Its process, if it is not between two starts.
+        pid: Option<Pid>,
     },
     /// Started or stopped, but `down` could not be removed or made.
     #[error(
@@ -275,6 +304,33 @@ fn or_remove(script: &str) -> &'static str {
     } else {
         ", or remove it"
     }
+}
+
+fn still(pid: &Option<Pid>) -> String {
+    match pid {
+        Some(pid) => format!("still runs (pid {pid})"),
+        None => "is started again and again".to_owned(),
+    }
+}
+
+/// What may be behind an end that looks like success.
+fn background(end: &Option<End>) -> &'static str {
+    match end {
+        Some(End::Exited(0)) => {
+            "a daemon must stay in the foreground (see fghack), and a job that ends needs a ./start; "
+        }
+        _ => "",
+    }
+}
+
+fn read_log_or_run(log: &Option<String>) -> String {
+    let read = log.as_ref().map(|log| format!("read its log ({log}), or "));
+    read.unwrap_or_default() + "run its ./run by hand"
+}
+
+fn and_log(log: &Option<String>) -> String {
+    let read = log.as_ref().map(|log| format!(", and its log ({log})"));
+    read.unwrap_or_default()
 }
 
 fn how(end: &Option<End>) -> String {
@@ -329,7 +385,13 @@ mod tests {
             Failure::BadStatus,
             Failure::NotAFifo,
             Failure::Busy { waited },
-            Failure::Crashed { end: None },
+            Failure::Crashed {
+                end: Some(End::Exited(0)),
+                is_vouched: true,
+                log: Some("svclog a".to_owned()),
+            },
+            Failure::StartLied { state: "down" },
+            Failure::WentDown { log: None },
             Failure::NotStarted { waited },
             Failure::TakenDown,
             Failure::TakenUp,
@@ -348,14 +410,19 @@ mod tests {
                 script,
                 source: source(),
             },
-            Failure::Refused { script, code: 1 },
+            Failure::Refused {
+                script,
+                code: 1,
+                log: None,
+            },
             Failure::ScriptKilled { script, number: 9 },
             Failure::Hung {
                 script,
                 waited,
                 state: "down".to_owned(),
             },
-            Failure::StopLied { pid },
+            Failure::StopLied { pid: Some(pid) },
+            Failure::StopLied { pid: None },
             Failure::NotPersisted {
                 doing: "create down",
                 source: source(),
@@ -371,7 +438,15 @@ mod tests {
 
     #[test]
     fn a_death_is_told_in_words() {
-        let said = |end| Failure::Crashed { end }.to_string();
+        let said = |end| {
+            let (is_vouched, log) = (false, None);
+            let failure = Failure::Crashed {
+                end,
+                is_vouched,
+                log,
+            };
+            failure.to_string()
+        };
         assert!(said(Some(End::Exited(3))).starts_with("it started and then exited 3;"));
         assert!(said(Some(End::Killed(11))).contains("killed by SIGSEGV;"));
         assert!(said(Some(End::Killed(40))).contains("killed by signal 40;"));

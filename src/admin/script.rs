@@ -30,6 +30,9 @@ const LAST_PIECES: usize = 256;
 /// How much of a script's output is passed on at a time.
 const PIECE: usize = 4096;
 
+/// No `./run` is looked at beyond so many bytes.
+const LONGEST_RUN: usize = 1 << 20;
+
 /// A script of a service's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Script {
@@ -98,7 +101,10 @@ impl Script {
         }
         match end {
             End::Exited(0) => Ok(()),
-            End::Exited(code) => Err(Failure::Refused { script, code }.into()),
+            End::Exited(code) => {
+                let log = None;
+                Err(Failure::Refused { script, code, log }.into())
+            }
             End::Killed(number) => Err(Failure::ScriptKilled { script, number }.into()),
         }
     }
@@ -343,12 +349,26 @@ fn explain(script: Script, directory: &Path, source: io::Error) -> Failure {
     }
 }
 
+/// Whether `./run` in `directory` has an `svc -d` for itself in it.
+pub fn takes_itself_down(directory: &Path) -> bool {
+    let run = file::read_start(&directory.join("run"), LONGEST_RUN);
+    has_svc_down(&run.unwrap_or_default())
+}
+
+/// Whether a line of `script` that is no comment has `svc` with an option `d` or `x`.
+fn has_svc_down(script: &[u8]) -> bool {
+    let is_svc = |word: &[u8]| word == b"svc" || word.ends_with(b"/svc");
+    let goes_down = |word: &[u8]| word.starts_with(b"-") && word.contains(&b'd');
+    script.split(|byte| *byte == b'\n').any(|line| {
+        let line = line.trim_ascii_start();
+        let mut words = line.split(|byte| byte.is_ascii_whitespace() || b";&|({`".contains(byte));
+        !line.starts_with(b"#") && words.any(is_svc) && words.next().is_some_and(goes_down)
+    })
+}
+
 /// As much of a script as execve(2) looks at.
 fn beginning(script: &str, directory: &Path) -> Option<Vec<u8>> {
-    let mut start = Vec::new();
-    let file = file::open_read(&directory.join(script)).ok()?;
-    file.take(256).read_to_end(&mut start).ok()?;
-    Some(start)
+    file::read_start(&directory.join(script), 256).ok()
 }
 
 /// The interpreter that the first line of a script names.
@@ -383,5 +403,19 @@ mod tests {
             "/bin/sh followed by a carriage return (its lines end in CR LF)"
         );
         assert_eq!(interpreter(b"echo"), None);
+    }
+
+    #[test]
+    fn an_svc_that_takes_a_service_down_is_found() {
+        for script in [
+            "#!/bin/sh\n./job\nsvc -d .\n",
+            "x=1; /usr/bin/svc -dx . log",
+            "(svc -od .)",
+        ] {
+            assert!(has_svc_down(script.as_bytes()), "{script}");
+        }
+        for script in ["# svc -d .", "svc -u .", "svcx -d", "echo svc", "svc\n-d"] {
+            assert!(!has_svc_down(script.as_bytes()), "{script}");
+        }
     }
 }

@@ -131,6 +131,86 @@ impl Start {
     }
 }
 
+/// A process that exits 0 after so long may have done its work: a daemon that goes
+/// to the background takes less.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Watches a service whose `./start` has said that it works: it is to be up through
+/// the settling time. A job that exits 0 and is started again may do so: once, or
+/// again after [`SHORT`].
+#[derive(Debug)]
+pub struct Vouched {
+    wish: Wish,
+    settle: Duration,
+    /// For how long the process that was there first had been up.
+    credit: Duration,
+    last: Status,
+    /// Since when there is the status `last`.
+    since: Instant,
+    /// It was told to go down: its end is no crash.
+    is_excused: bool,
+    ends: u32,
+    /// The end of the settling time, once it was up.
+    until: Option<Instant>,
+}
+
+impl Vouched {
+    /// `first` is the status `now`, after the script's end; `age` is how long its
+    /// process has existed.
+    pub fn new(first: Status, age: Option<Duration>, settle: Duration, now: Instant) -> Vouched {
+        Vouched {
+            wish: Wish {
+                ours: |want| want != Want::Down,
+                obeyed: false,
+                sent: now,
+            },
+            settle,
+            credit: age.unwrap_or_default(),
+            last: first,
+            since: now,
+            is_excused: false,
+            ends: 0,
+            until: None,
+        }
+    }
+
+    /// Whether the service was seen up as wanted.
+    pub fn was_up(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Takes the newest status; `clean` says whether the last process that ended
+    /// is known to have exited 0.
+    pub fn saw(&mut self, status: &Status, clean: impl FnOnce() -> bool, now: Instant) -> Verdict {
+        let is_new = (status.pid, status.since) != (self.last.pid, self.last.since);
+        // A process that has come and gone meanwhile has left its stamp only.
+        let has_ended = is_new && (self.last.pid.is_some() || status.pid.is_none());
+        let lived = now.saturating_duration_since(self.since);
+        if is_new {
+            (self.last, self.since, self.credit) = (*status, now, Duration::ZERO);
+        }
+        if let Some(verdict) = self.wish.saw(status.want, now) {
+            self.is_excused = status.pid.is_some();
+            self.credit = Duration::ZERO;
+            return verdict;
+        }
+        if has_ended && !std::mem::take(&mut self.is_excused) {
+            self.ends += 1;
+            if !clean() || (self.ends > 1 && lived < SHORT) {
+                return Verdict::Crashed;
+            }
+        }
+        if status.pid.is_none() {
+            return Verdict::Wait(None);
+        }
+        let begun = now.checked_sub(self.credit).unwrap_or(now);
+        match *self.until.get_or_insert(begun + self.settle) {
+            until if now >= until => Verdict::Done,
+            until => Verdict::Wait(Some(until)),
+        }
+    }
+}
+
 /// Watches a service that was sent `d` until it is down.
 #[derive(Debug)]
 pub struct Down(Wish);
@@ -292,6 +372,94 @@ mod tests {
             down.saw(&status(7, 1, Want::Once), now + PATIENCE),
             Verdict::Overruled
         );
+    }
+
+    fn vouched(first: Status, age: u64, now: Instant) -> Vouched {
+        Vouched::new(first, Some(Duration::from_secs(age)), SETTLE, now)
+    }
+
+    #[test]
+    fn a_service_that_its_script_vouches_for_is_up_through_what_is_left_of_the_settling_time() {
+        let now = clock::monotonic();
+        let up = status(7, 1, Want::Up);
+        assert_eq!(vouched(up, 2, now).saw(&up, || false, now), Verdict::Done);
+        let mut one = vouched(up, 1, now);
+        let left = Verdict::Wait(Some(after(now, 1)));
+        assert_eq!(one.saw(&up, || false, now), left);
+        assert_eq!(one.saw(&up, || false, after(now, 1)), Verdict::Done);
+        // Its supervise had not heard of the script's `u` yet.
+        let down = status(0, 1, Want::Down);
+        let mut late = vouched(down, 0, now);
+        let patience = Verdict::Wait(Some(now + PATIENCE));
+        assert_eq!(late.saw(&down, || false, now), patience);
+        assert!(!late.was_up());
+        let announced = status(0, 1, Want::Up);
+        assert_eq!(late.saw(&announced, || false, now), Verdict::Wait(None));
+        let started = status(8, 2, Want::Up);
+        let whole = Verdict::Wait(Some(after(now, 2)));
+        assert_eq!(late.saw(&started, || false, now), whole);
+        assert!(late.was_up());
+    }
+
+    #[test]
+    fn a_vouched_service_that_is_down_or_crashes_does_not_work() {
+        let now = clock::monotonic();
+        let down = status(0, 1, Want::Down);
+        let mut idle = vouched(down, 0, now);
+        assert_eq!(
+            idle.saw(&down, || false, now + PATIENCE),
+            Verdict::Overruled
+        );
+        let up = status(7, 1, Want::Up);
+        for ended in [
+            status(0, 2, Want::Up),
+            status(8, 2, Want::Up),
+            status(7, 2, Want::Up),
+        ] {
+            let mut one = vouched(up, 0, now);
+            one.saw(&up, || false, now);
+            assert_eq!(one.saw(&ended, || false, now), Verdict::Crashed);
+        }
+        // Between two starts, then one that ends before it is seen.
+        let between = status(0, 1, Want::Up);
+        let mut one = vouched(between, 0, now);
+        assert_eq!(one.saw(&between, || false, now), Verdict::Wait(None));
+        let again = status(0, 2, Want::Up);
+        assert_eq!(one.saw(&again, || false, now), Verdict::Crashed);
+    }
+
+    #[test]
+    fn a_vouched_job_may_end_by_itself_and_a_daemon_may_not_go_to_the_background() {
+        let now = clock::monotonic();
+        let mut job = vouched(status(7, 1, Want::Up), 0, now);
+        let until = Verdict::Wait(Some(after(now, 2)));
+        assert_eq!(job.saw(&status(7, 1, Want::Up), || true, now), until);
+        assert_eq!(job.saw(&status(8, 2, Want::Up), || true, now), until);
+        let again = status(9, 3, Want::Up);
+        assert_eq!(job.saw(&again, || true, after(now, 1)), until);
+        assert_eq!(job.saw(&again, || true, after(now, 2)), Verdict::Done);
+        let mut daemon = vouched(status(0, 1, Want::Up), 0, now);
+        let up = status(7, 2, Want::Up);
+        assert_eq!(daemon.saw(&up, || true, now), until);
+        let down = status(0, 3, Want::Up);
+        assert_eq!(daemon.saw(&down, || true, now), Verdict::Wait(None));
+        let up = status(8, 4, Want::Up);
+        assert_eq!(daemon.saw(&up, || true, after(now, 1)), until);
+        let down = status(0, 5, Want::Up);
+        assert_eq!(daemon.saw(&down, || true, after(now, 1)), Verdict::Crashed);
+    }
+
+    #[test]
+    fn the_end_of_a_vouched_process_that_was_told_to_go_down_is_no_crash() {
+        let now = clock::monotonic();
+        let going = status(7, 1, Want::Down);
+        let mut one = vouched(going, 5, now);
+        one.saw(&going, || false, now);
+        let next = status(8, 2, Want::Up);
+        let whole = Verdict::Wait(Some(after(now, 2)));
+        assert_eq!(one.saw(&next, || false, now), whole);
+        let down = status(8, 2, Want::Down);
+        assert_eq!(one.saw(&down, || false, now), Verdict::Overruled);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub mod title;
 
 use crate::error::{Error, TEMPORARY};
 use crate::formats::tai64n::Tai64n;
-use crate::sys::output;
+use crate::sys::{file, output};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -80,6 +80,12 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure::Unable(error)
     }
+}
+
+/// Whether there is a log of `service` that can be read.
+pub fn shows(service: &OsStr) -> bool {
+    let current = |logs: place::Logs| file::open_read(&logs.shown.join("current"));
+    place::find(Some(service), None).is_ok_and(|logs| current(logs).is_ok())
 }
 
 /// The bytes of `path`.

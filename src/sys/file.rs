@@ -7,7 +7,7 @@ use nix::sys::statfs::{self, FsType};
 use nix::sys::time::TimeSpec;
 use std::ffi::{CStr, CString};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -31,6 +31,20 @@ pub fn open_read(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
+}
+
+/// The first `length` bytes of a plain file; no more is read.
+///
+/// # Errors
+/// What open(2) and read(2) say; EINVAL if it is no plain file.
+pub fn read_start(path: &Path, length: usize) -> io::Result<Vec<u8>> {
+    let file = open_read(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let mut start = Vec::new();
+    file.take(length as u64).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 /// Opens for writing (O_WRONLY | O_NONBLOCK). A FIFO that nobody has open for
