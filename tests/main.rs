@@ -22,6 +22,8 @@ mod envdir;
 mod envuidgid;
 /// fghack: following a daemon into the background.
 mod fghack;
+/// Process groups: what a service sends to its own reaches nobody else.
+mod groups;
 /// Scratch directories, programs, daemons, waiting: what all tests share.
 mod harness;
 /// multilog: what it does with real pipes, disks and signals.

@@ -59,7 +59,7 @@ fn wait_status(scratch: &Scratch, name: &str, is_so: impl Fn(Status) -> bool) ->
 }
 
 /// The fields of `/proc/PID/stat` from the third on; none if it is gone.
-fn stat(pid: u32) -> Vec<String> {
+pub(crate) fn stat(pid: u32) -> Vec<String> {
     let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
     let stat = String::from_utf8_lossy(&stat).into_owned();
     let rest = stat.rsplit_once(')').unwrap_or_default().1;

@@ -230,7 +230,7 @@ fn a_wrong_command_line_or_file_is_told_before_anything_is_started() {
     let scratch = Scratch::new();
     scratch.service("scan/a", WAITS);
     scratch.mkdir("directory");
-    let usage = "svscan: usage: svscan [--timeline file] [dir]\n";
+    let usage = "svscan: usage: svscan [--shared-group] [--timeline file] [dir]\n";
     for (words, code, message) in [
         (&["--timeline"][..], 100, usage),
         (

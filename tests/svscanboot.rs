@@ -354,7 +354,7 @@ fn the_first_svscan_records_the_boot_and_the_next_one_leaves_that_alone() {
 fn without_a_file_for_the_timeline_nothing_is_started() {
     let scratch = Scratch::new();
     let output = scratch.run(Suite::Ours, "svscanboot", &["--timeline"]);
-    let usage = "svscanboot: usage: svscanboot [--timeline file] [dir]\n";
+    let usage = "svscanboot: usage: svscanboot [--shared-group] [--timeline file] [dir]\n";
     assert_eq!((output.code, output.errors()), (100, usage.to_owned()));
 }
 

@@ -6,6 +6,7 @@ use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::formats::status::Want;
 use crate::service::{self, Supervised};
+use crate::svscan::ScanOptions;
 use crate::sys::signals::{Number, Signals};
 use crate::sys::{child, clock, file, limits, poll, process};
 use std::collections::HashSet;
@@ -26,8 +27,10 @@ pub const PATH: &str = "/command:/usr/local/bin:/usr/local/sbin:\
 /// How many dots readproctitle is given, as in 0.76's script.
 pub const DOTS: usize = 400;
 
-/// The option of svscan.
+/// An option of svscan.
 pub const TIMELINE: &str = "--timeline";
+/// Another one.
+pub const SHARED_GROUP: &str = "--shared-group";
 
 /// How long what an earlier svscanboot left is waited for. A supervise that takes
 /// longer is replaced later: svscan tries every five seconds.
@@ -36,9 +39,9 @@ const OLD: Duration = Duration::from_secs(5);
 /// One running svscanboot.
 struct Shell<'a> {
     directory: &'a OsStr,
-    /// Where the first svscan is to record how the services start. The next one, if
-    /// there is one, would record nothing but that they run.
-    timeline: Option<&'a OsStr>,
+    /// What svscan is asked for. Only the first one is to record how the services start:
+    /// the next one would record nothing but that they run.
+    options: ScanOptions<'a>,
     machine: Machine,
     signals: Signals,
     /// From the services and svscan to readproctitle; both ends are held, so that
@@ -58,13 +61,12 @@ struct Place {
     _directory: Option<File>,
 }
 
-/// Runs svscanboot over `directory`, with svscan's `timeline` if there is to be one;
-/// comes back when it was told to end and everything has ended. False: something had
-/// to be left running.
+/// Runs svscanboot over `directory`, with these `options` of svscan; comes back when it
+/// was told to end and everything has ended. False: something had to be left running.
 ///
 /// # Errors
 /// Those of the set-up.
-pub fn run(directory: &OsStr, timeline: Option<&OsStr>) -> Result<bool, Error> {
+pub fn run(directory: &OsStr, options: ScanOptions<'_>) -> Result<bool, Error> {
     let signals = Signals::new(&[Number::CHLD, Number::TERM, Number::INT])
         .map_err(|error| Error::unable_to("hear signals", error))?;
     // svscan would try, and say so, for ever.
@@ -77,7 +79,7 @@ pub fn run(directory: &OsStr, timeline: Option<&OsStr>) -> Result<bool, Error> {
     let program = |name: &str| child::beside(name).unwrap_or_else(|| name.into());
     let mut shell = Shell {
         directory,
-        timeline,
+        options,
         machine: Machine::default(),
         signals,
         pipe: Some(pipe),
@@ -222,7 +224,7 @@ impl Shell<'_> {
                 Action::Start(role) => match self.start(role) {
                     Ok(pid) => {
                         if role == Role::Scanner {
-                            self.timeline = None;
+                            self.options.timeline = None;
                         }
                         Event::Started(role, pid)
                     }
@@ -292,7 +294,11 @@ impl Shell<'_> {
         let mut words = vec![name];
         let program = match role {
             Role::Scanner => {
-                let timeline = self.timeline.map(|file| [OsStr::new(TIMELINE), file]);
+                if self.options.shared_group {
+                    words.push(OsStr::new(SHARED_GROUP));
+                }
+                let timeline = self.options.timeline;
+                let timeline = timeline.map(|file| [OsStr::new(TIMELINE), file]);
                 words.extend(timeline.iter().flatten());
                 words.push(self.directory);
                 &self.scanner

@@ -1,7 +1,7 @@
-//! `svscanboot [--timeline file] [dir]`: start svscan and readproctitle, and end all in
-//! order.
+//! `svscanboot [--shared-group] [--timeline file] [dir]`: start svscan and readproctitle,
+//! and end all in order.
 
-use super::svscan::timeline;
+use super::svscan::options;
 use crate::error::TEMPORARY;
 use crate::{boot, service};
 
@@ -9,12 +9,13 @@ use crate::{boot, service};
 pub fn main() -> u8 {
     super::main("svscanboot", |arguments| {
         let (_, words) = super::split(arguments, "svscanboot");
-        let (timeline, words) = timeline(words, "usage: svscanboot [--timeline file] [dir]")?;
+        let usage = "usage: svscanboot [--shared-group] [--timeline file] [dir]";
+        let (options, words) = options(words, usage)?;
         let directory = match words.first() {
             Some(directory) => directory.clone(),
             None => service::root().into_os_string(),
         };
-        let ended = boot::run(&directory, timeline)?;
+        let ended = boot::run(&directory, options)?;
         Ok(if ended { 0 } else { TEMPORARY })
     })
 }

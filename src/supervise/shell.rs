@@ -11,8 +11,8 @@ use crate::formats::timeline::Event as Moment;
 use crate::sys::child::{self, Gate, Held};
 use crate::sys::exec::Program;
 use crate::sys::fifo::Input;
-use crate::sys::signals::{Number, Signals};
-use crate::sys::{clock, errno, fifo, output, poll, start};
+use crate::sys::signals::{self, Number, Received, Sender, Signals};
+use crate::sys::{clock, errno, fifo, output, poll, start, terminal};
 use crate::timeline::recorder::Record;
 use std::ffi::OsStr;
 use std::io;
@@ -26,6 +26,20 @@ const CONTROL_BYTES: usize = 64;
 
 /// How often a control file that is no FIFO is read: it might have no end.
 const CONTROL_READS: usize = 16;
+
+/// What a service may send to its process group, and what would end or stop supervise
+/// then.
+const GROUP_SIGNALS: [Number; 9] = [
+    Number::HUP,
+    Number::INT,
+    Number::QUIT,
+    Number::ABRT,
+    Number::USR1,
+    Number::USR2,
+    Number::ALRM,
+    Number::TERM,
+    Number::TSTP,
+];
 
 /// Whether supervise goes on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,8 +89,8 @@ pub fn run_in_child(name: &OsStr, mut record: Option<Record<'_>>) -> u8 {
 }
 
 fn supervise(name: &OsStr, record: &mut Option<Record<'_>>) -> Result<(), Error> {
-    let signals = Signals::new(&[Number::CHLD])
-        .map_err(|error| Error::unable("create pipe for", name, "", error))?;
+    let signals =
+        signals_to_wait_for().map_err(|error| Error::unable("create pipe for", name, "", error))?;
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
     let machine = Machine::new(dir::configured(name)?, now());
     let dir = Dir::open(name)?;
@@ -172,9 +186,10 @@ impl Shell<'_> {
 
     /// One signal may stand for many children, some of them not ours.
     fn reap(&mut self) -> Flow {
-        // There is one kind, of which no two wait.
-        let _ = self.signals.next();
+        self.obey_signals(None);
         while let Some((pid, end)) = child::reap() {
+            // What it sent has arrived by now, and after that its pid may be another's.
+            self.obey_signals(Some(pid));
             if self.machine.status().pid == Some(pid) {
                 dir::write_ended(pid, end);
                 if self.step(Event::Exited) == Flow::Done {
@@ -183,6 +198,31 @@ impl Shell<'_> {
             }
         }
         Flow::On
+    }
+
+    /// Does what the signals that came do by default, if nothing proves that they are the
+    /// service's own. `ended` was a child until now.
+    fn obey_signals(&self, ended: Option<Pid>) {
+        while let Some(signal) = self.signals.receive() {
+            if signal.number != Number::CHLD && !self.is_of_service(signal, ended) {
+                signals::raise_default(signal.number);
+            }
+        }
+    }
+
+    /// Whether a signal to this process was certainly meant for the group of the service.
+    /// Of a sender that is gone nobody can tell.
+    fn is_of_service(&self, signal: Received, ended: Option<Pid>) -> bool {
+        match signal.sender {
+            Sender::Process(pid) => {
+                let service = self.machine.status().pid;
+                [service, ended].contains(&Some(pid)) || child::is_in_own_group(pid)
+            }
+            // There is no terminal to hang up: svscan has ended while something in the
+            // group was stopped, see setpgid(2).
+            Sender::Kernel => signal.number == Number::HUP,
+            Sender::Unknown => false,
+        }
     }
 
     fn read_control(&mut self) -> Flow {
@@ -308,6 +348,17 @@ impl Shell<'_> {
             }
         }
     }
+}
+
+/// The signals that are read, not left to their default: SIGCHLD, and where the process
+/// group is ours and the service's alone, those that a service may send to its group.
+/// With a controlling terminal, Ctrl-C is to end supervise.
+fn signals_to_wait_for() -> io::Result<Signals> {
+    let mut numbers = vec![Number::CHLD];
+    if child::leads_group() && !terminal::is_controlling() {
+        numbers.extend(signals::effective(&GROUP_SIGNALS));
+    }
+    Signals::new(&numbers)
 }
 
 /// Has it recorded that this happens now, if anything is.

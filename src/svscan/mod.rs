@@ -14,5 +14,16 @@ mod watched;
 
 pub use shell::run;
 
+use std::ffi::OsStr;
+
+/// What svscan is asked for beside its directory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ScanOptions<'a> {
+    /// The file in which it records how the services start.
+    pub timeline: Option<&'a OsStr>,
+    /// Whether all supervises stay in the process group of svscan, as in 0.76.
+    pub shared_group: bool,
+}
+
 /// Its name in messages.
 const PROGRAM: &str = "svscan";

@@ -1,6 +1,7 @@
 //! The loop of svscan: wait, look at what changed, let the plan decide, do what
 //! it says.
 
+use super::ScanOptions;
 use super::plan::{Action, Half, INTERVAL, Id, Look, Plan, Sight};
 use super::starter::{Starter, rest};
 use super::watched::{Step, Watched};
@@ -52,16 +53,15 @@ struct Start {
 /// those to share most of svscan's memory, few enough for the first to start at once.
 const BATCH: usize = 64;
 
-/// Runs svscan in `dir`, or here; never comes back once it has begun. How the services
-/// it finds there start is written to the file `timeline`, if there is to be one.
+/// Runs svscan in `dir`, or here; never comes back once it has begun.
 ///
 /// # Errors
 /// `unable to open TIMELINE`, `unable to chdir to DIR`.
-pub fn run(dir: Option<&OsStr>, timeline: Option<&OsStr>) -> Result<(), Error> {
-    let began = timeline.map(|path| (path, Beginning::now()));
+pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
+    let began = options.timeline.map(|path| (path, Beginning::now()));
     start::hand_on_descriptors();
     // Before anything is opened here that a supervise is not to have.
-    let starter = Starter::new();
+    let starter = Starter::new(options.shared_group);
     // Before the way to it is another.
     let timeline = began.map(|(path, began)| Recorder::open(path, began));
     let timeline = timeline.transpose()?;

@@ -18,7 +18,7 @@ use crate::sys::command_line::Map;
 use crate::sys::descriptors::Descriptors;
 use crate::sys::file::{self, Identity};
 use crate::sys::limits::{OpenFiles, raise_open_files};
-use crate::sys::{child, output, signals};
+use crate::sys::{child, output, signals, terminal};
 use crate::timeline::recorder::{Record, Recorder};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter};
@@ -34,6 +34,8 @@ pub(super) struct Starter {
     own: Option<Own>,
     /// The limit on open files that a supervise is to have; None: the present one.
     open_files: Option<OpenFiles>,
+    /// Whether each supervise leads a process group of its own.
+    own_groups: bool,
 }
 
 /// What a child needs to be a supervise without becoming another program.
@@ -46,12 +48,15 @@ struct Own {
 }
 
 impl Starter {
-    /// Looks around. To be called before svscan opens anything.
-    pub(super) fn new() -> Starter {
+    /// Looks around. To be called before svscan opens anything. Each supervise leads a
+    /// process group of its own unless there is a controlling terminal, whose Ctrl-C is
+    /// for all of them, or `shared_group` is asked for.
+    pub(super) fn new(shared_group: bool) -> Starter {
         Starter {
             own: Own::new(),
             beside: child::beside("supervise"),
             open_files: raise_open_files(),
+            own_groups: !shared_group && !terminal::is_controlling(),
         }
     }
 
@@ -72,6 +77,9 @@ impl Starter {
             let record = timeline.take().map(|all| all.of(name, half == Half::Log));
             if let Some(limit) = self.open_files {
                 limit.restore();
+            }
+            if self.own_groups {
+                child::lead_group();
             }
             let operand = match half {
                 Half::Main => name,

@@ -145,6 +145,21 @@ pub fn lead_group() {
     let _ = nix::unistd::setpgid(zero, zero);
 }
 
+/// Whether this process leads its process group.
+pub fn leads_group() -> bool {
+    nix::unistd::getpgrp() == nix::unistd::getpid()
+}
+
+/// Whether `pid` is another process of this process's group, one that has ended but was
+/// not waited for included.
+pub fn is_in_own_group(pid: Pid) -> bool {
+    i32::try_from(pid.get()).is_ok_and(|pid| {
+        let pid = nix::unistd::Pid::from_raw(pid);
+        let group = nix::unistd::getpgid(Some(pid));
+        pid != nix::unistd::getpid() && group == Ok(nix::unistd::getpgrp())
+    })
+}
+
 /// Makes this process the leader of a session and of a process group of its own,
 /// unless it is the leader of a group.
 pub fn lead_session() {

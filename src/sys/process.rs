@@ -23,6 +23,13 @@ pub fn leave_no_core() {
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
 }
 
+/// Whether `/proc` says that this process has a controlling terminal.
+pub(super) fn has_terminal() -> bool {
+    let stat = std::fs::read("/proc/self/stat").unwrap_or_default();
+    // The number is signed, and 0 for none.
+    field(&stat, 7) != Some(0)
+}
+
 /// This process's children that have not ended.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 //! its parent's handler; the price, a mask to clear, is paid by
 //! `block_none`.
 
+use crate::child::Pid;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal as Nix, signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
@@ -16,6 +17,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub struct Number(Nix);
 
 impl Number {
+    /// SIGABRT, see signal(7).
+    pub const ABRT: Number = Number(Nix::SIGABRT);
     /// SIGALRM, see signal(7).
     pub const ALRM: Number = Number(Nix::SIGALRM);
     /// SIGCHLD, see signal(7).
@@ -36,6 +39,8 @@ impl Number {
     pub const STOP: Number = Number(Nix::SIGSTOP);
     /// SIGTERM, see signal(7).
     pub const TERM: Number = Number(Nix::SIGTERM);
+    /// SIGTSTP, see signal(7).
+    pub const TSTP: Number = Number(Nix::SIGTSTP);
     /// SIGUSR1, see signal(7).
     pub const USR1: Number = Number(Nix::SIGUSR1);
     /// SIGUSR2, see signal(7).
@@ -89,9 +94,42 @@ impl Signals {
 
     /// The next signal that came, if any.
     pub fn next(&self) -> Option<Number> {
-        let info = self.0.read_signal().ok().flatten()?;
-        Number::from_raw(info.ssi_signo.try_into().ok()?)
+        self.receive().map(|signal| signal.number)
     }
+
+    /// As [`Signals::next`], with its sender.
+    pub fn receive(&self) -> Option<Received> {
+        let info = self.0.read_signal().ok().flatten()?;
+        let sender = match info.ssi_code {
+            libc::SI_USER => Pid::new(info.ssi_pid).map_or(Sender::Unknown, Sender::Process),
+            libc::SI_KERNEL => Sender::Kernel,
+            _ => Sender::Unknown,
+        };
+        Some(Received {
+            number: Number::from_raw(info.ssi_signo.try_into().ok()?)?,
+            sender,
+        })
+    }
+}
+
+/// A signal that was sent to this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Received {
+    /// Its number.
+    pub number: Number,
+    /// Who sent it.
+    pub sender: Sender,
+}
+
+/// Who sent a signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sender {
+    /// The kernel itself.
+    Kernel,
+    /// This process, by kill(2). It may have ended since.
+    Process(Pid),
+    /// The kernel does not say, or the sender could have lied.
+    Unknown,
 }
 
 impl AsFd for Signals {
@@ -107,6 +145,24 @@ fn default_sigchld() {
     let action = SigAction::new(SigHandler::SigDfl, SaFlags::SA_NOCLDSTOP, SigSet::empty());
     // SAFETY: SIG_DFL is no function of ours that could be called.
     let _ = unsafe { sigaction(Nix::SIGCHLD, &action) };
+}
+
+/// Those of `numbers` that have an effect on this process now: it neither ignores nor
+/// blocks them.
+pub fn effective(numbers: &[Number]) -> Vec<Number> {
+    let blocked = SigSet::thread_get_mask().unwrap_or(SigSet::empty());
+    let has_effect = |number: &Number| !blocked.contains(number.0) && !is_ignored(*number);
+    numbers.iter().copied().filter(has_effect).collect()
+}
+
+/// Has `number`, which is blocked, do to this process what it does by default, and
+/// blocks it again if that was not the end: a signal that stops, and any signal to the
+/// first process of a pid namespace.
+pub fn raise_default(number: Number) {
+    die_of(number.raw());
+    let mut set = SigSet::empty();
+    set.add(number.0);
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None);
 }
 
 /// Whether this process ignores `number`.

@@ -1,4 +1,4 @@
-//! What stdout is to whoever looks at it.
+//! The controlling terminal, and what stdout is to whoever looks at it.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsRawFd;
@@ -6,6 +6,16 @@ use std::os::fd::AsRawFd;
 /// Whether stdout is a terminal.
 pub fn is_stdout() -> bool {
     io::stdout().is_terminal()
+}
+
+/// Whether this process has a controlling terminal.
+pub fn is_controlling() -> bool {
+    match super::file::open_read(std::path::Path::new("/dev/tty")) {
+        Ok(_) => true,
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => false,
+        // There may be no such file, or no descriptor left.
+        Err(_) => super::process::has_terminal(),
+    }
 }
 
 /// How many columns stdout has, if it is a terminal that knows.
