@@ -1,15 +1,17 @@
 //! Where the log of a service is.
 
 use super::run_script;
-use super::{Failure, show};
+use super::{Failure, show, warn};
 use crate::child::Pid;
 use crate::error::Error;
-use crate::service;
+use crate::formats::status::Want;
+use crate::service::{self, Supervised};
 use crate::sys::{file, process};
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// No `run` is read beyond this, in bytes.
@@ -40,43 +42,82 @@ pub(super) fn find(name: Option<&OsStr>, choice: Option<&OsStr>) -> Result<Logs,
             others: Vec::new(),
         });
     };
+    let running = running(&logger);
+    if running.is_empty() {
+        warn_if_silent(&logger);
+    }
     if let Some(choice) = choice {
         return Ok(shown(logger.join(choice)));
     }
     let found = script(&logger);
-    let mut directories: Vec<PathBuf> = found
-        .directories
-        .into_iter()
-        .map(|directory| logger.join(OsString::from_vec(directory)))
-        .collect();
-    if found.is_uncertain || directories.is_empty() {
-        match running(&logger) {
-            Some(running) if !running.is_empty() => directories = running,
-            // The names may hold variables, but one of them may be there.
-            _ => directories.retain(|directory| directory.is_dir()),
-        }
+    let inside = |directories: Vec<Vec<u8>>| {
+        let paths = directories.into_iter().map(OsString::from_vec);
+        paths.map(|path| tidy(&logger.join(path))).collect()
+    };
+    let script: Vec<PathBuf> = inside(found.directories);
+    let usual = tidy(&logger.join("main"));
+    let sources = [running, script, inside(found.guesses), vec![usual.clone()]];
+    if let Some(directories) = sources.iter().find(|all| all.iter().any(|d| holds_log(d))) {
+        return Ok(Logs::of(directories.clone()).unwrap_or(shown(usual)));
     }
-    let mut directories: Vec<PathBuf> = directories.iter().map(|d| tidy(d)).collect();
-    if directories.is_empty() {
-        let usual = logger.join("main");
-        if examine(&usual)?.is_some_and(|metadata| metadata.is_dir()) {
-            return Ok(shown(usual));
-        }
-        return Err(Failure::nothing(
-            name,
-            &[
-                b"neither ",
-                show(&logger.join("run")),
-                b" nor a running multilog tells where its log is; name it with --dir",
-            ],
-        ));
+    let [running, mut script, ..] = sources;
+    if found.is_uncertain {
+        script.retain(|directory| directory.is_dir());
     }
-    let place = directories.iter().position(|directory| directory.is_dir());
-    let shown = directories.remove(place.unwrap_or(0));
-    Ok(Logs {
-        shown,
-        others: directories,
-    })
+    if let Some(logs) = Logs::of(running).or(Logs::of(script)) {
+        return Ok(logs);
+    }
+    if examine(&usual)?.is_some_and(|metadata| metadata.is_dir()) {
+        return Ok(shown(usual));
+    }
+    Err(Failure::nothing(
+        name,
+        &[
+            b"neither ",
+            show(&logger.join("run")),
+            b" nor a running multilog tells where its log is; name it with --dir",
+        ],
+    ))
+}
+
+impl Logs {
+    /// Of `directories`, the first that holds a log is shown, else the first.
+    fn of(mut directories: Vec<PathBuf>) -> Option<Logs> {
+        let holds_log = directories
+            .iter()
+            .position(|directory| holds_log(directory));
+        if directories.is_empty() {
+            return None;
+        }
+        Some(Logs {
+            shown: directories.remove(holds_log.unwrap_or(0)),
+            others: directories,
+        })
+    }
+}
+
+/// Whether a multilog has written to `directory`.
+fn holds_log(directory: &Path) -> bool {
+    let has = |name: &str| directory.join(name).is_file();
+    has("current") || has("previous") || has("lock")
+}
+
+/// Says so if the logger of `logger`, which has no multilog, does not run.
+fn warn_if_silent(logger: &Path) {
+    let why: &[u8] = match service::is_supervised(logger) {
+        Supervised::No => b"no supervise",
+        Supervised::Unknown(error) if error.kind() == ErrorKind::NotFound => b"no supervise",
+        Supervised::Unknown(_) => return,
+        Supervised::Yes => match service::read_status(logger) {
+            Ok(status) if status.pid.is_none() && status.want == Want::Up => {
+                b"it ends again and again; svclog alone may show why"
+            }
+            Ok(status) if status.pid.is_none() => b"it is down; svcstart starts it",
+            Ok(status) if status.paused => b"it is paused; svc -c continues it",
+            _ => return,
+        },
+    };
+    warn(&[show(logger), b": the logger does not run (", why, b")"]);
 }
 
 /// The directory of the logger of the service in `service`, which was called
@@ -131,39 +172,75 @@ fn script(logger: &Path) -> run_script::Found {
     run_script::read(&script)
 }
 
-/// The log directories of the multilog that runs for `logger`. None if none is
+/// The log directories of the multilog that runs for `logger`; none if none is
 /// found, or it is hidden from us.
-fn running(logger: &Path) -> Option<Vec<PathBuf>> {
-    let pid = multilog_of(logger)?;
-    // One of its log directories, usually; it is not told where it was started.
-    let now_in = process::directory(pid);
-    let arguments = process::arguments(pid);
-    let words = arguments.iter().skip(1).map(Vec::as_slice);
-    let directories = run_script::directories(words).into_iter().map(|directory| {
-        let directory = PathBuf::from(OsString::from_vec(directory));
-        let usual = logger.join(&directory);
-        match &now_in {
-            Some(now_in) if !usual.is_dir() && now_in.ends_with(tidy(&directory)) => now_in.clone(),
-            _ => usual,
+fn running(logger: &Path) -> Vec<PathBuf> {
+    let users = users(logger);
+    let mut directories = Vec::new();
+    for pid in process::named("multilog") {
+        if is_below_supervise(pid, logger, &users) || is_inside(pid, logger, &users) {
+            written_by(pid, logger, &mut directories);
         }
-    });
-    Some(directories.collect())
+    }
+    directories
 }
 
-/// The multilog that is the process of `logger`, or a child of that, or is in its
-/// directory or in one below it.
-fn multilog_of(logger: &Path) -> Option<Pid> {
-    let started = service::read_status(logger).ok().and_then(|s| s.pid);
-    if let Some(pid) = started.filter(|pid| process::is_named(*pid, "multilog")) {
-        return Some(pid);
+/// Whose supervise, or whose multilog without one, is that of `logger`: root's, the
+/// caller's, or the owner's of the directory. Others can give a process any name.
+fn users(logger: &Path) -> Vec<u32> {
+    let owner = std::fs::metadata(logger)
+        .ok()
+        .map(|metadata| metadata.uid());
+    [0, file::user()].into_iter().chain(owner).collect()
+}
+
+/// Whether the process `pid` descends from the supervise of `logger`.
+fn is_below_supervise(pid: Pid, logger: &Path, users: &[u32]) -> bool {
+    // A run script with a shell, or two, that does not use `exec`.
+    const GENERATIONS: usize = 8;
+    let Some(logger) = file::identity_at(logger) else {
+        return false;
+    };
+    std::iter::successors(process::parent(pid), |parent| process::parent(*parent))
+        .take(GENERATIONS)
+        .any(|ancestor| {
+            process::is_named(ancestor, "supervise")
+                && file::identity_at(&process::directory_link(ancestor)) == Some(logger)
+                && process::is_of(ancestor, users)
+        })
+}
+
+/// Whether the process `pid` is in the directory of `logger` or in one below it, and
+/// belongs to one of `users` or to the owner of the directory that it is in.
+fn is_inside(pid: Pid, logger: &Path, users: &[u32]) -> bool {
+    let (Some(here), Ok(logger)) = (process::directory(pid), logger.canonicalize()) else {
+        return false;
+    };
+    let owner = std::fs::metadata(&here).map_or(0, |metadata| metadata.uid());
+    here.starts_with(logger) && process::is_of(pid, &[users, &[owner]].concat())
+}
+
+/// Adds the log directories of the multilog `pid` to `directories`: those in which it
+/// has `lock` open, in the order of its arguments. They keep the paths that its
+/// arguments have, as seen from `logger`, if these lead there.
+fn written_by(pid: Pid, logger: &Path, directories: &mut Vec<PathBuf>) {
+    let files = process::open_files(pid).into_iter();
+    let mut locked: Vec<PathBuf> = files
+        .filter(|file| file.file_name() == Some(OsStr::new("lock")))
+        .filter_map(|file| file.parent().map(Path::to_owned))
+        .filter(|directory| directory.is_dir())
+        .collect();
+    let arguments = process::arguments(pid);
+    let words = arguments.iter().skip(1).map(Vec::as_slice);
+    for argument in run_script::directories(words) {
+        let path = tidy(&logger.join(OsString::from_vec(argument)));
+        let same = |other: &PathBuf| file::identity_at(other) == file::identity_at(&path);
+        if let Some(place) = locked.iter().position(same) {
+            locked.remove(place);
+            directories.push(path);
+        }
     }
-    let folder = logger.canonicalize().ok();
-    process::named("multilog").into_iter().find(|pid| {
-        let is_child = started.is_some() && process::parent(*pid) == started;
-        let directory = folder.as_ref().and_then(|_| process::directory(*pid));
-        let is_inside = directory.zip(folder.as_ref());
-        is_child || is_inside.is_some_and(|(directory, folder)| directory.starts_with(folder))
-    })
+    directories.append(&mut locked);
 }
 
 /// What is at `path`; None if nothing is.

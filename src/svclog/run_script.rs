@@ -1,54 +1,36 @@
 //! Where a logger's `run` says that multilog writes. No shell is started: words
 //! are told apart as sh(1) does, and what only a shell could know stays unknown.
 
+use std::collections::HashMap;
+
 /// What a script says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Found {
     /// The log directories, in the order of the script; relative ones are
     /// relative to the directory of the script.
     pub directories: Vec<Vec<u8>>,
+    /// Others that may be meant: of a command that this reader does not know.
+    pub guesses: Vec<Vec<u8>>,
     /// Whether a variable or a command could add to these, or change them.
     pub is_uncertain: bool,
-}
-
-/// A word of a command.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct Word {
-    /// Its bytes without quotes; variables as they are written.
-    bytes: Vec<u8>,
-    /// Nothing in it is for the shell to replace.
-    is_literal: bool,
 }
 
 /// Reads the shell script `script`: the directories in the arguments of every
 /// `multilog` in it, by that name or by a path. If any is started with `exec`,
 /// only those count: `chown log /var/log/multilog ./main` writes no log.
 pub fn read(script: &[u8]) -> Found {
-    let mut base: Option<Word> = None;
+    let mut shell = Shell::default();
     let mut calls: Vec<(bool, Found)> = Vec::new();
     for command in commands(script) {
-        let is_exec = command.first().is_some_and(|word| word.bytes == b"exec");
-        if let [cd, to] = command.as_slice()
-            && cd.bytes == b"cd"
-        {
-            base = Some(to.clone());
-        }
-        let mut words = command.iter();
-        if words.any(is_multilog) {
-            let found = arguments(words.as_slice(), base.as_ref());
-            calls.push((is_exec, found));
-        }
+        calls.extend(shell.run(&command));
     }
     let any_exec = calls.iter().any(|(is_exec, _)| *is_exec);
     let mut all = Found::default();
     for (is_exec, found) in calls {
         if is_exec || !any_exec {
             all.is_uncertain |= found.is_uncertain;
-            for directory in found.directories {
-                if !all.directories.contains(&directory) {
-                    all.directories.push(directory);
-                }
-            }
+            add(&mut all.directories, found.directories);
+            add(&mut all.guesses, found.guesses);
         }
     }
     all
@@ -62,36 +44,306 @@ pub fn directories<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>
         .collect()
 }
 
-fn is_multilog(word: &Word) -> bool {
-    word.is_literal && (word.bytes == b"multilog" || word.bytes.ends_with(b"/multilog"))
+/// Adds those of `more` that are not among `all`.
+fn add(all: &mut Vec<Vec<u8>>, more: Vec<Vec<u8>>) {
+    for directory in more {
+        if !all.contains(&directory) {
+            all.push(directory);
+        }
+    }
 }
 
-/// What a multilog with these arguments writes to, if it is started in `base`.
-fn arguments(words: &[Word], base: Option<&Word>) -> Found {
-    let mut is_uncertain = words.iter().any(|word| {
-        // A variable behind another first letter (`s"$SIZE"`) makes no directory.
-        let may_be_directory = matches!(word.bytes.first(), Some(b'.' | b'/' | b'$' | b'`'));
-        !word.is_literal && may_be_directory
-    });
-    let mut directories = directories(words.iter().map(|word| word.bytes.as_slice()));
-    if let Some(base) = base {
-        is_uncertain |= !base.is_literal;
-        for directory in &mut directories {
-            if directory.first() != Some(&b'/') {
-                *directory = [&base.bytes, b"/".as_slice(), directory].concat();
+/// A program that becomes another one, whose name and arguments follow its own.
+struct Chain {
+    name: &'static [u8],
+    /// Its options that take a value.
+    with_value: &'static [u8],
+    /// The number of its arguments behind the options.
+    arguments: usize,
+}
+
+const fn chain(name: &'static [u8], with_value: &'static [u8], arguments: usize) -> Chain {
+    Chain {
+        name,
+        with_value,
+        arguments,
+    }
+}
+
+const CHAINS: [Chain; 17] = [
+    chain(b"exec", b"a", 0),
+    chain(b"command", b"", 0),
+    chain(b"setuidgid", b"", 1),
+    chain(b"envuidgid", b"", 1),
+    chain(b"envdir", b"", 1),
+    chain(b"setlock", b"", 1),
+    chain(b"softlimit", b"abcdfglmoprstv", 0),
+    chain(b"pgrphack", b"", 0),
+    chain(b"chpst", b"ueUb/CnlLmdofcprt", 0),
+    chain(b"env", b"uCS", 0),
+    chain(b"nice", b"n", 0),
+    chain(b"ionice", b"cnpPu", 0),
+    chain(b"nohup", b"", 0),
+    chain(b"setsid", b"", 0),
+    chain(b"stdbuf", b"ioe", 0),
+    chain(b"sudo", b"ugCDRTphr", 0),
+    chain(b"runuser", b"ugG", 0),
+];
+
+/// Words of the shell before a command.
+const RESERVED: [&[u8]; 10] = [
+    b"if", b"then", b"else", b"elif", b"while", b"until", b"do", b"!", b"{", b"time",
+];
+
+/// What a shell would know while it runs a script.
+#[derive(Default)]
+struct Shell {
+    /// None: not known.
+    variables: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Where it is, if it has left the directory of the script.
+    base: Option<Vec<u8>>,
+    /// It has gone somewhere that is not known.
+    is_lost: bool,
+}
+
+/// A word of a command, its variables replaced; None: not known.
+#[derive(Clone, Debug)]
+struct Value {
+    bytes: Option<Vec<u8>>,
+    /// If it is not known: whether it could be a directory.
+    may_be_directory: bool,
+}
+
+impl Shell {
+    /// Runs `command`: None if no multilog is in it, else whether that is started with
+    /// `exec`, and where it writes.
+    fn run(&mut self, command: &[Word]) -> Option<(bool, Found)> {
+        let values: Vec<Value> = command.iter().flat_map(|word| self.values(word)).collect();
+        let is = |value: &Value, names: &[&[u8]]| {
+            let bytes = value.bytes.as_deref();
+            bytes.is_some_and(|bytes| names.contains(&bytes))
+        };
+        let reserved = values.iter().take_while(|value| is(value, &RESERVED));
+        let mut rest = values.get(reserved.count()..).unwrap_or_default();
+        while let [assignment, behind @ ..] = rest
+            && let Some((name, value)) = split(assignment)
+        {
+            // Before a command it counts for that command only, but does no harm.
+            self.variables.insert(name, value);
+            rest = behind;
+        }
+        match rest {
+            [first, more @ ..] if is(first, &[b"export", b"readonly"]) => {
+                self.variables.extend(more.iter().filter_map(split));
+                None
+            }
+            [first, more @ ..] if is(first, &[b"cd"]) => {
+                self.change_directory(more);
+                None
+            }
+            _ => {
+                let is_exec = rest.first().is_some_and(|first| is(first, &[b"exec"]));
+                Some((is_exec, self.multilog(rest)?))
             }
         }
     }
-    Found {
-        directories,
-        is_uncertain,
+
+    fn change_directory(&mut self, words: &[Value]) {
+        let mut words = words.iter().skip_while(|word| {
+            let option = word.bytes.as_deref();
+            matches!(option, Some([b'-', _, ..])) && option != Some(b"--")
+        });
+        let first = words.next();
+        let target = match first.and_then(|word| word.bytes.as_deref()) {
+            Some(b"--") => words.next(),
+            _ => first,
+        };
+        match target.and_then(|word| word.bytes.clone()) {
+            Some(path) if !path.is_empty() && path != b"-" => {
+                self.base = Some(self.inside(path));
+            }
+            // Perhaps the directory of the script.
+            _ => (self.base, self.is_lost) = (None, true),
+        }
+    }
+
+    /// The path of `path` as seen from the directory of the script.
+    fn inside(&self, path: Vec<u8>) -> Vec<u8> {
+        match &self.base {
+            Some(base) if path.first() != Some(&b'/') => [base, b"/".as_slice(), &path].concat(),
+            _ => path,
+        }
+    }
+
+    /// What the multilog in `words` writes to, if there is one.
+    fn multilog(&self, words: &[Value]) -> Option<Found> {
+        if let Some(arguments) = behind_chain(words) {
+            return Some(self.found(arguments));
+        }
+        let mut calls: Vec<Found> = (0..words.len())
+            .filter_map(|place| words.get(place..)?.split_first())
+            .filter(|(word, _)| is_multilog(word))
+            .map(|(_, arguments)| self.found(arguments))
+            .collect();
+        // The first may be an account, the last a directory.
+        let has_any = |call: &Found| !call.directories.is_empty();
+        let last = calls.iter().rposition(has_any);
+        let mut found = calls.get(last.or(calls.len().checked_sub(1))?)?.clone();
+        calls.reverse();
+        for call in calls {
+            add(&mut found.guesses, call.directories);
+        }
+        Some(found)
+    }
+
+    /// What a multilog with these arguments writes to.
+    fn found(&self, arguments: &[Value]) -> Found {
+        let unknown = |word: &Value| word.bytes.is_none() && word.may_be_directory;
+        let is_uncertain = self.is_lost || arguments.iter().any(unknown);
+        let known = arguments.iter().filter_map(|word| word.bytes.as_deref());
+        let directories = directories(known).into_iter();
+        Found {
+            directories: directories.map(|path| self.inside(path)).collect(),
+            guesses: Vec::new(),
+            is_uncertain,
+        }
+    }
+
+    /// What the shell makes of a word.
+    fn values(&self, word: &Word) -> Vec<Value> {
+        let first = word.parts.iter().find(|part| part.is_not_empty());
+        // A variable behind another first letter (`s"$SIZE"`) makes no directory.
+        let may_be_directory = match first {
+            Some(Part::Bytes(bytes)) => matches!(bytes.first(), Some(b'.' | b'/')),
+            _ => true,
+        };
+        let parts = word.parts.iter().map(|part| match part {
+            Part::Bytes(bytes) => Some(bytes.as_slice()),
+            Part::Variable(name, default) => match self.variables.get(name) {
+                Some(value) => value.as_deref(),
+                None => default.as_deref(),
+            },
+            Part::Unknown => None,
+        });
+        let bytes: Option<Vec<&[u8]>> = parts.collect();
+        let value = |bytes: Option<Vec<u8>>| Value {
+            bytes,
+            may_be_directory,
+        };
+        match bytes.map(|parts| parts.concat()) {
+            Some(bytes) if word.is_split => bytes
+                .split(u8::is_ascii_whitespace)
+                .filter(|piece| !piece.is_empty())
+                .map(|piece| value(Some(piece.to_vec())))
+                .collect(),
+            Some(bytes) => vec![value(Some(bytes))],
+            None => match assigned(word) {
+                // Its name counts.
+                Some(name) => vec![value(Some([&name, b"=\0".as_slice()].concat()))],
+                None => vec![value(None)],
+            },
+        }
     }
 }
+
+/// The name in front of a `=`, if `word` begins so.
+fn assigned(word: &Word) -> Option<Vec<u8>> {
+    let Some(Part::Bytes(bytes)) = word.parts.first() else {
+        return None;
+    };
+    let end = bytes.iter().position(|byte| *byte == b'=')?;
+    let name = bytes.get(..end)?;
+    let is_name = name.iter().all(|byte| is_of_name(*byte));
+    (is_name && !name.is_empty()).then(|| name.to_vec())
+}
+
+/// An assignment: the variable, and its value if that is known.
+fn split(value: &Value) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let bytes = value.bytes.as_ref()?;
+    let end = bytes.iter().position(|byte| *byte == b'=')?;
+    let (name, rest) = bytes.split_at_checked(end)?;
+    let is_name = !name.is_empty() && name.iter().all(|byte| is_of_name(*byte));
+    let value = rest.get(1..).filter(|value| *value != b"\0");
+    is_name.then(|| (name.to_vec(), value.map(<[u8]>::to_vec)))
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn is_multilog(word: &Value) -> bool {
+    let bytes = word.bytes.as_deref().unwrap_or_default();
+    bytes == b"multilog" || bytes.ends_with(b"/multilog")
+}
+
+/// The arguments of the multilog that a chain of programs becomes, if all of them are
+/// known: `exec setuidgid log multilog t ./main`.
+fn behind_chain(words: &[Value]) -> Option<&[Value]> {
+    let mut rest = words;
+    loop {
+        let (first, behind) = rest.split_first()?;
+        if is_multilog(first) {
+            return Some(behind);
+        }
+        let name = first
+            .bytes
+            .as_deref()?
+            .rsplit(|byte| *byte == b'/')
+            .next()?;
+        let name = name.strip_prefix(b"s6-").unwrap_or(name);
+        let chain = CHAINS.iter().find(|chain| chain.name == name)?;
+        rest = behind;
+        while let [option, behind @ ..] = rest
+            && let Some([b'-', letters @ ..]) = option.bytes.as_deref()
+        {
+            rest = match letters {
+                [letter] if chain.with_value.contains(letter) => behind.get(1..)?,
+                _ => behind,
+            };
+            if letters == b"-" {
+                break;
+            }
+        }
+        if name == b"env" {
+            let assignments = rest.iter().take_while(|word| split(word).is_some());
+            rest = rest.get(assignments.count()..)?;
+        }
+        rest = rest.get(chain.arguments..)?;
+    }
+}
+
+/// A word of a command, as it is written.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Word {
+    parts: Vec<Part>,
+    /// A variable in it stands outside of quotes.
+    is_split: bool,
+}
+
+/// A part of a word.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Part {
+    /// Bytes without quotes.
+    Bytes(Vec<u8>),
+    /// The variable of this name, and what `${NAME:-DEFAULT}` says for one that is not set.
+    Variable(Vec<u8>, Option<Vec<u8>>),
+    /// Only a shell could know.
+    Unknown,
+}
+
+impl Part {
+    fn is_not_empty(&self) -> bool {
+        !matches!(self, Part::Bytes(bytes) if bytes.is_empty())
+    }
+}
+
+/// The bytes of a script, from the next one on.
+type Bytes<'a> = std::iter::Peekable<std::iter::Copied<std::slice::Iter<'a, u8>>>;
 
 /// The commands of `script`, each as its words; redirections are left out.
 fn commands(script: &[u8]) -> Vec<Vec<Word>> {
     let mut lexer = Lexer::default();
-    let mut bytes = script.iter().copied().peekable();
+    let mut bytes: Bytes<'_> = script.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match byte {
             b'\\' => match bytes.next() {
@@ -117,7 +369,10 @@ fn commands(script: &[u8]) -> Vec<Vec<Word>> {
                                 lexer.push(next);
                             }
                         },
-                        b'$' | b'`' => lexer.push_unknown(byte),
+                        b'$' | b'`' => {
+                            let part = expansion(byte, &mut bytes);
+                            lexer.word().parts.push(part);
+                        }
                         _ => lexer.push(byte),
                     }
                 }
@@ -146,12 +401,90 @@ fn commands(script: &[u8]) -> Vec<Vec<Word>> {
                 }
                 lexer.redirect(is_here);
             }
-            b'$' | b'`' => lexer.push_unknown(byte),
+            b'$' | b'`' => {
+                let part = expansion(byte, &mut bytes);
+                let is_variable = matches!(part, Part::Variable(..));
+                let word = lexer.word();
+                // Not in `NAME=$OTHER`.
+                word.is_split |= is_variable && assigned(word).is_none();
+                word.parts.push(part);
+            }
             _ => lexer.push(byte),
         }
     }
     lexer.end_command();
     lexer.commands
+}
+
+/// What begins with `sign`, a `$` or a backquote, in front of `bytes`.
+fn expansion(sign: u8, bytes: &mut Bytes<'_>) -> Part {
+    if sign == b'`' {
+        while let Some(byte) = bytes.next().filter(|byte| *byte != b'`') {
+            if byte == b'\\' {
+                bytes.next();
+            }
+        }
+        return Part::Unknown;
+    }
+    match bytes.peek() {
+        Some(b'(') => {
+            skip(bytes, b'(', b')');
+            Part::Unknown
+        }
+        Some(b'{') => braces(&skip(bytes, b'{', b'}')),
+        Some(byte) if is_of_name(*byte) && !byte.is_ascii_digit() => {
+            let mut name = Vec::new();
+            while let Some(byte) = bytes.next_if(|byte| is_of_name(*byte)) {
+                name.push(byte);
+            }
+            Part::Variable(name, None)
+        }
+        Some(b'0'..=b'9' | b'@' | b'*' | b'#' | b'?' | b'$' | b'!' | b'-') => {
+            bytes.next();
+            Part::Unknown
+        }
+        _ => Part::Bytes(b"$".to_vec()),
+    }
+}
+
+/// What stands between `${` and `}`.
+fn braces(inside: &[u8]) -> Part {
+    let length = inside.iter().take_while(|byte| is_of_name(**byte)).count();
+    let (name, rest) = inside.split_at_checked(length).unwrap_or_default();
+    if name.first().is_none_or(u8::is_ascii_digit) {
+        return Part::Unknown;
+    }
+    let is_plain = |byte: &u8| is_of_name(*byte) || matches!(byte, b'.' | b'/' | b'-' | b'+');
+    match rest.strip_prefix(b":").unwrap_or(rest) {
+        b"" => Part::Variable(name.to_vec(), None),
+        [b'-' | b'=', default @ ..] if default.iter().all(is_plain) => {
+            Part::Variable(name.to_vec(), Some(default.to_vec()))
+        }
+        _ => Part::Unknown,
+    }
+}
+
+/// Passes over what stands between `open` and the `close` that belongs to it, and gives
+/// it. Quotes count.
+fn skip(bytes: &mut Bytes<'_>, open: u8, close: u8) -> Vec<u8> {
+    let mut inside = Vec::new();
+    let (mut depth, mut quote) = (0_usize, None);
+    while let Some(byte) = bytes.next() {
+        inside.push(byte);
+        match (quote, byte) {
+            (None | Some(b'"'), b'\\') => inside.extend(bytes.next()),
+            (Some(end), _) => quote = Some(end).filter(|end| *end != byte),
+            (None, b'\'' | b'"') => quote = Some(byte),
+            (None, _) if byte == open => depth += 1,
+            (None, _) if byte == close => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    let inside = inside.strip_prefix(&[open]).unwrap_or(&inside);
+    inside.strip_suffix(&[close]).unwrap_or(inside).to_vec()
 }
 
 /// The next line, without its end; None if there is none.
@@ -180,19 +513,15 @@ struct Lexer {
 
 impl Lexer {
     fn word(&mut self) -> &mut Word {
-        self.word.get_or_insert_with(|| Word {
-            bytes: Vec::new(),
-            is_literal: true,
-        })
+        self.word.get_or_insert_default()
     }
 
     fn push(&mut self, byte: u8) {
-        self.word().bytes.push(byte);
-    }
-
-    fn push_unknown(&mut self, byte: u8) {
-        self.word().is_literal = false;
-        self.push(byte);
+        let parts = &mut self.word().parts;
+        match parts.last_mut() {
+            Some(Part::Bytes(bytes)) => bytes.push(byte),
+            _ => parts.push(Part::Bytes(vec![byte])),
+        }
     }
 
     fn end_word(&mut self) {
@@ -200,7 +529,11 @@ impl Lexer {
             return;
         };
         if std::mem::take(&mut self.is_here) {
-            self.here.push(word.bytes);
+            let bytes = word.parts.into_iter().filter_map(|part| match part {
+                Part::Bytes(bytes) => Some(bytes),
+                _ => None,
+            });
+            self.here.push(bytes.collect::<Vec<_>>().concat());
         } else if !self.is_target {
             self.command.push(word);
         }
@@ -209,8 +542,15 @@ impl Lexer {
 
     /// `2>` is no argument 2.
     fn redirect(&mut self, is_here: bool) {
-        let is_number = |word: &Word| word.bytes.iter().all(u8::is_ascii_digit);
-        if self.word.as_ref().is_some_and(is_number) {
+        let is_number = |part: &Part| match part {
+            Part::Bytes(bytes) => bytes.iter().all(u8::is_ascii_digit),
+            _ => false,
+        };
+        if self
+            .word
+            .as_ref()
+            .is_some_and(|word| word.parts.iter().all(is_number))
+        {
             self.word = None;
         }
         self.end_word();
@@ -323,8 +663,8 @@ mod tests {
         assert_read(&[
             ("exec multilog t \"$DIR\"", "?"),
             ("exec multilog t $DIR ./main", "./main?"),
-            ("exec multilog t ./`hostname`", "./`hostname`?"),
-            ("exec multilog t /var/log/$NAME", "/var/log/$NAME?"),
+            ("exec multilog t ./`hostname`", "?"),
+            ("exec multilog t /var/log/$NAME", "?"),
             ("exec multilog t s$SIZE \"n${N}\" ./main", "./main"),
             ("exec multilog t '$DIR' ./main", "./main"),
             ("exec multilog t ./\\$x", "./$x"),
@@ -342,7 +682,82 @@ mod tests {
                 "cd /var/log/x && exec multilog t ./main",
                 "/var/log/x/./main",
             ),
-            ("cd \"$HOME\"; exec multilog t ./main", "$HOME/./main?"),
+            ("cd \"$HOME\"; exec multilog t ./main", "./main?"),
+            ("cd -P -- /x\nexec multilog t ./main", "/x/./main"),
+            ("cd -- a && cd b; exec multilog t .", "a/b/."),
+            ("if cd logs; then exec multilog t .; fi", "logs/."),
+            (
+                "cd \"$(dirname \"$0\")\" || exit; exec multilog t ./main",
+                "./main?",
+            ),
+            ("cd ${0%/*}; exec multilog t ./main", "./main?"),
+        ]);
+    }
+
+    #[test]
+    fn a_chain_of_programs_is_followed_to_its_end() {
+        assert_read(&[
+            (
+                "exec setuidgid multilog envdir ./env multilog t ./logs",
+                "./logs",
+            ),
+            (
+                "exec softlimit -m 9000 -o5 setuidgid -s log multilog t ./main",
+                "./main",
+            ),
+            (
+                "exec chpst -u multilog -e ./env -P multilog ./main",
+                "./main",
+            ),
+            ("exec env -i - A=./x B=/y multilog t ./main", "./main"),
+            ("exec nice -n 5 setlock -n ./l s6-envdir /e multilog .", "."),
+            ("exec sudo -u multilog -- multilog t ./main", "./main"),
+            (
+                "exec multilog t ./multilog /var/log/multilog",
+                "./multilog /var/log/multilog",
+            ),
+            ("M=/usr/bin/multilog; exec $M t ./main", "./main"),
+        ]);
+        // What no table knows: the directories of the last multilog that has any.
+        let found = read(b"exec become multilog ./env multilog t ./logs");
+        assert_eq!(found.directories, [b"./logs"]);
+        assert_eq!(found.guesses, [b"./logs".as_slice(), b"./env"]);
+        let found = read(b"exec odd ./x multilog t /var/log/multilog");
+        assert_eq!(found.directories, [b"/var/log/multilog"]);
+    }
+
+    #[test]
+    fn variables_that_the_script_sets_are_known() {
+        assert_read(&[
+            ("D=./logs; exec multilog t $D", "./logs"),
+            ("D='./my logs'\nexec multilog t \"$D\"", "./my logs"),
+            ("A='t n20 ./a ./b'; exec multilog $A", "./a ./b"),
+            ("export D=/var/log; exec multilog t ${D}/x", "/var/log/x"),
+            ("B=/var; D=$B/log exec multilog t $B/x", "/var/x"),
+            ("D=./logs\ncd -P \"$D\"; exec multilog t .", "./logs/."),
+            ("exec multilog t ${D:-./main}", "./main"),
+            ("D=./x; exec multilog t ${D:-./main}", "./x"),
+            ("D=$(cat d); exec multilog t $D", "?"),
+            ("D=`cat d`; exec multilog t ./$D", "?"),
+            ("D=./x; exec multilog t '$D' \\$D", ""),
+            ("exec multilog t \"$1\" $@", "?"),
+            ("exec multilog t ./a$", "./a$"),
+        ]);
+    }
+
+    #[test]
+    fn a_command_in_a_word_is_one_word() {
+        assert_read(&[
+            ("exec multilog t s$((1024*1024)) n20 ./logs", "./logs"),
+            ("exec multilog t s\"$((2 * (3 + 4)))\" ./logs", "./logs"),
+            (
+                "exec multilog t n$(echo ')' \"$(cat ./x)\" '(') ./logs",
+                "./logs",
+            ),
+            ("exec multilog t n`cat ./x` ./logs", "./logs"),
+            ("exec multilog t $(cat ./x) ./logs", "./logs?"),
+            ("exec multilog t ${A%(} ./logs", "./logs?"),
+            ("exec multilog t $(", "?"),
         ]);
     }
 

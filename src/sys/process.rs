@@ -180,6 +180,21 @@ pub fn arguments(pid: Pid) -> Vec<Vec<u8>> {
     }
 }
 
+/// The paths of what the process `pid` has open, by descriptor; none if it is hidden
+/// from us.
+pub fn open_files(pid: Pid) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let entries = entries.into_iter().flatten().flatten();
+    let mut files: Vec<(u32, PathBuf)> = entries
+        .filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            Some((number, std::fs::read_link(entry.path()).ok()?))
+        })
+        .collect();
+    files.sort_unstable();
+    files.into_iter().map(|(_, path)| path).collect()
+}
+
 /// The current directory of the process `pid`, if it may be known.
 pub fn directory(pid: Pid) -> Option<PathBuf> {
     std::fs::read_link(directory_link(pid)).ok()
@@ -253,6 +268,10 @@ mod tests {
         let own = Pid::new(std::process::id()).unwrap();
         let given: Vec<Vec<u8>> = std::env::args_os().map(|a| a.as_bytes().to_vec()).collect();
         assert_eq!(arguments(own), given);
+        let open = std::fs::File::open("/proc/self/stat").unwrap();
+        let path = PathBuf::from(format!("/proc/{own}/stat"));
+        assert!(open_files(own).contains(&path));
+        drop(open);
         assert_eq!(directory(own), std::env::current_dir().ok());
         assert_eq!(parent(own), Pid::new(std::os::unix::process::parent_id()));
         let name = std::fs::read_to_string("/proc/self/comm").unwrap();

@@ -1,7 +1,7 @@
 //! svclog -f: goes on with what comes, whatever multilog does meanwhile.
 
 use super::{
-    RUN, Writer, command, follow, make, numbers, service, stamp, suites, texts, wait_open,
+    RUN, Writer, command, follow, make, numbers, said, service, stamp, suites, texts, wait_open,
 };
 use crate::harness::{Scratch, Suite, is_alive, signal, wait_until};
 use crate::supervise::{let_time_pass, shell, sleeps};
@@ -32,7 +32,7 @@ fn under_load_every_line_is_printed_once_and_in_its_order() {
         assert!(first >= 51, "{first}");
         let expected = numbers(first..=60_000);
         assert!(texts.iter().eq(expected.lines()));
-        assert_eq!(scratch.read("log.err"), "");
+        assert_eq!(said(&scratch), "");
     }
 }
 
@@ -129,7 +129,7 @@ fn restarts_kills_alarms_and_processors_do_not_matter() {
             writer.end();
             let texts = texts(&scratch.read("log.out"));
             assert!(texts.iter().eq(expected.lines()), "{processor} {texts:?}");
-            assert_eq!(scratch.read("log.err"), "", "{processor}");
+            assert_eq!(said(&scratch), "", "{processor}");
         }
     }
 }
@@ -167,7 +167,7 @@ fn a_line_shows_while_it_comes() {
     wait_until("what came after that shows", || {
         scratch.read("log.out") == expected
     });
-    assert!(scratch.read("log.err").contains("current: it was cut"));
+    assert!(said(&scratch).contains("current: it was cut"));
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn it_ends_when_nobody_reads_what_it_says() {
     assert_eq!(status.unwrap().signal(), Some(libc::SIGPIPE));
     shell(
         &scratch,
-        "svclog -n1000 a | true; svclog -f a | head -n1 >/dev/null",
+        "svclog -n1000 a/log/main | true; svclog -f a/log/main | head -n1 >/dev/null",
     );
 }
 
@@ -223,7 +223,7 @@ fn a_log_that_does_not_exist_yet_can_be_followed() {
     service(&scratch, RUN);
     let svclog = follow(&scratch, &["-f", "a"]);
     let waits = "svclog: waiting for a/log/main\n";
-    wait_until("it waits", || scratch.read("log.err") == waits);
+    wait_until("it waits", || said(&scratch) == waits);
     scratch.mkdir("a/log/main");
     let mut writer = Writer::start(&scratch, Suite::Ours, &["./main"]);
     writer.say("first\n");
@@ -232,5 +232,5 @@ fn a_log_that_does_not_exist_yet_can_be_followed() {
     fs::remove_dir_all(scratch.at("a/log/main")).unwrap();
     wait_until("it ends with the directory", || !is_alive(svclog.pid()));
     let why = "svclog: fatal: a/log/main: this directory was removed\n";
-    assert_eq!(scratch.read("log.err"), format!("{waits}{why}"));
+    assert_eq!(said(&scratch), format!("{waits}{why}"));
 }

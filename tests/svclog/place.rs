@@ -1,6 +1,9 @@
 //! Where svclog finds the log of a service, and what it says if it does not.
 
-use super::{RUN, Writer, command, make, printed, refused, service, suites, svclog, texts};
+use super::{
+    RUN, SILENT, Writer, command, make, printed, refused, service, suites, svclog, texts,
+    without_silent,
+};
 use crate::harness::{Scratch, finish, wait_until};
 use crate::supervise::{Stranger, shell};
 use std::path::PathBuf;
@@ -75,7 +78,7 @@ fn what_the_script_does_not_tell_a_running_multilog_tells() {
         let program = suite.program("multilog");
         let run = format!("exec {} t ./$NAME", program.display());
         scratch.service("a", "echo hello; exec sleep 1000");
-        service(&scratch, &format!("NAME=squid; {run}"));
+        service(&scratch, &format!("NAME=$(echo squid); {run}"));
         scratch.mkdir("service");
         scratch.link("a");
         let _svscan = scratch.svscan();
@@ -103,6 +106,147 @@ fn what_the_script_does_not_tell_a_running_multilog_tells() {
             "{why}"
         );
     }
+}
+
+/// Makes log directories in `a/log`: what each prints is its name.
+fn logs(scratch: &Scratch, names: &[&str]) {
+    for name in names {
+        scratch.mkdir(format!("a/log/{name}"));
+        scratch.write(format!("a/log/{name}/current"), format!("{name}\n"));
+    }
+}
+
+#[test]
+fn of_several_directories_that_may_be_meant_the_one_with_a_log_is_shown() {
+    let scratch = Scratch::new();
+    logs(&scratch, &["logs"]);
+    scratch.mkdir("a/log/env");
+    scratch.mkdir("a/log/main");
+    for run in [
+        "exec setuidgid multilog envdir ./env multilog t ./logs",
+        "exec become multilog ./env multilog t ./logs",
+        "exec become multilog ./logs multilog t ./env",
+        "D=./logs; exec multilog t $D",
+        "exec multilog t s$((1024*1024)) n20 ./logs",
+        "if cd logs; then exec multilog t .; fi",
+        "cd -P -- ./logs && exec multilog t .",
+        "exec multilog t ${DIR:-./logs}",
+        "exec multilog t ./main ./logs",
+    ] {
+        service(&scratch, run);
+        assert_eq!(svclog(&scratch, &["a"]).text(), "logs\n", "{run}");
+    }
+}
+
+#[test]
+fn a_running_multilog_is_asked_first_and_strangers_are_not() {
+    for suite in suites("a_running_multilog_is_asked_first_and_strangers_are_not") {
+        let scratch = Scratch::new();
+        let program = suite.program("multilog");
+        logs(&scratch, &["main", "more"]);
+        scratch.mkdir("elsewhere");
+        scratch.service("a", "echo hello; exec sleep 1000");
+        // Without exec, and as it is started; then the script says something else.
+        let run = format!(
+            "cd ../../elsewhere; {} t . ../a/log/more; true",
+            program.display()
+        );
+        service(&scratch, &run);
+        scratch.mkdir("service");
+        scratch.link("a");
+        let _svscan = scratch.svscan();
+        wait_until("something is logged", || {
+            scratch.read("elsewhere/current").ends_with("hello\n")
+        });
+        service(&scratch, RUN);
+        let output = svclog(&scratch, &["a"]);
+        assert_eq!(texts(&output.text()), ["hello"]);
+        assert!(
+            output.errors().starts_with("svclog: shown is /"),
+            "{output:?}"
+        );
+        assert!(
+            output.errors().ends_with("/a/log/more (--dir)\n"),
+            "{output:?}"
+        );
+        // A process of somebody else, in the directory of the logger.
+        let Some(stranger) = Stranger::new(
+            "a_running_multilog_is_asked_first_and_strangers_are_not",
+            &scratch,
+        ) else {
+            continue;
+        };
+        shell(&scratch, "rm service/a; svc -dx a a/log");
+        wait_until("its supervise has ended", || {
+            scratch.svstat("a/log") == "supervise not running"
+        });
+        scratch.mkdir("forged");
+        stranger.owns(&scratch, "forged");
+        shell(&scratch, "chmod 755 . a a/log");
+        let mut command = stranger.command(&scratch, program.to_str().unwrap());
+        command
+            .arg(scratch.at("forged"))
+            .current_dir(scratch.at("a/log"));
+        let mut forged = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        wait_until("it is there", || scratch.at("forged/current").exists());
+        assert_eq!(svclog(&scratch, &["a"]).text(), "main\n");
+        drop(forged.stdin.take());
+        forged.wait().unwrap();
+    }
+}
+
+#[test]
+fn who_may_read_the_log_but_not_ask_supervise_is_served() {
+    let scratch = Scratch::new();
+    logs(&scratch, &["logs"]);
+    service(&scratch, "exec multilog t $UNKNOWN ./logs");
+    let test = "who_may_read_the_log_but_not_ask_supervise_is_served";
+    let Some(stranger) = Stranger::new(test, &scratch) else {
+        return;
+    };
+    scratch.mkdir("a/log/supervise");
+    shell(
+        &scratch,
+        "chmod 711 a a/log; chmod 700 a/log/supervise; chmod 755 a/log/logs",
+    );
+    let mut command = stranger.command(&scratch, "svclog");
+    command.arg("a");
+    let output = finish(command);
+    assert_eq!((output.code, output.text()), (0, "logs\n".to_owned()));
+    assert_eq!(output.errors(), "");
+}
+
+#[test]
+fn a_logger_that_does_not_run_is_mentioned() {
+    let scratch = Scratch::new();
+    let said = || {
+        let output = finish(command(&scratch, &["a"]));
+        assert_eq!((output.code, output.text()), (0, "main\n".to_owned()));
+        output.errors()
+    };
+    logs(&scratch, &["main"]);
+    service(&scratch, "exit 1");
+    assert_eq!(said(), format!("svclog: warning: a/log{SILENT}"));
+    scratch.service("a", "exec sleep 1000");
+    scratch.mkdir("service");
+    scratch.link("a");
+    let svscan = scratch.svscan();
+    let warning = |why: &str| format!("svclog: warning: a/log: the logger does not run ({why})\n");
+    wait_until("it ends again and again", || {
+        said() == warning("it ends again and again; svclog alone may show why")
+    });
+    shell(&scratch, "svc -d service/a/log");
+    wait_until("it is down", || {
+        said() == warning("it is down; svcstart starts it")
+    });
+    service(&scratch, "exec sleep 1000");
+    shell(&scratch, "svc -u service/a/log");
+    wait_until("it runs", || said().is_empty());
+    shell(&scratch, "svc -p service/a/log");
+    wait_until("it is paused", || {
+        said() == warning("it is paused; svc -c continues it")
+    });
+    drop(svscan);
 }
 
 #[test]
@@ -196,7 +340,7 @@ fn what_may_not_be_read_is_said() {
     let said = || {
         let mut command = stranger.command(&scratch, "svclog");
         command.arg("a");
-        finish(command).errors()
+        without_silent(&finish(command).errors())
     };
     shell(&scratch, "chmod 755 a a/log; chmod 700 a/log/main");
     let fatal = "svclog: fatal: unable to ";
