@@ -1,13 +1,16 @@
 //! svscan: keep one supervise running for each directory here, and two with a
 //! pipe between them where there is a `log`.
 //!
-//! `plan` decides, `shell` acts, `starter` starts, `watched` knows what is watched.
+//! `plan` and `settling` decide, `shell` acts, `look` examines directories, `starter`
+//! starts, `watched` knows what is watched.
 //! Source of the rules: <https://cr.yp.to/daemontools/svscan.html>, and Debian's
 //! package where that page is silent. Unlike 0.76, which looks around every five seconds, this one
 //! is told of changes by the kernel (inotify) and sleeps otherwise; where
 //! inotify cannot be relied on, it looks every five seconds, too.
 
+mod look;
 pub mod plan;
+pub mod settling;
 pub mod shell;
 mod starter;
 mod watched;

@@ -7,6 +7,7 @@
 //! again while its service is active; a service that is neither active nor has
 //! a supervise is forgotten.
 
+use super::settling::{Look, Settling, Verdict};
 use crate::child::{End, Pid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -17,14 +18,6 @@ use std::time::{Duration, Instant};
 pub const INTERVAL: Duration = Duration::from_secs(5);
 /// The shortest time from one start of a supervise to the next.
 pub const START_INTERVAL: Duration = Duration::from_secs(1);
-/// A directory made in place is taken up when it has a `run` and nothing in it
-/// has changed for so long.
-pub const QUIET: Duration = Duration::from_millis(250);
-
-/// A new link is taken up when it has stood for so long: `ln -sf` makes it under
-/// a name of its own and renames it then.
-pub const LINK_QUIET: Duration = Duration::from_millis(20);
-
 /// Which directory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Id {
@@ -53,6 +46,8 @@ pub enum Sight {
         id: Id,
         /// It is to be a pair.
         log: bool,
+        /// What was seen of it, if [`Plan::wants_look`].
+        look: Option<Look>,
     },
     /// Not there, or no directory.
     Nothing,
@@ -60,22 +55,11 @@ pub enum Sight {
     Trouble,
 }
 
-/// What a directory that was made in place looked like: if nothing differs, it is quiet.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Look {
-    /// It has a `run` that may be executed.
-    pub has_run: bool,
-    /// Times of change that tell one look from the next.
-    pub changed: Vec<(i64, i64)>,
-}
-
 /// What the shell is to do, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Examine the entry of this name and say what it is: [`Plan::saw`].
     Examine(OsString),
-    /// Look at the directory of this name: [`Plan::looked`].
-    Look(OsString),
     /// Make the pipe of this service: [`Plan::pipe_made`] or [`Plan::pipe_failed`].
     MakePipe(Id, OsString),
     /// Start a supervise: [`Plan::started`] or [`Plan::start_failed`].
@@ -142,15 +126,6 @@ impl Service {
     }
 }
 
-/// A directory that was made in place and may not be complete yet.
-#[derive(Debug)]
-struct Fresh {
-    /// It is taken up then, whatever it holds: 0.76 would not wait longer.
-    at_the_latest: Instant,
-    next_look: Instant,
-    last_look: Option<Look>,
-}
-
 /// All that svscan knows.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -159,7 +134,8 @@ pub struct Plan {
     pids: HashMap<Pid, (Id, Half)>,
     /// Entries to examine again, because something went wrong with them.
     troubled: BTreeMap<OsString, Instant>,
-    fresh: BTreeMap<OsString, Fresh>,
+    /// Entries whose directories are not complete yet.
+    settling: Settling,
     /// Entries that may lead elsewhere some day without anybody telling.
     untold: BTreeSet<OsString>,
     /// When to examine all of those again; None: there are none.
@@ -179,8 +155,8 @@ impl Plan {
             .values()
             .flat_map(|service| service.processes().filter_map(|(_, process)| process.due));
         let troubled = self.troubled.values().copied();
-        let fresh = self.fresh.values().map(|fresh| fresh.next_look);
-        let all = due.chain(troubled).chain(fresh).chain(self.untold_at);
+        let settling = self.settling.deadline();
+        let all = due.chain(troubled).chain(settling).chain(self.untold_at);
         all.min()
     }
 
@@ -198,11 +174,8 @@ impl Plan {
             self.untold_at = Some(now + INTERVAL);
             actions.extend(self.untold.iter().cloned().map(Action::Examine));
         }
-        for (name, fresh) in &self.fresh {
-            if overdue(&fresh.next_look) {
-                actions.push(Action::Look(name.clone()));
-            }
-        }
+        let settling = self.settling.overdue(now);
+        actions.extend(settling.cloned().map(Action::Examine));
         let mut resume = Vec::new();
         for (id, service) in &mut self.services {
             for half in [Half::Main, Half::Log] {
@@ -220,43 +193,24 @@ impl Plan {
         actions
     }
 
-    /// A directory was made in place under `name`: it may still be empty, so it
-    /// is not taken up at once.
-    pub fn made_in_place(&mut self, name: &OsStr, now: Instant) {
-        self.fresh.entry(name.to_owned()).or_insert(Fresh {
-            at_the_latest: now + INTERVAL,
-            next_look: now + QUIET,
-            last_look: None,
-        });
-    }
-
-    /// A link (or a file) was made under `name`, which may not be its name for long.
+    /// A link (or a file) was made under `name`, which may not keep that name for long.
     pub fn linked(&mut self, name: &OsStr, now: Instant) {
-        self.fresh.entry(name.to_owned()).or_insert(Fresh {
-            at_the_latest: now + LINK_QUIET,
-            next_look: now + LINK_QUIET,
-            last_look: None,
-        });
+        self.settling.linked(name, now);
     }
 
-    /// Whatever is called `name` now came there whole, by a rename, or is gone.
-    pub fn came_whole(&mut self, name: &OsStr) {
-        self.fresh.remove(name);
+    /// The directory that `name` leads to was renamed to its place: it is complete.
+    pub fn renamed(&mut self, name: &OsStr) {
+        self.settling.renamed(name);
     }
 
-    /// The answer to [`Action::Look`]; None: it is gone.
-    pub fn looked(&mut self, name: &OsStr, look: Option<Look>, now: Instant) -> Vec<Action> {
-        let Some(fresh) = self.fresh.get_mut(name) else {
-            return Vec::new();
-        };
-        let quiet = look.as_ref().is_some_and(|look| look.has_run) && fresh.last_look == look;
-        if look.is_none() || quiet || fresh.at_the_latest <= now {
-            self.fresh.remove(name);
-            return vec![Action::Examine(name.to_owned())];
-        }
-        fresh.last_look = look;
-        fresh.next_look = (now + QUIET).min(fresh.at_the_latest);
-        Vec::new()
+    /// What `name` led to was removed or renamed: what is there now is something else.
+    pub fn replaced(&mut self, name: &OsStr) {
+        self.settling.forget(name);
+    }
+
+    /// Whether it must be seen of the directory `id`, to which `name` leads, if it is complete.
+    pub fn wants_look(&self, name: &OsStr, id: Id) -> bool {
+        !self.knows(id) && !self.settling.is_renamed(name)
     }
 
     /// The whole scan directory was read: what is not in `listing` is gone.
@@ -266,12 +220,12 @@ impl Plan {
             .names
             .keys()
             .chain(self.troubled.keys())
-            .chain(self.fresh.keys())
+            .chain(self.settling.names())
             .chain(&self.untold);
         let gone: BTreeSet<OsString> = names.filter(gone).cloned().collect();
         let mut actions = Vec::new();
         for name in gone {
-            self.fresh.remove(&name);
+            self.settling.forget(&name);
             self.forget_untold(&name);
             actions.extend(self.unlink(&name));
         }
@@ -301,22 +255,24 @@ impl Plan {
         self.troubled.remove(name);
         match sight {
             Sight::Nothing => {
-                self.fresh.remove(name);
+                self.settling.forget(name);
                 self.unlink(name)
             }
             Sight::Trouble => {
+                self.settling.forget(name);
                 // As in 0.76, what led somewhere before does not any more.
                 let actions = self.unlink(name);
                 self.troubled.insert(name.to_owned(), now + INTERVAL);
                 actions
             }
-            Sight::Directory { id, log } => {
-                if self.fresh.contains_key(name) && !self.knows(id) {
-                    return self.unlink(name);
-                }
-                self.fresh.remove(name);
-                self.link(name, id, log, now)
+            Sight::Directory { id, .. } if self.knows(id) => {
+                self.settling.forget(name);
+                self.link(name, id, false, now)
             }
+            Sight::Directory { id, log, look } => match self.settling.judge(name, id, look, now) {
+                Verdict::Wait => self.unlink(name),
+                Verdict::PickUp | Verdict::PickUpIncomplete => self.link(name, id, log, now),
+            },
         }
     }
 

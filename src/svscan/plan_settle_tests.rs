@@ -1,122 +1,215 @@
-//! Directories made in place and new links, which are taken up when they have settled.
+//! Directories that are not complete yet, and new links.
 
 use super::tests::{
-    Case, KILLED, SECOND, TOLD_TO_EXIT, examine, forget, look, make_pipe, os, start,
+    Case, KILLED, SECOND, TOLD_TO_EXIT, examine, forget, id, look, make_pipe, start,
 };
 use super::*;
+use crate::svscan::settling::{LINK_QUIET, QUIET};
+
+/// A look at a directory in which nothing has changed for so long.
+fn quiet(time: Option<Duration>, digest: u64) -> Look {
+    Look {
+        quiet_for: time,
+        ..look(true, digest)
+    }
+}
 
 #[test]
-fn a_directory_made_in_place_waits_for_its_run_and_then_for_quiet() {
+fn a_directory_waits_for_its_run_and_then_for_quiet() {
     let mut case = Case::new();
-    case.made_in_place("a");
-    assert_eq!(case.is("a", 1), []);
+    assert_eq!(case.looks("a", 1, look(false, 1)), []);
+    assert!(!case.plan.knows(id(1)));
     assert_eq!(case.rest(), Some(QUIET));
     case.wait(QUIET);
-    assert_eq!(case.tick(), [Action::Look(os("a"))]);
-    assert_eq!(case.looked("a", look(false, 1)), []);
+    assert_eq!(case.tick(), [examine("a")]);
+    assert_eq!(case.looks("a", 1, look(false, 1)), [], "quiet but empty");
     case.wait(QUIET);
-    assert_eq!(case.looked("a", look(false, 1)), [], "quiet but empty");
+    assert_eq!(case.looks("a", 1, look(true, 2)), [], "just there");
     case.wait(QUIET);
-    assert_eq!(case.looked("a", look(true, 2)), [], "just there");
-    case.wait(QUIET);
-    assert_eq!(case.looked("a", look(true, 3)), [], "still changing");
-    assert_eq!(case.is("a", 1), [], "other changes do not hurry it");
-    assert_eq!(case.rest(), Some(QUIET));
-    case.wait(QUIET);
-    assert_eq!(case.looked("a", look(true, 3)), [examine("a")]);
-    assert_eq!(case.is_pair("a", 1), [make_pipe(1, "a")]);
+    assert_eq!(case.looks("a", 1, look(true, 3)), [], "still changing");
+    case.wait(QUIET / 2);
+    assert_eq!(
+        case.looks("a", 1, look(true, 3)),
+        [],
+        "another change beside it does not hurry it"
+    );
+    assert_eq!(case.rest(), Some(QUIET / 2));
+    case.wait(QUIET / 2);
+    let (id, log, look) = (id(1), true, Some(look(true, 3)));
+    let sight = Sight::Directory { id, log, look };
+    assert_eq!(case.saw("a", sight), [make_pipe(1, "a")]);
     assert_eq!(case.rest(), None);
 }
 
 #[test]
-fn a_directory_made_in_place_is_taken_up_after_five_seconds_whatever_it_holds() {
-    let mut case = Case::new();
-    case.made_in_place("a");
-    let begin = case.now;
-    let mut change = 0;
-    loop {
-        let rest = case.rest().unwrap();
-        assert!(rest > Duration::ZERO && rest <= QUIET);
-        case.wait(rest);
-        assert_eq!(case.tick(), [Action::Look(os("a"))]);
-        change += 1;
-        if !case.looked("a", look(true, change)).is_empty() {
-            break;
+fn a_directory_is_picked_up_after_five_seconds_whatever_it_holds() {
+    for has_run in [true, false] {
+        let mut case = Case::new();
+        let begin = case.now;
+        let mut change = 0;
+        loop {
+            let actions = case.looks("a", 1, look(has_run, change));
+            if !actions.is_empty() {
+                assert_eq!(actions, [start(1, Half::Main, "a")]);
+                break;
+            }
+            let rest = case.rest().unwrap();
+            assert!(rest > Duration::ZERO && rest <= QUIET);
+            case.wait(rest);
+            assert_eq!(case.tick(), [examine("a")]);
+            change += 1;
+            assert!(case.now <= begin + INTERVAL);
         }
-        assert!(case.now < begin + INTERVAL);
+        assert_eq!(case.now, begin + INTERVAL);
     }
-    assert_eq!(case.now, begin + INTERVAL);
-    assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
 }
 
 #[test]
-fn a_new_link_is_taken_up_under_the_name_it_keeps() {
+fn a_directory_that_has_been_quiet_is_picked_up_at_once() {
+    for time in [QUIET, SECOND, 1000 * INTERVAL] {
+        let mut case = Case::new();
+        assert_eq!(
+            case.looks("a", 1, quiet(Some(time), 1)),
+            [start(1, Half::Main, "a")]
+        );
+        assert_eq!(case.rest(), None);
+    }
+}
+
+#[test]
+fn a_directory_made_a_moment_ago_waits_for_the_rest_of_the_time() {
+    let mut case = Case::new();
+    let part = QUIET / 5;
+    assert_eq!(case.looks("a", 1, quiet(Some(part), 1)), []);
+    assert_eq!(case.rest(), Some(QUIET - part));
+    case.wait(QUIET - part);
+    assert_eq!(
+        case.looks("a", 1, quiet(Some(QUIET), 1)),
+        [start(1, Half::Main, "a")]
+    );
+}
+
+#[test]
+fn a_wall_clock_that_tells_nothing_or_jumps_does_not_hurry_what_settles() {
+    for times in [
+        [None, None],
+        [None, Some(SECOND)],
+        [Some(Duration::ZERO), Some(1000 * INTERVAL)],
+    ] {
+        let mut case = Case::new();
+        assert_eq!(case.looks("a", 1, quiet(times[0], 1)), []);
+        assert_eq!(case.rest(), Some(QUIET));
+        case.wait(QUIET);
+        assert_eq!(case.looks("a", 1, quiet(times[1], 2)), [], "it has changed");
+        assert_eq!(case.rest(), Some(QUIET));
+        case.wait(QUIET);
+        assert_eq!(
+            case.looks("a", 1, quiet(None, 2)),
+            [start(1, Half::Main, "a")]
+        );
+    }
+}
+
+#[test]
+fn another_directory_of_the_same_name_settles_from_the_beginning() {
+    let mut case = Case::new();
+    assert_eq!(case.looks("a", 1, look(true, 1)), []);
+    case.wait(QUIET);
+    assert_eq!(case.looks("a", 2, look(true, 1)), []);
+    assert_eq!(case.rest(), Some(QUIET));
+    // The same again in a directory that got the inode number of the first.
+    case.wait(QUIET);
+    case.plan.replaced(OsStr::new("a"));
+    assert_eq!(case.looks("a", 2, look(true, 1)), []);
+    case.wait(QUIET);
+    assert_eq!(
+        case.looks("a", 2, look(true, 1)),
+        [start(2, Half::Main, "a")]
+    );
+}
+
+#[test]
+fn a_new_link_is_picked_up_under_the_name_it_keeps() {
     let mut case = Case::new();
     case.plan.linked(OsStr::new("temporary"), case.now);
-    assert_eq!(case.is("temporary", 1), []);
-    assert_eq!(case.plan.deadline(), Some(case.now + LINK_QUIET));
-    case.plan.came_whole(OsStr::new("temporary"));
-    case.plan.came_whole(OsStr::new("a"));
+    assert_eq!(case.looks("temporary", 1, quiet(Some(SECOND), 1)), []);
+    assert_eq!(case.rest(), Some(LINK_QUIET));
+    case.plan.replaced(OsStr::new("temporary"));
     assert_eq!(case.is_gone("temporary"), []);
-    assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
+    assert_eq!(
+        case.looks("a", 1, quiet(Some(SECOND), 1)),
+        [start(1, Half::Main, "a")]
+    );
+    assert_eq!(case.rest(), None);
 }
 
 #[test]
-fn a_new_link_that_keeps_its_name_is_taken_up_soon() {
+fn a_new_link_that_keeps_its_name_is_picked_up_soon() {
     let mut case = Case::new();
     case.plan.linked(OsStr::new("a"), case.now);
-    assert_eq!(case.is("a", 1), []);
+    assert_eq!(case.looks("a", 1, quiet(Some(SECOND), 1)), []);
     case.wait(LINK_QUIET);
-    assert_eq!(case.tick(), [Action::Look("a".into())]);
-    let look = Some(Look {
-        has_run: false,
-        changed: vec![],
-    });
-    let next = case.looked("a", look);
-    assert_eq!(next, [Action::Examine("a".into())]);
-    assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
+    assert_eq!(case.tick(), [examine("a")]);
+    assert_eq!(
+        case.looks("a", 1, quiet(Some(SECOND), 1)),
+        [start(1, Half::Main, "a")]
+    );
 }
 
 #[test]
-fn a_directory_made_in_place_that_goes_is_nothing() {
+fn a_new_link_to_a_new_directory_waits_for_that() {
     let mut case = Case::new();
-    case.made_in_place("a");
-    assert_eq!(case.looked("a", None), [examine("a")]);
-    assert_eq!(case.is_gone("a"), []);
-    assert!(case.is_empty());
-    case.made_in_place("a");
-    assert_eq!(case.is_gone("a"), []);
-    assert!(case.is_empty());
-    assert_eq!(case.looked("a", look(true, 1)), [], "nobody asked");
+    case.plan.linked(OsStr::new("a"), case.now);
+    assert_eq!(case.looks("a", 1, look(true, 1)), []);
+    case.wait(LINK_QUIET);
+    assert_eq!(case.looks("a", 1, quiet(Some(LINK_QUIET), 1)), []);
+    assert_eq!(case.rest(), Some(QUIET - LINK_QUIET));
 }
 
 #[test]
-fn what_came_whole_in_the_place_of_one_that_did_not_is_taken_up_at_once() {
+fn a_directory_that_goes_before_it_is_complete_is_nothing() {
+    for sight in [Sight::Nothing, Sight::Trouble] {
+        let mut case = Case::new();
+        assert_eq!(case.looks("a", 1, look(false, 1)), []);
+        case.wait(QUIET);
+        assert_eq!(case.saw("a", sight), []);
+        assert_ne!(case.rest(), Some(Duration::ZERO));
+        assert_eq!(case.is_gone("a"), []);
+        assert!(case.is_empty());
+    }
+}
+
+#[test]
+fn what_was_renamed_to_its_place_is_picked_up_at_once() {
     let mut case = Case::new();
-    case.made_in_place("a");
-    case.plan.came_whole(OsStr::new("a"));
-    assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
+    assert!(case.plan.wants_look(OsStr::new("a"), id(1)));
+    assert_eq!(case.looks("a", 1, look(false, 1)), []);
+    case.plan.renamed(OsStr::new("a"));
+    assert!(!case.plan.wants_look(OsStr::new("a"), id(2)));
+    assert_eq!(case.is("a", 2), [start(2, Half::Main, "a")]);
     assert_eq!(case.rest(), None);
+    assert!(case.plan.wants_look(OsStr::new("a"), id(3)), "only once");
+}
+
+#[test]
+fn what_was_renamed_and_replaced_must_settle() {
+    let mut case = Case::new();
+    case.plan.renamed(OsStr::new("a"));
+    case.plan.replaced(OsStr::new("a"));
+    assert!(case.plan.wants_look(OsStr::new("a"), id(1)));
+    assert!(case.is_empty());
 }
 
 #[test]
 fn a_known_directory_need_not_settle_again() {
     let mut case = Case::running();
+    assert!(!case.plan.wants_look(OsStr::new("b"), id(1)));
     assert_eq!(case.is_gone("a"), []);
-    case.made_in_place("a");
+    case.plan.linked(OsStr::new("a"), case.now);
     assert_eq!(case.is("a", 1), []);
     assert_eq!(case.rest(), None);
     case.wait(SECOND);
     assert_eq!(case.ended(10, KILLED).len(), 2);
-}
-
-#[test]
-fn being_made_again_does_not_put_off_what_settles() {
-    let mut case = Case::new();
-    case.made_in_place("a");
-    case.wait(QUIET / 2);
-    case.made_in_place("a");
-    assert_eq!(case.rest(), Some(QUIET / 2));
 }
 
 #[test]
@@ -131,11 +224,10 @@ fn a_name_under_which_a_new_directory_settles_leads_to_the_old_one_no_more() {
     let mut case = Case::running();
     case.wait(SECOND);
     // rm -r a; mkdir a: both are told at once, and a is examined once.
-    case.made_in_place("a");
-    assert_eq!(case.is("a", 2), []);
+    assert_eq!(case.looks("a", 2, look(false, 1)), []);
     // supervise a would now run in the new directory, which nobody knows yet.
     assert_eq!(case.ended(10, TOLD_TO_EXIT), [forget(1)]);
     assert_eq!(case.resume(1, Half::Main), []);
     case.wait(QUIET);
-    assert_eq!(case.tick(), [Action::Look(os("a"))]);
+    assert_eq!(case.tick(), [examine("a")]);
 }

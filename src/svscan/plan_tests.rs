@@ -50,11 +50,14 @@ pub(super) fn forget(inode: u64) -> Action {
     Action::Forget(id(inode))
 }
 
-pub(super) fn look(has_run: bool, change: i64) -> Option<Look> {
-    Some(Look {
-        has_run,
-        changed: vec![(change, 0)],
-    })
+/// A look at a directory in which something has just changed.
+pub(super) fn look(is_complete: bool, digest: u64) -> Look {
+    Look {
+        is_complete,
+        has_down: false,
+        quiet_for: Some(Duration::ZERO),
+        digest,
+    }
 }
 
 impl Case {
@@ -96,12 +99,14 @@ impl Case {
 
     pub(super) fn is(&mut self, name: &str, inode: u64) -> Vec<Action> {
         let id = id(inode);
-        self.saw(name, Sight::Directory { id, log: false })
+        let (log, look) = (false, None);
+        self.saw(name, Sight::Directory { id, log, look })
     }
 
     pub(super) fn is_pair(&mut self, name: &str, inode: u64) -> Vec<Action> {
         let id = id(inode);
-        self.saw(name, Sight::Directory { id, log: true })
+        let (log, look) = (true, None);
+        self.saw(name, Sight::Directory { id, log, look })
     }
 
     pub(super) fn is_gone(&mut self, name: &str) -> Vec<Action> {
@@ -131,12 +136,10 @@ impl Case {
         self.plan.tick(self.now)
     }
 
-    pub(super) fn made_in_place(&mut self, name: &str) {
-        self.plan.made_in_place(OsStr::new(name), self.now);
-    }
-
-    pub(super) fn looked(&mut self, name: &str, look: Option<Look>) -> Vec<Action> {
-        self.plan.looked(OsStr::new(name), look, self.now)
+    /// `name` leads to a directory that looks like this.
+    pub(super) fn looks(&mut self, name: &str, inode: u64, look: Look) -> Vec<Action> {
+        let (id, log, look) = (id(inode), false, Some(look));
+        self.saw(name, Sight::Directory { id, log, look })
     }
 
     pub(super) fn will_be_told(&mut self, name: &str, will: bool) {
@@ -155,7 +158,7 @@ impl Case {
             names,
             pids,
             troubled,
-            fresh,
+            settling,
             untold,
             untold_at,
         } = &self.plan;
@@ -163,7 +166,7 @@ impl Case {
             && names.is_empty()
             && pids.is_empty()
             && troubled.is_empty()
-            && fresh.is_empty()
+            && settling.names().next().is_none()
             && untold.is_empty()
             && untold_at.is_none()
     }
@@ -197,6 +200,7 @@ fn directories_of_one_inode_number_on_two_devices_are_two() {
     let sight = Sight::Directory {
         id: other,
         log: false,
+        look: None,
     };
     assert_eq!(
         case.saw("b", sight),
@@ -331,7 +335,8 @@ fn what_is_not_in_the_listing_is_gone() {
     assert_eq!(case.is("b", 2), [start(2, Half::Main, "b")]);
     case.plan.start_failed(id(2), Half::Main, case.now);
     assert_eq!(case.is_trouble("c"), []);
-    case.made_in_place("d");
+    assert_eq!(case.looks("d", 4, look(false, 1)), []);
+    case.plan.renamed(OsStr::new("e"));
     assert_eq!(case.plan.listed(&BTreeSet::from([os("a")])), [forget(2)]);
     assert_eq!(case.rest(), None);
     assert_eq!(case.plan.listed(&BTreeSet::from([os("a")])), []);

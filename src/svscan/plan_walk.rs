@@ -3,6 +3,7 @@
 use super::tests::{Case, GAVE_UP, KILLED, TOLD_TO_EXIT, id, look, os, pid};
 use super::*;
 use crate::numbers::Numbers;
+use crate::svscan::settling::QUIET;
 use crate::sys::clock;
 use std::collections::VecDeque;
 
@@ -40,8 +41,10 @@ struct World {
     numbers: Numbers,
     now: Instant,
     entries: BTreeMap<OsString, Entry>,
-    /// Changes not told yet: the name, and whether it is a directory made in place.
+    /// Changes not told yet: the name, and whether a directory was renamed to its place.
     told_later: Vec<(OsString, bool)>,
+    /// Which directories do not change any more.
+    is_whole: HashMap<Id, bool>,
     /// Which directories have a log.
     has_log: HashMap<Id, bool>,
     lives: HashMap<Id, Life>,
@@ -65,6 +68,7 @@ impl World {
             now: clock::monotonic(),
             entries: BTreeMap::new(),
             told_later: Vec::new(),
+            is_whole: HashMap::new(),
             has_log: (1..=IDS).map(|inode| (id(inode), inode % 2 == 0)).collect(),
             lives: HashMap::new(),
             last_sight: HashMap::new(),
@@ -82,12 +86,12 @@ impl World {
         id(1 + self.numbers.next() % IDS)
     }
 
-    fn put(&mut self, name: OsString, entry: Option<Entry>, made_in_place: bool) {
+    fn put(&mut self, name: OsString, entry: Option<Entry>, renamed: bool) {
         match entry {
             Some(entry) => self.entries.insert(name.clone(), entry),
             None => self.entries.remove(&name),
         };
-        self.told_later.push((name, made_in_place));
+        self.told_later.push((name, renamed));
     }
 
     /// Somebody does something in the scan directory.
@@ -96,7 +100,7 @@ impl World {
         match self.numbers.below(12) {
             0..4 => {
                 let id = self.any_id();
-                self.put(name, Some(Entry::Directory(id)), false);
+                self.put(name, Some(Entry::Directory(id)), true);
             }
             4..6 => {
                 // rm -r NAME; mkdir NAME: a directory that no other name leads to.
@@ -104,14 +108,16 @@ impl World {
                 self.entries
                     .retain(|_, entry| *entry != Entry::Directory(id));
                 self.put(name.clone(), None, false);
-                self.put(name, Some(Entry::Directory(id)), true);
+                self.is_whole.insert(id, false);
+                self.put(name, Some(Entry::Directory(id)), false);
             }
             6..9 => self.put(name, None, false),
             9 => {
                 let to = self.any_name();
                 let entry = self.entries.get(&name).copied();
                 self.put(name, None, false);
-                self.put(to, entry, false);
+                let is_directory = matches!(entry, Some(Entry::Directory(_)));
+                self.put(to, entry, is_directory);
             }
             10 => self.put(name, Some(Entry::File), false),
             _ => self.put(name, Some(Entry::Trouble), false),
@@ -142,6 +148,7 @@ impl World {
             Some(Entry::Directory(id)) => Sight::Directory {
                 id,
                 log: !plan.knows(id) && self.has_log[&id],
+                look: plan.wants_look(name, id).then(|| self.look(id)),
             },
             Some(Entry::Trouble) => Sight::Trouble,
             Some(Entry::File) | None => Sight::Nothing,
@@ -152,6 +159,14 @@ impl World {
         };
         self.last_sight.insert(name.to_owned(), leads_to);
         sight
+    }
+
+    /// Now and then somebody changes the directory, until it is whole.
+    fn look(&mut self, id: Id) -> Look {
+        let is_whole = self.is_whole.get(&id).copied().unwrap_or(true);
+        let digest = if is_whole { 0 } else { self.numbers.next() };
+        self.is_whole.insert(id, is_whole || self.numbers.one_in(4));
+        look(!self.numbers.one_in(3), digest)
     }
 
     /// Does it all as the shell does; and now and then the world changes in between.
@@ -169,11 +184,6 @@ impl World {
                     let is_told = self.is_calm || !self.numbers.one_in(8);
                     plan.will_be_told(&name, is_told, self.now);
                     actions
-                }
-                Action::Look(name) => {
-                    let is_there = self.entries.contains_key(&name);
-                    let look = look(!self.numbers.one_in(3), i64::from(self.numbers.one_in(2)));
-                    plan.looked(&name, look.filter(|_| is_there), self.now)
                 }
                 Action::MakePipe(id, _) => {
                     let life = self.lives.entry(id).or_default();
@@ -233,11 +243,13 @@ impl World {
     /// One turn of the shell's loop: changes, deaths, time.
     fn turn(&mut self, plan: &mut Plan) {
         let mut names = BTreeSet::new();
-        for (name, made_in_place) in std::mem::take(&mut self.told_later) {
-            if made_in_place {
-                plan.made_in_place(&name, self.now);
+        for (name, renamed) in std::mem::take(&mut self.told_later) {
+            if renamed {
+                plan.renamed(&name);
+            } else if self.numbers.one_in(3) {
+                plan.linked(&name, self.now);
             } else {
-                plan.came_whole(&name);
+                plan.replaced(&name);
             }
             names.insert(name);
         }
@@ -306,10 +318,11 @@ impl World {
             assert!(NAMES.iter().any(|known| *known == name), "{name:?}");
             assert!(*at <= self.now + INTERVAL);
         }
-        for (name, fresh) in &plan.fresh {
+        for name in plan.settling.names() {
             assert!(NAMES.iter().any(|known| *known == name), "{name:?}");
-            assert!(fresh.at_the_latest <= self.now + INTERVAL);
         }
+        let settles_at = plan.settling.deadline();
+        assert!(settles_at.is_none_or(|at| at <= self.now + QUIET));
         for name in &plan.untold {
             assert!(NAMES.iter().any(|known| *known == name), "{name:?}");
         }

@@ -2,7 +2,8 @@
 //! it says.
 
 use super::ScanOptions;
-use super::plan::{Action, Half, INTERVAL, Id, Look, Plan, Sight};
+use super::look;
+use super::plan::{Action, Half, INTERVAL, Id, Plan, Sight};
 use super::starter::{Starter, rest};
 use super::watched::{Step, Watched};
 use crate::error::Error;
@@ -19,7 +20,7 @@ use std::io::{self, ErrorKind, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 /// How much is read of what the kernel says has changed, before anything else is
@@ -34,6 +35,8 @@ struct Shell {
     watch: Option<Watched>,
     /// Tells when something is mounted or unmounted, which inotify does not.
     mounts: Option<File>,
+    /// What is there when svscan starts needs not be looked at.
+    is_starting: bool,
     /// When to read the whole directory again; None: never.
     scan_at: Option<Instant>,
     pipes: HashMap<Id, (PipeReader, PipeWriter)>,
@@ -77,6 +80,7 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
         signals,
         watch: Watched::start(),
         mounts: file::open_read(Path::new("/proc/self/mountinfo")).ok(),
+        is_starting: true,
         scan_at: None,
         pipes: HashMap::new(),
         starter,
@@ -86,6 +90,7 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
         timeline.begin();
     }
     shell.scan();
+    shell.is_starting = false;
     if let Some(timeline) = shell.timeline.take() {
         timeline.end();
     }
@@ -148,15 +153,21 @@ impl Shell {
             };
             match change {
                 Change::Entry { place, name, how } => {
-                    if place == watched.here && !is_hidden(&name) {
-                        let now = clock::monotonic();
+                    if place == watched.here && is_hidden(&name) {
+                        continue;
+                    }
+                    if place == watched.here && how == How::Made {
+                        self.plan.linked(&name, clock::monotonic());
+                    }
+                    let concerned = watched.concerned(&Step::Entry(place, name));
+                    for entry in &concerned {
                         match how {
-                            How::DirectoryMade => self.plan.made_in_place(&name, now),
-                            How::Made => self.plan.linked(&name, now),
-                            How::Moved | How::Opened => self.plan.came_whole(&name),
+                            How::DirectoryMovedHere => self.plan.renamed(entry),
+                            How::Moved => self.plan.replaced(entry),
+                            How::DirectoryMade | How::Made | How::Opened => {}
                         }
                     }
-                    entries.extend(watched.concerned(&Step::Entry(place, name)));
+                    entries.extend(concerned);
                 }
                 Change::Renamed(place) => {
                     entries.extend(watched.concerned(&Step::Directory(place)));
@@ -227,7 +238,6 @@ impl Shell {
                     self.plan.will_be_told(&name, will_be_told, now);
                     actions
                 }
-                Action::Look(name) => self.plan.looked(&name, look(&name), clock::monotonic()),
                 Action::MakePipe(id, name) => match io::pipe() {
                     Ok(pipe) => {
                         self.pipes.insert(id, pipe);
@@ -311,8 +321,14 @@ impl Shell {
             inode: metadata.ino(),
         };
         if self.plan.knows(id) {
-            return Sight::Directory { id, log: false };
+            let (log, look) = (false, None);
+            return Sight::Directory { id, log, look };
         }
+        let needs_look = match self.is_starting {
+            true => look::is_unfinished(path, &metadata),
+            false => self.plan.wants_look(name, id),
+        };
+        let look = needs_look.then(|| look::look(path, &metadata));
         let log = match std::fs::metadata(path.join("log")) {
             Ok(_) => true,
             Err(error) if error.kind() == ErrorKind::NotFound => false,
@@ -325,7 +341,7 @@ impl Shell {
         if log {
             self.note(Moment::Seen, name, Half::Log);
         }
-        Sight::Directory { id, log }
+        Sight::Directory { id, log, look }
     }
 
     /// Has it written down that this happens now, as long as the start-up lasts.
@@ -350,26 +366,4 @@ fn list() -> io::Result<Vec<OsString>> {
         .map(|entry| Ok(entry?.file_name()))
         .filter(|name| !name.as_ref().is_ok_and(|name: &OsString| is_hidden(name)))
         .collect()
-}
-
-/// What a directory that was made in place holds by now.
-fn look(name: &OsStr) -> Option<Look> {
-    let directory = PathBuf::from(name);
-    let changed = |path: &Path| {
-        std::fs::metadata(path)
-            .map(|m| (m.ctime(), m.ctime_nsec()))
-            .ok()
-    };
-    let run = directory.join("run");
-    let parts = [
-        run.clone(),
-        directory.join("log"),
-        directory.join("log/run"),
-    ];
-    Some(Look {
-        has_run: file::may_execute(&run) && !run.is_dir(),
-        changed: std::iter::once(changed(&directory)?)
-            .chain(parts.iter().filter_map(|part| changed(part)))
-            .collect(),
-    })
 }

@@ -19,7 +19,9 @@ pub enum How {
     Made,
     /// It was only opened, or written to.
     Opened,
-    /// It was moved here or away, or removed.
+    /// A directory was moved here, with all that it holds.
+    DirectoryMovedHere,
+    /// It is anything else that was moved here, or it was moved away or removed.
     Moved,
 }
 
@@ -149,6 +151,8 @@ fn too() -> AddWatchFlags {
 fn how(mask: AddWatchFlags) -> How {
     if mask.intersects(AddWatchFlags::IN_OPEN | AddWatchFlags::IN_MODIFY) {
         How::Opened
+    } else if mask.contains(AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ISDIR) {
+        How::DirectoryMovedHere
     } else if !mask.contains(AddWatchFlags::IN_CREATE) {
         How::Moved
     } else if mask.contains(AddWatchFlags::IN_ISDIR) {

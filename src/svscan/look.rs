@@ -1,0 +1,156 @@
+//! What is to be seen of a service directory that may not be complete yet.
+
+use super::settling::{Look, QUIET};
+use crate::sys::{clock, file};
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// An unpacker's temporary file that has not changed for so long was left behind.
+const STALE: Duration = Duration::from_secs(5);
+
+/// At most so many entries of a directory are examined.
+const ENTRIES: usize = 4096;
+
+/// Whether the directory at `path`, of which these are the `metadata`, seems to have
+/// been made only now, and has nothing yet that could be started.
+pub(super) fn is_unfinished(path: &Path, metadata: &Metadata) -> bool {
+    let is_old = quiet_for(clock::wall(), change(metadata)).is_some_and(|time| time >= QUIET);
+    !is_old && !may_run(path)
+}
+
+/// Looks at the directory at `path`, of which these are the `metadata`.
+pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
+    let now = clock::wall();
+    let mut digest = DefaultHasher::new();
+    let mut newest = Duration::ZERO;
+    let mut is_complete = may_run(path);
+    is_complete.hash(&mut digest);
+    // As far as another supervise does not change it.
+    let supervise = path.join("supervise").symlink_metadata();
+    let supervise = supervise.map(|metadata| (metadata.ino(), metadata.mode()));
+    supervise.ok().hash(&mut digest);
+    let down = path.join("down").metadata().ok();
+    let has_down = down.is_some();
+    let log = path.join("log");
+    let part = |name| path.join(name).metadata().ok();
+    for part in [
+        Some(metadata.clone()),
+        down,
+        part("run"),
+        part("log"),
+        part("log/run"),
+    ] {
+        newest = newest.max(part.as_ref().map(change).unwrap_or_default());
+        part.as_ref().map(state).hash(&mut digest);
+    }
+    for directory in [path, &log] {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().take(ENTRIES) {
+            let Some(entry) = entry.ok().filter(|entry| is_temporary(&entry.file_name())) else {
+                continue;
+            };
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            let change = change(&metadata);
+            is_complete &= quiet_for(now, change).is_some_and(|time| time >= STALE);
+            newest = newest.max(change);
+            (entry.file_name(), state(&metadata)).hash(&mut digest);
+        }
+    }
+    Look {
+        is_complete,
+        has_down,
+        // The times of a server's files are those of the server's clock.
+        quiet_for: quiet_for(now, newest).filter(|_| !file::is_remote_at(path)),
+        digest: digest.finish(),
+    }
+}
+
+fn may_run(path: &Path) -> bool {
+    let run = path.join("run");
+    file::may_execute(&run) && !run.is_dir()
+}
+
+/// What tells one state of a file from another.
+fn state(metadata: &Metadata) -> (u64, u64, u32, i64, i64) {
+    (
+        metadata.ino(),
+        metadata.size(),
+        metadata.mode(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    )
+}
+
+/// The time of the last change, since 1970. A file system that keeps whole seconds
+/// rounds it down: it may have been up to a second later.
+fn change(metadata: &Metadata) -> Duration {
+    let seconds = Duration::from_secs(metadata.ctime().try_into().unwrap_or(0));
+    match metadata.ctime_nsec().try_into() {
+        Ok(0) | Err(_) => seconds + Duration::from_secs(1),
+        Ok(nanoseconds) => seconds + Duration::from_nanos(nanoseconds),
+    }
+}
+
+/// The time from `change` to `now`; None for a change in the future.
+fn quiet_for(now: Duration, change: Duration) -> Option<Duration> {
+    now.checked_sub(change)
+}
+
+/// Whether `name` is one that an unpacker gives a file until it is complete.
+fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let ends_in = |separator: u8, length: usize, is_part: fn(&u8) -> bool| {
+        let begin = name.len().checked_sub(length);
+        let (front, back) = begin.map_or((name, &[][..]), |begin| name.split_at(begin));
+        // At least one byte of the file's own name comes first.
+        back.len() == length
+            && matches!(front, [_, .., last] if *last == separator)
+            && back.iter().all(is_part)
+    };
+    // dpkg; apk; Ansible; rsync: .NAME.XXXXXX; rpm: NAME;XXXXXXXX
+    name.ends_with(b".dpkg-new")
+        || name.ends_with(b".dpkg-tmp")
+        || name.starts_with(b".apk.")
+        || name.starts_with(b".ansible_tmp")
+        || name.starts_with(b".") && ends_in(b'.', 6, u8::is_ascii_alphanumeric)
+        || ends_in(b';', 8, u8::is_ascii_hexdigit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_temporary_names_of_unpackers_are_known() {
+        for name in [
+            "run.dpkg-new",
+            "log.dpkg-tmp",
+            ".run.aB3dE9",
+            ".data.bin.Xx0yZz",
+            "run;5f3a1b2c",
+            ".apk.0123456789abcdef",
+            ".ansible_tmpk2j3run",
+        ] {
+            assert!(is_temporary(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            "run", "down", "log", "supervise", "run.dpkg-old", "run.sh", ".run.swp", ".aB3dE9",
+            "..aB3dE", "run.aB3dE9", ";5f3a1b2c", "run;5f3a1b2g", "", ".", "a",
+        ] {
+            assert!(!is_temporary(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_change_in_the_future_does_not_tell_how_long_it_is_quiet() {
+        let second = Duration::from_secs(1);
+        assert_eq!(quiet_for(second, second * 2), None);
+        assert_eq!(quiet_for(second * 2, second), Some(second));
+    }
+}

@@ -1,0 +1,166 @@
+//! When a directory that svscan does not know yet is complete: what was seen of it in, a
+//! verdict out; no I/O and no clock.
+//!
+//! A directory can come to be in many ways (tar, cp, dpkg, a link made before its
+//! target), most of which make it empty first. What counts is therefore not how it came
+//! but what is seen of it: it is picked up once it has a `run` and has been quiet.
+
+use super::plan::{INTERVAL, Id};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::time::{Duration, Instant};
+
+/// A directory is picked up when it is complete and nothing in it has changed for so long.
+pub const QUIET: Duration = Duration::from_millis(250);
+
+/// A new link is examined when it has existed for so long: `ln -sf` makes it under
+/// a name of its own and renames it then.
+pub const LINK_QUIET: Duration = Duration::from_millis(20);
+
+/// What was seen of a directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// It has a `run` that may be executed, and nothing that an unpacker will rename.
+    pub is_complete: bool,
+    /// It has something called `down`.
+    pub has_down: bool,
+    /// The time since the last change, by the wall clock; None: it cannot be told, as
+    /// for a change in the future or by the clock of another machine.
+    pub quiet_for: Option<Duration>,
+    /// The same number for the same state, another one after any change.
+    pub digest: u64,
+}
+
+/// What is to be done with a directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It is left alone for now.
+    Wait,
+    /// It is complete.
+    PickUp,
+    /// It is picked up without being complete: 0.76 would not wait longer.
+    PickUpIncomplete,
+}
+
+/// An entry whose directory is left alone for now.
+#[derive(Debug)]
+struct Fresh {
+    /// Its directory, and what was last seen of it; None: a new link, which is not
+    /// examined yet.
+    seen: Option<(Id, Look)>,
+    /// It is picked up then, whatever it holds.
+    at_the_latest: Instant,
+    next_look: Instant,
+}
+
+/// The entries whose directories are not complete yet.
+#[derive(Debug, Default)]
+pub struct Settling {
+    fresh: BTreeMap<OsString, Fresh>,
+    /// Entries whose directories were renamed to their places, and are complete therefore.
+    renamed: BTreeSet<OsString>,
+}
+
+impl Settling {
+    /// A link (or a file) was made under `name`, which may not keep that name for long.
+    pub fn linked(&mut self, name: &OsStr, now: Instant) {
+        self.fresh.entry(name.to_owned()).or_insert(Fresh {
+            seen: None,
+            at_the_latest: now + INTERVAL,
+            next_look: now + LINK_QUIET,
+        });
+    }
+
+    /// The directory that `name` leads to was renamed to its place.
+    pub fn renamed(&mut self, name: &OsStr) {
+        self.fresh.remove(name);
+        self.renamed.insert(name.to_owned());
+    }
+
+    /// What `name` led to is gone, or leads elsewhere.
+    pub fn forget(&mut self, name: &OsStr) {
+        self.fresh.remove(name);
+        self.renamed.remove(name);
+    }
+
+    /// Whether the directory of `name` was renamed to its place, so that it needs no look.
+    pub fn is_renamed(&self, name: &OsStr) -> bool {
+        self.renamed.contains(name)
+    }
+
+    /// All names that are waited for.
+    pub fn names(&self) -> impl Iterator<Item = &OsString> {
+        self.fresh.keys().chain(&self.renamed)
+    }
+
+    /// When the next entry is to be examined again.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.fresh.values().map(|fresh| fresh.next_look).min()
+    }
+
+    /// The entries that are to be examined again.
+    pub fn overdue(&self, now: Instant) -> impl Iterator<Item = &OsString> {
+        let is_overdue = move |fresh: &Fresh| fresh.next_look <= now;
+        let overdue = self.fresh.iter().filter(move |(_, fresh)| is_overdue(fresh));
+        overdue.map(|(name, _)| name)
+    }
+
+    /// `name` leads to the directory `id`, which svscan does not know yet. `look` is None
+    /// if it needs none: svscan itself has just started, or the directory was renamed to
+    /// its place. After any verdict but [`Verdict::Wait`] the name is forgotten here.
+    pub fn judge(&mut self, name: &OsStr, id: Id, look: Option<Look>, now: Instant) -> Verdict {
+        let verdict = match look {
+            Some(look) => self.judge_look(name, id, look, now),
+            None => Verdict::PickUp,
+        };
+        if verdict != Verdict::Wait {
+            self.forget(name);
+        }
+        verdict
+    }
+
+    fn judge_look(&mut self, name: &OsStr, id: Id, look: Look, now: Instant) -> Verdict {
+        let fresh = self.fresh.get_mut(name);
+        let (fresh, last) = match fresh {
+            Some(fresh) => match fresh.seen {
+                None if now < fresh.next_look => return Verdict::Wait,
+                Some((same, last)) if same == id => (fresh, last),
+                _ => return self.begin(name, id, look, now),
+            },
+            None => return self.begin(name, id, look, now),
+        };
+        let is_same = last.digest == look.digest;
+        if is_same && look.is_complete && fresh.next_look <= now {
+            return Verdict::PickUp;
+        }
+        if fresh.at_the_latest <= now {
+            return Verdict::PickUpIncomplete;
+        }
+        if !is_same || fresh.next_look <= now {
+            fresh.seen = Some((id, look));
+            fresh.next_look = next_look(look, now).min(fresh.at_the_latest);
+        }
+        Verdict::Wait
+    }
+
+    /// The first look at a directory. One that has long been quiet is as it is meant to be.
+    fn begin(&mut self, name: &OsStr, id: Id, look: Look, now: Instant) -> Verdict {
+        if look.is_complete && look.quiet_for.is_some_and(|time| time >= QUIET) {
+            return Verdict::PickUp;
+        }
+        let fresh = Fresh {
+            seen: Some((id, look)),
+            at_the_latest: now + INTERVAL,
+            next_look: next_look(look, now),
+        };
+        self.fresh.insert(name.to_owned(), fresh);
+        Verdict::Wait
+    }
+}
+
+/// When the directory will have been quiet, if nothing changes in it. The wall clock can
+/// shorten that wait only by the time since the last change.
+fn next_look(look: Look, now: Instant) -> Instant {
+    let quiet_for = look.quiet_for.filter(|time| *time < QUIET);
+    now + (QUIET - quiet_for.unwrap_or_default())
+}
