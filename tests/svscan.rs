@@ -1,6 +1,7 @@
 //! svscan with real supervises.
 
 mod links;
+mod unpacking;
 
 use crate::harness::{Daemon, Scratch, Suite, is_alive, signal, wait_until};
 use crate::supervise::{

@@ -49,7 +49,11 @@ pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
         part.as_ref().map(state).hash(&mut digest);
     }
     for directory in [path, &log] {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().take(ENTRIES) {
+        for entry in std::fs::read_dir(directory)
+            .into_iter()
+            .flatten()
+            .take(ENTRIES)
+        {
             let Some(entry) = entry.ok().filter(|entry| is_temporary(&entry.file_name())) else {
                 continue;
             };
@@ -140,8 +144,21 @@ mod tests {
             assert!(is_temporary(OsStr::new(name)), "{name}");
         }
         for name in [
-            "run", "down", "log", "supervise", "run.dpkg-old", "run.sh", ".run.swp", ".aB3dE9",
-            "..aB3dE", "run.aB3dE9", ";5f3a1b2c", "run;5f3a1b2g", "", ".", "a",
+            "run",
+            "down",
+            "log",
+            "supervise",
+            "run.dpkg-old",
+            "run.sh",
+            ".run.swp",
+            ".aB3dE9",
+            "..aB3dE",
+            "run.aB3dE9",
+            ";5f3a1b2c",
+            "run;5f3a1b2g",
+            "",
+            ".",
+            "a",
         ] {
             assert!(!is_temporary(OsStr::new(name)), "{name}");
         }

@@ -101,7 +101,10 @@ impl Settling {
     /// The entries that are to be examined again.
     pub fn overdue(&self, now: Instant) -> impl Iterator<Item = &OsString> {
         let is_overdue = move |fresh: &Fresh| fresh.next_look <= now;
-        let overdue = self.fresh.iter().filter(move |(_, fresh)| is_overdue(fresh));
+        let overdue = self
+            .fresh
+            .iter()
+            .filter(move |(_, fresh)| is_overdue(fresh));
         overdue.map(|(name, _)| name)
     }
 

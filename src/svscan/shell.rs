@@ -31,7 +31,7 @@ const CHANGE_BUFFERS: usize = 64;
 struct Shell {
     plan: Plan,
     signals: Signals,
-    /// None: inotify cannot be relied on here.
+    /// None: there is no inotify to be had, or no longer.
     watch: Option<Watched>,
     /// Tells when something is mounted or unmounted, which inotify does not.
     mounts: Option<File>,
@@ -195,7 +195,11 @@ impl Shell {
 
     /// Reads the whole scan directory.
     fn scan(&mut self) {
-        self.scan_at = self.watch.is_none().then(|| clock::monotonic() + INTERVAL);
+        let is_told_all = self
+            .watch
+            .as_ref()
+            .is_some_and(|watched| watched.is_complete);
+        self.scan_at = (!is_told_all).then(|| clock::monotonic() + INTERVAL);
         match list() {
             Ok(names) => {
                 for some in names.chunks(BATCH) {
@@ -230,8 +234,9 @@ impl Shell {
                     }
                     // Before it is examined: what changes after that is told.
                     let follow = |watched: &mut Watched| watched.follow(&name);
-                    // Without a watch, all is read again every five seconds.
-                    let will_be_told = self.watch.as_mut().is_none_or(follow);
+                    let is_followed = self.watch.as_mut().is_none_or(follow);
+                    // Where not all is told, all is read again every five seconds.
+                    let will_be_told = is_followed || self.scan_at.is_some();
                     let sight = self.examine(&name);
                     let now = clock::monotonic();
                     let actions = self.plan.saw(&name, sight, now);

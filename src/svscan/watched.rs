@@ -12,6 +12,8 @@ use std::path::{Component, Path, PathBuf};
 pub(super) struct Watched {
     pub(super) watch: Watch,
     pub(super) here: Place,
+    /// Nothing can change in the scan directory without being told.
+    pub(super) is_complete: bool,
     /// For each entry that is a link: what it leads through.
     ways: HashMap<OsString, Vec<Step>>,
     /// It has been said that there are not watches enough.
@@ -41,9 +43,6 @@ const LINKS: usize = 40;
 impl Watched {
     pub(super) fn start() -> Option<Watched> {
         let here = Path::new(".");
-        if file::is_remote_at(here) {
-            return None;
-        }
         let watch = Watch::new().ok()?;
         let place = watch
             .entries(here)
@@ -54,6 +53,7 @@ impl Watched {
         Some(Watched {
             watch,
             here: place,
+            is_complete: !file::is_change_missed_at(here),
             ways: HashMap::new(),
             is_said: false,
         })
@@ -119,7 +119,7 @@ impl Watched {
             } else {
                 (self.watch.itself(&path).map(Step::Directory), &path)
             };
-            is_watched &= step.is_ok() && !file::is_remote_at(watched);
+            is_watched &= step.is_ok() && !file::is_change_missed_at(watched);
             match step {
                 Ok(step) => steps.push(step),
                 Err(error) if !self.is_said => self.is_said = say(&error),

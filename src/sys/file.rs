@@ -351,33 +351,51 @@ pub fn identity_at(path: &Path) -> Option<Identity> {
     path.metadata().ok().as_ref().map(identity)
 }
 
-/// Whether inotify may miss changes in the directory open as `directory`,
-/// because another machine or a daemon can make them: NFS, SMB, 9p, FUSE and
-/// the like (statfs(2) gives the numbers).
+/// Whether another machine or a daemon can change the directory open as `directory`, and
+/// its times may be those of another clock: NFS, SMB, 9p, FUSE and the like (statfs(2)
+/// gives the numbers).
 pub fn is_remote(directory: &File) -> bool {
-    statfs::fstatfs(directory).is_ok_and(|fs| is_remote_type(fs.filesystem_type()))
+    statfs::fstatfs(directory).is_ok_and(|fs| is_among(fs.filesystem_type(), &REMOTE))
 }
 
 /// The same for the directory at `path`, which need not be readable.
 pub fn is_remote_at(path: &Path) -> bool {
-    statfs::statfs(path).is_ok_and(|fs| is_remote_type(fs.filesystem_type()))
+    statfs::statfs(path).is_ok_and(|fs| is_among(fs.filesystem_type(), &REMOTE))
 }
 
-fn is_remote_type(kind: FsType) -> bool {
-    const REMOTE: [i64; 9] = [
-        0x6969,      // NFS
-        0x517B,      // SMB
-        0xFF53_4D42, // CIFS
-        0xFE53_4D42, // SMB2
-        0x0102_1997, // 9p
-        0x6573_5546, // FUSE
-        0x5346_414F, // AFS
-        0x7375_7245, // Coda
-        0x00C3_6400, // Ceph
-    ];
+/// Whether inotify may miss changes in the directory at `path`: it is remote, or what it
+/// holds is stored in another file system of this machine, where it can be changed.
+pub fn is_change_missed_at(path: &Path) -> bool {
+    let is_missed = |kind| is_among(kind, &REMOTE) || is_among(kind, &LAYERED);
+    statfs::statfs(path).is_ok_and(|fs| is_missed(fs.filesystem_type()))
+}
+
+const REMOTE: [i64; 13] = [
+    0x6969,      // NFS
+    0x517B,      // SMB
+    0xFF53_4D42, // CIFS
+    0xFE53_4D42, // SMB2
+    0x0102_1997, // 9p
+    0x6573_5546, // FUSE
+    0x5346_414F, // AFS
+    0x7375_7245, // Coda
+    0x00C3_6400, // Ceph
+    0x0116_1970, // GFS2
+    0x7461_636F, // OCFS2
+    0x0BD0_0BD0, // Lustre
+    0x786F_4256, // VirtualBox's shared folders
+];
+
+const LAYERED: [i64; 3] = [
+    0x794C_7630, // overlayfs
+    0x6175_6673, // aufs
+    0xF15F,      // eCryptfs
+];
+
+fn is_among(kind: FsType, kinds: &[i64]) -> bool {
     #[allow(
         clippy::useless_conversion,
         reason = "the type's width differs by architecture"
     )]
-    REMOTE.contains(&i64::from(kind.0))
+    kinds.contains(&i64::from(kind.0))
 }
