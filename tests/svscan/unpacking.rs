@@ -135,14 +135,14 @@ fn assert_all_hold(scratch: &Scratch, store: &str) {
 }
 
 /// Has `run` try it in a new place until the machine was fast enough.
-fn try_in_vain(what: &str, run: impl Fn(&Scratch) -> bool) {
+fn retry_if_slow(what: &str, run: impl Fn(&Scratch) -> bool) {
     let is_fast_enough = (0..TRIES).any(|_| run(&Scratch::new()));
     crate::harness::skip_unless(what, is_fast_enough, "this machine is too busy");
 }
 
 #[test]
 fn what_is_unpacked_in_place_slowly_is_picked_up_when_it_is_complete() {
-    try_in_vain("unpacking in place", |scratch| {
+    retry_if_slow("unpacking in place", |scratch| {
         shell(scratch, "mkdir kept scan");
         let svscan = svscan(scratch);
         if !unpack_slowly(scratch, "scan") {
@@ -175,7 +175,7 @@ fn remove_all(scratch: &Scratch, svscan: &Daemon) {
 
 #[test]
 fn what_is_unpacked_slowly_where_a_link_leads_is_picked_up_when_it_is_complete() {
-    try_in_vain("unpacking behind links", |scratch| {
+    retry_if_slow("unpacking behind links", |scratch| {
         shell(scratch, "mkdir kept store");
         link_all(scratch);
         let svscan = svscan(scratch);
@@ -198,7 +198,7 @@ fn what_is_unpacked_slowly_where_a_link_leads_is_picked_up_when_it_is_complete()
 
 #[test]
 fn what_is_unpacked_slowly_below_a_path_that_was_not_there_is_picked_up_when_it_is_complete() {
-    try_in_vain("unpacking below a new path", |scratch| {
+    retry_if_slow("unpacking below a new path", |scratch| {
         shell(scratch, "mkdir kept");
         link_all(scratch);
         let _svscan = svscan(scratch);
@@ -217,7 +217,7 @@ fn what_is_unpacked_slowly_below_a_path_that_was_not_there_is_picked_up_when_it_
 
 #[test]
 fn without_inotify_what_is_unpacked_slowly_is_picked_up_when_it_is_complete() {
-    try_in_vain("unpacking without inotify", |scratch| {
+    retry_if_slow("unpacking without inotify", |scratch| {
         shell(scratch, "mkdir kept scan");
         let test = "unpacking without inotify";
         let Some(command) = scratch.without_inotify(test, "exec svscan scan") else {
@@ -246,7 +246,7 @@ fn template(scratch: &Scratch) {
 
 #[test]
 fn what_tar_and_cp_make_where_links_lead_stays_down_and_has_its_log() {
-    try_in_vain("tar and cp behind links", |scratch| {
+    retry_if_slow("tar and cp behind links", |scratch| {
         template(scratch);
         shell(
             scratch,
@@ -282,7 +282,7 @@ fn what_tar_and_cp_make_where_links_lead_stays_down_and_has_its_log() {
 
 #[test]
 fn a_new_link_to_a_directory_that_is_being_made_waits_for_it() {
-    try_in_vain("a link to what is being made", |scratch| {
+    retry_if_slow("a link to what is being made", |scratch| {
         template(scratch);
         let _svscan = svscan(scratch);
         let begin = Instant::now();
@@ -303,7 +303,7 @@ fn a_new_link_to_a_directory_that_is_being_made_waits_for_it() {
 
 #[test]
 fn a_target_that_is_removed_and_made_again_and_again_is_the_last_one_in_the_end() {
-    try_in_vain("a target that is made again", |scratch| {
+    retry_if_slow("a target that is made again", |scratch| {
         template(scratch);
         shell(scratch, "mkdir scan; ln -s ../store/a scan/a");
         let _svscan = svscan(scratch);
@@ -351,7 +351,7 @@ fn nothing_is_made_in_a_directory_before_it_has_a_run() {
 
 #[test]
 fn what_has_no_run_when_svscan_starts_may_just_be_unpacked() {
-    try_in_vain("unpacking while svscan starts", |scratch| {
+    retry_if_slow("unpacking while svscan starts", |scratch| {
         template(scratch);
         let begin = Instant::now();
         shell(scratch, "mkdir -p scan/a");
