@@ -64,19 +64,38 @@ pub fn locate(name: &OsStr) -> PathBuf {
     look_up(name).unwrap_or_else(|| name.into())
 }
 
-/// The directory of a bare name (no slash) that does not exist here: in `$SVDIR` if
-/// that is set, else in `/service`, else in `/etc/service`. A name that exists here,
-/// of whatever type, or of which that cannot be said, is not looked up.
+/// The directory of a bare name (no slash), or of such a one with `/log` behind it,
+/// that does not exist here: in `$SVDIR` if that is set, else in `/service`, else in
+/// `/etc/service`. A name that exists here, of whatever type, or of which that cannot
+/// be said, is not looked up.
 pub fn look_up(name: &OsStr) -> Option<PathBuf> {
-    if name.is_empty() || name.as_bytes().contains(&b'/') {
-        return None;
-    }
-    match std::fs::symlink_metadata(name) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        _ => return None,
-    }
-    let mut places = roots().into_iter().map(|root| root.join(name));
+    let mut places = looked_in(name).into_iter().map(|root| root.join(name));
     places.find(|place| place.is_dir())
+}
+
+/// Where [`look_up`] has looked for this name in vain, to be put behind a reason:
+/// ` here or in /service`; empty if it has not.
+pub fn where_looked(name: &OsStr) -> String {
+    let roots = looked_in(name).into_iter();
+    let places: String = roots
+        .map(|root| format!(" or in {}", root.display()))
+        .collect();
+    if places.is_empty() {
+        return places;
+    }
+    format!(" here{}", places.escape_debug())
+}
+
+fn looked_in(name: &OsStr) -> Vec<PathBuf> {
+    let bytes = name.as_bytes();
+    let service = bytes.strip_suffix(b"/log").unwrap_or(bytes);
+    if [b"".as_slice(), b".", b".."].contains(&service) || service.contains(&b'/') {
+        return Vec::new();
+    }
+    match std::fs::symlink_metadata(OsStr::from_bytes(service)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => roots(),
+        _ => Vec::new(),
+    }
 }
 
 /// The directories in which services are looked up.
@@ -98,7 +117,7 @@ pub fn root() -> PathBuf {
 }
 
 /// Every service in the first of the directories of [`look_up`] that exists, by
-/// name; dot names and files are left out. None exists: none, unless it was named by `$SVDIR`.
+/// name, each with its log behind it; dot names and files are left out. None exists: none, unless it was named by `$SVDIR`.
 ///
 /// # Errors
 /// `unable to read DIRECTORY`.
@@ -118,7 +137,11 @@ pub fn all() -> Result<Vec<OsString>, Error> {
             .map(PathBuf::into_os_string)
             .collect();
         services.sort();
-        return Ok(services);
+        let with_log = |service: OsString| {
+            let log = inside(Path::new(&service), "log");
+            [Some(service), log.is_dir().then(|| log.into_os_string())]
+        };
+        return Ok(services.into_iter().flat_map(with_log).flatten().collect());
     }
     Ok(Vec::new())
 }

@@ -525,8 +525,13 @@ fn bad_names_are_told_as_they_are_by_all_programs() {
             ("svcrestart", "Restarting"),
         ] {
             let output = scratch.run(Suite::Ours, program, &[name]);
+            let also = if name.is_empty() || why != "file does not exist" {
+                ""
+            } else {
+                " here or in /service or in /etc/service"
+            };
             let expected = format!(
-                "{program}: fatal: NAME: no such service directory: {why}; check its name\n"
+                "{program}: fatal: NAME: no such service directory: {why}{also}; check its name\n"
             );
             assert_eq!((output.code, &output.err), (1, &named(&expected, name)));
             assert_eq!(output.out, named(&format!("{verb} NAME .FAILED\n"), name));

@@ -156,6 +156,13 @@ fn make_install_puts_everything_below_destdir_and_prefix() {
         let unknown = run(&[program, "nosuch"]);
         assert_eq!(unknown.errors(), format!("{program}: no program nosuch\n"));
         assert_eq!(unknown.code, 100);
+        let version = run(&[program, "--version"]);
+        let expected = format!("{program} {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!((version.text(), version.code), (expected, 0));
+    }
+    for program in ["svcstart", "svclog", "svctimeline"] {
+        let expected = format!("{program} {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(run(&[program, "--version"]).text(), expected);
     }
     let example = "root/usr/share/daemontools-rs/service-examples/hello/run";
     assert!(is_executable(example), "{example}");

@@ -83,8 +83,13 @@ fn a_crash_fails_and_says_how_it_ended() {
 fn a_run_that_cannot_be_executed_is_explained() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
-    let cases: [(&str, &str, &str); 6] = [
+    let cases: [(&str, &str, &str); 7] = [
         ("a", "true", "there is no ./run;"),
+        (
+            "h",
+            "echo '#! ../dead -x' >run; chmod +x run; : >../dead",
+            "./run needs ../dead, which is not executable;",
+        ),
         ("b", "touch run", "./run is not executable; chmod +x it"),
         ("c", "mkdir run", "./run is not a file;"),
         ("d", "echo exit >run; chmod +x run", "./run has no #! line;"),
@@ -385,11 +390,28 @@ fn a_directory_that_nobody_takes_up_fails_and_says_why() {
         assert!(reason(&hidden, "service/.hidden").contains("names that begin with a dot;"));
         let lonely = lonely.join().unwrap();
         assert_eq!(lonely.code, 1);
-        assert!(
-            reason(&lonely, "lonely")
-                .starts_with("no supervise runs for it and no svscan runs here")
-        );
+        assert!(reason(&lonely, "lonely").starts_with(
+            "no supervise runs for it, and svscan does not run on the directory it is in, but on "
+        ));
     });
+}
+
+#[test]
+fn where_no_svscan_runs_at_all_that_is_said() {
+    let test = "svcstart where no svscan runs";
+    if !crate::harness::is_root(test) || !crate::harness::has(test, &["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("lonely", STAYS);
+    // With processes of its own: those of other tests are not seen.
+    let mut command = scratch.command(Suite::Ours, "unshare");
+    command.args(["-pf", "--mount-proc", "--kill-child"]);
+    command.arg(Suite::Ours.program("svcstart")).arg("lonely");
+    let output = finish(command);
+    assert_eq!(output.code, 1, "{output:?}");
+    let why = "no supervise runs for it, and no svscan runs at all; start svscanboot";
+    assert!(reason(&output, "lonely").starts_with(why), "{output:?}");
 }
 
 #[test]
@@ -398,9 +420,9 @@ fn what_is_no_service_directory_fails_at_once() {
     scratch.write("file", "");
     let output = svcstart(&scratch, &["nosuch"]);
     assert_eq!(output.text(), "Starting nosuch .FAILED\n");
-    assert!(
-        reason(&output, "nosuch").starts_with("no such service directory: file does not exist;")
-    );
+    assert!(reason(&output, "nosuch").starts_with(
+        "no such service directory: file does not exist here or in /service or in /etc/service;"
+    ));
     let output = svcstart(&scratch, &["file"]);
     assert!(reason(&output, "file").starts_with("no such service directory: not a directory;"));
 }
@@ -600,6 +622,23 @@ fn a_bare_name_is_looked_up_in_svdir() {
     let output = finish(command);
     assert_eq!(output.text(), "Starting squid .OK\n");
     assert_eq!(output.code, 0);
+    // So is its log, which came too late for svscan.
+    for (name, why) in [
+        (
+            "squid/log",
+            "svscan runs on the directory it is in, but no supervise for it came within 10s; ",
+        ),
+        (
+            "octopus/log",
+            "no such service directory: file does not exist here or in ",
+        ),
+    ] {
+        scratch.mkdir("elsewhere/log");
+        let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svcstart"));
+        command.arg(name).env("SVDIR", scratch.at("service"));
+        let output = finish(command);
+        assert!(reason(&output, name).starts_with(why), "{output:?}");
+    }
 }
 
 #[test]
@@ -1128,4 +1167,80 @@ fn the_example_of_a_job_works_though_it_ends_within_the_settling_time() {
         why.starts_with("./start exited 0, but the service then exited 4; "),
         "{why}"
     );
+}
+
+#[test]
+fn a_logger_that_does_not_work_is_a_failure_and_one_that_works_is_none() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    let logger = "exec cat >/dev/null";
+    let cases = [
+        ("fine", logger, None),
+        ("crashes", "exit 3", Some("it started and then exited 3; ")),
+        (
+            "mode",
+            "exit 3",
+            Some("./run is not executable; chmod +x it"),
+        ),
+        ("down", logger, Some("it is down; ")),
+    ];
+    for (name, run, _) in cases {
+        scratch.service(name, STAYS);
+        scratch.service(format!("{name}/log"), run);
+    }
+    let mode = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(scratch.at("mode/log/run"), mode).unwrap();
+    scratch.write("down/log/down", "");
+    for (name, ..) in cases {
+        scratch.link(name);
+        scratch.wait_supervised(&format!("{name}/log"));
+    }
+    for (name, _, why) in cases {
+        let service = format!("service/{name}");
+        let output = svcstart(&scratch, &["--settle", "1500ms", &service]);
+        match why {
+            None => assert_eq!(output.code, 0, "{output:?}"),
+            Some(why) => {
+                assert_eq!(output.code, 1, "{output:?}");
+                let said = reason(&output, &service);
+                let start =
+                    "it works, but its logger does not, and will block it (look into log): ";
+                assert!(said.starts_with(&format!("{start}{why}")), "{said}");
+            }
+        }
+        assert!(scratch.pid(name).is_some(), "the service is left up");
+    }
+}
+
+#[test]
+fn an_interpreter_that_cannot_be_reached_is_named() {
+    let scratch = Scratch::new();
+    let test = "an interpreter that cannot be reached";
+    let Some(stranger) = crate::supervise::Stranger::new(test, &scratch) else {
+        return;
+    };
+    scratch.mkdir("closed");
+    fs::copy("/bin/sh", scratch.at("closed/sh")).unwrap();
+    fs::set_permissions(scratch.at("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    let interpreter = scratch.at("closed/sh").display().to_string();
+    scratch.mkdir("a");
+    scratch.executable("a/run", format!("#!{interpreter}\nexec sleep 1000\n"));
+    scratch.service("b", STAYS);
+    scratch.executable("b/start", format!("#!{interpreter}\n"));
+    let mut supervises = Vec::new();
+    for (name, script) in [("a", "run"), ("b", "start")] {
+        stranger.owns(&scratch, name);
+        let mut command = stranger.command(&scratch, "supervise");
+        command.arg(name);
+        supervises.push(scratch.start(command, name));
+        scratch.wait_supervised(name);
+        let mut command = stranger.command(&scratch, "svcstart");
+        command.arg(name);
+        let output = finish(command);
+        assert_eq!(output.code, 1, "{output:?}");
+        let why = reason(&output, name);
+        let start =
+            format!("./{script} needs {interpreter}, which cannot be reached: access denied; ");
+        assert!(why.starts_with(&start), "{why}");
+    }
 }

@@ -83,17 +83,25 @@ fn a_relative_svdir_is_one_from_here_for_each_name_and_an_empty_one_is_none() {
 }
 
 #[test]
-fn without_a_name_all_services_of_svdir_are_shown_in_order() {
+fn without_a_name_all_services_of_svdir_and_their_logs_are_shown_in_order() {
     let scratch = Scratch::new();
-    for name in ["services/b", "services/a", "services/.hidden", "store/c"] {
+    let names = [
+        "services/b",
+        "services/b/log",
+        "services/a",
+        "services/.hidden",
+        "store/c",
+    ];
+    for name in names {
         scratch.service(name, WAITS);
         scratch.write(format!("{name}/down"), "");
     }
     shell(
         &scratch,
-        "ln -s ../store/c services/c; ln -s nothing services/d; touch services/file",
+        "ln -s ../store/c services/c; ln -s nothing services/d; touch services/file services/a/log",
     );
     let _supervise = supervise(&scratch, "services/b");
+    let _log = supervise(&scratch, "services/b/log");
     let output = with_svdir(&scratch, "", "svstat", &[]);
     assert_eq!((output.code, output.errors()), (0, String::new()));
     let text = output.text();
@@ -105,8 +113,9 @@ fn without_a_name_all_services_of_svdir_are_shown_in_order() {
     let never = "unable to open supervise/ok: file does not exist";
     assert_eq!(lines[0], format!("/a: {never}"));
     assert!(lines[1].starts_with("/b: down "), "{text}");
-    assert_eq!(lines[2], format!("/c: {never}"));
-    assert_eq!(lines.len(), 3);
+    assert!(lines[2].starts_with("/b/log: down "), "{text}");
+    assert_eq!(lines[3], format!("/c: {never}"));
+    assert_eq!(lines.len(), 4);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::child::{End, Pid};
 use crate::error::TEMPORARY;
 use crate::formats::ended;
 use crate::formats::status::{Status, Want};
-use crate::service;
+use crate::service::{self, Supervised};
 use crate::svclog;
 use crate::sys::signals::Signals;
 use crate::sys::{clock, errno, file, process};
@@ -50,7 +50,10 @@ pub fn perform(
         Task::Stop => waiter.begin("Stopping"),
         Task::Reset | Task::Restart => {}
     }
-    let no_directory = |source| Failure::NoDirectory { source };
+    let no_directory = |source| Failure::NoDirectory {
+        looked_in: service::where_looked(name),
+        source,
+    };
     let metadata = std::fs::metadata(&directory).map_err(no_directory)?;
     if !metadata.is_dir() {
         return Err(no_directory(errno::not_a_directory()).into());
@@ -98,6 +101,7 @@ impl Work<'_> {
         } else {
             self.start_and_watch()?;
         }
+        self.check_its_logger()?;
         if self.options.persist {
             remove_down(self.watcher.directory())?;
         }
@@ -222,15 +226,12 @@ impl Work<'_> {
         let mut vouched = Vouched::new(first, age, self.options.settle, now);
         let is_clean = || record.read() == Some(End::Exited(0));
         self.watcher.expect_no_answer();
-        let mut verdict = vouched.saw(&first, is_clean, now);
-        if matches!(verdict, Verdict::Wait(_)) {
-            let deadline = now + PATIENCE + self.options.settle;
-            verdict = self
-                .watcher
-                .observe(&mut self.waiter, deadline, |status, now| {
-                    vouched.saw(status, is_clean, now)
-                })?;
-        }
+        let deadline = now + PATIENCE + self.options.settle;
+        let verdict = self
+            .watcher
+            .observe(&mut self.waiter, deadline, |status, now| {
+                vouched.saw(status, is_clean, now)
+            })?;
         match verdict {
             Verdict::Done if self.watcher.status()?.paused => Err(Failure::StartLied {
                 state: "paused (svc -c continues it)",
@@ -247,18 +248,54 @@ impl Work<'_> {
         }
     }
 
-    /// 111 is what supervise's child exits with when it cannot execute `./run`.
+    /// A service whose logger does not read blocks as soon as their pipe is full. Its
+    /// logger has mostly been up as long as the service, and that counts.
+    fn check_its_logger(&mut self) -> Result<(), Stop> {
+        let directory = self.watcher.directory().join("log");
+        if !matches!(service::is_supervised(&directory), Supervised::Yes) {
+            // svscan starts one for what has a `log`; where there is none, none is due.
+            return Ok(());
+        }
+        match self.watch_logger(directory) {
+            Err(Stop::Failed(failure)) => Err(Failure::Logger(failure.to_string()).into()),
+            result => result,
+        }
+    }
+
+    fn watch_logger(&mut self, directory: PathBuf) -> Result<(), Stop> {
+        let record = EndRecord::ask(&directory);
+        let mut watcher = Watcher::new(directory);
+        watcher.watch_status();
+        watcher.expect_no_answer();
+        let first = watcher.status()?;
+        if first.want == Want::Down {
+            return Err(Failure::Down.into());
+        }
+        let (now, settle) = (clock::monotonic(), self.options.settle);
+        let age = first.pid.and_then(process::age);
+        let mut vouched = Vouched::new(first, age, settle, now);
+        let is_clean = || record.read() == Some(End::Exited(0));
+        let deadline = now + PATIENCE + settle;
+        let verdict = watcher.observe(&mut self.waiter, deadline, |status, now| {
+            vouched.saw(status, is_clean, now)
+        })?;
+        match verdict {
+            Verdict::Done => Ok(()),
+            Verdict::Crashed => Err(why_it_ended(watcher.directory(), record.read()).into()),
+            Verdict::Overruled | Verdict::Wait(_) => Err(Failure::Down.into()),
+        }
+    }
+
     /// `is_vouched`: its `./start` said that it works.
     fn why_it_ended(&self, end: Option<End>, is_vouched: bool) -> Failure {
-        let fault = match end {
-            Some(End::Exited(TEMPORARY)) => script::fault_of_run(self.watcher.directory()),
-            _ => None,
-        };
-        fault.unwrap_or_else(|| Failure::Crashed {
-            end,
-            is_vouched,
-            log: self.log(),
-        })
+        match why_it_ended(self.watcher.directory(), end) {
+            Failure::Crashed { end, .. } => Failure::Crashed {
+                end,
+                is_vouched,
+                log: self.log(),
+            },
+            fault => fault,
+        }
     }
 
     fn taken_down(&self) -> Failure {
@@ -401,6 +438,20 @@ fn is_there(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Why the service in `directory` ended like this. 111 is what supervise's child exits
+/// with when it cannot execute `./run`.
+fn why_it_ended(directory: &Path, end: Option<End>) -> Failure {
+    let fault = match end {
+        Some(End::Exited(TEMPORARY)) => script::fault_of_run(directory),
+        _ => None,
+    };
+    fault.unwrap_or(Failure::Crashed {
+        end,
+        is_vouched: false,
+        log: None,
+    })
 }
 
 /// Asks supervise to say how the service ends (see [`ended`]) while this lives. A

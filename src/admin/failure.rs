@@ -6,6 +6,7 @@ use crate::sys::signals::Number;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why the work on a service ended early.
@@ -39,8 +40,14 @@ pub enum Failure {
         source: io::Error,
     },
     /// The name leads to no directory.
-    #[error("no such service directory: {}; check its name", reason(source))]
+    #[error(
+        "no such service directory: {}{}; check its name",
+        reason(source),
+        looked_in
+    )]
     NoDirectory {
+        /// Where it was looked for ([`crate::service::where_looked`]).
+        looked_in: String,
         /// The system's answer.
         source: io::Error,
     },
@@ -52,7 +59,7 @@ pub enum Failure {
     },
     /// svscan runs, but no supervise came.
     #[error(
-        "no supervise took it up within {}, though svscan runs here; read what svscan and supervise say (ps axww | grep readproctitle)",
+        "svscan runs on the directory it is in, but no supervise for it came within {}; read what svscan and supervise say (ps axww | grep readproctitle)",
         duration(waited)
     )]
     NoSupervise {
@@ -60,10 +67,17 @@ pub enum Failure {
         waited: Duration,
     },
     /// Neither supervise nor svscan runs.
-    #[error(
-        "no supervise runs for it and no svscan runs here that could start one; start svscanboot, or svscan on the directory it is in"
-    )]
+    #[error("no supervise runs for it, and no svscan runs at all; start svscanboot (or svscan)")]
     NoSvscan,
+    /// svscan runs, but not on the directory that the service is in.
+    #[error(
+        "no supervise runs for it, and svscan does not run on the directory it is in{}; link it where svscan runs (ln -s)",
+        elsewhere(places)
+    )]
+    NotScanned {
+        /// Where it runs, as far as that is known.
+        places: Vec<PathBuf>,
+    },
     /// svscan does not look at dot names.
     #[error(
         "no supervise took it up within {}: svscan passes over names that begin with a dot; rename it",
@@ -145,6 +159,12 @@ pub enum Failure {
     /// Somebody sent `d` after our `u`.
     #[error("somebody told it to go down (svc -d) meanwhile; run svcstart again")]
     TakenDown,
+    /// It is down, and nothing brings it up.
+    #[error("it is down; svc -u starts it")]
+    Down,
+    /// The service works, but nothing reads what it writes: why the logger does not.
+    #[error("it works, but its logger does not, and will block it (look into log): {0}")]
+    Logger(String),
     /// As `TakenDown`, and the service's own `./run` has the `svc -d`.
     #[error(
         "it was told to go down (svc -d), as its own ./run does; {}",
@@ -210,6 +230,29 @@ pub enum Failure {
         script: &'static str,
         /// What it names.
         interpreter: String,
+    },
+    /// That is no file, or has no executable bit for us.
+    #[error(
+        "./{script} needs {interpreter}, which is not executable; mend its first line, or chmod +x {interpreter}"
+    )]
+    DeadInterpreter {
+        /// Which: `start`, `stop` or `run`.
+        script: &'static str,
+        /// What it names.
+        interpreter: String,
+    },
+    /// A directory on the way to it is closed to us.
+    #[error(
+        "./{script} needs {interpreter}, which cannot be reached: {}; mend its first line, or the modes of the directories above {interpreter}",
+        reason(source)
+    )]
+    NoWayToInterpreter {
+        /// Which: `start`, `stop` or `run`.
+        script: &'static str,
+        /// What it names.
+        interpreter: String,
+        /// The system's answer.
+        source: io::Error,
     },
     /// The script names no interpreter.
     #[error("./{script} has no #! line; begin it with #!/bin/sh")]
@@ -306,6 +349,21 @@ fn or_remove(script: &str) -> &'static str {
     }
 }
 
+fn names(places: &[PathBuf]) -> String {
+    let names: Vec<_> = places
+        .iter()
+        .map(|place| place.display().to_string())
+        .collect();
+    names.join(" and ").escape_debug().to_string()
+}
+
+fn elsewhere(places: &[PathBuf]) -> String {
+    match names(places) {
+        names if names.is_empty() => names,
+        names => format!(", but on {names}"),
+    }
+}
+
 fn still(pid: &Option<Pid>) -> String {
     match pid {
         Some(pid) => format!("still runs (pid {pid})"),
@@ -372,12 +430,18 @@ mod tests {
                 doing: "read supervise/status".to_owned(),
                 source: source(),
             },
-            Failure::NoDirectory { source: source() },
+            Failure::NoDirectory {
+                looked_in: " here or in /service".to_owned(),
+                source: source(),
+            },
             Failure::Denied {
                 what: "supervise/ok",
             },
             Failure::NoSupervise { waited },
             Failure::NoSvscan,
+            Failure::NotScanned {
+                places: vec!["/service".into()],
+            },
             Failure::Hidden { waited },
             Failure::SuperviseGone,
             Failure::Deaf { source: source() },
@@ -392,6 +456,8 @@ mod tests {
             },
             Failure::StartLied { state: "down" },
             Failure::WentDown { log: None },
+            Failure::Down,
+            Failure::Logger(Failure::Down.to_string()),
             Failure::NotStarted { waited },
             Failure::TakenDown,
             Failure::TakenUp,
@@ -404,6 +470,15 @@ mod tests {
             Failure::NoInterpreter {
                 script,
                 interpreter: "/bin/sh".to_owned(),
+            },
+            Failure::DeadInterpreter {
+                script,
+                interpreter: "/bin/sh".to_owned(),
+            },
+            Failure::NoWayToInterpreter {
+                script,
+                interpreter: "/root/sh".to_owned(),
+                source: source(),
             },
             Failure::NoShebang { script },
             Failure::NotRun {

@@ -327,11 +327,7 @@ pub fn fault_of_run(directory: &Path) -> Option<Failure> {
     }
     match interpreter(&start) {
         None => Some(Failure::NoShebang { script }),
-        Some(name) if directory.join(OsStr::from_bytes(name)).exists() => None,
-        Some(name) => Some(Failure::NoInterpreter {
-            script,
-            interpreter: shown(name),
-        }),
+        Some(name) => fault_of_interpreter(script, directory, name),
     }
 }
 
@@ -340,12 +336,34 @@ fn explain(script: Script, directory: &Path, source: io::Error) -> Failure {
     let script = script.name();
     let start = beginning(script, directory).unwrap_or_default();
     match interpreter(&start) {
-        Some(name) if source.kind() == ErrorKind::NotFound => Failure::NoInterpreter {
-            script,
-            interpreter: shown(name),
-        },
+        Some(name) => fault_of_interpreter(script, directory, name)
+            .unwrap_or(Failure::NotRun { script, source }),
         None if errno::is_no_program(&source) => Failure::NoShebang { script },
-        _ => Failure::NotRun { script, source },
+        None => Failure::NotRun { script, source },
+    }
+}
+
+/// Why the interpreter `name` of a script cannot be executed, if that is plain to see.
+fn fault_of_interpreter(script: &'static str, directory: &Path, name: &[u8]) -> Option<Failure> {
+    let path = directory.join(OsStr::from_bytes(name));
+    let interpreter = shown(name);
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.is_file() && file::may_execute(&path) => None,
+        Ok(_) => Some(Failure::DeadInterpreter {
+            script,
+            interpreter,
+        }),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Some(Failure::NoInterpreter {
+                script,
+                interpreter,
+            })
+        }
+        Err(source) => Some(Failure::NoWayToInterpreter {
+            script,
+            interpreter,
+            source,
+        }),
     }
 }
 

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// How long a new directory may wait for its supervise: twice 0.76's scan interval.
 const SUPERVISE_WAIT: Duration = Duration::from_secs(10);
 
+/// Not more than so many svscans are named.
+const SHOWN: usize = 3;
+
 /// A service directory and what tells us of changes in it.
 pub struct Watcher {
     directory: PathBuf,
@@ -110,8 +113,13 @@ impl Watcher {
             waiter.wait([self.fd(), None, None], Some(deadline))?;
             self.status_was_replaced();
         }
-        // From now on only new statuses matter, not who reads them. They come by a
-        // rename; that of daemontools-encore's supervise by a write.
+        self.watch_status();
+        Ok(())
+    }
+
+    /// From now on only new statuses matter, not who reads them. They come by a rename;
+    /// that of daemontools-encore's supervise by a write.
+    pub fn watch_status(&mut self) {
         if let Some(watch) = &self.watch {
             let path = self.directory.join("supervise");
             self.supervise = watch.entries_and_writes(&path).ok();
@@ -119,7 +127,6 @@ impl Watcher {
                 self.watch = None;
             }
         }
-        Ok(())
     }
 
     fn why_unsupervised(&self) -> Failure {
@@ -129,9 +136,16 @@ impl Watcher {
             return Failure::Hidden { waited };
         }
         if self.svscan_runs() {
-            Failure::NoSupervise { waited }
-        } else {
-            Failure::NoSvscan
+            return Failure::NoSupervise { waited };
+        }
+        match process::named("svscan") {
+            none if none.is_empty() => Failure::NoSvscan,
+            some => {
+                let places = some.iter().filter_map(|pid| process::directory(*pid));
+                Failure::NotScanned {
+                    places: places.take(SHOWN).collect(),
+                }
+            }
         }
     }
 
@@ -142,13 +156,11 @@ impl Watcher {
     /// Whether an svscan runs that could start a supervise for it: a service's runs in
     /// the directory above it, a log's in the one above that.
     pub fn svscan_runs(&self) -> bool {
+        // Without resolving links: the log of a linked service is in another directory.
         let path = self.absolute();
-        let above = path.parent().and_then(|above| above.canonicalize().ok());
-        above.is_some_and(|above| {
-            let scanners = process::by_directory(&process::named("svscan"));
-            let mut roots = above.ancestors().take(2).filter_map(file::identity_at);
-            roots.any(|root| scanners.contains_key(&root))
-        })
+        let scanners = process::by_directory(&process::named("svscan"));
+        let mut roots = path.ancestors().skip(1).take(2);
+        roots.any(|root| file::identity_at(root).is_some_and(|root| scanners.contains_key(&root)))
     }
 
     /// Whether the supervise that runs for it was started after `begun`, or just before.
@@ -239,7 +251,11 @@ impl Watcher {
         deadline: Instant,
         mut judge: impl FnMut(&Status, Instant) -> Verdict,
     ) -> Result<Verdict, Stop> {
-        let mut until = deadline;
+        let mut until = if self.answered {
+            clock::monotonic()
+        } else {
+            deadline
+        };
         loop {
             waiter.wait([self.fd(), None, None], Some(until.min(deadline)))?;
             self.answered |= self.status_was_replaced();

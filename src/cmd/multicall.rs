@@ -54,7 +54,7 @@ const PROGRAMS: [Entry; 23] = [
 ];
 
 /// The program `daemontools-rs`. Under its own name it becomes the one that its first
-/// argument names, and without arguments it lists them.
+/// argument names, without arguments it lists them, and `--version` tells which it is.
 pub fn main() -> u8 {
     run("daemontools-rs", &PROGRAMS)
 }
@@ -75,6 +75,9 @@ fn run(own: &str, programs: &[Entry]) -> u8 {
     }
     match words {
         [] => list(programs),
+        [word] if word == "--version" || word == "-V" => {
+            print(&format!("{own} {}\n", env!("CARGO_PKG_VERSION")))
+        }
         [word, ..] if let Some((name, _)) = find(programs, word) => {
             let error = become_program(name, words);
             output::err(&error.line(own));
@@ -99,7 +102,11 @@ fn list(programs: &[Entry]) -> u8 {
         .iter()
         .map(|(name, _)| format!("{name}\n"))
         .collect();
-    match output::out(names.as_bytes()) {
+    print(&names)
+}
+
+fn print(text: &str) -> u8 {
+    match output::out(text.as_bytes()) {
         Ok(()) => 0,
         Err(_) => TEMPORARY,
     }

@@ -127,8 +127,13 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
         Some(metadata) if metadata.is_dir() => {}
         Some(_) => return Err(Failure::nothing(name, &[b"this is no directory"])),
         None => {
-            let why = b"no such service directory: file does not exist; check its name";
-            return Err(Failure::nothing(name, &[why]));
+            let looked_in = service::where_looked(name);
+            let why: [&[u8]; 3] = [
+                b"no such service directory: file does not exist",
+                looked_in.as_bytes(),
+                b"; check its name",
+            ];
+            return Err(Failure::nothing(name, &why));
         }
     }
     let log = service.join("log");

@@ -263,7 +263,7 @@ fn where_there_is_no_log_it_says_why() {
         (
             "no",
             1,
-            "no: no such service directory: file does not exist; check its name",
+            "no: no such service directory: file does not exist here or in /service or in /etc/service; check its name",
         ),
         (
             "no/no",
@@ -320,7 +320,7 @@ fn names_of_any_bytes_are_printed_as_they_are() {
     let scratch = Scratch::new();
     let name = std::ffi::OsStr::from_bytes(b"a \xff\n");
     let output = finish(command(&scratch, &[name]));
-    let why = b"svclog: fatal: a \xff\n: no such service directory: file does not exist; check its name\n";
+    let why = b"svclog: fatal: a \xff\n: no such service directory: file does not exist here or in /service or in /etc/service; check its name\n";
     assert_eq!(output.err, why);
     scratch.service(PathBuf::from(name).join("log"), "exec multilog ./m");
     let main = PathBuf::from(name).join("log/m");
