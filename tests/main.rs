@@ -30,6 +30,8 @@ mod harness;
 mod multilog;
 /// setuidgid and envuidgid linked statically: what they know, and when they ask.
 mod nss;
+/// What the kernel spares when memory runs out.
+mod oom;
 /// The same situations played with Debian's daemontools 0.76 and with ours.
 mod oracle;
 /// pgrphack: a session of its own.

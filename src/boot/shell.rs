@@ -7,6 +7,7 @@ use crate::error::{Error, TEMPORARY};
 use crate::formats::status::Want;
 use crate::service::{self, Supervised};
 use crate::svscan::ScanOptions;
+use crate::sys::oom::OomScoreAdj;
 use crate::sys::signals::{Number, Signals};
 use crate::sys::{child, clock, file, limits, poll, process};
 use std::collections::HashSet;
@@ -50,6 +51,8 @@ struct Shell<'a> {
     scanner: OsString,
     title: OsString,
     dots: OsString,
+    /// What svscan and readproctitle are to inherit.
+    oom_score_adj: Option<OomScoreAdj>,
     /// Once the end has begun: all services.
     services: Option<Vec<Place>>,
 }
@@ -86,6 +89,7 @@ pub fn run(directory: &OsStr, options: ScanOptions<'_>) -> Result<bool, Error> {
         scanner: program("svscan"),
         title: program("readproctitle"),
         dots: ".".repeat(DOTS).into(),
+        oom_score_adj: OomScoreAdj::spare(),
         services: None,
     };
     let mut left = shell.step(Event::Boot);
@@ -272,6 +276,9 @@ impl Shell<'_> {
     fn start(&self, role: Role) -> io::Result<Pid> {
         child::spawn(|| {
             child::lead_session();
+            if let Some(inherited) = &self.oom_score_adj {
+                inherited.restore();
+            }
             let Some((reader, writer)) = &self.pipe else {
                 return TEMPORARY;
             };

@@ -11,6 +11,7 @@ use crate::formats::timeline::Event as Moment;
 use crate::sys::child::{self, Gate, Held};
 use crate::sys::exec::Program;
 use crate::sys::fifo::Input;
+use crate::sys::oom::OomScoreAdj;
 use crate::sys::signals::{self, Number, Received, Sender, Signals};
 use crate::sys::{clock, errno, fifo, output, poll, start, terminal};
 use crate::timeline::recorder::Record;
@@ -58,6 +59,8 @@ struct Shell<'a> {
     signals: Signals,
     /// False once the control file has reached its end, which a FIFO never does.
     hears_control: bool,
+    /// What the service is to inherit.
+    oom_score_adj: Option<&'a OomScoreAdj>,
 }
 
 /// Runs supervise on the service directory `name`; comes back when told to
@@ -68,14 +71,20 @@ struct Shell<'a> {
 /// started nothing ends it but `x`.
 pub fn run(name: &OsStr) -> Result<(), Error> {
     start::hand_on_descriptors();
-    supervise(name, &mut None)
+    let inherited = OomScoreAdj::spare();
+    supervise(name, &mut None, inherited.as_ref())
 }
 
 /// The same in a child of svscan, which has handed on its descriptors already;
 /// prints the error, if there is one, and gives the exit code. `record` is where it
-/// tells of its start.
-pub fn run_in_child(name: &OsStr, mut record: Option<Record<'_>>) -> u8 {
-    match supervise(name, &mut record) {
+/// tells of its start. svscan has had the kernel spare it, and its service is to inherit
+/// `oom_score_adj`.
+pub fn run_in_child(
+    name: &OsStr,
+    mut record: Option<Record<'_>>,
+    oom_score_adj: Option<&OomScoreAdj>,
+) -> u8 {
+    match supervise(name, &mut record, oom_score_adj) {
         Ok(()) => 0,
         Err(error) => {
             if let Some(mut record) = record {
@@ -88,7 +97,11 @@ pub fn run_in_child(name: &OsStr, mut record: Option<Record<'_>>) -> u8 {
     }
 }
 
-fn supervise(name: &OsStr, record: &mut Option<Record<'_>>) -> Result<(), Error> {
+fn supervise(
+    name: &OsStr,
+    record: &mut Option<Record<'_>>,
+    oom_score_adj: Option<&OomScoreAdj>,
+) -> Result<(), Error> {
     let signals =
         signals_to_wait_for().map_err(|error| Error::unable("create pipe for", name, "", error))?;
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
@@ -104,6 +117,7 @@ fn supervise(name: &OsStr, record: &mut Option<Record<'_>>) -> Result<(), Error>
         dir,
         signals,
         hears_control: true,
+        oom_score_adj,
     };
     if shell.boot(record)? == Flow::Done {
         return Ok(());
@@ -314,6 +328,9 @@ impl Shell<'_> {
         let run = || {
             let tell = |moment| record.iter().for_each(|record| record.write(moment));
             tell(Moment::Executed);
+            self.oom_score_adj
+                .into_iter()
+                .for_each(OomScoreAdj::restore);
             let error = child::exec_prepared(&self.run);
             tell(Moment::Failed);
             let error = Error::unable("start", name, "/run", error);

@@ -18,6 +18,7 @@ use crate::sys::command_line::Map;
 use crate::sys::descriptors::Descriptors;
 use crate::sys::file::{self, Identity};
 use crate::sys::limits::{OpenFiles, raise_open_files};
+use crate::sys::oom::OomScoreAdj;
 use crate::sys::{child, output, signals, terminal};
 use crate::timeline::recorder::{Record, Recorder};
 use std::ffi::{OsStr, OsString};
@@ -36,6 +37,8 @@ pub(super) struct Starter {
     open_files: Option<OpenFiles>,
     /// Whether each supervise leads a process group of its own.
     own_groups: bool,
+    /// What a supervise that is executed is to inherit.
+    oom_score_adj: Option<OomScoreAdj>,
 }
 
 /// What a child needs to be a supervise without becoming another program.
@@ -57,6 +60,7 @@ impl Starter {
             beside: child::beside("supervise"),
             open_files: raise_open_files(),
             own_groups: !shared_group && !terminal::is_controlling(),
+            oom_score_adj: OomScoreAdj::spare(),
         }
     }
 
@@ -87,7 +91,7 @@ impl Starter {
             };
             let connected = connect(half, name, pipe);
             if connected.is_ok() && self.begin(operand, record.as_ref()).is_some() {
-                return supervise::run_in_child(operand, record);
+                return supervise::run_in_child(operand, record, self.oom_score_adj.as_ref());
             }
             let error = match connected {
                 Ok(()) => {
@@ -125,6 +129,9 @@ impl Starter {
     /// In the child. Comes back only with an error.
     fn become_supervise(&self, half: Half, name: &OsStr, operand: &OsStr) -> Error {
         let program = OsStr::new("supervise");
+        if let Some(inherited) = &self.oom_score_adj {
+            inherited.restore();
+        }
         if let Some(beside) = &self.beside {
             // If it is there no longer, PATH is left.
             child::exec(beside, &[program, operand]);

@@ -21,6 +21,7 @@ pub mod ids;
 pub mod limits;
 pub mod lock;
 pub mod memory;
+pub mod oom;
 pub mod output;
 pub mod poll;
 pub mod process;
