@@ -1,3 +1,6 @@
+/// Whose supervise it is, and whose script then.
+mod owner;
+
 use crate::harness::{Output, Scratch, Suite, finish, is_alive, signal, wait_until};
 use crate::supervise::children;
 use std::fs;

@@ -2,6 +2,7 @@
 
 use super::failure::{Failure, Stop};
 use super::lock::Lock;
+use super::owner;
 use super::progress::Progress;
 use super::script::{self, Script};
 use super::verdict::{Down, PATIENCE, Start, Verdict, Vouched};
@@ -15,7 +16,7 @@ use crate::formats::status::{Status, Want};
 use crate::service::{self, Supervised};
 use crate::svclog;
 use crate::sys::signals::Signals;
-use crate::sys::{clock, errno, file, process};
+use crate::sys::{clock, file, folder, process};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -50,20 +51,17 @@ pub fn perform(
         Task::Stop => waiter.begin("Stopping"),
         Task::Reset | Task::Restart => {}
     }
-    let no_directory = |source| Failure::NoDirectory {
+    let home = folder::open_to_name(&directory).map_err(|source| Failure::NoDirectory {
         looked_in: service::where_looked(name),
         source,
-    };
-    let metadata = std::fs::metadata(&directory).map_err(no_directory)?;
-    if !metadata.is_dir() {
-        return Err(no_directory(errno::not_a_directory()).into());
-    }
+    })?;
     let mut watcher = Watcher::new(directory);
     watcher.wait_supervised(&mut waiter)?;
     let lock = Lock::take(watcher.directory(), options.timeout, &mut waiter)?;
     let mut work = Work {
         name,
         options,
+        home,
         lock,
         watcher,
         waiter,
@@ -87,6 +85,8 @@ pub fn perform(
 struct Work<'a> {
     name: &'a OsStr,
     options: &'a Options,
+    /// The service directory, whatever its path leads to meanwhile.
+    home: File,
     lock: Lock,
     watcher: Watcher,
     waiter: Waiter<'a>,
@@ -163,7 +163,11 @@ impl Work<'_> {
         if self.lock.is_callers() {
             return Ok(false);
         }
-        script.exists(self.watcher.directory())
+        if !script.exists(self.watcher.directory())? {
+            return Ok(false);
+        }
+        owner::check(&self.home, script.name())?;
+        Ok(true)
     }
 
     fn run(&mut self, script: Script) -> Result<(), Stop> {
@@ -175,6 +179,7 @@ impl Work<'_> {
             Err(_) => "in an unknown state".to_owned(),
         };
         let ran = script.run(
+            &self.home,
             watcher.directory(),
             &self.lock,
             limit,

@@ -202,6 +202,26 @@ pub enum Failure {
     /// There is no `run`.
     #[error("there is no ./run; write one")]
     NoRun,
+    /// The supervise is another user's.
+    #[error(
+        "its supervise belongs to user {owner}, so user {user} does not run its ./{script}; run this command as user {owner}"
+    )]
+    Foreign {
+        /// Which: `start` or `stop`.
+        script: &'static str,
+        /// The user of the supervise.
+        owner: u32,
+        /// Ours.
+        user: u32,
+    },
+    /// We are root, and whose the supervise is cannot be told.
+    #[error(
+        "root does not run its ./{script}, for /proc does not tell whose supervise holds supervise/lock; run this command where both are to be seen, or use svc"
+    )]
+    Unowned {
+        /// Which: `start` or `stop`.
+        script: &'static str,
+    },
     /// The script has no executable bit.
     #[error("./{script} is not executable; chmod +x it{}", or_remove(script))]
     NotExecutable {
@@ -464,6 +484,12 @@ mod tests {
             Failure::StillUp { pid, waited },
             Failure::Unkillable { pid, waited },
             Failure::NoRun,
+            Failure::Foreign {
+                script,
+                owner: 1000,
+                user: 0,
+            },
+            Failure::Unowned { script },
             Failure::NotExecutable { script },
             Failure::NotAFile { script },
             Failure::Dangling { script },

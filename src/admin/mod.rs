@@ -4,11 +4,13 @@
 //! `verdict` decides (statuses in, verdict out), `progress` makes the line
 //! the administrator reads, `act` goes through the steps of each command; the
 //! rest does the waiting: `wait` for events, `watcher` for a service,
-//! `script` for its `./start` and `./stop`, `lock` for other people.
+//! `script` for its `./start` and `./stop`, `owner` for whose they are, `lock` for other
+//! people.
 
 pub mod act;
 pub mod failure;
 pub mod lock;
+pub mod owner;
 pub mod progress;
 pub mod script;
 pub mod verdict;

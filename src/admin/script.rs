@@ -59,13 +59,14 @@ impl Script {
         is_executable(self.name(), directory)
     }
 
-    /// Runs it and gives its verdict.
+    /// Runs it in `home`, which is `directory`, and gives its verdict.
     ///
     /// # Errors
     /// It could not be run, did not exit 0, or not within `limit`; then its
     /// process group is ended. `state` says what the service does then.
     pub fn run(
         self,
+        home: &File,
         directory: &Path,
         lock: &Lock,
         limit: Duration,
@@ -74,7 +75,7 @@ impl Script {
     ) -> Result<(), Stop> {
         let script = self.name();
         let failed = |source| Failure::NotRun { script, source };
-        let mut running = Running::start(self, directory, lock).map_err(failed)?;
+        let mut running = Running::start(self, home, lock).map_err(failed)?;
         let deadline = clock::monotonic() + limit;
         let end = loop {
             match running.turn(None, waiter, deadline) {
@@ -120,7 +121,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(script: Script, directory: &Path, lock: &Lock) -> io::Result<Running> {
+    fn start(script: Script, home: &File, lock: &Lock) -> io::Result<Running> {
         let (out, out_writer) = io::pipe()?;
         let (err, err_writer) = io::pipe()?;
         let (exec, mut exec_writer) = io::pipe()?;
@@ -132,7 +133,7 @@ impl Running {
             // Without us there is no lock, and nobody who wants its verdict.
             child::die_with_parent(parent);
             let program = OsString::from(format!("./{}", script.name()));
-            let prepared = std::env::set_current_dir(directory)
+            let prepared = file::change_directory(home)
                 .and_then(|()| child::set_stdin(file::open_read(Path::new("/dev/null"))?))
                 .and_then(|()| child::set_stdout(&out_writer))
                 .and_then(|()| child::set_stderr(&err_writer));

@@ -152,11 +152,6 @@ pub fn is_no_process(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ESRCH)
 }
 
-/// ENOTDIR, for what the system was not asked about.
-pub fn not_a_directory() -> io::Error {
-    io::Error::from_raw_os_error(libc::ENOTDIR)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

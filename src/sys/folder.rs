@@ -48,6 +48,27 @@ pub fn open_to_pass(path: &Path) -> io::Result<File> {
     Ok(File::from(folder))
 }
 
+/// Opens the directory `path`, links followed, for nothing but to be named by it.
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_to_name(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let folder = nix::fcntl::open(path, flags, Mode::empty()).map_err(super::io)?;
+    Ok(File::from(folder))
+}
+
+/// Opens the file `name` below `folder`, if its last part is no link, for nothing but to
+/// be named by it: without any permission on it.
+///
+/// # Errors
+/// What openat(2) says.
+pub fn open_file_to_name(folder: &File, name: &str) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    Ok(File::from(opened))
+}
+
 /// Opens the directory `name` in `folder`; a link is none.
 ///
 /// # Errors

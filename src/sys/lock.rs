@@ -1,8 +1,11 @@
 //! flock(2) locks, the kind daemontools takes.
 
+use crate::child::Pid;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Takes the exclusive lock on `file`, which lives as long as `file` is open.
 ///
@@ -25,5 +28,157 @@ pub fn exclusive(file: &File) -> io::Result<()> {
     match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The file of a lock as `/proc/locks` names it: the device of its file system, which
+/// is not always the one that stat(2) gives (overlayfs, btrfs), and its inode.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LockId {
+    major: u32,
+    minor: u32,
+    inode: u64,
+}
+
+/// A line of `/proc/locks`.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The process that asked for the lock. It may have ended, if it was not the only one
+    /// to have the file open; None if it is in another pid namespace.
+    pub pid: Option<Pid>,
+    /// Which file.
+    pub id: LockId,
+    /// Whether it still waits for the lock.
+    pub waits: bool,
+}
+
+/// All flocks of the machine; none if `/proc` does not show them.
+pub fn all() -> Vec<Entry> {
+    let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    text.lines().filter_map(entry).collect()
+}
+
+/// The flocks that belong to open files of the process `process`, a directory in
+/// `/proc`, and the paths of these files, as far as they may be known.
+pub fn held_by(process: &Path) -> Vec<(LockId, PathBuf)> {
+    let mut held = Vec::new();
+    let files = std::fs::read_dir(process.join("fdinfo"));
+    for file in files.into_iter().flatten().flatten() {
+        let info = std::fs::read_to_string(file.path()).unwrap_or_default();
+        let locks = info.lines().filter_map(|line| line.strip_prefix("lock:"));
+        for lock in locks.filter_map(entry) {
+            let path = std::fs::read_link(process.join("fd").join(file.file_name()));
+            held.push((lock.id, path.unwrap_or_default()));
+        }
+    }
+    held
+}
+
+/// How `/proc/locks` names `file`; None if `/proc` does not tell.
+pub fn id(file: &File) -> Option<LockId> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    let value = |name| info.lines().find_map(|line| line.strip_prefix(name));
+    let metadata = file.metadata().ok()?;
+    // Linux says it since 5.14.
+    let inode = match value("ino:") {
+        Some(inode) => inode.trim().parse().ok()?,
+        None => metadata.ino(),
+    };
+    let mount = value("mnt_id:")?.trim();
+    let mounts = std::fs::read("/proc/self/mountinfo").ok()?;
+    let device = String::from_utf8_lossy(&mounts).lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let device = (words.next()? == mount).then(|| words.nth(1))??;
+        let (major, minor) = device.split_once(':')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    // In a chroot, not all mounts are shown.
+    let dev = metadata.dev();
+    let (major, minor) = device.unwrap_or((libc::major(dev), libc::minor(dev)));
+    Some(LockId {
+        major,
+        minor,
+        inode,
+    })
+}
+
+/// `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF`, with `->` before FLOCK if it
+/// waits; None for a lock of another kind.
+fn entry(line: &str) -> Option<Entry> {
+    let mut words = line.split_ascii_whitespace().skip(1).peekable();
+    let waits = words.next_if_eq(&"->").is_some();
+    if words.next()? != "FLOCK" {
+        return None;
+    }
+    let pid = words.nth(2)?.parse().ok().and_then(Pid::new);
+    let mut id = words.next()?.split(':');
+    let major = u32::from_str_radix(id.next()?, 16).ok()?;
+    let minor = u32::from_str_radix(id.next()?, 16).ok()?;
+    let inode = id.next()?.parse().ok()?;
+    let id = LockId {
+        major,
+        minor,
+        inode,
+    };
+    Some(Entry { pid, id, waits })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::child;
+
+    #[test]
+    fn lines_are_understood_and_other_kinds_of_locks_passed_over() {
+        let id = LockId {
+            major: 0xfe,
+            minor: 0x10,
+            inode: 77,
+        };
+        let held = entry("3: FLOCK  ADVISORY  WRITE 19362 fe:10:77 0 EOF").unwrap();
+        let pid = Pid::new(19362);
+        let waits = false;
+        assert_eq!(held, Entry { pid, id, waits });
+        let waiting = entry("3:   -> FLOCK  ADVISORY  READ  0 fe:10:77 0 EOF").unwrap();
+        let (pid, waits) = (None, true);
+        assert_eq!(waiting, Entry { pid, id, waits });
+        for line in [
+            "",
+            "3:",
+            "3: POSIX  ADVISORY  WRITE 4 fe:10:77 0 EOF",
+            "3: FLOCK  ADVISORY",
+            "3: FLOCK  ADVISORY  WRITE 4 fe:77 0 EOF",
+        ] {
+            assert_eq!(entry(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_lock_and_who_waits_for_it_are_shown() {
+        let path = std::env::temp_dir().join(format!("daemontools-rs-lock-{}", std::process::id()));
+        let file = crate::sys::file::open_lock(&path).unwrap();
+        let again = crate::sys::file::open_lock(&path).unwrap();
+        let path = path.canonicalize().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let id = id(&file).unwrap();
+        let own = || held_by(Path::new("/proc/self"));
+        let is_held = || own().iter().any(|(held, _)| *held == id);
+        assert!(!is_held());
+        try_exclusive(&file).unwrap();
+        assert!(is_held());
+        let shown = |waits: bool| -> Vec<Option<Pid>> {
+            let all = all().into_iter();
+            let its = all.filter(|entry| entry.id == id && entry.waits == waits);
+            its.map(|entry| entry.pid).collect()
+        };
+        assert_eq!(shown(false), [Pid::new(std::process::id())]);
+        let waiter = child::spawn_lock_waiter(&again).unwrap();
+        let deadline = crate::sys::clock::monotonic() + std::time::Duration::from_secs(60);
+        while shown(true) != [Some(waiter)] {
+            assert!(crate::sys::clock::monotonic() < deadline);
+            std::thread::yield_now();
+        }
+        child::send(waiter, crate::sys::signals::Number::KILL);
+        child::wait(waiter).unwrap();
     }
 }

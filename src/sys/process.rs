@@ -1,8 +1,10 @@
 //! Facts about other processes, from `/proc` (proc(5)).
 
 use super::file::{self, Identity};
+use super::lock::{self, LockId};
 use crate::child::Pid;
 use std::collections::HashMap;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +58,41 @@ pub fn children() -> std::io::Result<Vec<Pid>> {
         }
     }
     Ok(children)
+}
+
+/// A process under observation: all that is said of it is said of the same one, even
+/// if it ends and another gets its number.
+pub struct Process(std::fs::File);
+
+impl Process {
+    /// The process `pid`.
+    ///
+    /// # Errors
+    /// ENOENT if there is none or `/proc` does not show it.
+    pub fn open(pid: Pid) -> std::io::Result<Process> {
+        std::fs::File::open(format!("/proc/{pid}")).map(Process)
+    }
+
+    fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+
+    /// Its real, effective, saved and file system user.
+    pub fn users(&self) -> Option<[u32; 4]> {
+        let status = std::fs::read(self.path().join("status")).ok()?;
+        ids(&status).try_into().ok()
+    }
+
+    /// Its current directory, if that may be known.
+    pub fn directory(&self) -> Option<Identity> {
+        file::identity_at(&self.path().join("cwd"))
+    }
+
+    /// Whether one of its open files holds the flock `id`.
+    pub fn holds(&self, id: LockId) -> bool {
+        let held = lock::held_by(&self.path());
+        held.iter().any(|(held, _)| *held == id)
+    }
 }
 
 /// Whether this process descends from the process `pid`.
@@ -227,6 +264,17 @@ mod tests {
         let own = Pid::new(std::process::id()).unwrap();
         assert!(is_trusted(own) && !is_of(own, &[]));
         assert!(!is_trusted(Pid::MAX));
+    }
+
+    #[test]
+    fn a_process_has_four_users() {
+        let own = Process::open(Pid::new(std::process::id()).unwrap()).unwrap();
+        assert_eq!(own.users().unwrap()[1], file::user());
+        assert_eq!(own.directory(), file::identity_at(Path::new(".")));
+        let child = crate::sys::child::spawn(|| 0).unwrap();
+        let gone = Process::open(child).unwrap();
+        crate::sys::child::wait(child).unwrap();
+        assert_eq!((gone.users(), gone.directory()), (None, None));
     }
 
     #[test]

@@ -1,0 +1,94 @@
+//! Whose supervise runs for a service: its scripts are run only by the same user.
+//!
+//! Whoever may write a service directory is trusted with the user whose supervise runs
+//! it, and with no other. That user is told by the process that holds
+//! `supervise/lock`, for files can be given to others and links can lead elsewhere.
+
+use super::failure::Failure;
+use crate::sys::file::{self, Identity};
+use crate::sys::folder;
+use crate::sys::lock::{self, LockId};
+use crate::sys::process::Process;
+use std::fs::File;
+
+/// Whose a supervise is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owner {
+    /// That of our own user.
+    Ours,
+    /// Another user's.
+    Another(u32),
+    /// That cannot be told.
+    Unknown,
+}
+
+/// Whether `./SCRIPT` of the service in `directory` may be run.
+///
+/// # Errors
+/// Its supervise is another user's; or we are root and cannot tell whose it is.
+pub fn check(directory: &File, script: &'static str) -> Result<(), Failure> {
+    let user = file::user();
+    match owner(directory, user) {
+        Owner::Another(owner) => Err(Failure::Foreign {
+            script,
+            owner,
+            user,
+        }),
+        Owner::Unknown if user == 0 => Err(Failure::Unowned { script }),
+        Owner::Ours | Owner::Unknown => Ok(()),
+    }
+}
+
+fn owner(directory: &File, user: u32) -> Owner {
+    let metadata = directory.metadata();
+    let lock = folder::open_file_to_name(directory, "supervise/lock");
+    let id = lock.ok().as_ref().and_then(lock::id);
+    let (Ok(metadata), Some(id)) = (metadata, id) else {
+        return Owner::Unknown;
+    };
+    let place = file::identity(&metadata);
+    let mut locks = lock::all().into_iter();
+    let holder = locks.find(|lock| lock.id == id && !lock.waits);
+    let process = holder.and_then(|lock| Process::open(lock.pid?).ok());
+    process.map_or(Owner::Unknown, |process| judge(&process, id, place, user))
+}
+
+/// A lock that others have inherited outlives its process, whose number may be
+/// another's then; and a program that becomes root may have inherited one. So all users of
+/// the process count, and it must have the lock and be in the service directory, as
+/// every supervise is.
+fn judge(process: &Process, id: LockId, place: Identity, user: u32) -> Owner {
+    match process.users() {
+        Some(users) => match users.into_iter().find(|other| *other != user) {
+            Some(other) => Owner::Another(other),
+            None if process.holds(id) && process.directory() == Some(place) => Owner::Ours,
+            None => Owner::Unknown,
+        },
+        None => Owner::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::child::Pid;
+    use std::path::Path;
+
+    #[test]
+    fn a_process_must_be_ours_have_the_lock_and_be_there() {
+        let path = std::env::temp_dir().join(format!("owner-{}", std::process::id()));
+        let file = file::open_lock(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let id = lock::id(&file).unwrap();
+        let own = Process::open(Pid::new(std::process::id()).unwrap()).unwrap();
+        let here = file::identity_at(Path::new(".")).unwrap();
+        let elsewhere = file::identity_at(Path::new("/proc")).unwrap();
+        let user = file::user();
+        // Its number alone, which may be that of a process that had the lock, is nothing.
+        assert_eq!(judge(&own, id, here, user), Owner::Unknown);
+        lock::try_exclusive(&file).unwrap();
+        assert_eq!(judge(&own, id, here, user), Owner::Ours);
+        assert_eq!(judge(&own, id, elsewhere, user), Owner::Unknown);
+        assert_eq!(judge(&own, id, here, user + 1), Owner::Another(user));
+    }
+}

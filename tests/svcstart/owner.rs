@@ -1,0 +1,218 @@
+//! A script is run by the user of the supervise only: tried as root, with an ordinary
+//! user's supervise.
+
+use super::{STAYS, reason, svcstart};
+use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_root, wait_until};
+use crate::supervise::shell;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// An ordinary user, in digits.
+const USER: &str = "65534";
+
+/// Whether such a user and root can both be had.
+fn can(test: &str) -> bool {
+    is_root(test) && has(test, &["setpriv", "unshare", "flock", "supervise"])
+}
+
+/// A copy of a program of `suite`: the checkout may be closed to others.
+fn copy(scratch: &Scratch, suite: Suite, program: &str) -> PathBuf {
+    let copy = scratch.at(format!("{suite:?}")).join(program);
+    if !copy.exists() {
+        let mut install = scratch.command(suite, "install");
+        install.args(["-D", "-m", "755"]);
+        install.arg(suite.program(program)).arg(&copy);
+        assert_eq!(finish(install).code, 0);
+    }
+    copy
+}
+
+/// A command run by the ordinary user.
+fn as_user(scratch: &Scratch, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = scratch.command(Suite::Ours, "setpriv");
+    command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]);
+    command.arg(program);
+    command
+}
+
+/// The service `name`, which nobody starts by itself, with scripts that tell who they
+/// are; everything in it is `owner`'s, who may write it.
+fn service(scratch: &Scratch, name: &str, owner: &str) {
+    scratch.service(name, STAYS);
+    scratch.write(format!("{name}/down"), "");
+    scratch.script(format!("{name}/start"), "id -u >> ran; svc -u .");
+    scratch.script(format!("{name}/stop"), "id -u >> ran; svc -d .");
+    shell(
+        scratch,
+        &format!("chown -R {owner}:{owner} {name}; chmod 777 {name}"),
+    );
+}
+
+/// A supervise of the ordinary user's.
+fn users_supervise(scratch: &Scratch, suite: Suite, name: &str) -> Daemon {
+    let mut command = as_user(scratch, copy(scratch, suite, "supervise"));
+    command.arg(name);
+    let daemon = scratch.start(command, "supervise");
+    scratch.wait_supervised(name);
+    daemon
+}
+
+fn refused(output: &Output, service: &str, why: &str) {
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(reason(output, service).starts_with(why), "{output:?}");
+}
+
+#[test]
+fn root_runs_no_script_where_the_supervise_is_anothers_whoever_owns_the_directory() {
+    if !can("root and the supervise of another user") {
+        return;
+    }
+    for suite in [Suite::Ours, Suite::Reference] {
+        let scratch = Scratch::new();
+        for owner in ["0", USER] {
+            let name = format!("by-{owner}");
+            service(&scratch, &name, owner);
+            let _supervise = users_supervise(&scratch, suite, &name);
+            let output = svcstart(&scratch, &[&name]);
+            let why = "its supervise belongs to user 65534, so user 0 does not run its ./start;";
+            refused(&output, &name, why);
+            let output = scratch.run(Suite::Ours, "svcstop", &[&name]);
+            let said = output.failure("svcstop", &name);
+            assert!(said.contains("does not run its ./stop;"), "{said}");
+            assert_eq!(scratch.read(format!("{name}/ran")), "");
+            // Who may not run the script may still send commands.
+            shell(&scratch, &format!("rm {name}/start {name}/stop"));
+            let output = svcstart(&scratch, &["--settle", "0s", &name]);
+            assert_eq!(output.code, 0, "{output:?}");
+            let output = scratch.run(Suite::Ours, "svcstop", &[&name]);
+            assert_eq!(output.code, 0, "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn root_runs_the_script_of_its_own_supervise_whoever_owns_the_directory() {
+    if !can("root and its own supervise") {
+        return;
+    }
+    for suite in [Suite::Ours, Suite::Reference] {
+        let scratch = Scratch::new();
+        service(&scratch, "a", USER);
+        let _supervise = scratch.daemon(suite, "supervise", &["a"], "supervise");
+        scratch.wait_supervised("a");
+        shell(&scratch, &format!("chown -R {USER} a"));
+        assert_eq!(svcstart(&scratch, &["a"]).code, 0);
+        let output = scratch.run(Suite::Ours, "svcstop", &["a"]);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert_eq!(scratch.read("a/ran"), "0\n0\n");
+    }
+}
+
+#[test]
+fn a_user_runs_the_scripts_of_his_own_supervise_and_of_no_other() {
+    if !can("a user and two supervises") {
+        return;
+    }
+    let scratch = Scratch::new();
+    for name in ["his", "roots"] {
+        service(&scratch, name, USER);
+    }
+    let _his = users_supervise(&scratch, Suite::Ours, "his");
+    let _roots = scratch.daemon(Suite::Ours, "supervise", &["roots"], "roots");
+    scratch.wait_supervised("roots");
+    // He may control it all the same.
+    shell(&scratch, &format!("chown -R {USER} roots/supervise"));
+    let run = |name: &str| {
+        let mut command = as_user(&scratch, copy(&scratch, Suite::Ours, "svcstart"));
+        command.arg(name);
+        copy(&scratch, Suite::Ours, "svc");
+        finish(command)
+    };
+    let output = run("his");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(scratch.read("his/ran"), format!("{USER}\n"));
+    let why = "its supervise belongs to user 0, so user 65534 does not run its ./start;";
+    refused(&run("roots"), "roots", why);
+    assert_eq!(scratch.read("roots/ran"), "");
+}
+
+/// What it says where it cannot tell.
+const UNKNOWN: &str = "root does not run its ./start,";
+
+#[test]
+fn a_link_to_what_roots_supervise_has_makes_no_supervise_roots() {
+    if !can("a link to root's supervise") {
+        return;
+    }
+    let scratch = Scratch::new();
+    service(&scratch, "roots", "0");
+    let _roots = scratch.daemon(Suite::Ours, "supervise", &["roots"], "roots");
+    scratch.wait_supervised("roots");
+    for (name, link) in [
+        ("directory", "ln -s ../roots/supervise supervise"),
+        (
+            "files",
+            "mkdir supervise; ln -s ../../roots/supervise/* supervise",
+        ),
+        (
+            "names",
+            "mkdir supervise; ln ../roots/supervise/* supervise",
+        ),
+    ] {
+        service(&scratch, name, USER);
+        shell(&scratch, &format!("cd {name}; {link}"));
+        let output = svcstart(&scratch, &[name]);
+        assert_eq!(output.code, 1, "{name}: {output:?}");
+        assert_eq!(scratch.read(format!("{name}/ran")), "", "{name}");
+    }
+}
+
+#[test]
+fn a_program_that_became_root_with_the_users_lock_makes_no_supervise_roots() {
+    let test = "a set-user-ID program that holds the lock";
+    if !can(test) {
+        return;
+    }
+    let scratch = Scratch::new();
+    service(&scratch, "a", USER);
+    let mut supervise = users_supervise(&scratch, Suite::Ours, "a");
+    supervise.signal("KILL");
+    supervise.wait();
+    shell(&scratch, "install -m 4755 $(command -v sleep) asroot");
+    let mut command = as_user(&scratch, "sh");
+    // The FIFOs have readers, too.
+    let script = "cd a; exec 9>>supervise/lock 8<>supervise/ok 7<>supervise/control; \
+                  flock 9; exec ../asroot 1000";
+    command.args(["-c", script]);
+    let holder = scratch.start(command, "holder");
+    let exe = format!("/proc/{}/exe", holder.pid());
+    wait_until("the program runs", || {
+        std::fs::read_link(&exe).is_ok_and(|exe| exe == scratch.at("asroot"))
+    });
+    let output = svcstart(&scratch, &["a"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert_eq!(scratch.read("a/ran"), "");
+}
+
+#[test]
+fn where_proc_does_not_tell_root_runs_no_script() {
+    if !can("svcstart without /proc") {
+        return;
+    }
+    let scratch = Scratch::new();
+    service(&scratch, "a", "0");
+    let _supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
+    scratch.wait_supervised("a");
+    let svcstart = Suite::Ours.program("svcstart");
+    for (options, before) in [
+        ("-m", "mount -t tmpfs none /proc"),
+        // The supervise is in another pid namespace.
+        ("-mpf", "mount -t proc none /proc"),
+    ] {
+        let mut command = scratch.command(Suite::Ours, "unshare");
+        let script = format!("{before} && exec {} a", svcstart.display());
+        command.args([options, "sh", "-c", &script]);
+        refused(&finish(command), "a", UNKNOWN);
+    }
+    assert_eq!(scratch.read("a/ran"), "");
+}
