@@ -2,20 +2,15 @@
 
 use super::cutter::LINE;
 use super::pattern;
+use super::rush::Room;
 use super::script::{Action, Script};
+use crate::formats::mark::Mark;
 use crate::formats::tai64n::Tai64n;
 use std::mem::MaybeUninit;
 
 /// How much 0.76 reads at once, in bytes: before each read it writes what it has,
 /// which [`super::cutter`] must know.
 pub const READ: usize = 1024;
-/// When there is more than this to write, in bytes, to all directories, status files
-/// and stderr together, it is written before more is made: stamps can make 27 bytes of
-/// one.
-const ENOUGH: usize = 192 * 1024;
-/// Room for that much and the line that goes beyond it, in bytes, from the start: what
-/// grows by and by leaves memory behind at each step. Unused, it takes none.
-const ROOM: usize = ENOUGH + 32 * 1024;
 /// What a stamp and the blank behind it add to a line, in bytes.
 pub const STAMP: usize = Tai64n::TEXT + 1;
 /// So much of a line is shown on stderr, in bytes.
@@ -27,6 +22,7 @@ pub const STATUS: usize = 1001;
 #[derive(Debug)]
 pub struct Lines {
     script: Script,
+    room: Room,
     /// For each directory, whether it gets every line.
     gets_all: Vec<bool>,
     /// For each directory, whether it gets this line.
@@ -60,38 +56,33 @@ pub struct Taken {
 }
 
 impl Lines {
-    /// For the given script.
-    pub fn new(script: &Script) -> Lines {
-        let mut may_deselect = false;
-        let mut gets_all = Vec::new();
-        for action in &script.actions {
-            match action {
-                Action::Deselect(_) => may_deselect = true,
-                Action::Log(_) => gets_all.push(!may_deselect),
-                _ => {}
-            }
-        }
-        let directories = gets_all.len();
-        let own = gets_all.iter().map(|gets_all| match gets_all {
-            true => (Vec::new(), Vec::new()),
-            false => (Vec::with_capacity(ROOM), Vec::new()),
-        });
-        let own = own.collect();
-        let shows = script.actions.contains(&Action::Stderr);
+    /// For the given script. What is allocated here is enough for ever, so that no
+    /// allocation fails later; unused, it takes no memory.
+    pub fn new(script: &Script, room: Room) -> Lines {
+        let gets_all = gets_all(script);
+        let buffer = |is_used: bool| Vec::with_capacity(if is_used { capacity(room) } else { 0 });
         Lines {
             script: script.clone(),
-            gets_all,
-            selected: vec![true; directories],
+            room,
+            selected: vec![true; gets_all.len()],
             in_long_line: false,
             last: Tai64n::default(),
             begun: None,
             shown: (Tai64n::default(), Tai64n::default().text()),
-            text: Vec::with_capacity(if script.stamps { ROOM } else { 0 }),
+            text: buffer(script.stamps),
             flushes: Vec::new(),
-            own,
-            stderr: Vec::with_capacity(if shows { ROOM } else { 0 }),
-            status: vec![Vec::new(); script.status_files.len()],
+            own: gets_all.iter().map(|all| (buffer(!all), vec![])).collect(),
+            stderr: buffer(shows(script)),
+            status: vec![Vec::with_capacity(STATUS); script.status_files.len()],
+            gets_all,
         }
+    }
+
+    /// How much [`Lines::new`] allocates for `script`, in bytes.
+    pub fn needs(script: &Script, room: Room) -> usize {
+        let own = gets_all(script).iter().filter(|all| !**all).count();
+        let buffers = own + usize::from(script.stamps) + usize::from(shows(script));
+        buffers * capacity(room)
     }
 
     /// Takes lines from `input`: whole ones, and what there is of one of 1000
@@ -133,7 +124,7 @@ impl Lines {
             if at + length > read {
                 if !self.in_long_line && read - at + before < LINE {
                     self.flush(at);
-                    if self.made() > ENOUGH {
+                    if self.made() > self.room.enough() {
                         return Taken {
                             bytes: at,
                             seen: read - at,
@@ -320,6 +311,31 @@ impl Lines {
             self.text.truncate(start);
         }
     }
+}
+
+/// For each directory, whether it gets every line.
+fn gets_all(script: &Script) -> Vec<bool> {
+    let mut may_deselect = false;
+    let mut gets_all = Vec::new();
+    for action in &script.actions {
+        match action {
+            Action::Deselect(_) => may_deselect = true,
+            Action::Log(_) => gets_all.push(!may_deselect),
+            _ => {}
+        }
+    }
+    gets_all
+}
+
+fn shows(script: &Script) -> bool {
+    script.actions.contains(&Action::Stderr)
+}
+
+/// The size of a buffer for what is made of lines, in bytes: for what is enough, what
+/// one read of 0.76 adds to it, with a stamp for each byte, and then all the rest of a
+/// batch in one line.
+fn capacity(room: Room) -> usize {
+    room.enough() + READ * (STAMP + 1) + room.batch() + Mark::LONGEST + LINE
 }
 
 /// Appends what `e` shows of a line.

@@ -81,7 +81,7 @@ impl Ours<'_> {
         let cutter = |directory: &Directory| Cutter::new(directory.size, 0);
         Ours {
             script,
-            lines: Lines::new(script),
+            lines: Lines::new(script, Room::Large),
             cutters: script.directories.iter().map(cutter).collect(),
             buffer: vec![],
             seen: 0,
@@ -226,7 +226,7 @@ fn what_is_taken_is_whole_lines_and_parts_of_long_ones() {
     for _ in 0..400 {
         let script = script(&mut numbers);
         let before = if script.stamps { 26 } else { 0 };
-        let mut lines = Lines::new(&script);
+        let mut lines = Lines::new(&script, Room::Large);
         let input = input(&mut numbers, 3000);
         let mut at = 0;
         let mut there = 0;
@@ -258,7 +258,7 @@ fn what_was_killed_in_a_long_line_goes_on_in_it() {
     let script: [&[u8]; 4] = [b"./a", b"-x*", b"./b", b"t"];
     let script = Script::parse(script);
     for selected in [[true, false], [false, true]] {
-        let mut lines = Lines::new(&script);
+        let mut lines = Lines::new(&script, Room::Large);
         lines.resume_long_line(&selected);
         assert_eq!(lines.long_line(0), Some(selected[0]));
         assert_eq!(lines.long_line(1), Some(selected[1]));
@@ -273,24 +273,53 @@ fn what_was_killed_in_a_long_line_goes_on_in_it() {
 #[test]
 fn no_more_is_made_at_once_than_there_should_be() {
     let script: [&[u8]; 4] = [b"t", b"./a", b"-nothing", b"./b"];
-    let mut lines = Lines::new(&Script::parse(script));
-    let input = vec![b'\n'; 64 * 1024];
-    let (mut at, mut seen, mut rounds) = (0, 0, 0);
-    while at < input.len() {
-        let taken = lines.take(&input[at..], seen, Tai64n::default());
-        let text = lines.output(0, &input[at..at + taken.bytes]).0;
-        assert_eq!(text.len(), taken.bytes * 27);
-        assert!(text.len() <= ENOUGH + READ * 27, "{}", text.len());
-        assert_eq!(lines.output(1, &[]).0, text);
-        (at, seen, rounds) = (at + taken.bytes, taken.seen, rounds + 1);
+    for room in [Room::Large, Room::Small] {
+        let mut lines = Lines::new(&Script::parse(script), room);
+        let input = vec![b'\n'; 64 * 1024];
+        let (mut at, mut seen, mut rounds) = (0, 0, 0);
+        while at < input.len() {
+            let taken = lines.take(&input[at..], seen, Tai64n::default());
+            let text = lines.output(0, &input[at..at + taken.bytes]).0;
+            assert_eq!(text.len(), taken.bytes * 27);
+            assert!(text.len() <= room.enough() + READ * 27, "{}", text.len());
+            assert_eq!(lines.output(1, &[]).0, text);
+            (at, seen, rounds) = (at + taken.bytes, taken.seen, rounds + 1);
+        }
+        assert!(rounds > 10);
     }
-    assert!(rounds > 10);
+}
+
+#[test]
+fn whatever_comes_no_buffer_grows() {
+    let script: [&[u8]; 5] = [b"t", b"e", b"./a", b"-nothing", b"./b"];
+    let mut numbers = Numbers(7);
+    for room in [Room::Large, Room::Small] {
+        let mut lines = Lines::new(&Script::parse(script), room);
+        let buffers = |lines: &Lines| {
+            let own: usize = lines.own.iter().map(|(text, _)| text.capacity()).sum();
+            own + lines.text.capacity() + lines.stderr.capacity()
+        };
+        let before = buffers(&lines);
+        assert_eq!(before, Lines::needs(&Script::parse(script), room));
+        for round in 0..200 {
+            // Short lines to the brim, and then a long one.
+            let mut input = vec![b'x'; room.batch() + Mark::LONGEST];
+            let short = numbers.below(input.len());
+            let length = 1 + numbers.below(if round % 2 == 0 { 2 } else { 1500 });
+            for place in (0..short).step_by(length) {
+                input[place] = b'\n';
+            }
+            let taken = lines.take(&input, numbers.below(READ), Tai64n::default());
+            assert!(taken.bytes > 0);
+        }
+        assert_eq!(buffers(&lines), before, "{room:?}");
+    }
 }
 
 #[test]
 fn a_clock_that_is_set_back_is_followed() {
     let script: [&[u8]; 2] = [b"t", b"./a"];
-    let mut lines = Lines::new(&Script::parse(script));
+    let mut lines = Lines::new(&Script::parse(script), Room::Large);
     let mut out = Vec::new();
     for (input, now) in [
         (&b"\n"[..], 5_000_000_000),

@@ -141,9 +141,13 @@ impl<F: FileExt> Before<F> {
                 return is_same(found, rest.get(..found.len())?, true, true).then_some(None);
             }
             let found = of_files(text)?;
-            is_there(found).then(|| Some((doubtful, found.to_vec())))
+            is_there(found).then_some(Some((doubtful, start, found.len())))
         });
-        found.flatten()
+        let (doubtful, start, length) = found.flatten()?;
+        let mut found = all;
+        found.truncate(start + length);
+        found.drain(..start);
+        Some((doubtful, found))
     }
 }
 
@@ -230,7 +234,8 @@ impl<F: FileExt> Tail<F> {
     /// See pread(2); UnexpectedEof if there are fewer.
     fn look(&self, skipped: usize, length: usize) -> io::Result<Vec<u8>> {
         let mut skipped = skipped as u64;
-        let mut bytes = Vec::with_capacity(length);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length)?;
         for piece in &self.pieces {
             let from = piece.to.min(piece.from + skipped);
             skipped -= from - piece.from;

@@ -4,6 +4,7 @@
 use super::play::{Kill, Log, Play};
 use crate::formats::tai64n::Tai64n;
 use crate::multilog::lines::Lines;
+use crate::multilog::rush::Room;
 use crate::multilog::script::Script;
 use crate::numbers::Numbers;
 use std::collections::BTreeSet;
@@ -34,7 +35,7 @@ fn check(play: &Play, input: &[u8]) -> Result<(), String> {
 
 /// What a directory gets if nobody is killed.
 fn expected(script: &Script, input: &[u8], number: usize) -> Vec<u8> {
-    let mut lines = Lines::new(script);
+    let mut lines = Lines::new(script, Room::Large);
     let mut all = input.to_vec();
     if all.last().is_some_and(|byte| *byte != b'\n') {
         all.push(b'\n');

@@ -8,6 +8,7 @@ use crate::formats::tai64n::Tai64n;
 use crate::multilog::cutter::Cutter;
 use crate::multilog::lines::{Lines, Taken};
 use crate::multilog::proof::{Before, Known, Tail};
+use crate::multilog::rush::Room;
 use crate::multilog::script::Script;
 use crate::numbers::Numbers;
 use std::io;
@@ -225,7 +226,7 @@ impl Play {
     }
 
     fn run(&mut self) -> Result<bool, Killed> {
-        let mut lines = Lines::new(&self.script);
+        let mut lines = Lines::new(&self.script, Room::Large);
         let logs = self.world.logs.iter();
         let origin = origin(self.noted().iter(), READING);
         let found: Vec<Found> = match origin {

@@ -11,6 +11,10 @@ const COPIES: usize = 256 * 1024;
 /// How much is looked at as long as there is none: what is looked at takes memory, this
 /// two pages, with what the allocator puts before it.
 const SMALL_BATCH: usize = 7 * 1024;
+/// When there is more than this to write, in bytes, it is written before more is made.
+const ENOUGH: usize = 192 * 1024;
+/// The same where memory is short.
+const SMALL_ENOUGH: usize = 8 * 1024;
 /// When so many looks, one behind the other, found all that they had room for, there
 /// is a rush.
 const FULL_LOOKS: u32 = 16;
@@ -18,6 +22,35 @@ const FULL_LOOKS: u32 = 16;
 const LITTLE: usize = 8 * 1024;
 /// So long a rush is thought to go on after a look that found more.
 const RUSH: Duration = Duration::from_secs(1);
+
+/// How much memory there is for a rush.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Room {
+    /// As much as makes it fast.
+    Large,
+    /// As much as it takes to go on, where a limit leaves no more.
+    Small,
+}
+
+impl Room {
+    /// How much is looked at at once at most, in bytes.
+    pub fn batch(self) -> usize {
+        match self {
+            Room::Large => BATCH,
+            Room::Small => SMALL_BATCH,
+        }
+    }
+
+    /// When there is more than this to write, in bytes, to all directories, status files
+    /// and stderr together, it is written before more is made: stamps can make 27 bytes
+    /// of one.
+    pub fn enough(self) -> usize {
+        match self {
+            Room::Large => ENOUGH,
+            Room::Small => SMALL_ENOUGH,
+        }
+    }
+}
 
 /// Whether there is one.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +67,11 @@ pub struct Rush {
 impl Rush {
     /// Before the first look, at which there is none. So many copies are made of what
     /// is looked at. Memory that was taken before is to be given back, too.
-    pub fn new(copies: usize, now: Instant) -> Rush {
+    pub fn new(copies: usize, room: Room, now: Instant) -> Rush {
         let share = COPIES / copies.max(1);
         Rush {
             batch: SMALL_BATCH,
-            large: (share / READ * READ).clamp(SMALL_BATCH, BATCH),
+            large: (share / READ * READ).clamp(SMALL_BATCH, room.batch()),
             full_looks: 0,
             last: Some(now),
         }
@@ -87,7 +120,7 @@ mod tests {
     fn a_rush_begins_with_many_full_looks_and_ends_with_a_second_of_little() {
         let now = clock::monotonic();
         let at = |millis| now + Duration::from_millis(millis);
-        let mut rush = Rush::new(0, now);
+        let mut rush = Rush::new(0, Room::Large, now);
         assert!(!rush.is_just_over(at(999)));
         assert!(rush.is_just_over(at(1000)));
         assert!(!rush.is_just_over(at(9000)));
@@ -112,11 +145,13 @@ mod tests {
 
     #[test]
     fn copies_for_many_directories_take_no_more_memory_than_for_two() {
-        let large = |copies| Rush::new(copies, clock::monotonic()).large;
+        let large = |copies| Rush::new(copies, Room::Large, clock::monotonic()).large;
         for copies in 0..30 {
             let large = large(copies);
             assert!(large * copies <= COPIES && large.is_multiple_of(READ));
         }
         assert_eq!([0, 2, 1000].map(large), [BATCH, BATCH, SMALL_BATCH]);
+        let small = Rush::new(0, Room::Small, clock::monotonic()).large;
+        assert_eq!(small, SMALL_BATCH);
     }
 }

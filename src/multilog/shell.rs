@@ -5,7 +5,7 @@ use super::dir::Dir;
 use super::lines::{Lines, READ, Taken};
 use super::locked::Locked;
 use super::recovery::{self, Found, Resume};
-use super::rush::{BATCH, Rush};
+use super::rush::{Room, Rush};
 use super::script::Script;
 use super::status::StatusFile;
 use super::waiter::Waiter;
@@ -24,6 +24,10 @@ const SOON: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(32);
 /// After so long an unfinished line to which nothing comes is taken out of the pipe.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// So much memory, in bytes, is to be available beside [`Room::Large`]'s buffers: for what
+/// is needed for a moment, as the names in a directory.
+const MARGIN: usize = 512 * 1024;
 
 /// One running multilog.
 struct Shell {
@@ -103,20 +107,20 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         .into_iter()
         .map(|dir| Dir::start(dir, script.stamps, &mut waiter));
     let dirs = dirs.collect::<Result<Vec<_>, _>>()?;
-    let lines = Lines::new(&script);
-    let rush = Rush::new(lines.copies(), clock::monotonic());
+    let room = room(&script);
+    let lines = Lines::new(&script, room);
+    let rush = Rush::new(lines.copies(), room, clock::monotonic());
     let mut shell = Shell {
         waiter,
         source,
         lines,
         dirs,
         status,
-        buffer: vec![0; Mark::LONGEST + BATCH + 1],
+        buffer: Vec::with_capacity(buffer_size(room.batch())),
         filled: 0,
         held: 0,
         seen: 0,
         old: None,
-        // The allocator may have filled the buffer with zeros by itself.
         rush,
         unfinished: None,
     };
@@ -141,6 +145,22 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         dir.close(is_done, &mut shell.waiter)?;
     }
     Ok(())
+}
+
+/// The size of the buffer for a batch, in bytes: before it held bytes, behind it a newline.
+fn buffer_size(batch: usize) -> usize {
+    Mark::LONGEST + batch + 1
+}
+
+/// How much memory there is.
+fn room(script: &Script) -> Room {
+    let large = Room::Large;
+    let needed = Lines::needs(script, large) + buffer_size(large.batch()) + MARGIN;
+    if memory::is_available(needed) {
+        large
+    } else {
+        Room::Small
+    }
 }
 
 /// Nanoseconds since 1970: two that begin anew have not the same.
@@ -305,6 +325,7 @@ impl Shell {
             let old = self.old.filter(|old| *old > 0);
             self.rush.batch().min(old.unwrap_or(usize::MAX))
         };
+        self.make_room();
         let room = self.buffer.get_mut(self.held..self.held + most);
         // Nothing but the end can follow an error, as in 0.76.
         let look = self.source.look(room.unwrap_or_default());
@@ -363,9 +384,17 @@ impl Shell {
 
     /// Gives back the memory that a rush has taken.
     fn give_back(&mut self) {
-        let unused = self.buffer.get_mut(self.filled..);
-        memory::give_back_bytes(unused.unwrap_or_default());
+        self.buffer.truncate(self.filled);
+        memory::give_back(self.buffer.spare_capacity_mut());
         self.lines.unused().for_each(memory::give_back);
+    }
+
+    /// Makes the buffer as long as a batch needs it; that much is allocated.
+    fn make_room(&mut self) {
+        let size = buffer_size(self.rush.batch());
+        if self.buffer.len() < size {
+            self.buffer.resize(size, 0);
+        }
     }
 
     /// Deals with the lines in the first `usable` bytes of the buffer; of the whole
@@ -436,6 +465,7 @@ impl Shell {
 
     /// Puts `bytes`, which are not in the pipe, before what is.
     fn hold(&mut self, bytes: &[u8]) {
+        self.make_room();
         let Some(room) = self.buffer.get_mut(..bytes.len()) else {
             return;
         };

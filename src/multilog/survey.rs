@@ -5,6 +5,7 @@ use super::budget::{Finished, Log};
 use crate::formats::{logname, tai64n::Tai64n};
 use crate::sys::file::{self, Identity};
 use crate::sys::folder::{self, Facts};
+use crate::sys::{errno, memory};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -19,6 +20,11 @@ const BELOW: usize = 6;
 /// who fills his own directory takes nothing from the others.
 const MOST: usize = 50_000;
 const MOST_EACH: usize = 10_000;
+/// So much memory [`MOST`] names can take, in bytes: a log for every three of them.
+const AMPLE: usize = 32 << 20;
+/// Where a limit leaves less: how much is needed at all, and how many names take no more.
+const SCARCE: usize = 1 << 20;
+const MOST_SCARCE: usize = 1000;
 /// So many finished files of a log are told one by one, the oldest.
 const LISTED: usize = 512;
 
@@ -39,10 +45,18 @@ impl Survey {
     /// links. `own`, the log directory of the one who looks, is there whatever else is.
     ///
     /// # Errors
-    /// What fstat(2) says of the two.
+    /// What fstat(2) says of the two; ENOMEM where a limit leaves no memory for this.
     pub fn of(top: &File, own: &File) -> io::Result<Survey> {
         let own_facts = own.metadata()?;
+        let most = if memory::is_available(AMPLE) {
+            MOST
+        } else if memory::is_available(SCARCE) {
+            MOST_SCARCE
+        } else {
+            return Err(errno::out_of_memory());
+        };
         let mut surveyor = Surveyor {
+            most,
             survey: Survey {
                 logs: Vec::new(),
                 ways: Vec::new(),
@@ -91,6 +105,8 @@ struct Surveyor {
     own: Identity,
     /// From the top to where it is.
     way: Vec<OsString>,
+    /// How many names it looks at in all.
+    most: usize,
     /// How many names it has looked at, and how many since it went down from the top.
     seen: usize,
     seen_each: usize,
@@ -101,7 +117,8 @@ impl Surveyor {
     fn is_enough(&mut self) -> bool {
         self.seen += 1;
         self.seen_each += 1;
-        let is_enough = self.seen > MOST || (!self.way.is_empty() && self.seen_each > MOST_EACH);
+        let is_enough =
+            self.seen > self.most || (!self.way.is_empty() && self.seen_each > MOST_EACH);
         self.survey.is_cut |= is_enough;
         self.survey.is_partial |= is_enough;
         is_enough
@@ -110,10 +127,10 @@ impl Surveyor {
     /// Looks into one's own log directory, which the walk did not see the whole of.
     fn see_own(&mut self, own: &File) {
         let mut draft = Draft::of(own);
-        let mut seen = 0;
+        let (mut seen, most) = (0, self.most);
         let _ = folder::each(own, |name| {
             seen += 1;
-            if seen > MOST_EACH {
+            if seen > MOST_EACH.min(most) {
                 self.survey.is_cut = true;
                 return ControlFlow::Break(());
             }

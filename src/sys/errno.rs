@@ -12,6 +12,11 @@ pub fn interrupted() -> io::Error {
     io::Error::from_raw_os_error(libc::EINTR)
 }
 
+/// There is no memory for something that can do without (ENOMEM).
+pub fn out_of_memory() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOMEM)
+}
+
 /// A file is not a program that can do what is needed (ENOEXEC).
 pub fn no_program() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOEXEC)

@@ -1,4 +1,4 @@
-//! Memory that is not needed now.
+//! Memory that is not needed now, and whether there is more.
 
 use std::mem::MaybeUninit;
 
@@ -19,10 +19,19 @@ pub fn give_back(room: &mut [MaybeUninit<u8>]) {
     }
 }
 
-/// As [`give_back`], for bytes; those in its pages become zeros.
-pub fn give_back_bytes(bytes: &mut [u8]) {
-    // SAFETY: bytes may be seen as bytes that are perhaps not set; zeros are bytes.
-    give_back(unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) });
+/// Whether this process can allocate `bytes` more: limits on memory (setrlimit(2))
+/// make an allocation fail, and one that Rust's collections make ends the process.
+pub fn is_available(bytes: usize) -> bool {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address that the kernel chooses, in nobody's memory.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
+    if start == libc::MAP_FAILED {
+        return false;
+    }
+    // SAFETY: the whole mapping, to which nothing refers.
+    unsafe { libc::munmap(start, bytes) };
+    true
 }
 
 #[cfg(test)]
@@ -33,7 +42,7 @@ mod tests {
     fn what_is_given_back_is_zeros_and_its_neighbours_are_untouched() {
         let mut bytes = vec![7_u8; 100_000];
         let (left, right) = (1_001, 90_003);
-        give_back_bytes(&mut bytes[left..right]);
+        give_back(as_room(&mut bytes[left..right]));
         assert!(
             bytes[..left]
                 .iter()
@@ -43,8 +52,19 @@ mod tests {
         let zeros = bytes.iter().filter(|byte| **byte == 0).count();
         assert!((80_000..=right - left).contains(&zeros), "{zeros}");
         assert!(bytes.iter().all(|byte| [0, 7].contains(byte)));
-        give_back_bytes(&mut bytes[10..20]);
-        give_back_bytes(&mut []);
+        give_back(as_room(&mut bytes[10..20]));
+        give_back(&mut []);
+    }
+
+    fn as_room(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: bytes may be seen as bytes that are perhaps not set; zeros are bytes.
+        unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) }
+    }
+
+    #[test]
+    fn what_no_process_can_have_is_not_available() {
+        assert!(is_available(1 << 20));
+        assert!(!is_available(usize::MAX / 4));
     }
 
     #[test]

@@ -416,6 +416,49 @@ fn the_memory_of_a_rush_is_given_back_when_lines_come_slowly_again_or_not_at_all
 }
 
 #[test]
+fn under_a_limit_on_memory_it_works_with_small_buffers() {
+    let test = "multilog under a limit on memory";
+    let plain: &[&str] = &["t", "s1000000", "n100", "./main"];
+    let filtered: &[&str] = &["t", "e", "n100", "./main", "-*nothing*", "n100", "./other"];
+    // Beside the original, which is as large: mostly the C library.
+    let suites = [
+        (Suite::Reference, plain, 20_000),
+        (Suite::Ours, plain, 20_000),
+        (Suite::Ours, filtered, 2_000),
+    ];
+    for (suite, script, count) in suites {
+        let scratch = Scratch::new();
+        if suite == Suite::Reference && !has(test, &["multilog"]) {
+            continue;
+        }
+        scratch.mkdir("main");
+        // Above a budget's, too.
+        scratch.write("budget", "total 100M\n");
+        let mut command = scratch.command(Suite::Ours, Suite::Ours.program("softlimit"));
+        command.args(["-d", "500000"]);
+        command.arg(suite.program("multilog")).args(script);
+        let mut feed = Feed::new();
+        let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+        wait_until("all is written", || {
+            if feed.begun < count && feed.rest.is_empty() {
+                feed.write(64 * 1024);
+            }
+            feed.write(feed.rest.len());
+            feed.begun >= count && feed.rest.is_empty()
+        });
+        feed.close();
+        assert_eq!(multilog.wait(), 0, "{suite:?}: {}", scratch.read("said"));
+        for log in ["main", "other"]
+            .iter()
+            .take(if script == plain { 1 } else { 2 })
+        {
+            let twice = check(&text(&scratch, log), true, feed.begun, |_| true);
+            assert_eq!(twice, Twice::default());
+        }
+    }
+}
+
+#[test]
 fn what_is_out_of_no_pipe_is_waited_for_even_after_term() {
     let scratch = Scratch::new();
     let Some(_disk) = disk("TERM on a full disk", &scratch) else {
