@@ -20,6 +20,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// So much of a file is sent to disk together before it is finished, in bytes.
@@ -33,7 +34,7 @@ const SAFE_BIT: u32 = 0o100;
 pub struct Dir {
     place: Place,
     /// The directory to which its name is relative.
-    start: File,
+    start: Rc<File>,
     lock: Lock,
     current: File,
     cutter: Cutter,

@@ -16,13 +16,14 @@ use std::fs::{self, File, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::rc::Rc;
 
 /// A log directory that is open and locked; its files are as they were found.
 pub struct Locked {
     /// The directory.
     pub place: Place,
     /// The one to which its name is relative.
-    pub start: File,
+    pub start: Rc<File>,
     /// The file `lock`, which is locked.
     pub lock: Lock,
     /// What is noted in that, of whatever input it speaks.
@@ -46,14 +47,9 @@ impl Locked {
     ///
     /// # Errors
     /// What is in the way, in 0.76's words.
-    pub fn open(settings: &Directory, start: &File) -> Result<Locked, Error> {
+    pub fn open(settings: &Directory, start: &Rc<File>) -> Result<Locked, Error> {
         let name = OsStr::from_bytes(&settings.name);
-        let start = start
-            .try_clone()
-            .and_then(|start| {
-                file::change_directory(&start)?;
-                Ok(start)
-            })
+        file::change_directory(start)
             .map_err(|error| Error::unable_to("switch to starting directory", error))?;
         // If that fails opening it tells why.
         let _ = file::make_directory(Path::new(name));
@@ -71,7 +67,7 @@ impl Locked {
                 directory,
                 budget: Keeper::new(settings),
             },
-            start,
+            start: Rc::clone(start),
             last: noted.mark().and_then(|mark| find(mark, settings)),
             noted,
             lock,

@@ -2,6 +2,7 @@
 
 use super::lines::STAMP;
 use crate::formats::tai64n::Tai64n;
+use crate::sys::{errno, limits};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -172,8 +173,13 @@ impl Tail {
     /// The last `length` bytes of `files`, given by name in the current directory
     /// and size in bytes, oldest first; less if there is less or it cannot be opened.
     pub fn of(files: Vec<(OsString, u64)>, length: u64) -> Tail {
+        // Directories that are opened later need some, too.
         Tail::through(files, length, |name| {
-            crate::sys::file::open_read(Path::new(name))
+            let file = crate::sys::file::open_read(Path::new(name))?;
+            match limits::is_in_first_quarter(&file) {
+                true => Ok(file),
+                false => Err(errno::too_many_files()),
+            }
         })
     }
 }

@@ -183,6 +183,7 @@ impl<'a> Worker<'a> {
         let processed = self.insist("create", "/processed", open("processed"))?;
         self.insist("write", "/processed to disk", || processed.sync_all())?;
         self.insist("set mode of", "/processed", || set_mode(&processed, SAFE))?;
+        drop(processed);
         let state = self.insist("create", "/newstate", open("newstate"))?;
         self.insist("write", "/newstate to disk", || state.sync_all())?;
         self.remove("previous")?;

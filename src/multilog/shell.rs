@@ -16,6 +16,7 @@ use crate::sys::source::{Look, Source};
 use crate::sys::{clock, file, memory};
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// So long it waits before the first look that nobody asks for, behind an unfinished
@@ -75,9 +76,10 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     file::set_umask(0o022);
     let start = file::open_read(Path::new("."))
         .map_err(|error| Error::unable_to("switch to current directory", error))?;
+    let start = Rc::new(start);
     let unable = |error| Error::unable_to("read standard input", error);
     let mut waiter = Waiter::new().map_err(unable)?;
-    let source = Source::open(&waiter.signals).map_err(unable)?;
+    let mut source = Source::open(&waiter.signals).map_err(unable)?;
     let script = Script::parse(arguments.iter().copied());
     let status = script.status_files.iter();
     let status = status.map(|name| StatusFile::open(name));
@@ -107,6 +109,7 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
         .into_iter()
         .map(|dir| Dir::start(dir, script.stamps, &mut waiter));
     let dirs = dirs.collect::<Result<Vec<_>, _>>()?;
+    source.hasten();
     let room = room(&script);
     let lines = Lines::new(&script, room);
     let rush = Rush::new(lines.copies(), room, clock::monotonic());

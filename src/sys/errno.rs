@@ -17,6 +17,11 @@ pub fn out_of_memory() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOMEM)
 }
 
+/// A process has as many open files as it may have (EMFILE).
+pub fn too_many_files() -> io::Error {
+    io::Error::from_raw_os_error(libc::EMFILE)
+}
+
 /// A file is not a program that can do what is needed (ENOEXEC).
 pub fn no_program() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOEXEC)

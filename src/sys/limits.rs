@@ -1,7 +1,9 @@
 //! Limits on what a process may use (getrlimit(2)).
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 
 /// A limit on open files that was in force before [`raise_open_files`].
 #[derive(Clone, Copy)]
@@ -27,6 +29,19 @@ impl OpenFiles {
         // Lowering a soft limit cannot fail.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard);
     }
+}
+
+/// Whether `file` has a number in the first quarter of those that this process may use.
+pub fn is_in_first_quarter(file: &File) -> bool {
+    let number = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
+    getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| number < soft / 4)
+}
+
+/// Whether a process that has just opened `file` can open at least `count` more.
+pub fn leaves_descriptors(file: &File, count: u64) -> bool {
+    let used = u64::try_from(file.as_raw_fd()).unwrap_or(0) + 1;
+    // The kernel gives the lowest number that is free.
+    getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| used.saturating_add(count) <= soft)
 }
 
 impl crate::limits::Resource {

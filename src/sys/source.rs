@@ -25,7 +25,7 @@ struct Pipe {
     changes: Epoll,
     /// Through this pipe goes a copy of what is in stdin.
     copy: (OwnedFd, OwnedFd),
-    /// What is taken out of stdin goes here.
+    /// What is taken out of stdin goes here; None: it is read.
     null: Option<File>,
     /// Nobody has the pipe open for writing any more.
     is_hung_up: bool,
@@ -89,10 +89,21 @@ impl Source {
                 id: (stat.st_dev.into(), stat.st_ino.into()),
                 changes,
                 copy,
-                null: File::options().write(true).open("/dev/null").ok(),
+                null: None,
                 is_hung_up: false,
             }),
         })
+    }
+
+    /// Opens what makes taking bytes out of a pipe faster, unless descriptors are scarce:
+    /// when all else is open.
+    pub fn hasten(&mut self) {
+        // For budgets: two for each level of directories.
+        const OTHERS: u64 = 16;
+        if let Some(pipe) = &mut self.pipe {
+            let null = File::options().write(true).open("/dev/null").ok();
+            pipe.null = null.filter(|null| super::limits::leaves_descriptors(null, OTHERS));
+        }
     }
 
     /// If stdin is a pipe, so that [`Source::look`] leaves in it what it shows: its

@@ -305,6 +305,68 @@ fn after_many_rotations_no_descriptor_is_left_open() {
     assert_eq!(finished(&scratch, "other").len(), 2);
 }
 
+#[test]
+fn few_descriptors_are_enough() {
+    let test = "multilog with few descriptors";
+    // Of the original: stdin, stdout and stderr; the starting directory; of each log the
+    // directory, `lock` and `current`; and one to count files. Here, for signals, for
+    // news of the pipe, and both ends of a pipe to look into it: four more.
+    let plain: &[&str] = &["s4096", "n3", "./main"];
+    let more: &[&str] = &["=state", "s4096", "n3", "./main", "!cat", "./other"];
+    for (suite, script, least) in [
+        (Suite::Reference, plain, 8),
+        (Suite::Reference, more, 12),
+        (Suite::Ours, plain, 12),
+        (Suite::Ours, more, 16),
+    ] {
+        if suite == Suite::Reference && !has(test, &["multilog"]) {
+            continue;
+        }
+        for count in [least - 1, least] {
+            let scratch = Scratch::new();
+            let mut command = scratch.command(Suite::Ours, Suite::Ours.program("softlimit"));
+            command.arg(format!("-o{count}"));
+            command.arg(suite.program("multilog")).args(script);
+            let mut feed = Feed::new();
+            feed.write_lines(600);
+            let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+            if count < least {
+                // It cannot begin, or cannot finish a file.
+                wait_said(&scratch, "process cannot open more files");
+                continue;
+            }
+            feed.close();
+            assert_eq!(multilog.wait(), 0, "{suite:?}: {}", scratch.read("said"));
+            assert_eq!(scratch.read("said"), "", "{suite:?}");
+            assert_eq!(finished(&scratch, "main").len(), 2);
+            let all = lines(600);
+            assert!(all.ends_with(&text(&scratch, "main")));
+        }
+    }
+}
+
+#[test]
+fn with_few_descriptors_it_goes_on_after_a_kill() {
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let mut count = 0;
+    for _ in 0..3 {
+        let mut command = scratch.command(Suite::Ours, Suite::Ours.program("softlimit"));
+        command.arg("-o12").arg(Suite::Ours.program("multilog"));
+        command.args(["s4096", "n100", "./main"]);
+        let multilog = Multilog::spawn(&scratch, command, feed.stdin());
+        feed.write_lines(500);
+        count += 500;
+        wait_logged(&scratch, "main", count - 1);
+        drop(multilog);
+    }
+    let mut multilog = Multilog::start(&scratch, &["s4096", "n100", "./main"], feed.stdin());
+    feed.close();
+    assert_eq!(multilog.wait(), 0);
+    let twice = check(&text(&scratch, "main"), false, count, |_| true);
+    assert!(twice.times <= 3, "{twice:?}");
+}
+
 /// What a process has in memory for itself alone, in KiB: not the pages of its
 /// program, which it shares or not as others run it, too.
 fn private_memory(multilog: &Multilog) -> u64 {
