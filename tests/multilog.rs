@@ -4,8 +4,10 @@ mod faults;
 mod inputs;
 mod kills;
 mod limits;
+mod names;
 mod processors;
 mod service;
+mod shared;
 mod vanish;
 
 use crate::harness::{Scratch, Suite, exit_code, wait_until};

@@ -17,6 +17,24 @@ pub fn is_finished(name: &[u8]) -> bool {
     name.first() == Some(&b'@') && name.len() >= Tai64n::TEXT
 }
 
+/// The moment of a name that is one of [`finished`]; None of any other.
+fn exact(name: &[u8]) -> Option<Tai64n> {
+    let code = name.get(Tai64n::TEXT..)?;
+    moment(name).filter(|_| matches!(code, b".s" | b".u"))
+}
+
+/// The least moment whose names are above the name of this finished file; None if it
+/// is not one of [`finished`], or is the largest there is.
+pub fn above(name: &[u8]) -> Option<Tai64n> {
+    exact(name)?.checked_next()
+}
+
+/// The age of finished files: the least is the oldest. It is the name; but those above
+/// which there is no name are older than all others.
+pub fn age(name: &[u8]) -> (bool, &[u8]) {
+    (above(name).is_some(), name)
+}
+
 /// The moment at which the file `name` was finished, if its name tells.
 pub fn moment(name: &[u8]) -> Option<Tai64n> {
     Tai64n::parse(name.first_chunk()?)
@@ -39,5 +57,44 @@ mod tests {
         assert!(is_finished(b"@this-is-an-alien-of-mine"));
         assert_eq!(moment(b"@this-is-an-alien-of-mine"), None);
         assert!(!is_finished(b"current"));
+    }
+
+    #[test]
+    fn names_above_which_there_is_none_are_the_oldest() {
+        let mut names = [
+            "@4000000037c219bf2ef02e94.u",
+            "@4000000037c219bf2ef02e94.s",
+            "@4000000037c219bf2ef02e95.s",
+            "@3000000037c219bf2ef02e94.s",
+            "@ffffffffffffffffffffffff.s",
+            "@fffffffffffffffe3b9ac9ff.s",
+            "@4000000037c219bf2ef02e94",
+            "@4000000037C219BF2EF02E94.s",
+            "@4000000037c219bf2ef02e94.s.gz",
+            "@this-is-an-alien-of-mine.s",
+        ];
+        names.sort_by_key(|name| age(name.as_bytes()));
+        let expected = [
+            "@4000000037C219BF2EF02E94.s",
+            "@4000000037c219bf2ef02e94",
+            "@4000000037c219bf2ef02e94.s.gz",
+            "@ffffffffffffffffffffffff.s",
+            "@this-is-an-alien-of-mine.s",
+            "@3000000037c219bf2ef02e94.s",
+            "@4000000037c219bf2ef02e94.s",
+            "@4000000037c219bf2ef02e94.u",
+            "@4000000037c219bf2ef02e95.s",
+            "@fffffffffffffffe3b9ac9ff.s",
+        ];
+        assert_eq!(names, expected);
+        for name in &names[..5] {
+            assert_eq!(above(name.as_bytes()), None, "{name}");
+        }
+        for pair in names[5..].windows(2) {
+            let above = above(pair[0].as_bytes()).unwrap();
+            for is_safe in [false, true] {
+                assert!(finished(above, is_safe).as_str() > pair[0]);
+            }
+        }
     }
 }

@@ -47,6 +47,12 @@ impl Tai64n {
         }
     }
 
+    /// As [`Tai64n::next`]; None if there is no label above this one.
+    pub fn checked_next(self) -> Option<Tai64n> {
+        let next = self.next();
+        (next > self).then_some(next)
+    }
+
     /// The Unix time in seconds, negative before 1970. It wraps, as in 0.76.
     pub fn unix_seconds(self) -> i64 {
         self.seconds.wrapping_sub(EPOCH).cast_signed()
@@ -276,6 +282,17 @@ mod tests {
         );
         assert_eq!(label.next().next(), Tai64n::from_unix(Duration::new(6, 0)));
         assert!(label < label.next() && label.next() < label.next().next());
+        let mut last = Tai64n {
+            seconds: u64::MAX,
+            nanoseconds: 999_999_998,
+        };
+        last = last.checked_next().unwrap();
+        assert_eq!(last.checked_next(), None);
+        let beyond = Tai64n {
+            nanoseconds: u32::MAX,
+            ..last
+        };
+        assert_eq!(beyond.checked_next(), None);
     }
 
     #[test]

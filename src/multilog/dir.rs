@@ -5,6 +5,7 @@
 //! the table of files.
 
 use super::cutter::Cutter;
+use super::files;
 use super::lock::Lock;
 use super::locked::{Locked, id};
 use super::proof::{Before, Known};
@@ -19,7 +20,6 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -64,12 +64,20 @@ impl Dir {
         let name = OsStr::from_bytes(&place.settings.name).to_owned();
         let unable = |doing, rest, error| Error::unable(doing, &name, rest, error);
         file::change_directory(&place.directory).map_err(|error| unable("switch to", "", error))?;
-        let stat =
-            |file, rest| presence(fs::metadata(file)).map_err(|error| unable("stat", rest, error));
+        let files = place.files;
+        let stat = |file, rest| {
+            files
+                .stat(file)
+                .map_err(|error| unable("stat", rest, error))
+        };
         let is_safe =
             |found: &Option<Metadata>| found.as_ref().is_some_and(|m| m.mode() & SAFE_BIT != 0);
         let found = stat("current", "/current")?;
-        let doing = if is_safe(&found) {
+        let may_go_on = found.as_ref().is_none_or(|found| files.may_write(found));
+        if !may_go_on {
+            files::tell(&name, "current");
+        }
+        let doing = if is_safe(&found) && may_go_on {
             "append to"
         } else {
             let is_processed = is_safe(&stat("processed", "/processed")?);
@@ -78,11 +86,13 @@ impl Dir {
                 Stop::Gone => unable("open directory", "", io::ErrorKind::NotFound.into()),
                 Stop::Error(error) => error,
             })?;
-            file::open_truncate(Path::new("state"))
+            files
+                .open_truncate(&name, "state")
                 .map_err(|error| unable("write to", "/state", error))?;
             "write to"
         };
-        let current = file::open_append(Path::new("current"))
+        let current = files
+            .open_append(&name, "current")
             .map_err(|error| unable(doing, "/current", error))?;
         set_mode(&current, BEING_WRITTEN)
             .map_err(|error| unable("set mode of", "/current", error))?;
@@ -365,7 +375,7 @@ impl Dir {
     fn begin_anew(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
         match self.begin_current(waiter) {
-            Ok(()) => say("", &name, "/current is gone, beginning a new one"),
+            Ok(_) => say("", &name, "/current is gone, beginning a new one"),
             Err(Stop::Gone) => {
                 say("", &name, " is gone, making it again");
                 self.make_again(waiter)?;
@@ -393,25 +403,28 @@ impl Dir {
             }
         };
         self.place.directory = again.place.directory;
+        self.place.files = again.place.files;
         self.lock = again.lock;
         self.current = again.current;
         self.size = again.size;
         Ok(())
     }
 
-    /// Opens a `current` where there is none.
-    fn begin_current(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
+    /// Opens a `current` where there is none. Gives the file that was `current`.
+    fn begin_current(&mut self, waiter: &mut Waiter) -> Result<File, Stop> {
+        let files = self.place.files;
+        let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
-        let current = worker.insist("create", "/current", || {
-            file::open_append(Path::new("current"))
-        })?;
+        let current =
+            worker.insist("create", "/current", || files.open_append(&name, "current"))?;
         worker.insist("set mode of", "/current", || {
             set_mode(&current, BEING_WRITTEN)
         })?;
         self.size = current.metadata().map_or(0, |metadata| metadata.len());
-        self.current = current;
-        self.keep_lock(waiter)
+        let full = std::mem::replace(&mut self.current, current);
+        self.keep_lock(waiter)?;
+        Ok(full)
     }
 
     /// Makes and locks another `lock` if that was removed or moved: nobody would find
@@ -421,9 +434,22 @@ impl Dir {
             return Ok(());
         }
         let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
+        let files = self.place.files;
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
-        let again = worker.insist("create", "/lock", Lock::open)?;
+        let again = worker.insist("create", "/lock", || match Lock::open(files) {
+            Err(error) if errno::is_not_own(&error) => Ok(Err(error)),
+            opened => opened.map(Ok),
+        })?;
+        let again = match again {
+            Ok(again) => again,
+            Err(error) => {
+                if self.lock.is_to_tell() {
+                    warn(&Error::unable("lock directory", &name, "", error));
+                }
+                return Ok(());
+            }
+        };
         match self.lock.replace(again) {
             Ok(true) => say("", &name, "/lock is gone, making it again"),
             Err(Some(error)) => warn(&Error::unable("lock directory", &name, "", error)),
@@ -472,9 +498,9 @@ impl Dir {
         if renamed.is_none() {
             return Err(Stop::Gone);
         }
-        self.begin_current(waiter)?;
+        let full = self.begin_current(waiter)?;
         self.mark_current(waiter)?;
-        self.place.worker(waiter).finish_previous()
+        self.place.worker(waiter).finish_previous(full)
     }
 }
 

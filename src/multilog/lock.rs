@@ -1,13 +1,13 @@
 //! `lock` of a log directory: held while multilog runs, and where it notes how far
 //! it is.
 
+use super::files::Files;
 use crate::formats::mark::{Mark, Noted};
 use crate::sys::{file, folder, lock};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 const NAME: &str = "lock";
 
@@ -19,12 +19,13 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Opens the one in the current directory, which is made if it is not there.
+    /// Opens the one in the current directory, of these `files`, which is made if it is not
+    /// there.
     ///
     /// # Errors
-    /// What open(2) says.
-    pub fn open() -> io::Result<File> {
-        file::open_lock(Path::new(NAME))
+    /// As [`Files::open_lock`].
+    pub fn open(files: Files) -> io::Result<File> {
+        files.open_lock(NAME)
     }
 
     /// Locks it.
@@ -82,6 +83,11 @@ impl Lock {
         matches!((own, there), (Ok(own), Ok(there)) if own == (there.device, there.inode))
     }
 
+    /// Whether this is the first time that what is in its place cannot be used.
+    pub fn is_to_tell(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_told, true)
+    }
+
     /// Goes over to `again`, which is where it should be, and locks that; false if
     /// there is nothing to tell of that: it is the same, through a link.
     ///
@@ -98,8 +104,8 @@ impl Lock {
                 Ok(true)
             }
             Err(error) => {
-                let is_told = std::mem::replace(&mut self.is_told, true);
-                Err((!is_told).then_some(error))
+                let is_to_tell = self.is_to_tell();
+                Err(is_to_tell.then_some(error))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A log directory as it was found: its lock, its mark, and the files that the mark
 //! speaks of.
 
+use super::files::Files;
 use super::keeper::Keeper;
 use super::lock::Lock;
 use super::proof::Tail;
@@ -10,7 +11,7 @@ use super::script::Directory;
 use crate::error::Error;
 use crate::formats::logname;
 use crate::formats::mark::{FileId, Mark, Noted};
-use crate::sys::file;
+use crate::sys::{file, walk};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -51,20 +52,27 @@ impl Locked {
         let name = OsStr::from_bytes(&settings.name);
         file::change_directory(start)
             .map_err(|error| Error::unable_to("switch to starting directory", error))?;
-        // If that fails opening it tells why.
-        let _ = file::make_directory(Path::new(name));
-        let opened = file::open_read(Path::new(name)).and_then(|directory| {
+        let opened = if file::is_root() {
+            walk::open(start, Path::new(name), true)
+        } else {
+            // If that fails opening it tells why.
+            let _ = file::make_directory(Path::new(name));
+            file::open_read(Path::new(name))
+        };
+        let opened = opened.and_then(|directory| {
             file::change_directory(&directory)?;
             Ok(directory)
         });
         let directory = opened.map_err(|error| Error::unable("open directory", name, "", error))?;
-        let lock = Lock::open().and_then(Lock::of);
+        let files = Files::of(&directory);
+        let lock = Lock::open(files).and_then(Lock::of);
         let lock = lock.map_err(|error| Error::unable("lock directory", name, "", error))?;
         let noted = lock.read();
         Ok(Locked {
             place: Place {
                 settings: settings.clone(),
                 directory,
+                files,
                 budget: Keeper::new(settings),
             },
             start: Rc::clone(start),
@@ -95,7 +103,7 @@ fn find(mark: &Mark, settings: &Directory) -> Option<Last> {
         .map(|entry| entry.file_name())
         .filter(|name| logname::is_finished(name.as_bytes()))
         .collect();
-    names.sort_unstable();
+    names.sort_unstable_by(|a, b| logname::age(a.as_bytes()).cmp(&logname::age(b.as_bytes())));
     names.extend(["previous", "current"].map(OsString::from));
     let mut found = None;
     let mut files = Vec::new();

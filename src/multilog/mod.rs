@@ -8,11 +8,12 @@
 //! `lock` its lock, `dir` one that is written, `rotation` what becomes of its full
 //! files; `proof` looks whether what is taken for written is; `status` writes status
 //! files, `keeper` keeps budgets by a `survey` of all logs, `processor` and `waiter`
-//! deal with others, `shell` is the loop.
+//! deal with others, `files` is how root opens files that others could replace, `shell` is the loop.
 
 pub mod budget;
 pub mod cutter;
 pub mod dir;
+pub mod files;
 pub mod keeper;
 pub mod lines;
 pub mod lock;

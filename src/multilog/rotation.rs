@@ -1,6 +1,7 @@
 //! What becomes of a full file: its processor, its final name, the deletion of the
 //! oldest. And of what one left that did not end well.
 
+use super::files::{self, Files};
 use super::keeper::Keeper;
 use super::processor;
 use super::script::Directory;
@@ -8,8 +9,10 @@ use super::waiter::{Waiter, say, warn};
 use crate::child::End;
 use crate::error::Error;
 use crate::formats::{logname, tai64n::Tai64n};
+use crate::sys::file::Identity;
 use crate::sys::{child, clock, errno, file};
-use std::ffi::OsStr;
+use std::collections::BinaryHeap;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -39,6 +42,8 @@ pub struct Place {
     pub settings: Directory,
     /// The directory.
     pub directory: File,
+    /// How files in it are opened.
+    pub files: Files,
     /// Keeps the budgets that it is under.
     pub budget: Keeper,
 }
@@ -49,6 +54,7 @@ impl Place {
         Worker {
             settings: &self.settings,
             directory: &self.directory,
+            files: self.files,
             budget: &mut self.budget,
             waiter,
         }
@@ -60,6 +66,7 @@ impl Place {
 pub struct Worker<'a> {
     settings: &'a Directory,
     directory: &'a File,
+    files: Files,
     budget: &'a mut Keeper,
     waiter: &'a mut Waiter,
 }
@@ -132,20 +139,21 @@ impl<'a> Worker<'a> {
         self.finish("current", false)
     }
 
-    /// Makes of `previous`, all of which is on disk, a finished file, or has the
-    /// processor make one of it.
+    /// Makes of `previous`, which is open as `full` and all of which is on disk, a
+    /// finished file, or has the processor make one of it.
     ///
     /// # Errors
     /// As [`Worker::insist`].
-    pub fn finish_previous(&mut self) -> Result<(), Stop> {
+    pub fn finish_previous(&mut self, full: File) -> Result<(), Stop> {
         let settings = self.settings;
-        let previous = self.insist("set mode of", "/previous", || {
-            let mode = Permissions::from_mode(SAFE);
-            presence(fs::set_permissions("previous", mode))
-        })?;
+        // Not by its name, which may be another file's now.
+        self.insist("set mode of", "/previous", || set_mode(&full, SAFE))?;
+        let id = full.metadata().map_or((0, 0), |m| file::identity(&m));
+        // What comes next needs a descriptor.
+        drop(full);
         match &settings.processor {
-            Some(command) if previous.is_some() => {
-                self.process(command)?;
+            Some(command) if is_previous(id) => {
+                self.process(command, id)?;
                 self.finish("processed", true)
             }
             _ => self.finish("previous", true),
@@ -154,12 +162,13 @@ impl<'a> Worker<'a> {
 
     /// Sends `previous` through the processor until that succeeds; it is
     /// `processed` then.
-    fn process(&mut self, command: &[u8]) -> Result<(), Stop> {
+    fn process(&mut self, command: &[u8], id: Identity) -> Result<(), Stop> {
+        let (files, name) = (self.files, self.name());
         loop {
+            self.insist("create", "/state", || files.keep_readable(name, "state"))?;
             let pid = self.insist("fork for processor in", "", || {
-                child::spawn(|| processor::become_processor(command))
+                child::spawn(|| processor::become_processor(command, id, files, name))
             })?;
-            let name = self.name();
             match self.waiter.wait_for(pid, name) {
                 Some(End::Exited(0)) => break,
                 Some(End::Exited(_)) => say("processor failed in ", name, ", pausing"),
@@ -170,7 +179,7 @@ impl<'a> Worker<'a> {
                 None => return Err(told_to_end(name).into()),
             }
             self.look_for_directory()?;
-            if matches!(presence(fs::symlink_metadata("previous")), Ok(None)) {
+            if !is_previous(id) {
                 say("", name, "/previous is gone, not processing it");
                 self.remove("newstate")?;
                 return self.remove("processed");
@@ -179,7 +188,7 @@ impl<'a> Worker<'a> {
                 return Err(told_to_end(name).into());
             }
         }
-        let open = |name: &'static str| move || file::open_append(Path::new(name));
+        let open = |file: &'static str| move || files.open_append(name, file);
         let processed = self.insist("create", "/processed", open("processed"))?;
         self.insist("write", "/processed to disk", || processed.sync_all())?;
         self.insist("set mode of", "/processed", || set_mode(&processed, SAFE))?;
@@ -198,53 +207,124 @@ impl<'a> Worker<'a> {
 
     /// Gives `file`, if it is there, its final name, and deletes the oldest.
     fn finish(&mut self, file: &str, is_safe: bool) -> Result<(), Stop> {
-        loop {
-            let found =
-                self.insist("stat", &format!("/{file}"), || presence(fs::metadata(file)))?;
+        let (own, listing) = loop {
+            let files = self.files;
+            let found = self.insist("stat", &format!("/{file}"), || files.stat(file))?;
             let Some(found) = found else {
                 return Ok(());
             };
-            // One that has a second name got it before a crash.
-            if found.nlink() > 1 {
-                break;
+            if !files.may_keep(&found) {
+                files::tell(self.name(), file);
+                return self.remove(file);
+            }
+            if found.is_dir() {
+                return self.remove(file);
+            }
+            let twin = (found.nlink() > 1).then(|| file::identity(&found));
+            let mut listing = self.insist("read", "", || Listing::read(twin, None))?;
+            // One that has a final name got it before a crash.
+            if let Some(own) = listing.twin.take() {
+                break (own, listing);
             }
             let now = Tai64n::from_unix(clock::wall());
-            let finished = logname::finished(now, is_safe);
-            match fs::hard_link(file, &finished) {
-                Ok(()) => break,
-                Err(error) => self.failed("link to", &format!("/{finished}"), error)?,
+            let own = OsString::from(logname::finished(now.max(listing.next), is_safe));
+            match fs::hard_link(file, &own) {
+                Ok(()) => {
+                    listing.count += 1;
+                    break (own, listing);
+                }
+                Err(error) => self.failed("link to", &format!("/{}", own.display()), error)?,
             }
-        }
+        };
         self.remove(file)?;
-        self.delete_oldest()
+        self.delete_oldest(&own, listing)
     }
 
-    /// Deletes the oldest finished files until there are fewer than are kept.
-    fn delete_oldest(&mut self) -> Result<(), Stop> {
-        let mut finished = self.insist("read", "", || {
-            let mut finished = Vec::new();
-            for entry in fs::read_dir(".")? {
-                let entry = entry?.file_name();
-                if logname::is_finished(entry.as_bytes()) {
-                    finished.push(entry);
+    /// Deletes the oldest finished files until there are as many as are kept, but never
+    /// `own`, which is the one finished last.
+    fn delete_oldest(&mut self, own: &OsStr, mut listing: Listing) -> Result<(), Stop> {
+        let kept = usize::try_from(self.settings.keep - 1).unwrap_or(usize::MAX);
+        loop {
+            let surplus = listing.count.saturating_sub(kept);
+            let mut deleted = 0;
+            for oldest in listing.oldest().iter().take(surplus) {
+                // Unlike 0.76, which tries for ever: nothing is lost by one file too
+                // many, and the next time it is tried again.
+                if let Err(error) = gone(oldest) {
+                    let whole = [self.name().as_bytes(), b"/", oldest.as_bytes()].concat();
+                    let whole = OsStr::from_bytes(&whole);
+                    warn(&Error::unable("remove", whole, "", error));
+                } else {
+                    deleted += 1;
                 }
             }
-            Ok(finished)
-        })?;
-        finished.sort_unstable();
-        let kept = usize::try_from(self.settings.keep - 1).unwrap_or(usize::MAX);
-        let surplus = finished.len().saturating_sub(kept);
-        for oldest in finished.iter().take(surplus) {
-            // Unlike 0.76, which tries for ever: nothing is lost by one file too
-            // many, and the next time it is tried again.
-            if let Err(error) = gone(oldest) {
-                let whole = [self.name().as_bytes(), b"/", oldest.as_bytes()].concat();
-                let whole = OsStr::from_bytes(&whole);
-                warn(&Error::unable("remove", whole, "", error));
+            if surplus <= Listing::OLDEST || deleted == 0 {
+                return Ok(());
+            }
+            listing = self.insist("read", "", || Listing::read(None, Some(own)))?;
+        }
+    }
+}
+
+/// The finished files in a log directory.
+struct Listing {
+    /// How many there are.
+    count: usize,
+    /// The least moment whose name is above all of theirs, as far as there is one.
+    next: Tai64n,
+    /// The one that is the file that was asked for.
+    twin: Option<OsString>,
+    /// The oldest others, at most [`Listing::OLDEST`], by their age.
+    oldest: BinaryHeap<(bool, OsString)>,
+}
+
+impl Listing {
+    /// So many names are told, however many there are.
+    const OLDEST: usize = 64;
+
+    /// Those in the current directory. `twin` is the file to look for; `own` is not among
+    /// the oldest.
+    fn read(twin: Option<Identity>, own: Option<&OsStr>) -> io::Result<Listing> {
+        let mut listing = Listing {
+            count: 0,
+            next: Tai64n::default(),
+            twin: None,
+            oldest: BinaryHeap::new(),
+        };
+        let is_twin = |name: &OsStr| {
+            let found = || fs::symlink_metadata(name).ok();
+            twin.is_some() && found().as_ref().map(file::identity) == twin
+        };
+        for entry in fs::read_dir(".")? {
+            let name = entry?.file_name();
+            if !logname::is_finished(name.as_bytes()) {
+                continue;
+            }
+            listing.count += 1;
+            let above = logname::above(name.as_bytes());
+            listing.next = listing.next.max(above.unwrap_or_default());
+            if is_twin(&name) {
+                listing.twin = Some(name);
+            } else if Some(name.as_os_str()) != own {
+                listing.oldest.push((above.is_some(), name));
+                if listing.oldest.len() > Listing::OLDEST {
+                    listing.oldest.pop();
+                }
             }
         }
-        Ok(())
+        Ok(listing)
     }
+
+    /// Their names, the oldest first.
+    fn oldest(&mut self) -> Vec<OsString> {
+        let oldest = std::mem::take(&mut self.oldest).into_sorted_vec();
+        oldest.into_iter().map(|(_, name)| name).collect()
+    }
+}
+
+/// Whether `previous` is there, and is this file.
+fn is_previous(id: Identity) -> bool {
+    fs::symlink_metadata("previous").is_ok_and(|there| file::identity(&there) == id)
 }
 
 /// Why multilog ends while a processor is at work or is waited for.

@@ -82,7 +82,7 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     let mut source = Source::open(&waiter.signals).map_err(unable)?;
     let script = Script::parse(arguments.iter().copied());
     let status = script.status_files.iter();
-    let status = status.map(|name| StatusFile::open(name));
+    let status = status.map(|name| StatusFile::open(name, &start));
     let status = status.collect::<Result<Vec<_>, _>>()?;
     let locked = script.directories.iter();
     let locked = locked.map(|settings| Locked::open(settings, &start));

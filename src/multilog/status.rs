@@ -1,5 +1,6 @@
 //! The status files of `=`: each holds the last line selected for it.
 
+use super::files;
 use super::waiter::Waiter;
 use crate::error::Error;
 use crate::sys::file;
@@ -17,16 +18,25 @@ pub struct StatusFile {
 }
 
 impl StatusFile {
-    /// Opens it, and makes it if it is not there.
+    /// Opens it, and makes it if it is not there. `start` is the directory to which `name`
+    /// is relative.
     ///
     /// # Errors
     /// What open(2) says, in 0.76's words.
-    pub fn open(name: &[u8]) -> Result<StatusFile, Error> {
-        let path = OsStr::from_bytes(name);
-        let opened = file::open_append(Path::new(path));
-        opened.map_err(|error| Error::unable("create", path, "", error))?;
-        let file = file::open_write(Path::new(path))
-            .map_err(|error| Error::unable("write", path, "", error))?;
+    pub fn open(name: &[u8], start: &File) -> Result<StatusFile, Error> {
+        let shown = OsStr::from_bytes(name);
+        let unable = |doing| move |error| Error::unable(doing, shown, "", error);
+        let (files, path) = file::change_directory(start)
+            .and_then(|()| files::enter_parent(start, Path::new(shown)))
+            .map_err(unable("create"))?;
+        let own = files.open_status(path, shown).map_err(unable("create"))?;
+        let file = match own {
+            Some(file) => file,
+            None => {
+                file::open_append(path).map_err(unable("create"))?;
+                file::open_write(path).map_err(unable("write"))?
+            }
+        };
         Ok(StatusFile {
             name: name.to_vec(),
             file,

@@ -241,8 +241,13 @@ impl Draft {
     /// Brings the finished files in their order, and forgets all but the oldest.
     fn keep_oldest(&mut self) {
         let log = &mut self.log;
-        log.finished
-            .sort_unstable_by_key(|file| (file.moment, file.is_safe));
+        log.finished.sort_unstable_by_key(|file| {
+            (
+                file.moment.checked_next().is_some(),
+                file.moment,
+                file.is_safe,
+            )
+        });
         for newer in log.finished.iter().skip(LISTED) {
             log.newer = log.newer.saturating_add(newer.size);
         }

@@ -22,6 +22,25 @@ pub fn too_many_files() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
 }
 
+/// A name that was to be a file of one's own is a link, of another user or special: what
+/// open(2) says of such a name with O_NOFOLLOW and O_NONBLOCK, and what [`not_own`] is.
+pub fn is_not_own(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EPERM | libc::ELOOP | libc::ENXIO)
+    )
+}
+
+/// A file is not one's own (EPERM).
+pub fn not_own() -> io::Error {
+    io::Error::from_raw_os_error(libc::EPERM)
+}
+
+/// A FIFO is none of the files that are wanted (ENXIO).
+pub fn is_fifo() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENXIO)
+}
+
 /// A file is not a program that can do what is needed (ENOEXEC).
 pub fn no_program() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOEXEC)

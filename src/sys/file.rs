@@ -154,6 +154,49 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// How [`open_own`] opens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// For reading.
+    Read,
+    /// For appending, made if it is not there.
+    Append,
+    /// For reading and writing at any place, made if it is not there.
+    Write,
+}
+
+/// Opens `path` if it is a plain file with one name, and one of `owners` owns it; what is
+/// made has mode 0600. Of the path only the last component is not followed.
+///
+/// # Errors
+/// ELOOP, ENXIO, EPERM: see [`super::errno::is_not_own`]; else what open(2) says.
+pub fn open_own(path: &Path, access: Access, owners: &[u32]) -> io::Result<File> {
+    let makes = access != Access::Read;
+    let file = OpenOptions::new()
+        .read(access != Access::Append)
+        .write(access == Access::Write)
+        .append(access == Access::Append)
+        .create(makes)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
+        .open(path)?;
+    match is_own(&file.metadata()?, owners) {
+        true => Ok(file),
+        false => Err(super::errno::not_own()),
+    }
+}
+
+/// Whether it is a plain file with one name, and one of `owners` owns it, of which these
+/// are the `metadata`.
+pub fn is_own(metadata: &Metadata, owners: &[u32]) -> bool {
+    metadata.is_file() && metadata.nlink() == 1 && owners.contains(&metadata.uid())
+}
+
+/// Whether this process makes and opens files as root.
+pub fn is_root() -> bool {
+    user() == 0
+}
+
 /// Opens for writing what is plainly a file of this user's own: no link, not even
 /// a hard one, nothing special.
 ///

@@ -32,6 +32,7 @@ pub mod start;
 pub mod stream;
 pub mod terminal;
 pub mod title;
+pub mod walk;
 pub mod watch;
 pub mod zone;
 

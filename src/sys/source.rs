@@ -6,6 +6,7 @@ use super::signals::Signals;
 use super::stream;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SpliceFFlags, splice, tee};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::fs::File;
 use std::io;
@@ -27,7 +28,7 @@ struct Pipe {
     copy: (OwnedFd, OwnedFd),
     /// What is taken out of stdin goes here; None: it is read.
     null: Option<File>,
-    /// Nobody has the pipe open for writing any more.
+    /// At some time nobody had the pipe open for writing any more.
     is_hung_up: bool,
 }
 
@@ -55,6 +56,10 @@ pub struct Ready {
     /// There is a signal.
     pub signal: bool,
 }
+
+/// After so many looks that gave nothing, one behind the other, it is the end even if
+/// poll(2) does not say so: it does not of a FIFO that was never open for writing.
+const MOST_EMPTY_LOOKS: u32 = 64;
 
 const STDIN: u64 = 0;
 const SIGNALS: u64 = 1;
@@ -149,10 +154,10 @@ impl Source {
         }
     }
 
-    /// Whether stdin is a pipe that nobody had open for writing when
-    /// [`Source::wait`] came back.
+    /// Whether stdin is a pipe that nobody has open for writing: of a FIFO that can
+    /// change again.
     pub fn is_hung_up(&self) -> bool {
-        self.pipe.as_ref().is_some_and(|pipe| pipe.is_hung_up)
+        self.pipe.as_ref().is_some_and(|pipe| pipe.is_hung_up) && hung_up().is_some()
     }
 
     /// Puts into `buffer` what is in stdin, at most its length; does not wait. From
@@ -176,10 +181,20 @@ impl Source {
             });
         };
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
-        let count = match once(|| tee(io::stdin(), &pipe.copy.1, buffer.len(), flags))? {
-            None => return Ok(Look::Nothing),
-            Some(0) => return Ok(Look::End),
-            Some(count) => count,
+        let mut empty_looks = 0;
+        let count = loop {
+            match once(|| tee(io::stdin(), &pipe.copy.1, buffer.len(), flags))? {
+                None => return Ok(Look::Nothing),
+                // Or somebody else has read, just now, what tee(2) had found there.
+                Some(0) => {
+                    empty_looks += 1;
+                    let is_end = hung_up().is_some_and(|has_input| !has_input);
+                    if is_end || empty_looks == MOST_EMPTY_LOOKS {
+                        return Ok(Look::End);
+                    }
+                }
+                Some(count) => break count,
+            }
         };
         // Not if the copy is full first: a pipe of many short pieces.
         let is_all = count < buffer.len() && available()? == count;
@@ -245,6 +260,18 @@ impl Source {
             }
         }
     }
+}
+
+/// If nobody has stdin, a pipe, open for writing: whether there is something in it.
+fn hung_up() -> Option<bool> {
+    let stdin = io::stdin();
+    let mut list = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let told = nix::poll::poll(&mut list, PollTimeout::ZERO);
+    let [stdin] = &list;
+    let events = stdin.revents().filter(|_| told.is_ok())?;
+    events
+        .contains(PollFlags::POLLHUP)
+        .then(|| events.contains(PollFlags::POLLIN))
 }
 
 /// None: not now.

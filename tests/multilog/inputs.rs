@@ -339,3 +339,58 @@ fn many_writers_of_short_pieces_are_all_heard() {
         assert!(numbers.eq(0..2000));
     }
 }
+
+#[test]
+fn what_another_process_has_read_is_not_the_end() {
+    if !has("a pipe of two readers", &["strace"]) {
+        return;
+    }
+    // What tee(2) gives if another process reads what it has found: once, and always.
+    for times in ["1", "1+"] {
+        let scratch = Scratch::new();
+        let mut feed = Feed::new();
+        let mut command = scratch.command(Suite::Ours, "strace");
+        command.args(["-o", "calls", "-e", "trace=tee"]);
+        command.args(["-e", &format!("inject=tee:retval=0:when={times}")]);
+        command.arg(Suite::Ours.program("multilog")).arg("./main");
+        let mut multilog = Multilog::spawn(&scratch, command, feed.stdin());
+        feed.write_lines(10);
+        if times == "1" {
+            wait_logged(&scratch, "main", 9);
+            assert!(multilog.runs());
+            feed.write_lines(10);
+        }
+        feed.close();
+        assert_eq!(multilog.wait(), 0);
+        let all = if times == "1" {
+            lines(20)
+        } else {
+            String::new()
+        };
+        assert_eq!(text(&scratch, "main"), all);
+    }
+}
+
+#[test]
+fn while_another_process_reads_its_pipe_it_goes_on() {
+    let scratch = Scratch::new();
+    let mut feed = Feed::new();
+    let mut multilog = Multilog::start(&scratch, &["./main"], feed.stdin());
+    let (mut writer, mut reader) = (
+        feed.writer.take().unwrap(),
+        feed.reader.try_clone().unwrap(),
+    );
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..20_000 {
+                writer.write_all(b"x\n").unwrap();
+            }
+            writer.write_all(b"end").unwrap();
+            assert!(multilog.runs());
+            drop(writer);
+            assert_eq!(multilog.wait(), 0);
+        });
+        scope.spawn(move || while reader.read(&mut [0; 2]).unwrap() > 0 {});
+    });
+}

@@ -344,7 +344,6 @@ impl Numbers {
             before.push((name, b"old".to_vec(), 0o744));
         }
         if self.one_in(4) {
-            before.push(("d0/@this-is-an-alien-of-mine".into(), vec![], 0o600));
             before.push(("d0/@short".into(), vec![], 0o600));
         }
         before

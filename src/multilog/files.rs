@@ -1,0 +1,175 @@
+//! The files in a log directory, as root opens them where another user may change what
+//! is in that directory: none leads to a file elsewhere, by a link or a second name.
+
+use super::waiter::say;
+use crate::sys::file::{self, Access};
+use crate::sys::{errno, walk};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+/// How files in a directory are opened. Names are relative to the current directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Files {
+    /// Who owns the directory, if this is root's process and others may change the
+    /// directory.
+    shared: Option<u32>,
+}
+
+impl Files {
+    /// Those in `directory`.
+    pub fn of(directory: &File) -> Files {
+        let metadata = directory.metadata().ok();
+        let others_may = |m: &Metadata| m.uid() != 0 || m.mode() & 0o022 != 0;
+        Files {
+            shared: metadata
+                .filter(|m| file::is_root() && others_may(m))
+                .map(|m| m.uid()),
+        }
+    }
+
+    /// What `name` is, if it is there.
+    ///
+    /// # Errors
+    /// What stat(2) says.
+    pub fn stat(self, name: &str) -> io::Result<Option<Metadata>> {
+        let found = match self.shared {
+            Some(_) => fs::symlink_metadata(name),
+            None => fs::metadata(name),
+        };
+        super::rotation::presence(found)
+    }
+
+    /// Whether a file may be written that was there before.
+    pub fn may_write(self, metadata: &Metadata) -> bool {
+        self.shared.is_none() || file::is_own(metadata, &[0])
+    }
+
+    /// Whether a file may become a finished one: it is no link.
+    pub fn may_keep(self, metadata: &Metadata) -> bool {
+        self.shared.is_none() || !metadata.is_symlink()
+    }
+
+    /// Opens `name` of the directory called `directory` for appending, made if it is not
+    /// there.
+    ///
+    /// # Errors
+    /// What open(2) says.
+    pub fn open_append(self, directory: &OsStr, name: &str) -> io::Result<File> {
+        let path = Path::new(name);
+        match self.shared {
+            Some(_) => open_or_make(path, Access::Append, || tell(directory, name)),
+            None => file::open_append(path),
+        }
+    }
+
+    /// The same, for writing, emptied.
+    ///
+    /// # Errors
+    /// What open(2) says.
+    pub fn open_truncate(self, directory: &OsStr, name: &str) -> io::Result<File> {
+        if self.shared.is_none() {
+            return file::open_truncate(Path::new(name));
+        }
+        let opened = open_or_make(Path::new(name), Access::Write, || tell(directory, name))?;
+        opened.set_len(0)?;
+        super::rotation::set_mode(&opened, 0o644)?;
+        Ok(opened)
+    }
+
+    /// The same, a status file, if others may change the directory; `shown` is the
+    /// whole path. None if not.
+    ///
+    /// # Errors
+    /// What open(2) says.
+    pub fn open_status(self, name: &Path, shown: &OsStr) -> io::Result<Option<File>> {
+        let open = || open_or_make(name, Access::Write, || tell(shown, ""));
+        self.shared.map(|_| open()).transpose()
+    }
+
+    /// Opens `name` for reading.
+    ///
+    /// # Errors
+    /// What open(2) says; EPERM if it may not be read.
+    pub fn open_read(self, name: &str) -> io::Result<File> {
+        let path = Path::new(name);
+        match self.shared {
+            Some(owner) => file::open_own(path, Access::Read, &[0, owner]),
+            None => file::open_read(path),
+        }
+    }
+
+    /// Sees that `name` can be read by [`Files::open_read`]: what cannot gives way to an
+    /// empty file.
+    ///
+    /// # Errors
+    /// What open(2) says.
+    pub fn keep_readable(self, directory: &OsStr, name: &str) -> io::Result<()> {
+        match self.open_read(name) {
+            Err(error) if self.shared.is_some() && errno::is_not_own(&error) => {
+                self.open_truncate(directory, name).map(drop)
+            }
+            // Whatever else is wrong with it, the processor says.
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens `name`, a lock, made if it is not there. It may belong to the owner of the
+    /// directory, who ran multilog before.
+    ///
+    /// # Errors
+    /// What open(2) says; EPERM if it may not be written; ENXIO if it is a FIFO.
+    pub fn open_lock(self, name: &str) -> io::Result<File> {
+        let path = Path::new(name);
+        match self.shared {
+            Some(owner) => file::open_own(path, Access::Write, &[0, owner]),
+            None => {
+                let lock = file::open_lock(path)?;
+                match lock.metadata()?.file_type().is_fifo() {
+                    true => Err(errno::is_fifo()),
+                    false => Ok(lock),
+                }
+            }
+        }
+    }
+}
+
+/// Makes the directory of the status file `path` the current one, if this is root's
+/// process; `start` is the directory to which it is relative. Gives the name in it.
+///
+/// # Errors
+/// What open(2) says of the directory.
+pub fn enter_parent<'a>(start: &File, path: &'a Path) -> io::Result<(Files, &'a Path)> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok((Files { shared: None }, path));
+    };
+    if !file::is_root() {
+        return Ok((Files { shared: None }, path));
+    }
+    let directory = walk::open(start, parent, false)?;
+    file::change_directory(&directory)?;
+    Ok((Files::of(&directory), Path::new(name)))
+}
+
+/// Opens root's own file `name` in the current directory. Anything else there of that
+/// name gives way to a new one, after `tell`.
+fn open_or_make(name: &Path, access: Access, tell: impl FnOnce()) -> io::Result<File> {
+    let open = || file::open_own(name, access, &[0]);
+    match open() {
+        Err(error) if errno::is_not_own(&error) => {
+            tell();
+            fs::remove_file(name)?;
+            open()
+        }
+        result => result,
+    }
+}
+
+/// Says that a file is not used; it is `name` in `directory`, or `directory` itself.
+pub fn tell(directory: &OsStr, name: &str) {
+    let slash = if name.is_empty() { "" } else { "/" };
+    let why = "is a link, has another name or is another user's, making it anew";
+    say("", directory, &format!("{slash}{name} {why}"));
+}
