@@ -720,6 +720,60 @@ fn a_supervise_that_dies_meanwhile_is_told() {
 }
 
 #[test]
+fn a_supervise_that_was_told_to_exit_is_waited_for_and_its_successor_told() {
+    // It ends when the test says so.
+    const ENDS_LATE: &str = "trap : TERM; sleep 1000 & echo $! >sleeper; wait; read line <gate; \
+                             kill $(cat sleeper)";
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    let script = "#!/bin/sh\nsvc -u . && exec svstat . >seen\n";
+    for (name, has_down, is_late, start) in [
+        ("a", false, false, None),
+        ("b", false, true, None),
+        ("c", true, true, None),
+        ("d", true, false, Some(script)),
+    ] {
+        scratch.service(name, ENDS_LATE);
+        if has_down {
+            scratch.write(format!("{name}/down"), "");
+        }
+        if let Some(script) = start {
+            scratch.script(format!("{name}/start"), script);
+        }
+        crate::supervise::shell(&scratch, &format!("mkfifo {name}/gate"));
+        scratch.link(name);
+        scratch.wait_supervised(name);
+        scratch.run(Suite::Ours, "svc", &["-u", name]);
+        let old = scratch.wait_up(name);
+        wait_until("the service can be ended", || {
+            !scratch.read(format!("{name}/sleeper")).is_empty()
+        });
+        scratch.run(Suite::Ours, "svc", &["-dx", name]);
+        let let_it_end = || scratch.write(format!("{name}/gate"), "go on\n");
+        if !is_late {
+            let_it_end();
+            wait_until("supervise has ended", || {
+                scratch.svstat(name) == "supervise not running"
+            });
+        }
+        let service = format!("service/{name}");
+        let output = std::thread::scope(|scope| {
+            let output = scope.spawn(|| svcstart(&scratch, &[&service]));
+            if is_late {
+                wait_until("svcstart has sent its command", || {
+                    !scratch.svstat(name).contains("want down")
+                });
+                let_it_end();
+            }
+            output.join().unwrap()
+        });
+        assert_eq!(output.code, 0, "{name}: {output:?}");
+        let new = scratch.wait_up(name);
+        assert!(new != old && is_alive(new));
+    }
+}
+
+#[test]
 fn it_works_without_inotify_too() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
@@ -760,6 +814,7 @@ fn an_older_wish_that_is_obeyed_only_now_is_nobodys_fault() {
     scratch.service("a", STAYS);
     let supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
     scratch.wait_up("a");
+    scratch.wait_supervised("a");
     supervise.signal("STOP");
     scratch.run(Suite::Ours, "svc", &["-d", "a"]);
     let output = std::thread::scope(|scope| {

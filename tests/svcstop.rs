@@ -230,8 +230,8 @@ fn a_service_whose_supervise_leaves_and_is_replaced_is_down_for_good() {
         }
         scratch.link(name);
         scratch.wait_up(name);
-        let service = format!("service/{name}");
-        for _ in 0..20 {
+        // By the name that svscan knows, and by another: it is replaced in any case.
+        for service in [format!("service/{name}"), name.to_owned()] {
             scratch.run(Suite::Ours, "svc", &["-u", &service]);
             scratch.wait_up(name);
             if script.is_none() {
@@ -245,6 +245,7 @@ fn a_service_whose_supervise_leaves_and_is_replaced_is_down_for_good() {
             let answer = scratch.run(Suite::Ours, "svok", &[&service]);
             assert_eq!(answer.code, 0, "{answer:?}");
         }
+        let service = format!("service/{name}");
         scratch.run(Suite::Ours, "svc", &["-u", &service]);
         scratch.wait_up(name);
         if script.is_none() {
@@ -254,6 +255,28 @@ fn a_service_whose_supervise_leaves_and_is_replaced_is_down_for_good() {
         assert_eq!(output.code, 0, "{output:?}");
         assert!(scratch.svstat(&service).starts_with("up "));
     }
+}
+
+#[test]
+fn a_service_whose_supervise_has_left_and_whose_entry_is_gone_is_down() {
+    let scratch = Scratch::new();
+    let svscan = scratch.svscan();
+    scratch.service("a", STUBBORN);
+    scratch.link("a");
+    let pid = scratch.wait_up("a");
+    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| svcstop(&scratch, &["a"]));
+        wait_until("svcstop has sent its command", || {
+            scratch.svstat("a").contains("want down")
+        });
+        std::fs::remove_file(scratch.at("service/a")).unwrap();
+        scratch.run(Suite::Ours, "svc", &["-xk", "a"]);
+        output.join().unwrap()
+    });
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(!is_alive(pid));
+    assert_eq!(crate::supervise::children(svscan.pid()), [0; 0]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Our svscan on the directory `scan`, which is made if need be.
 fn svscan(scratch: &Scratch) -> Daemon {
@@ -226,6 +227,59 @@ fn a_supervise_that_is_killed_or_told_to_exit_is_back() {
     wait_another(&svscan, "a", third);
     assert!(!is_alive(service));
     assert_eq!(scratch.read("svscan.err"), "");
+}
+
+#[test]
+fn a_supervise_that_was_told_to_exit_is_replaced_four_seconds_later_or_when_alrm_asks_for_it() {
+    let scratch = Scratch::new();
+    scratch.service("scan/a", WAITS);
+    let mut svscan = svscan(&scratch);
+    let mut supervise = wait_supervise(&svscan, "a");
+    let mut exit = |svscan: &Daemon, is_asked: bool| {
+        scratch.wait_supervised("scan/a");
+        svc(&scratch, "-dx", "scan/a");
+        let told = Instant::now();
+        wait_until("it has ended", || !is_alive(supervise));
+        if is_asked {
+            svscan.signal("ALRM");
+        }
+        // Something else that changes changes nothing.
+        scratch.mkdir("scan/.hidden");
+        scratch.write("scan/file", "");
+        supervise = wait_another(svscan, "a", supervise);
+        told.elapsed()
+    };
+    assert!(exit(&svscan, false) >= Duration::from_secs(4));
+    // A busy machine may take that long, too, but not always.
+    let is_early = |_| exit(&svscan, true) < Duration::from_secs(4);
+    assert!((0..10).any(is_early));
+    assert!(svscan.runs());
+    scratch.wait_up("scan/a");
+    assert_eq!(scratch.read("svscan.err"), "");
+}
+
+#[test]
+fn alrm_takes_up_what_nobody_has_told_of() {
+    let scratch = Scratch::new();
+    scratch.service("a", WAITS);
+    scratch.mkdir("scan");
+    let Some(command) = scratch.without_inotify("ALRM without inotify", "exec svscan scan") else {
+        return;
+    };
+    let svscan = scratch.start(command, "svscan");
+    scratch.service("scan/first", WAITS);
+    scratch.wait_up("scan/first");
+    let is_early = |number: i32| {
+        let name = format!("scan/{number}");
+        scratch.service("new", WAITS);
+        rename(&scratch, "new", &name);
+        let begun = Instant::now();
+        svscan.signal("ALRM");
+        scratch.wait_up(&name);
+        begun.elapsed() < Duration::from_secs(2)
+    };
+    // A scan every five seconds is not that early five times in a row.
+    assert!((0..10).filter(|number| is_early(*number)).count() >= 5);
 }
 
 #[test]

@@ -108,11 +108,17 @@ fn a_supervise_is_found_by_its_name() {
 }
 
 #[test]
-fn a_supervise_blocks_no_signal_that_svscan_was_given_blocked() {
+fn a_supervise_blocks_no_signal_that_svscan_blocks_or_was_given_blocked() {
     if !has("blocked signals", &["env"]) {
         return;
     }
-    for is_same_file in [true, false] {
+    for (is_same_file, name) in [
+        (true, "TERM"),
+        (false, "TERM"),
+        // This is the one that svscan waits for.
+        (true, "ALRM"),
+        (false, "ALRM"),
+    ] {
         let scratch = Scratch::new();
         programs(&scratch, is_same_file);
         scratch.service("scan/a", "exec sleep 1000");
@@ -121,7 +127,7 @@ fn a_supervise_blocks_no_signal_that_svscan_was_given_blocked() {
         let svscan = scratch.start(command, "svscan");
         scratch.wait_up("scan/a");
         let old = children(svscan.pid());
-        signal(old[0], "TERM");
+        signal(old[0], name);
         wait_until("the supervise has ended", || {
             !children(svscan.pid()).contains(&old[0])
         });

@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::script::{self, Script};
 use super::verdict::{Down, PATIENCE, Start, Verdict, Vouched};
 use super::wait::{Waiter, say};
-use super::watcher::Watcher;
+use super::watcher::{AGE_ERROR, Watcher};
 use super::{Options, Task};
 use crate::child::{End, Pid};
 use crate::error::TEMPORARY;
@@ -94,19 +94,44 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn start(&mut self) -> Result<(), Stop> {
-        if self.script_is_to_run(Script::Start)? {
-            let before = self.watcher.status()?;
-            self.run(Script::Start)?;
-            self.check_that_it_is_up(before)?;
-        } else {
-            self.start_and_watch()?;
-        }
+        self.start_under_one_that_stays()?;
         self.check_its_logger()?;
         if self.options.persist {
             remove_down(self.watcher.directory())?;
         }
         self.ok(Task::Start);
         Ok(())
+    }
+
+    /// A supervise that was told to exit (`x`) takes the start with it. svscan replaces it
+    /// some seconds later, and that one is told again. A service that outlives its
+    /// supervise would run twice then: nothing is certain.
+    fn start_under_one_that_stays(&mut self) -> Result<(), Stop> {
+        for _ in 1..SUPERVISES {
+            let (begun, pid) = (clock::monotonic(), self.watcher.status()?.pid);
+            let started = self.start_once();
+            let has_left = match started {
+                Err(Stop::Failed(Failure::SuperviseGone)) => true,
+                Err(Stop::Failed(_)) => self.watcher.is_supervise_newer(begun + AGE_ERROR * 2),
+                _ => false,
+            };
+            let outlives = |pid| process::age(pid).is_some();
+            if !has_left || pid.is_some_and(outlives) || self.watcher.svscan_runs() == Some(false) {
+                return started;
+            }
+            self.watcher.wait_supervised(&mut self.waiter)?;
+        }
+        self.start_once()
+    }
+
+    fn start_once(&mut self) -> Result<(), Stop> {
+        if self.script_is_to_run(Script::Start)? {
+            let before = self.watcher.status()?;
+            self.run(Script::Start)?;
+            self.check_that_it_is_up(before)
+        } else {
+            self.start_and_watch()
+        }
     }
 
     fn stop(&mut self) -> Result<(), Stop> {
@@ -357,7 +382,7 @@ impl Work<'_> {
             if !has_left || pid.is_some_and(|pid| process::age(pid).is_some()) {
                 return stopped;
             }
-            if !self.watcher.svscan_runs() {
+            if self.watcher.svscan_runs() == Some(false) {
                 return Ok(());
             }
             self.watcher.wait_supervised(&mut self.waiter)?;

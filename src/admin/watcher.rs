@@ -16,6 +16,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// By so much the age of a process may be wrong: it is good to a hundredth of a second.
+pub const AGE_ERROR: Duration = Duration::from_millis(20);
 /// How long a new directory may wait for its supervise: twice 0.76's scan interval.
 const SUPERVISE_WAIT: Duration = Duration::from_secs(10);
 
@@ -131,11 +133,10 @@ impl Watcher {
 
     fn why_unsupervised(&self) -> Failure {
         let waited = SUPERVISE_WAIT;
-        let hidden = |name: &OsStr| name.as_bytes().starts_with(b".");
-        if self.absolute().file_name().is_some_and(hidden) {
+        if self.absolute().file_name().is_some_and(is_hidden) {
             return Failure::Hidden { waited };
         }
-        if self.svscan_runs() {
+        if self.svscan_runs() == Some(true) {
             return Failure::NoSupervise { waited };
         }
         match process::named("svscan") {
@@ -153,14 +154,32 @@ impl Watcher {
         std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone())
     }
 
-    /// Whether an svscan runs that could start a supervise for it: a service's runs in
-    /// the directory above it, a log's in the one above that.
-    pub fn svscan_runs(&self) -> bool {
-        // Without resolving links: the log of a linked service is in another directory.
+    /// Whether an svscan runs that starts supervises for it: one with an entry in its
+    /// directory that leads to the service, or to the one whose log this is. None: there
+    /// is one whose directory may not be read.
+    pub fn svscan_runs(&self) -> Option<bool> {
         let path = self.absolute();
-        let scanners = process::by_directory(&process::named("svscan"));
-        let mut roots = path.ancestors().skip(1).take(2);
-        roots.any(|root| file::identity_at(root).is_some_and(|root| scanners.contains_key(&root)))
+        let resolved = path.canonicalize().unwrap_or_default();
+        let possible = [Some(path.as_path()), path.parent(), resolved.parent()];
+        let possible = possible.map(|path| path.and_then(file::identity_at));
+        let mut all_read = true;
+        for scanner in process::named("svscan") {
+            let entries = match std::fs::read_dir(process::directory_link(scanner)) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    all_read &= error.kind() != ErrorKind::PermissionDenied;
+                    continue;
+                }
+            };
+            let visible = entries
+                .flatten()
+                .filter(|entry| !is_hidden(&entry.file_name()));
+            let mut leads_to = visible.filter_map(|entry| file::identity_at(&entry.path()));
+            if leads_to.any(|place| possible.contains(&Some(place))) {
+                return Some(true);
+            }
+        }
+        all_read.then_some(false)
     }
 
     /// Whether the supervise that runs for it was started after `begun`, or just before.
@@ -169,9 +188,7 @@ impl Watcher {
         let own = file::identity_at(&self.directory).and_then(|place| all.get(&place));
         let ages = own.into_iter().flatten().map(|pid| process::age(*pid));
         let time = clock::monotonic().saturating_duration_since(begun);
-        // They are good to a hundredth of a second.
-        ages.flatten()
-            .any(|age| age < time + Duration::from_millis(20))
+        ages.flatten().any(|age| age < time + AGE_ERROR)
     }
 
     fn status_file(&self) -> Option<FileId> {
@@ -278,4 +295,8 @@ impl Watcher {
             }
         }
     }
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b".")
 }

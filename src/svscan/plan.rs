@@ -11,6 +11,7 @@ use super::settling::{Look, Settling, Verdict};
 use crate::child::{End, Pid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// Between two tries at what went wrong, and between two looks around where
@@ -18,6 +19,14 @@ use std::time::{Duration, Instant};
 pub const INTERVAL: Duration = Duration::from_secs(5);
 /// The shortest time from one start of a supervise to the next.
 pub const START_INTERVAL: Duration = Duration::from_secs(1);
+/// A supervise that was told to exit is replaced within this range after its end.
+/// 0.76 does that at its next scan, within five seconds, and scripts rely on it: they
+/// remove the entry a moment after `svc -dx`.
+const EXIT_DELAY: RangeInclusive<Duration> = Duration::from_secs(4)..=Duration::from_secs(5);
+/// The delay of the first of them; those that end within the rest of the range are
+/// replaced with it, at one wake-up.
+const FIRST_EXIT_DELAY: Duration = Duration::from_millis(4500);
+
 /// Which directory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Id {
@@ -90,6 +99,14 @@ struct Process {
     due: Option<Instant>,
 }
 
+impl Process {
+    /// When it may be started, by the limit of one start a second.
+    fn not_before(&self, now: Instant) -> Instant {
+        self.started
+            .map_or(now, |at| (at + START_INTERVAL).max(now))
+    }
+}
+
 #[derive(Debug)]
 struct Service {
     /// The entries that lead to it; the first is the one it is started under.
@@ -140,6 +157,8 @@ pub struct Plan {
     untold: BTreeSet<OsString>,
     /// When to examine all of those again; None: there are none.
     untold_at: Option<Instant>,
+    /// When the last supervise that was told to exit is replaced.
+    replace_at: Option<Instant>,
 }
 
 impl Plan {
@@ -191,6 +210,20 @@ impl Plan {
         }
         actions.extend(resume);
         actions
+    }
+
+    /// Somebody asked for a scan now: what waits for its time is started, but at most once
+    /// a second. To be followed by [`Plan::tick`].
+    pub fn scan_now(&mut self, now: Instant) {
+        for service in self.services.values_mut() {
+            for half in [Half::Main, Half::Log] {
+                let Some(process) = service.half(half) else {
+                    continue;
+                };
+                let not_before = process.not_before(now);
+                process.due = process.due.map(|due| due.min(not_before));
+            }
+        }
     }
 
     /// A link (or a file) was made under `name`, which may not keep that name for long.
@@ -366,7 +399,7 @@ impl Plan {
         if process.pid.is_some() || process.asked {
             return None;
         }
-        let not_before = process.started.map_or(now, |at| at + START_INTERVAL);
+        let not_before = process.not_before(now);
         if not_before > now {
             process.due = Some(process.due.map_or(not_before, |due| due.max(not_before)));
             return None;
@@ -407,8 +440,8 @@ impl Plan {
         self.forget_if_over(id)
     }
 
-    /// A child ended. A supervise that was told to exit, or was killed, is back
-    /// at once (but at most one start a second); one that gave up within a
+    /// A child ended. A supervise that died is replaced at once (but at most one start a
+    /// second); one that was told to exit, four to five seconds later; one that gave up within a
     /// second, with an error, is tried again after 0.76's five, unless the name
     /// it was started under is not its service's any more.
     pub fn ended(&mut self, pid: Pid, end: End, now: Instant) -> Vec<Action> {
@@ -420,14 +453,26 @@ impl Plan {
         };
         let active = !service.names.is_empty();
         let names = service.names.clone();
+        let replace_at = *self
+            .replace_at
+            .as_ref()
+            .filter(|at| EXIT_DELAY.contains(&at.saturating_duration_since(now)))
+            .unwrap_or(&(now + FIRST_EXIT_DELAY));
         if let Some(process) = service.half(half) {
             process.pid = None;
             let started = process.started.unwrap_or(now);
             let gave_up = matches!(end, End::Exited(1..))
                 && now < started + START_INTERVAL
                 && names.contains(&process.name);
-            let wait = if gave_up { INTERVAL } else { START_INTERVAL };
-            process.due = active.then_some((started + wait).max(now));
+            let due = match end {
+                End::Exited(0) => {
+                    self.replace_at = Some(replace_at);
+                    replace_at
+                }
+                _ if gave_up => started + INTERVAL,
+                _ => process.not_before(now),
+            };
+            process.due = active.then_some(due);
         }
         self.forget_if_over(id)
     }

@@ -26,11 +26,75 @@ fn a_supervise_that_was_killed_is_back_at_once_but_once_a_second() {
     );
 }
 
+/// Those that were told to exit within so long are replaced together.
+const SHARED: Duration = Duration::from_millis(500);
+
 #[test]
-fn a_supervise_that_was_told_to_exit_is_back_as_if_killed() {
+fn a_supervise_that_was_told_to_exit_is_replaced_between_four_and_five_seconds_later() {
+    let mut case = Case::running();
+    case.wait(SECOND * 100);
+    assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
+    let rest = case.rest().unwrap();
+    assert!(EXIT_DELAY.contains(&rest), "{rest:?}");
+    case.wait(rest - SECOND / 1000);
+    assert_eq!(case.is("b", 2), [start(2, Half::Main, "b")]);
+    case.started(2, Half::Main, 20);
+    assert_eq!(case.is("a", 1), [], "another change brings nothing forward");
+    assert_eq!(case.tick(), []);
+    case.wait(SECOND / 1000);
+    assert_eq!(case.tick(), [examine("a"), resume(1, Half::Main)]);
+    assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "a")]);
+}
+
+#[test]
+fn supervises_that_are_told_to_exit_together_are_replaced_at_one_time() {
+    let mut case = Case::new();
+    for number in 0..20 {
+        let name = format!("{number:02}");
+        let inode = u64::from(number);
+        assert_eq!(case.is(&name, inode), [start(inode, Half::Main, &name)]);
+        case.started(inode, Half::Main, 100 + number);
+    }
+    case.wait(SECOND);
+    for number in 0..20 {
+        assert_eq!(case.ended(100 + number, TOLD_TO_EXIT), []);
+        case.wait(SHARED / 20);
+    }
+    case.wait(case.rest().unwrap());
+    assert_eq!(case.tick().len(), 2 * 20);
+    // The next one has a time of its own.
+    assert_eq!(case.resume(0, Half::Main), [start(0, Half::Main, "00")]);
+    case.started(0, Half::Main, 200);
+    case.wait(SECOND);
+    assert_eq!(case.ended(200, TOLD_TO_EXIT), []);
+    assert!(EXIT_DELAY.contains(&case.rest().unwrap()));
+}
+
+#[test]
+fn a_supervise_that_was_told_to_exit_is_not_replaced_if_its_entry_is_removed_in_time() {
     let mut case = Case::running();
     assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
-    assert_eq!(case.rest(), Some(SECOND));
+    case.wait(EXIT_DELAY.start().to_owned());
+    assert_eq!(case.is_gone("a"), [forget(1)]);
+    assert_eq!(case.rest(), None);
+    assert!(case.is_empty());
+}
+
+#[test]
+fn a_scan_that_somebody_asks_for_starts_what_waits_but_once_a_second() {
+    for end in [TOLD_TO_EXIT, GAVE_UP, KILLED] {
+        let mut case = Case::running();
+        case.plan.scan_now(case.now);
+        assert_eq!(case.tick(), [], "nothing waits");
+        case.wait(SECOND / 2);
+        assert_eq!(case.ended(10, end), []);
+        case.plan.scan_now(case.now);
+        assert_eq!(case.tick(), []);
+        assert_eq!(case.rest(), Some(SECOND / 2));
+        case.wait(SECOND / 2);
+        assert_eq!(case.tick(), [examine("a"), resume(1, Half::Main)]);
+        assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "a")]);
+    }
 }
 
 #[test]

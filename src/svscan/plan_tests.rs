@@ -161,6 +161,7 @@ impl Case {
             settling,
             untold,
             untold_at,
+            replace_at: _,
         } = &self.plan;
         services.is_empty()
             && names.is_empty()

@@ -273,6 +273,9 @@ impl World {
             let actions = plan.ended(pid, end, self.now);
             self.perform(plan, actions);
         }
+        if self.numbers.one_in(20) {
+            plan.scan_now(self.now);
+        }
         let actions = plan.tick(self.now);
         self.perform(plan, actions);
     }

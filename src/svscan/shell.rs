@@ -27,6 +27,9 @@ use std::time::Instant;
 /// looked at.
 const CHANGE_BUFFERS: usize = 64;
 
+/// What is waited for. ALRM asks for a scan now, as in s6 and in patched daemontools.
+const SIGNALS: [Number; 2] = [Number::CHLD, Number::ALRM];
+
 /// One running svscan.
 struct Shell {
     plan: Plan,
@@ -73,8 +76,7 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
             .map_err(|error| Error::unable("chdir to", dir, "", error))?;
     }
     // 0.76 needs none; without it, dead supervises would go unnoticed.
-    let signals =
-        Signals::new(&[Number::CHLD]).map_err(|error| Error::unable_to("create pipe", error))?;
+    let signals = Signals::new(&SIGNALS).map_err(|error| Error::unable_to("create pipe", error))?;
     let mut shell = Shell {
         plan: Plan::default(),
         signals,
@@ -109,7 +111,7 @@ impl Shell {
         };
         let watch = self.watch.as_ref().map(|watched| watched.watch.as_fd());
         let mounts = self.mounts.as_ref().map(AsFd::as_fd);
-        let [died, changed, mounted] = poll::wait_for(
+        let [signalled, changed, mounted] = poll::wait_for(
             [
                 (Some(self.signals.as_fd()), Event::Input),
                 (watch, Event::Input),
@@ -117,14 +119,15 @@ impl Shell {
             ],
             deadline,
         );
-        if died || changed {
+        if signalled || changed {
             self.look_at_changes();
         }
-        if died {
-            self.reap();
-        }
+        let is_asked = signalled && self.take_signals();
         let now = clock::monotonic();
-        if mounted || self.scan_at.is_some_and(|at| at <= now) {
+        if is_asked {
+            self.plan.scan_now(now);
+        }
+        if mounted || is_asked || self.scan_at.is_some_and(|at| at <= now) {
             self.scan();
         }
         let actions = self.plan.tick(now);
@@ -184,9 +187,17 @@ impl Shell {
         self.perform(entries.into_iter().map(Action::Examine).collect());
     }
 
+    /// Whether somebody asked for a scan.
+    fn take_signals(&mut self) -> bool {
+        // Of each kind no two wait.
+        let signals = [self.signals.next(), self.signals.next()];
+        if signals.contains(&Some(Number::CHLD)) {
+            self.reap();
+        }
+        signals.contains(&Some(Number::ALRM))
+    }
+
     fn reap(&mut self) {
-        // There is one kind, of which no two wait.
-        let _ = self.signals.next();
         while let Some((pid, end)) = child::reap() {
             let actions = self.plan.ended(pid, end, clock::monotonic());
             self.perform(actions);

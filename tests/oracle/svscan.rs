@@ -4,6 +4,7 @@
 use super::stage::{Stage, open_fifo};
 use super::{Cast, Situation, compare, situation};
 use crate::harness::{Suite, is_alive, signal, wait_until};
+use crate::supervise::children;
 
 /// A service in the scan directory that says under which name it is supervised.
 const NAMED: &str = "PATH=/usr/bin:/bin
@@ -311,7 +312,7 @@ fn starts() -> Vec<Situation> {
             stage.tell_errors();
         },
     ));
-    for name in ["TERM", "HUP", "INT", "KILL", "ALRM", "USR1"] {
+    for name in ["TERM", "HUP", "INT", "KILL", "QUIT", "USR1", "USR2"] {
         all.push(situation(
             format!("svscan dies of SIG{name}, its services live"),
             move |stage| {
@@ -391,6 +392,39 @@ fn changes() -> Vec<Situation> {
                 stage.sh("mv scan/s scan/.s; svc -dx scan/.s scan/.s/log");
                 second_look(stage);
                 stage.sh("svok scan/.s; echo $?; svok scan/.s/log; echo $?");
+            },
+        ),
+        change(
+            "a link that is removed just after `svc -dx` leaves no supervise behind",
+            "service ../a; ln -s ../a a",
+            |stage| {
+                wait_name(stage, "a", 1);
+                // Just after a scan.
+                second_look(stage);
+                stage.sh("svc -dx scan/a; while svok scan/a; do sleep 0.05; done; rm scan/a");
+                second_look(stage);
+                stage.run("svok", &["a"]);
+                tell_supervises(stage);
+            },
+        ),
+        // Not by `change`: a supervise may or may not be too late for its last status.
+        situation(
+            "svscan: a directory removed just after `svc -dx . log` leaves no supervise behind",
+            |stage: &mut Stage| {
+                scan(stage, "service a/log; service a");
+                stage.start("svscan", &["scan"]);
+                for name in ["a", "a/log"] {
+                    wait_name(stage, name, 1);
+                }
+                let pids =
+                    ["a", "a/log"].map(|name| stage.scratch.wait_up(&format!("scan/{name}")));
+                second_look(stage);
+                // rm fails if a last status is written after it has read the directory.
+                stage.sh("cd scan/a; svc -dx . log; cd ..; until rm -rf a 2>&-; do :; done; ls a");
+                pids.iter().for_each(|pid| stage.wait_gone(*pid));
+                second_look(stage);
+                stage.sh("ls scan");
+                tell_supervises(stage);
             },
         ),
         change(
@@ -523,6 +557,16 @@ pub(super) fn second_look(stage: &mut Stage) {
     std::fs::rename(scratch.at(&name), scratch.at("scan").join(&name)).unwrap();
     wait_name(stage, &name, 1);
     stage.scratch.wait_up(&format!("scan/{name}"));
+}
+
+/// Tells which supervises are svscan's children.
+fn tell_supervises(stage: &mut Stage) {
+    let pids = children(stage.daemon().pid()).into_iter();
+    let mut words: Vec<_> = pids
+        .map(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+        .collect();
+    words.sort();
+    stage.say(words.concat());
 }
 
 /// Kills the supervise of the service process `pid`.
