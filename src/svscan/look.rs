@@ -1,6 +1,8 @@
 //! What is to be seen of a service directory that may not be complete yet.
 
+use super::late::Inspection;
 use super::settling::{Look, QUIET};
+use crate::service;
 use crate::sys::{clock, file};
 use std::ffi::OsStr;
 use std::fs::Metadata;
@@ -75,6 +77,22 @@ pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
     }
 }
 
+/// Looks for what came late in the directory at `path`.
+pub(super) fn inspect(path: &Path) -> Inspection {
+    let is_there = |name| path.join(name).metadata().is_ok();
+    // A write to a FIFO changes its time. supervise makes `ok` after `control`.
+    let time = |name| path.join(name).symlink_metadata().ok();
+    let made = time("supervise/ok").map(|ok| modified(&ok));
+    let written = time("supervise/control").map(|control| modified(&control));
+    let commanded = written.filter(|written| made.is_some_and(|made| *written > made));
+    Inspection {
+        has_down: is_there("down"),
+        has_log: is_there("log"),
+        want: service::read_status(path).ok().map(|status| status.want),
+        commanded: commanded.map(|at| clock::wall().saturating_sub(at)),
+    }
+}
+
 fn may_run(path: &Path) -> bool {
     let run = path.join("run");
     file::may_execute(&run) && !run.is_dir()
@@ -99,6 +117,11 @@ fn change(metadata: &Metadata) -> Duration {
         Ok(0) | Err(_) => seconds + Duration::from_secs(1),
         Ok(nanoseconds) => seconds + Duration::from_nanos(nanoseconds),
     }
+}
+
+fn modified(metadata: &Metadata) -> Duration {
+    let seconds = Duration::from_secs(metadata.mtime().try_into().unwrap_or(0));
+    seconds + Duration::from_nanos(metadata.mtime_nsec().try_into().unwrap_or(0))
 }
 
 /// The time from `change` to `now`; None for a change in the future.

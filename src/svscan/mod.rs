@@ -1,13 +1,14 @@
 //! svscan: keep one supervise running for each directory here, and two with a
 //! pipe between them where there is a `log`.
 //!
-//! `plan` and `settling` decide, `shell` acts, `look` examines directories, `starter`
+//! `plan`, `settling` and `late` decide, `shell` acts, `look` examines directories, `starter`
 //! starts, `watched` knows what is watched.
 //! Source of the rules: <https://cr.yp.to/daemontools/svscan.html>, and Debian's
 //! package where that page is silent. Unlike 0.76, which looks around every five seconds, this one
 //! is told of changes by the kernel (inotify) and sleeps otherwise; where
 //! inotify cannot be relied on, it looks every five seconds, too.
 
+pub mod late;
 mod look;
 pub mod plan;
 pub mod settling;

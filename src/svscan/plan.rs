@@ -7,6 +7,7 @@
 //! again while its service is active; a service that is neither active nor has
 //! a supervise is forgotten.
 
+use super::late::{Inspection, Late, LateFile};
 use super::settling::{Look, Settling, Verdict};
 use crate::child::{End, Pid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -82,6 +83,17 @@ pub enum Action {
     },
     /// This half is due: [`Plan::resume`], once what was to be examined is.
     Resume(Id, Half),
+    /// Look for a `down` or a `log` that came late: [`Plan::inspected`].
+    Inspect(Id, OsString),
+    /// Tell the supervise of this service what follows from it: [`Plan::obeyed`].
+    Obey {
+        /// Which service.
+        id: Id,
+        /// Its name.
+        name: OsString,
+        /// What came late.
+        file: LateFile,
+    },
     /// Close the pipe of this service: it is forgotten.
     Forget(Id),
 }
@@ -116,6 +128,10 @@ struct Service {
     log: Option<Process>,
     /// The pipe is not made yet.
     waits_for_pipe: bool,
+    /// It was picked up before its directory was complete, a short time ago.
+    late: Option<Late>,
+    /// It has a `log` that came late: once its supervise has exited, it will be a pair.
+    becomes_pair: bool,
 }
 
 impl Service {
@@ -175,7 +191,10 @@ impl Plan {
             .flat_map(|service| service.processes().filter_map(|(_, process)| process.due));
         let troubled = self.troubled.values().copied();
         let settling = self.settling.deadline();
-        let all = due.chain(troubled).chain(settling).chain(self.untold_at);
+        let late = self.services.values();
+        let late = late.filter_map(|service| Some(service.late.as_ref()?.deadline()));
+        let all = due.chain(troubled).chain(settling).chain(late);
+        let all = all.chain(self.untold_at);
         all.min()
     }
 
@@ -197,6 +216,13 @@ impl Plan {
         actions.extend(settling.cloned().map(Action::Examine));
         let mut resume = Vec::new();
         for (id, service) in &mut self.services {
+            if service.late.as_ref().is_some_and(|late| late.is_over(now)) {
+                service.late = None;
+            }
+            let is_due = service.late.as_mut().is_some_and(|late| late.is_due(now));
+            if let Some(name) = service.names.first().filter(|_| is_due) {
+                actions.push(Action::Inspect(*id, name.clone()));
+            }
             for half in [Half::Main, Half::Log] {
                 let is_due = |process: &&mut Process| process.due.as_ref().is_some_and(overdue);
                 let Some(process) = service.half(half).filter(is_due) else {
@@ -304,7 +330,15 @@ impl Plan {
             }
             Sight::Directory { id, log, look } => match self.settling.judge(name, id, look, now) {
                 Verdict::Wait => self.unlink(name),
-                Verdict::PickUp | Verdict::PickUpIncomplete => self.link(name, id, log, now),
+                Verdict::PickUp => self.link(name, id, log, now),
+                Verdict::PickUpIncomplete => {
+                    let actions = self.link(name, id, log, now);
+                    if let Some(service) = self.services.get_mut(&id) {
+                        let has_down = look.is_some_and(|look| look.has_down);
+                        service.late = Some(Late::new(has_down, now));
+                    }
+                    actions
+                }
             },
         }
     }
@@ -321,6 +355,8 @@ impl Plan {
             main: Process::default(),
             log: log.then(Process::default),
             waits_for_pipe: log,
+            late: None,
+            becomes_pair: false,
         });
         service.names.push(name.to_owned());
         if service.names.len() > 1 {
@@ -358,6 +394,47 @@ impl Plan {
             return vec![Action::Forget(id)];
         }
         Vec::new()
+    }
+
+    /// The answer to [`Action::Inspect`].
+    pub fn inspected(&mut self, id: Id, seen: Inspection, now: Instant) -> Vec<Action> {
+        let Some(service) = self.services.get_mut(&id) else {
+            return Vec::new();
+        };
+        let has_log = service.log.is_some() || service.becomes_pair;
+        let late = service.late.as_mut();
+        let file = late.and_then(|late| late.decide(seen, has_log, now));
+        let (Some(file), Some(name)) = (file, service.names.first().cloned()) else {
+            return Vec::new();
+        };
+        vec![Action::Obey { id, name, file }]
+    }
+
+    /// The answer to [`Action::Obey`], if its supervise was told. If not, it is told later.
+    pub fn obeyed(&mut self, id: Id, file: LateFile) {
+        let Some(service) = self.services.get_mut(&id) else {
+            return;
+        };
+        match file {
+            LateFile::Down => service.late.iter_mut().for_each(Late::down_is_obeyed),
+            LateFile::Log => service.becomes_pair = true,
+        }
+    }
+
+    /// The supervise of `id` has exited, as it was told because of its `log`.
+    fn become_pair(&mut self, id: Id, now: Instant) -> Vec<Action> {
+        let Some(service) = self.services.get_mut(&id) else {
+            return Vec::new();
+        };
+        service.becomes_pair = false;
+        service.late.iter_mut().for_each(|late| late.replaced(now));
+        let Some(name) = service.names.first().cloned() else {
+            return self.forget_if_over(id);
+        };
+        service.main.due = None;
+        service.log = Some(Process::default());
+        service.waits_for_pipe = true;
+        vec![Action::MakePipe(id, name)]
     }
 
     /// The pipe of `id` is made.
@@ -474,6 +551,9 @@ impl Plan {
             };
             process.due = active.then_some(due);
         }
+        if half == Half::Main && self.services.get(&id).is_some_and(|s| s.becomes_pair) {
+            return self.become_pair(id, now);
+        }
         self.forget_if_over(id)
     }
 }
@@ -481,6 +561,9 @@ impl Plan {
 #[cfg(test)]
 #[path = "plan_end_tests.rs"]
 mod end_tests;
+#[cfg(test)]
+#[path = "plan_late_tests.rs"]
+mod late_tests;
 #[cfg(test)]
 #[path = "plan_pair_tests.rs"]
 mod pair_tests;

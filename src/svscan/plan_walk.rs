@@ -2,6 +2,7 @@
 
 use super::tests::{Case, GAVE_UP, KILLED, TOLD_TO_EXIT, id, look, os, pid};
 use super::*;
+use crate::formats::status::Want;
 use crate::numbers::Numbers;
 use crate::svscan::settling::QUIET;
 use crate::sys::clock;
@@ -52,8 +53,9 @@ struct World {
     last_sight: HashMap<OsString, Option<Id>>,
     dead: Vec<(Pid, End)>,
     next_pid: u32,
-    /// How many starts, pipes, forgettings, and starts after a death there were.
-    counts: [u32; 4],
+    /// How many starts, pipes, forgettings, starts after a death, and files that came
+    /// late and were obeyed there were.
+    counts: [u32; 5],
 }
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
@@ -74,7 +76,7 @@ impl World {
             last_sight: HashMap::new(),
             dead: Vec::new(),
             next_pid: 1,
-            counts: [0; 4],
+            counts: [0; 5],
         }
     }
 
@@ -169,6 +171,28 @@ impl World {
         look(!self.numbers.one_in(3), digest)
     }
 
+    /// Waiting for that would take long: after five seconds everything has changed here.
+    fn pick_up_incomplete(&mut self, plan: &mut Plan, sight: Sight) {
+        if let Sight::Directory { id, .. } = sight
+            && let Some(service) = plan.services.get_mut(&id)
+            && service.main.asked
+            && self.numbers.one_in(2)
+        {
+            service.late = Some(Late::new(false, self.now));
+        }
+    }
+
+    fn inspection(&mut self) -> Inspection {
+        let wants = [Some(Want::Up), Some(Want::Down), Some(Want::Once), None];
+        let ago = [None, Some(Duration::ZERO), Some(100 * INTERVAL)];
+        Inspection {
+            has_down: self.numbers.one_in(2),
+            has_log: self.numbers.one_in(2),
+            want: self.numbers.pick(&wants),
+            commanded: self.numbers.pick(&ago),
+        }
+    }
+
     /// Does it all as the shell does; and now and then the world changes in between.
     fn perform(&mut self, plan: &mut Plan, actions: Vec<Action>) {
         let mut queue = VecDeque::from(actions);
@@ -183,6 +207,7 @@ impl World {
                     let actions = plan.saw(&name, sight, self.now);
                     let is_told = self.is_calm || !self.numbers.one_in(8);
                     plan.will_be_told(&name, is_told, self.now);
+                    self.pick_up_incomplete(plan, sight);
                     actions
                 }
                 Action::MakePipe(id, _) => {
@@ -198,6 +223,20 @@ impl World {
                 }
                 Action::Start { id, half, name } => self.start(plan, id, half, &name),
                 Action::Resume(id, half) => plan.resume(id, half, self.now),
+                Action::Inspect(id, _) => {
+                    let seen = self.inspection();
+                    plan.inspected(id, seen, self.now)
+                }
+                Action::Obey { id, file, .. } => {
+                    if !self.numbers.one_in(4) {
+                        plan.obeyed(id, file);
+                        if file == LateFile::Log {
+                            self.has_log.insert(id, true);
+                        }
+                        self.counts[4] += 1;
+                    }
+                    Vec::new()
+                }
                 Action::Forget(id) => {
                     let life = self.lives.remove(&id).unwrap_or_default();
                     assert!(life.process.is_empty(), "{id:?} runs and is forgotten");
@@ -357,8 +396,8 @@ fn walk(order: Order) {
         }
     }
     assert!(
-        world.counts.iter().all(|count| *count > 1000),
-        "starts, pipes, forgettings, restarts were too few: {:?}",
+        world.counts[..4].iter().all(|count| *count > 1000) && world.counts[4] > 100,
+        "starts, pipes, forgettings, restarts, late files were too few: {:?}",
         world.counts
     );
 

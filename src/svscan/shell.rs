@@ -2,12 +2,14 @@
 //! it says.
 
 use super::ScanOptions;
+use super::late::LateFile;
 use super::look;
 use super::plan::{Action, Half, INTERVAL, Id, Plan, Sight};
 use super::starter::{Starter, rest};
 use super::watched::{Step, Watched};
 use crate::error::Error;
 use crate::formats::timeline::Event as Moment;
+use crate::service;
 use crate::sys::poll::{self, Event};
 use crate::sys::signals::{Number, Signals};
 use crate::sys::watch::{Change, How};
@@ -256,6 +258,9 @@ impl Shell {
                 }
                 Action::MakePipe(id, name) => match io::pipe() {
                     Ok(pipe) => {
+                        if !Path::new(&name).join("log").is_dir() {
+                            warn_of(&name, LOG_IS_A_FILE);
+                        }
                         self.pipes.insert(id, pipe);
                         self.plan.pipe_made(id, clock::monotonic())
                     }
@@ -271,6 +276,22 @@ impl Shell {
                     Vec::new()
                 }
                 Action::Resume(id, half) => self.plan.resume(id, half, clock::monotonic()),
+                Action::Inspect(id, name) if is_at(id, &name) => {
+                    let seen = look::inspect(Path::new(&name));
+                    self.plan.inspected(id, seen, clock::monotonic())
+                }
+                Action::Inspect(..) => Vec::new(),
+                Action::Obey { id, name, file } => {
+                    let (commands, what): (&[u8], _) = match file {
+                        LateFile::Down => (b"d", DOWN_CAME_LATE),
+                        LateFile::Log => (b"dx", LOG_CAME_LATE),
+                    };
+                    if service::send(Path::new(&name), commands, false).is_ok() {
+                        warn_of(&name, what);
+                        self.plan.obeyed(id, file);
+                    }
+                    Vec::new()
+                }
                 Action::Forget(id) => {
                     self.pipes.remove(&id);
                     Vec::new()
@@ -370,6 +391,23 @@ impl Shell {
 
 fn warn(error: &Error) {
     output::err_without_waiting(&error.warning(super::PROGRAM));
+}
+
+const LOG_IS_A_FILE: &str = "log is not a directory, so nothing reads the output of the \
+    service: make it a directory and move the program to log/run";
+const DOWN_CAME_LATE: &str = "down appeared after the service was started: stopping it";
+const LOG_CAME_LATE: &str = "log appeared after the service was started: restarting it with log";
+
+/// Warns of something about the service `name`.
+fn warn_of(name: &OsStr, what: &str) {
+    let (program, name, what) = (super::PROGRAM.as_bytes(), name.as_bytes(), what.as_bytes());
+    let line = [program, b": warning: ", name, b": ", what, b"\n"].concat();
+    output::err_without_waiting(&line);
+}
+
+/// Whether `name` leads to the directory `id` now.
+fn is_at(id: Id, name: &OsStr) -> bool {
+    file::identity_at(Path::new(name)) == Some((id.device, id.inode))
 }
 
 fn is_hidden(name: &OsStr) -> bool {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The time from one step of a slow unpacker to the next.
 const GAP: Duration = Duration::from_millis(80);
 /// On a busy machine a gap may get so long that svscan may take what is there for all.
-const TOO_LONG: Duration = Duration::from_millis(200);
+pub(super) const TOO_LONG: Duration = Duration::from_millis(200);
 /// How often a test is tried on a busy machine.
 const TRIES: usize = 20;
 
@@ -135,7 +135,7 @@ fn assert_all_hold(scratch: &Scratch, store: &str) {
 }
 
 /// Has `run` try it in a new place until the machine was fast enough.
-fn retry_if_slow(what: &str, run: impl Fn(&Scratch) -> bool) {
+pub(super) fn retry_if_slow(what: &str, run: impl Fn(&Scratch) -> bool) {
     let is_fast_enough = (0..TRIES).any(|_| run(&Scratch::new()));
     crate::harness::skip_unless(what, is_fast_enough, "this machine is too busy");
 }

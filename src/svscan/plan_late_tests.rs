@@ -1,0 +1,188 @@
+//! A `down` and a `log` that appear after an incomplete directory was picked up.
+
+use super::tests::{Case, KILLED, SECOND, TOLD_TO_EXIT, id, look, make_pipe, os, start};
+use super::*;
+use crate::formats::status::Want;
+use crate::svscan::late::PERIOD;
+use crate::svscan::settling::QUIET;
+
+/// A service that runs, and in whose directory nothing came late.
+const NOTHING: Inspection = Inspection {
+    has_down: false,
+    has_log: false,
+    want: Some(Want::Up),
+    commanded: None,
+};
+
+const WITH_DOWN: Inspection = Inspection {
+    has_down: true,
+    ..NOTHING
+};
+
+const WITH_LOG: Inspection = Inspection {
+    has_log: true,
+    ..NOTHING
+};
+
+fn obey(file: LateFile) -> Action {
+    let (id, name) = (id(1), os("a"));
+    Action::Obey { id, name, file }
+}
+
+fn inspect() -> Action {
+    Action::Inspect(id(1), os("a"))
+}
+
+impl Case {
+    /// `a` was picked up incomplete now, and runs as process 10.
+    fn incomplete(last: Look) -> Case {
+        let mut case = Case::new();
+        let end = case.now + INTERVAL;
+        let mut digest = 0;
+        while case.now < end {
+            assert_eq!(case.looks("a", 1, look(true, digest)), []);
+            case.wait(QUIET.min(end - case.now));
+            digest += 1;
+        }
+        let last = Look { digest, ..last };
+        assert_eq!(case.looks("a", 1, last), [start(1, Half::Main, "a")]);
+        case.started(1, Half::Main, 10);
+        case
+    }
+
+    /// A second later there is this.
+    fn inspected(&mut self, seen: Inspection) -> Vec<Action> {
+        self.wait(SECOND);
+        assert_eq!(self.tick(), [inspect()]);
+        self.plan.inspected(id(1), seen, self.now)
+    }
+}
+
+#[test]
+fn a_down_that_comes_late_is_obeyed_once() {
+    let mut case = Case::incomplete(look(true, 0));
+    assert_eq!(case.inspected(NOTHING), []);
+    for _ in 0..2 {
+        assert_eq!(case.inspected(WITH_DOWN), [obey(LateFile::Down)]);
+    }
+    case.plan.obeyed(id(1), LateFile::Down);
+    assert_eq!(case.inspected(WITH_DOWN), []);
+}
+
+#[test]
+fn a_down_that_was_there_is_not_news() {
+    let last = Look {
+        has_down: true,
+        ..look(true, 0)
+    };
+    let mut case = Case::incomplete(last);
+    assert_eq!(case.inspected(WITH_DOWN), []);
+}
+
+#[test]
+fn who_has_sent_a_command_meanwhile_knows_better_than_a_down() {
+    let mut case = Case::incomplete(look(true, 0));
+    let commanded = Some(SECOND / 2);
+    let seen = Inspection {
+        commanded,
+        ..WITH_DOWN
+    };
+    assert_eq!(case.inspected(seen), []);
+    assert_eq!(case.inspected(WITH_DOWN), [], "nor later");
+    // A command to a supervise of an earlier time does not count.
+    let mut case = Case::incomplete(look(true, 0));
+    let commanded = Some(10 * SECOND);
+    let seen = Inspection {
+        commanded,
+        ..WITH_DOWN
+    };
+    assert_eq!(case.inspected(seen), [obey(LateFile::Down)]);
+}
+
+#[test]
+fn nothing_is_obeyed_after_a_minute_nor_in_what_was_picked_up_complete() {
+    let mut case = Case::incomplete(look(true, 0));
+    case.wait(PERIOD);
+    assert_eq!(case.tick(), [inspect()], "the last one");
+    case.wait(SECOND);
+    assert_eq!(case.tick(), []);
+    assert_eq!(case.rest(), None);
+    assert_eq!(case.plan.inspected(id(1), WITH_DOWN, case.now), []);
+    let mut case = Case::running();
+    assert_eq!(case.rest(), None);
+    assert_eq!(case.plan.inspected(id(1), WITH_DOWN, case.now), []);
+}
+
+#[test]
+fn a_service_whose_log_comes_late_becomes_a_pair_when_its_supervise_has_exited() {
+    let mut case = Case::incomplete(look(true, 0));
+    assert_eq!(case.inspected(WITH_LOG), [obey(LateFile::Log)]);
+    assert_eq!(
+        case.inspected(WITH_LOG),
+        [obey(LateFile::Log)],
+        "not told yet"
+    );
+    case.plan.obeyed(id(1), LateFile::Log);
+    assert_eq!(case.inspected(WITH_LOG), [], "it is told");
+    assert_eq!(case.ended(10, TOLD_TO_EXIT), [make_pipe(1, "a")]);
+    assert_eq!(
+        case.plan.pipe_made(id(1), case.now),
+        [start(1, Half::Main, "a"), start(1, Half::Log, "a")]
+    );
+    case.started(1, Half::Main, 11);
+    case.started(1, Half::Log, 12);
+    assert_eq!(case.inspected(WITH_LOG), []);
+    // What it was told then is no command of somebody else.
+    let seen = Inspection {
+        commanded: Some(SECOND * 2),
+        has_down: true,
+        ..WITH_LOG
+    };
+    assert_eq!(case.inspected(seen), [obey(LateFile::Down)]);
+}
+
+#[test]
+fn a_supervise_that_was_just_started_becomes_a_pair_a_second_later() {
+    let mut case = Case::incomplete(look(true, 0));
+    assert_eq!(case.inspected(WITH_LOG), [obey(LateFile::Log)]);
+    case.plan.obeyed(id(1), LateFile::Log);
+    case.plan
+        .started(id(1), Half::Main, super::tests::pid(10), case.now);
+    assert_eq!(case.ended(10, KILLED), [make_pipe(1, "a")]);
+    assert_eq!(
+        case.plan.pipe_made(id(1), case.now),
+        [start(1, Half::Log, "a")]
+    );
+    assert_eq!(case.rest(), Some(SECOND));
+}
+
+#[test]
+fn a_log_that_comes_late_waits_where_a_new_supervise_would_do_what_nobody_asked_for() {
+    let mut case = Case::incomplete(look(true, 0));
+    for want in [Some(Want::Down), Some(Want::Once), None] {
+        let seen = Inspection { want, ..WITH_LOG };
+        assert_eq!(case.inspected(seen), [], "{want:?}, without a down");
+    }
+    // Told to be up, though it has a `down`.
+    let seen = Inspection {
+        has_down: true,
+        commanded: Some(SECOND / 2),
+        ..WITH_LOG
+    };
+    assert_eq!(case.inspected(seen), []);
+    let seen = Inspection {
+        want: Some(Want::Down),
+        ..seen
+    };
+    assert_eq!(case.inspected(seen), [obey(LateFile::Log)]);
+}
+
+#[test]
+fn a_service_that_is_gone_when_its_supervise_exits_does_not_become_a_pair() {
+    let mut case = Case::incomplete(look(true, 0));
+    assert_eq!(case.inspected(WITH_LOG), [obey(LateFile::Log)]);
+    case.plan.obeyed(id(1), LateFile::Log);
+    assert_eq!(case.is_gone("a"), []);
+    assert_eq!(case.ended(10, TOLD_TO_EXIT), [Action::Forget(id(1))]);
+    assert!(case.is_empty());
+}
