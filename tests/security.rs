@@ -2,9 +2,11 @@
 //! `supervise/`, who can make processes of any name, whose tree root looks at.
 //! `docs/security.md` says who is trusted with what.
 
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, is_root, wait_until};
+use crate::harness::{Daemon, Output, Scratch, Suite, finish, is_alive, is_root, wait_until};
+use crate::svscanboot::{World, children, wait_child};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 
 /// Stays.
 const STAYS: &str = "exec sleep 2147483647";
@@ -206,4 +208,167 @@ fn what_stands_in_the_place_of_a_file_blocks_nobody_and_is_not_read_for_ever() {
     wait_until("a status is written", || {
         scratch.svstat("a").starts_with("up")
     });
+}
+
+/// Copies sleep(1) to this place: a process of any name.
+fn sleeper(scratch: &Scratch, name: &str) {
+    let mut install = scratch.command(Suite::Ours, "install");
+    install
+        .args(["-D", "-m", "755", "/bin/sleep"])
+        .arg(scratch.at(name));
+    assert_eq!(finish(install).code, 0);
+}
+
+#[test]
+fn a_service_of_another_user_cannot_pass_for_a_supervise_at_the_end() {
+    let scratch = Scratch::new();
+    let victim = Victim::new(&scratch);
+    sleeper(&scratch, "forged/supervise");
+    scratch.mkdir("lair/supervise");
+    symlink(scratch.at("victim"), scratch.at("lair/supervise/control")).unwrap();
+    fifo(&scratch, "lair/supervise/ok");
+    let setuidgid = Suite::Ours.program("setuidgid").display().to_string();
+    // An orphan, in a directory that looks like a service's.
+    scratch.script(
+        "forge",
+        "cd ../../lair || exit
+exec 4<>supervise/ok >/dev/null 2>&1
+../forged/supervise 2147483647 &",
+    );
+    scratch.service(
+        "service/evil",
+        &format!("[ -e forged ] || {setuidgid} daemon ../../forge; : >forged; {STAYS}"),
+    );
+    if !is_root("a forged supervise at the end") {
+        return;
+    }
+    give_away(&scratch, "lair");
+    let program = Suite::Ours.program("svscanboot");
+    let test = "a_service_of_another_user";
+    let Some(mut world) = World::of_root(test, &scratch, &program, &["service"]) else {
+        return;
+    };
+    let forged = wait_child(world.first, "supervise");
+    scratch.wait_up("service/evil");
+    wait_until("all is there", || {
+        scratch.at("service/evil/forged").exists()
+    });
+    assert_ne!(fs::metadata(format!("/proc/{forged}")).unwrap().uid(), 0);
+    // Nobody waits for it.
+    assert_eq!(world.end("TERM"), 0);
+    victim.assert_whole("after the end");
+}
+
+#[test]
+fn a_process_of_another_user_cannot_pass_for_an_earlier_svscan() {
+    let scratch = Scratch::new();
+    scratch.mkdir("service");
+    sleeper(&scratch, "forged/svscan");
+    let setuidgid = Suite::Ours.program("setuidgid").display().to_string();
+    let script = format!(
+        "cd service && {setuidgid} daemon ../forged/svscan 2147483647 & \
+         read -r word <go; exec svscanboot service"
+    );
+    fifo(&scratch, "go");
+    let shell = Path::new("/bin/sh");
+    let test = "a_process_of_another_user";
+    let Some(mut world) = World::of_root(test, &scratch, shell, &["-c", &script]) else {
+        return;
+    };
+    let forged = wait_child(world.first, "svscan");
+    let is_daemon = || fs::metadata(format!("/proc/{forged}")).unwrap().uid() != 0;
+    wait_until("it is daemon's", is_daemon);
+    fs::write(scratch.at("go"), "go\n").unwrap();
+    wait_until("our svscan runs", || {
+        children(world.first, "svscan").len() == 2
+    });
+    assert!(is_alive(forged));
+    assert_eq!(world.end("TERM"), 0);
+}
+
+#[test]
+fn the_services_get_no_descriptor_of_whoever_started_svscanboot() {
+    let scratch = Scratch::new();
+    scratch.service("service/a", STAYS);
+    scratch.service("service/a/log", STAYS);
+    scratch.write("secret", "");
+    fifo(&scratch, "go");
+    let script = "exec 7<secret; read -r word <go; exec svscanboot service";
+    let shell = Path::new("/bin/sh");
+    let test = "the_services_get_no_descriptor";
+    let Some(mut world) = World::of_root(test, &scratch, shell, &["-c", script]) else {
+        return;
+    };
+    fs::write(scratch.at("go"), "go\n").unwrap();
+    let scanner = world.scanner();
+    let title = wait_child(world.first, "readproctitle");
+    let mut services = Vec::new();
+    wait_until("both services run", || {
+        let supervises = children(scanner, "supervise").into_iter();
+        services = supervises.flat_map(|pid| children(pid, "sleep")).collect();
+        services.len() == 2
+    });
+    let has_secret = |pid: u32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        let mut open = open.flat_map(|entry| fs::read_link(entry.path()));
+        open.any(|file| file == scratch.at("secret"))
+    };
+    for pid in [scanner, title].iter().chain(&services) {
+        assert!(!has_secret(*pid), "{pid}");
+    }
+    for pid in services {
+        let mut open: Vec<_> = fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .flatten()
+            .map(|e| e.file_name())
+            .collect();
+        open.sort();
+        assert_eq!(open, ["0", "1", "2"]);
+    }
+    // A lock that is held for it, by setlock for instance, stays held.
+    assert!(has_secret(world.first));
+    assert_eq!(world.end("TERM"), 0);
+}
+
+#[test]
+fn root_takes_no_supervise_from_the_current_directory() {
+    if !is_root("an empty element of PATH") {
+        return;
+    }
+    let scratch = Scratch::new();
+    sleeper(&scratch, "bin/nothing");
+    let mut copy = scratch.command(Suite::Ours, "cp");
+    copy.arg(Suite::Ours.program("svscan"))
+        .arg(scratch.at("bin/svscan"));
+    assert_eq!(finish(copy).code, 0);
+    scratch.service("scan/a", STAYS);
+    scratch.script("scan/supervise", "echo ran >>../ran; exec sleep 2147483647");
+    scratch.write("ran", "");
+    give_away(&scratch, "ran");
+    let svscan = |user: &str, log: &str| {
+        let mut command = scratch.command(Suite::Ours, "/usr/bin/setpriv");
+        command.args(["--reuid", user, "--clear-groups"]);
+        command.arg(scratch.at("bin/svscan")).arg("scan");
+        command.env("PATH", ":/nowhere:");
+        command.env_remove("LD_LIBRARY_PATH");
+        scratch.start(command, log)
+    };
+    let _root = svscan("0", "root");
+    let line = "svscan: warning: unable to start supervise a: file does not exist\n";
+    wait_until("none is found", || scratch.read("root.err").contains(line));
+    assert_eq!(scratch.read("ran"), "");
+    // As in 0.76.
+    let _daemon = svscan("daemon", "daemon");
+    wait_until("it is found", || scratch.read("ran") == "ran\n");
+}
+
+#[test]
+fn an_end_that_cannot_be_read_holds_svcstart_up_for_no_time() {
+    let scratch = Scratch::new();
+    // Whoever owns supervise/ could do so.
+    scratch.service("a", "rm supervise/ended; mkfifo supervise/ended; exit 3");
+    let _daemon = supervise(&scratch, "a");
+    scratch.wait_supervised("a");
+    let left = run(&scratch, "svcstart", &["a"]);
+    assert_eq!(left.code, 1, "{left:?}");
 }

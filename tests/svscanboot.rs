@@ -7,7 +7,7 @@ mod end;
 mod places;
 
 use crate::harness::{
-    Daemon, Scratch, Suite, finish, has, is_alive, signal, skip_unless, wait_until,
+    Daemon, Scratch, Suite, finish, has, is_alive, is_root, signal, skip_unless, wait_until,
 };
 use crate::readproctitle::command_line;
 use daemontools_rs::boot::shell::{DOTS, PATH};
@@ -16,10 +16,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A pid namespace and its process 1, with its pid as seen from here.
-struct World {
+/// A pid namespace and its process 1.
+pub(crate) struct World {
     unshare: Option<Daemon>,
-    first: u32,
+    /// The pid of process 1 as seen from here.
+    pub(crate) first: u32,
 }
 
 impl World {
@@ -32,9 +33,32 @@ impl World {
         words: &[&str],
         variables: &[(&str, &Path)],
     ) -> Option<World> {
+        World::start_with("-Urpf", test, scratch, program, words, variables)
+    }
+
+    /// The same with all of root's users in it, for root.
+    pub(crate) fn of_root(
+        test: &str,
+        scratch: &Scratch,
+        program: &Path,
+        words: &[&str],
+    ) -> Option<World> {
+        is_root(test)
+            .then(|| World::start_with("-pf", test, scratch, program, words, &[]))
+            .flatten()
+    }
+
+    fn start_with(
+        namespaces: &str,
+        test: &str,
+        scratch: &Scratch,
+        program: &Path,
+        words: &[&str],
+        variables: &[(&str, &Path)],
+    ) -> Option<World> {
         let unshare = || {
             let mut command = scratch.command(Suite::Ours, "unshare");
-            command.args(["-Urpf", "--mount-proc", "--kill-child"]);
+            command.args([namespaces, "--mount-proc", "--kill-child"]);
             command
         };
         let mut probe = unshare();
@@ -62,12 +86,12 @@ impl World {
     }
 
     /// Sends process 1 `name` and waits for its end; its exit code.
-    fn end(&mut self, name: &str) -> i32 {
+    pub(crate) fn end(&mut self, name: &str) -> i32 {
         signal(self.first, name);
         self.unshare.take().unwrap().wait()
     }
 
-    fn scanner(&self) -> u32 {
+    pub(crate) fn scanner(&self) -> u32 {
         wait_child(self.first, "svscan")
     }
 
@@ -77,7 +101,7 @@ impl World {
 }
 
 /// The children of `parent` that are called `name`.
-fn children(parent: u32, name: &str) -> Vec<u32> {
+pub(crate) fn children(parent: u32, name: &str) -> Vec<u32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -94,7 +118,7 @@ fn children(parent: u32, name: &str) -> Vec<u32> {
         .collect()
 }
 
-fn wait_child(parent: u32, name: &str) -> u32 {
+pub(crate) fn wait_child(parent: u32, name: &str) -> u32 {
     let mut found = None;
     wait_until(&format!("{name} runs"), || {
         found = children(parent, name).first().copied();
@@ -331,7 +355,9 @@ fn the_first_svscan_records_the_boot_and_the_next_one_leaves_that_alone() {
     };
     wait_until("the start is recorded", || {
         let recorded = scratch.read("boot");
-        recorded.contains("executed ") && recorded.contains("scanned ")
+        ["executed ", "ready ", "scanned "]
+            .iter()
+            .all(|word| recorded.contains(word))
     });
     let first = world.scanner();
     let recorded = scratch.read("boot");

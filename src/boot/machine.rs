@@ -26,6 +26,10 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// told again what has not heard.
 pub const LOOK: Duration = Duration::from_secs(1);
 
+/// As long as a supervise begins or is on its way out, they are looked at so often: that
+/// one can be spoken to now tells nobody.
+pub const SHORT_LOOK: Duration = Duration::from_millis(50);
+
 /// Which of the two programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
@@ -78,8 +82,15 @@ pub enum Event {
     Ended(Pid, End),
     /// TERM or INT came.
     Told,
-    /// The answer to [`Action::Look`]: all services, always in the same order.
-    Seen(Vec<Sight>),
+    /// The answer to [`Action::Look`].
+    Seen {
+        /// All services, always in the same order, new ones at the end.
+        sights: Vec<Sight>,
+        /// None of them runs, but one of our children is a supervise: one that begins,
+        /// or is on its way out, or that nobody can tell anything, for its directory
+        /// was deleted.
+        others: bool,
+    },
     /// [`Machine::deadline`] has passed.
     Timer,
 }
@@ -132,7 +143,7 @@ enum Phase {
     Scanner(Option<Instant>),
     /// The services were, or are to be.
     Services,
-    /// All services have ended; when the title is given up.
+    /// All services have ended; when the title and other supervises are given up.
     Title(Instant),
 }
 
@@ -214,6 +225,8 @@ pub struct Machine {
     /// Not before this is there another because somebody ended: one takes longer the
     /// more services there are, and most of the time is to be left to them.
     rested: Option<Instant>,
+    /// There are other supervises, by the last look.
+    others: bool,
     /// The pipe to the title was closed: it is not started again.
     closed: bool,
 }
@@ -228,6 +241,7 @@ impl Default for Machine {
             look_at: None,
             looked: None,
             rested: None,
+            others: false,
             closed: false,
         }
     }
@@ -277,7 +291,7 @@ impl Machine {
                 }
             },
             Event::Told => self.told(now),
-            Event::Seen(sights) => self.seen(&sights, now),
+            Event::Seen { sights, others } => self.seen(&sights, others, now),
             Event::Timer => self.timer(now),
         }
     }
@@ -301,6 +315,7 @@ impl Machine {
     fn title_ended(&mut self, end: End, now: Instant) -> Vec<Action> {
         self.title.pid = None;
         match self.phase {
+            Phase::Title(_) if self.others => return Vec::new(),
             Phase::Title(_) => {
                 self.phase = Phase::Title(now);
                 return self.timer(now);
@@ -360,7 +375,8 @@ impl Machine {
         actions
     }
 
-    fn seen(&mut self, sights: &[Sight], now: Instant) -> Vec<Action> {
+    fn seen(&mut self, sights: &[Sight], others: bool, now: Instant) -> Vec<Action> {
+        self.others = others;
         self.services.resize_with(sights.len(), Service::default);
         let mut actions = Vec::new();
         let mut all_over = true;
@@ -381,7 +397,7 @@ impl Machine {
                 }
             }
         }
-        self.look_at = Some(now + LOOK);
+        self.look_at = Some(now + if others { SHORT_LOOK } else { LOOK });
         self.rested = self
             .looked
             .map(|asked| now + now.saturating_duration_since(asked));
@@ -390,7 +406,7 @@ impl Machine {
                 self.closed = true;
                 self.title.due = None;
                 actions.push(Action::Close);
-                if self.title.pid.is_some() {
+                if others || self.title.pid.is_some() {
                     self.phase = Phase::Title(now + GRACE);
                 } else {
                     actions.push(self.leave());
@@ -398,6 +414,7 @@ impl Machine {
             }
             // A supervise that was being started while the scanner ended.
             Phase::Title(_) if !all_over => self.phase = Phase::Services,
+            Phase::Title(_) if !others && self.title.pid.is_none() => actions.push(self.leave()),
             _ => {}
         }
         actions
@@ -410,7 +427,7 @@ impl Machine {
 
     fn leave(&self) -> Action {
         let given_up = |service: &Service| service.main.given_up || service.log.given_up;
-        Action::Leave(!self.services.iter().any(given_up))
+        Action::Leave(!self.others && !self.services.iter().any(given_up))
     }
 }
 

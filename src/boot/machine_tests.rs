@@ -83,7 +83,16 @@ impl Case {
     }
 
     fn seen(&mut self, sights: &[Sight]) -> Vec<Action> {
-        self.step(Event::Seen(sights.to_vec()))
+        let sights = sights.to_vec();
+        let others = false;
+        self.step(Event::Seen { sights, others })
+    }
+
+    /// No service runs, but some other supervise.
+    fn seen_others(&mut self, services: usize) -> Vec<Action> {
+        let sights = vec![GONE; services];
+        let others = true;
+        self.step(Event::Seen { sights, others })
     }
 
     /// Waits as long as the machine wants to, and tells it.
@@ -229,6 +238,72 @@ fn without_services_it_ends_at_once() {
     let mut case = Case::ending();
     assert_eq!(case.seen(&[]), [Action::Close]);
     assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+}
+
+#[test]
+fn told_before_anything_was_started_it_ends_what_an_earlier_one_left() {
+    let mut case = Case {
+        machine: Machine::default(),
+        now: clock::monotonic(),
+    };
+    assert_eq!(case.step(Event::Told), [Action::Look]);
+    assert_eq!(case.seen(&[MAIN_ONLY]), [send(0, Half::Main, b"dx")]);
+    assert_eq!(case.timer(), [Action::Look]);
+    assert_eq!(case.seen(&[GONE]), [Action::Close, Action::Leave(true)]);
+}
+
+#[test]
+fn a_supervise_on_its_way_out_is_waited_for() {
+    let mut case = Case::ending();
+    assert_eq!(case.seen_others(1), [Action::Close]);
+    assert_eq!(case.rest(), Some(SHORT_LOOK));
+    assert_eq!(case.ended(TITLE, End::Exited(0)), []);
+    assert_eq!(case.timer(), [Action::Look]);
+    assert_eq!(case.seen_others(1), []);
+    assert_eq!(case.ended(99, End::Exited(0)), []);
+    assert_eq!(case.rest(), Some(Duration::ZERO), "it may be that one");
+    assert_eq!(case.timer(), [Action::Look]);
+    assert_eq!(case.seen(&[GONE]), [Action::Leave(true)]);
+}
+
+#[test]
+fn without_a_title_a_supervise_on_its_way_out_is_waited_for_too() {
+    let mut case = Case::ending();
+    case.ended(TITLE, KILLED);
+    case.step(Event::StartFailed(Role::Title));
+    assert_eq!(case.seen_others(0), [Action::Close]);
+    assert_eq!(case.timer(), [Action::Look]);
+    assert_eq!(case.seen(&[]), [Action::Leave(true)]);
+}
+
+#[test]
+fn a_supervise_that_begins_is_told_when_it_can_be() {
+    let mut case = Case::ending();
+    assert_eq!(case.seen_others(1), [Action::Close]);
+    assert_eq!(case.timer(), [Action::Look]);
+    let tell = [send(0, Half::Main, b"dx"), send(1, Half::Main, b"dx")];
+    assert_eq!(case.seen(&[MAIN_ONLY, BOTH]), tell);
+    assert_eq!(case.seen(&[GONE, LOG_ONLY]), [send(1, Half::Log, b"x")]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), []);
+    assert_eq!(
+        case.seen(&[GONE, GONE]),
+        [Action::Close, Action::Leave(true)]
+    );
+}
+
+#[test]
+fn a_supervise_that_nobody_can_tell_anything_is_left_running_and_that_is_told() {
+    let mut case = Case::ending();
+    let from = case.now;
+    assert_eq!(case.seen_others(1), [Action::Close]);
+    loop {
+        match case.timer().as_slice() {
+            [Action::Look] => assert_eq!(case.seen_others(1), []),
+            [Action::Leave(false)] => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(case.now - from, GRACE);
 }
 
 #[test]
@@ -414,6 +489,7 @@ fn a_random_world_always_ends() {
             .map(|_| sight(runs[random(3)], runs[random(3)]))
             .collect();
         let mut told = vec![(false, false); world.len()];
+        let mut others = random(2) == 0;
         let mut programs = [Some(TITLE), Some(SCANNER)];
         let mut next_pid = 100;
         let begun = case.now;
@@ -429,7 +505,10 @@ fn a_random_world_always_ends() {
                         programs[0] = Some(next_pid);
                         Event::Started(role, pid(next_pid))
                     }
-                    Action::Look => Event::Seen(world.clone()),
+                    Action::Look => Event::Seen {
+                        sights: world.clone(),
+                        others: others && world.iter().all(|sight| *sight == GONE),
+                    },
                     Action::Term(_) => continue,
                     Action::Kill(number) => {
                         programs[1] = None;
@@ -473,11 +552,15 @@ fn a_random_world_always_ends() {
                     }
                     _ => Event::Timer,
                 },
+                3 if others && random(4) == 0 => {
+                    others = false;
+                    Event::Ended(pid(98), KILLED)
+                }
                 _ => Event::Timer,
             };
             queue.extend(case.step(event));
         }
-        let all_gone = world.iter().all(|sight| *sight == GONE);
+        let all_gone = world.iter().all(|sight| *sight == GONE) && !others;
         assert!(left == Some(true) || !all_gone);
     }
 }

@@ -7,9 +7,10 @@ use crate::error::{Error, TEMPORARY};
 use crate::formats::status::Want;
 use crate::service::{self, Supervised};
 use crate::svscan::ScanOptions;
+use crate::sys::file::Identity;
 use crate::sys::oom::OomScoreAdj;
 use crate::sys::signals::{Number, Signals};
-use crate::sys::{child, clock, file, limits, poll, process};
+use crate::sys::{child, clock, descriptors, file, limits, poll, process};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -54,7 +55,14 @@ struct Shell<'a> {
     /// What svscan and readproctitle are to inherit.
     oom_score_adj: Option<OomScoreAdj>,
     /// Once the end has begun: all services.
-    services: Option<Vec<Place>>,
+    services: Option<Services>,
+}
+
+/// All services that may run, when svscan has ended.
+struct Services {
+    places: Vec<Place>,
+    /// Their directories, and those of their logs.
+    known: HashSet<Identity>,
 }
 
 /// A service directory.
@@ -70,7 +78,9 @@ struct Place {
 /// # Errors
 /// Those of the set-up.
 pub fn run(directory: &OsStr, options: ScanOptions<'_>) -> Result<bool, Error> {
-    let signals = Signals::new(&[Number::CHLD, Number::TERM, Number::INT])
+    // A lock that is held for svscanboot stays held, by svscanboot alone.
+    descriptors::close_all_on_exec();
+    let mut signals = Signals::new(&[Number::CHLD, Number::TERM, Number::INT])
         .map_err(|error| Error::unable_to("hear signals", error))?;
     // svscan would try, and say so, for ever.
     let unusable = |error| Error::unable("read", directory, "", error);
@@ -78,7 +88,7 @@ pub fn run(directory: &OsStr, options: ScanOptions<'_>) -> Result<bool, Error> {
     let pipe = io::pipe().map_err(|error| Error::unable_to("create pipe", error))?;
     become_quiet().map_err(|error| Error::unable("open", OsStr::new("/dev/null"), "", error))?;
     child::adopt_orphans();
-    clear_the_way(Path::new(directory));
+    let told = clear_the_way(Path::new(directory), &mut signals);
     let program = |name: &str| child::beside(name).unwrap_or_else(|| name.into());
     let mut shell = Shell {
         directory,
@@ -92,7 +102,7 @@ pub fn run(directory: &OsStr, options: ScanOptions<'_>) -> Result<bool, Error> {
         oom_score_adj: OomScoreAdj::spare(),
         services: None,
     };
-    let mut left = shell.step(Event::Boot);
+    let mut left = shell.step(if told { Event::Told } else { Event::Boot });
     while left.is_none() {
         left = shell.turn();
     }
@@ -108,16 +118,19 @@ fn become_quiet() -> io::Result<()> {
 }
 
 /// Ends what an earlier svscanboot left: its svscan, then what that started, as
-/// `svc -dx directory/* directory/*/log` in 0.76's script.
-fn clear_the_way(directory: &Path) {
+/// `svc -dx directory/* directory/*/log` in 0.76's script. True: this svscanboot was told to
+/// end meanwhile.
+fn clear_the_way(directory: &Path, signals: &mut Signals) -> bool {
     let deadline = clock::monotonic() + OLD;
-    let scanners = process::by_directory(&process::named("svscan"));
+    let scanners = process::by_directory(&own(process::named("svscan"), "svscan"));
     let scanners = file::identity_at(directory).and_then(|id| scanners.get(&id));
     let scanners = scanners.map_or(&[][..], Vec::as_slice);
     for scanner in scanners {
         child::send(*scanner, Number::TERM);
     }
-    wait_for_all("svscan", scanners, deadline);
+    if wait_for_all("svscan", scanners, deadline, signals) {
+        return true;
+    }
     let is_hidden = |path: &PathBuf| {
         path.file_name()
             .is_some_and(|name| name.as_bytes().starts_with(b"."))
@@ -125,7 +138,7 @@ fn clear_the_way(directory: &Path) {
     let mut directories = directories(directory);
     directories.retain(|path| !is_hidden(path));
     let logs: Vec<PathBuf> = directories.iter().map(|path| path.join("log")).collect();
-    let supervises = process::by_directory(&process::named("supervise"));
+    let supervises = process::by_directory(&own(process::named("supervise"), "supervise"));
     let mut told = Vec::new();
     for path in directories.iter().chain(&logs) {
         if matches!(service::is_supervised(path), Supervised::Yes) {
@@ -135,19 +148,43 @@ fn clear_the_way(directory: &Path) {
             told.extend(there.into_iter().flatten());
         }
     }
-    wait_for_all("supervise", &told, deadline);
+    wait_for_all("supervise", &told, deadline, signals)
 }
 
-/// Waits until those of `pids` have ended that are still named `name`, one after the
-/// other: a descriptor for each could be more than there may be.
-fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant) {
+/// Those of `pids` that are a `name` of this user's own.
+fn own(mut pids: Vec<Pid>, name: &str) -> Vec<Pid> {
+    pids.retain(|pid| process::is_own(*pid, name));
+    pids
+}
+
+/// Waits until those of `pids` have ended that are still a `name` of our own, one after
+/// the other: a descriptor for each could be more than there may be. True: this
+/// svscanboot was told to end meanwhile.
+fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant, signals: &mut Signals) -> bool {
     for pid in pids {
-        if let Ok(end) = child::end_of(*pid)
-            && process::is_named(*pid, name)
-        {
-            poll::wait([Some(end.as_fd())], Some(deadline));
+        let Ok(end) = child::end_of(*pid) else {
+            continue;
+        };
+        let mut runs = process::is_own(*pid, name);
+        while runs && clock::monotonic() < deadline {
+            let [ended, signal] =
+                poll::wait([Some(end.as_fd()), Some(signals.as_fd())], Some(deadline));
+            if signal && is_told(signals) {
+                return true;
+            }
+            runs = !ended;
         }
     }
+    false
+}
+
+/// Takes all signals that have come; whether one of them tells to end.
+fn is_told(signals: &mut Signals) -> bool {
+    let mut told = false;
+    while let Some(number) = signals.next() {
+        told |= number != Number::CHLD;
+    }
+    told
 }
 
 /// All directories in `directory`, by name.
@@ -161,41 +198,57 @@ fn directories(directory: &Path) -> Vec<PathBuf> {
     directories
 }
 
-/// All services that may run, when svscan has ended: the directories in
-/// `directory`, with dot names, and those whose entry was removed but whose
-/// supervise, which is our child now, is still there.
-fn all_services(directory: &Path) -> Vec<Place> {
-    // One for each entry that was removed.
-    let _ = limits::raise_open_files();
-    let id = |path: &Path| file::identity_at(path);
-    let log = |path: &Path| id(&path.join("log"));
-    let mut paths = directories(directory);
-    // Two links to one directory are one service, which must not get TERM twice.
-    let mut known = HashSet::new();
-    paths.retain(|path| id(path).is_none_or(|id| known.insert(id)));
-    // A log is ended with its service.
-    known.extend(paths.iter().filter_map(|path| log(path)));
-    let place = |path| Place {
-        path,
-        _directory: None,
-    };
-    let mut services: Vec<Place> = paths.into_iter().map(place).collect();
-    let links = process::children_named("supervise").into_iter();
-    let mut links: Vec<PathBuf> = links.map(process::directory_link).collect();
-    links.retain(|link| id(link).is_some_and(|id| !known.contains(&id)));
-    known.extend(links.iter().filter_map(|link| log(link)));
-    for link in links {
-        // Kept open: the link ends with the supervise, before that of the log.
-        if id(&link).is_some_and(|id| known.insert(id))
-            && let Ok(directory) = file::open_read(&link)
-        {
-            services.push(Place {
-                path: format!("/proc/self/fd/{}", directory.as_raw_fd()).into(),
-                _directory: Some(directory),
-            });
+impl Services {
+    /// The directories in `directory`, with dot names.
+    fn of(directory: &Path) -> Services {
+        // One for each entry that was removed.
+        let _ = limits::raise_open_files();
+        let id = |path: &Path| file::identity_at(path);
+        let mut paths = directories(directory);
+        // Two links to one directory are one service, which must not get TERM twice.
+        let mut known = HashSet::new();
+        paths.retain(|path| id(path).is_none_or(|id| known.insert(id)));
+        // A log is ended with its service.
+        known.extend(paths.iter().filter_map(|path| id(&path.join("log"))));
+        let place = |path| Place {
+            path,
+            _directory: None,
+        };
+        let places = paths.into_iter().map(place).collect();
+        Services { places, known }
+    }
+
+    /// Adds the services of these supervises, which are children of ours now, whose
+    /// entry was removed.
+    fn add(&mut self, supervises: &[Pid]) {
+        let id = |path: &Path| file::identity_at(path);
+        let mut links: Vec<PathBuf> = supervises
+            .iter()
+            .map(|pid| process::directory_link(*pid))
+            .filter(|link| id(link).is_some_and(|id| !self.known.contains(&id)))
+            .collect();
+        self.known
+            .extend(links.iter().filter_map(|link| id(&link.join("log"))));
+        links.retain(|link| id(link).is_some_and(|id| self.known.insert(id)));
+        for link in links {
+            // Kept open: the link ends with the supervise, before that of the log.
+            if let Ok(directory) = file::open_read(&link) {
+                self.places.push(Place {
+                    path: format!("/proc/self/fd/{}", directory.as_raw_fd()).into(),
+                    _directory: Some(directory),
+                });
+            }
         }
     }
-    services
+
+    /// Which supervises run.
+    fn look(&self) -> Vec<Sight> {
+        let sight = |service: &Place| Sight {
+            main: examine(&service.path),
+            log: examine(&service.path.join("log")),
+        };
+        self.places.iter().map(sight).collect()
+    }
 }
 
 impl Shell<'_> {
@@ -203,11 +256,10 @@ impl Shell<'_> {
     fn turn(&mut self) -> Option<bool> {
         let deadline = self.machine.deadline();
         let [signal] = poll::wait([Some(self.signals.as_fd())], deadline);
-        let mut told = false;
-        while signal && let Some(number) = self.signals.next() {
-            told |= number != Number::CHLD;
-        }
-        if told && let Some(left) = self.step(Event::Told) {
+        if signal
+            && is_told(&mut self.signals)
+            && let Some(left) = self.step(Event::Told)
+        {
             return Some(left);
         }
         while let Some((pid, end)) = child::reap() {
@@ -237,7 +289,7 @@ impl Shell<'_> {
                         Event::StartFailed(role)
                     }
                 },
-                Action::Look => Event::Seen(self.look()),
+                Action::Look => self.look(),
                 Action::Term(pid) => {
                     child::send(pid, Number::TERM);
                     continue;
@@ -258,11 +310,7 @@ impl Shell<'_> {
                     self.pipe = None;
                     continue;
                 }
-                Action::Leave(all) => {
-                    // One whose directory was deleted nobody can tell anything.
-                    let left = process::children_named("supervise");
-                    return Some(all && left.is_empty());
-                }
+                Action::Leave(all) => return Some(all),
             };
             if let Some(left) = self.step(answer) {
                 return Some(left);
@@ -324,22 +372,33 @@ impl Shell<'_> {
         error
     }
 
-    /// Which supervises run, of the services that were there when the end began.
-    fn look(&mut self) -> Vec<Sight> {
+    /// Which supervises run.
+    fn look(&mut self) -> Event {
+        let is_first = self.services.is_none();
         let services = self
             .services
-            .get_or_insert_with(|| all_services(Path::new(self.directory)));
-        services
-            .iter()
-            .map(|service| Sight {
-                main: examine(&service.path),
-                log: examine(&service.path.join("log")),
-            })
-            .collect()
+            .get_or_insert_with(|| Services::of(Path::new(self.directory)));
+        let none_runs = |sights: &[Sight]| {
+            let runs = |sight: &Sight| (sight.main, sight.log) != (Run::No, Run::No);
+            !sights.iter().any(runs)
+        };
+        let mut sights = services.look();
+        let mut others = false;
+        if is_first || none_runs(&sights) {
+            let children = process::children().unwrap_or_default();
+            let supervises = own(children.clone(), "supervise");
+            services.add(&supervises);
+            sights = services.look();
+            // What svscan had just forked is named like that for a moment.
+            let any = !supervises.is_empty() || !own(children, "svscan").is_empty();
+            others = any && none_runs(&sights);
+        }
+        Event::Seen { sights, others }
     }
 
     fn send(&self, number: usize, half: Half, bytes: &[u8]) {
-        if let Some(service) = self.services.iter().flatten().nth(number) {
+        let services = self.services.as_ref();
+        if let Some(service) = services.and_then(|services| services.places.get(number)) {
             let path = match half {
                 Half::Main => service.path.clone(),
                 Half::Log => service.path.join("log"),

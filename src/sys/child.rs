@@ -326,12 +326,12 @@ pub fn exec_with(path: &OsStr, arguments: &[&OsStr], changes: &[(&OsStr, &OsStr)
     exec_program(program.and_then(|program| program.with_environment(&entries)))
 }
 
-/// As [`exec()`], looking for `name` in PATH, as [`Program::exec`] does.
+/// As [`exec()`], looking for `name` in PATH, as [`Program::ours`] does.
 ///
 /// # Errors
 /// As [`Program::exec`].
 pub fn exec_in_path(name: &OsStr, arguments: &[&OsStr]) -> io::Error {
-    exec_program(Program::new(name, arguments))
+    exec_program(Program::ours(name, arguments))
 }
 
 /// As [`exec_in_path`], with nothing but PATH in the environment, which is `path`.

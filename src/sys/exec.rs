@@ -1,7 +1,7 @@
 //! Become another program: everything is made ready first, so that becoming it
 //! allocates nothing and works under the tightest of limits (softlimit).
 
-use crate::sys::signals;
+use crate::sys::{file, signals};
 use std::ffi::{CStr, CString, OsStr, OsString, c_char};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -36,6 +36,16 @@ impl Program {
         Program::in_path(name, arguments, &path)
     }
 
+    /// As [`Program::new`], for a program that is ours to choose: root does not take an
+    /// empty element of PATH for the current directory, where anybody may have put it.
+    ///
+    /// # Errors
+    /// As [`Program::new`].
+    pub fn ours(name: &OsStr, arguments: &[impl AsRef<OsStr>]) -> io::Result<Program> {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+        Program::of(candidates(name, &path, file::user() != 0)?, arguments)
+    }
+
     /// The program in the file `path`, which is used as it is.
     ///
     /// # Errors
@@ -53,7 +63,7 @@ impl Program {
         arguments: &[impl AsRef<OsStr>],
         path: &OsStr,
     ) -> io::Result<Program> {
-        Program::of(candidates(name, path)?, arguments)
+        Program::of(candidates(name, path, true)?, arguments)
     }
 
     fn of(candidates: Vec<CString>, arguments: &[impl AsRef<OsStr>]) -> io::Result<Program> {
@@ -125,13 +135,15 @@ pub fn environment() -> Vec<Vec<u8>> {
     entries
 }
 
-fn candidates(name: &OsStr, path: &OsStr) -> io::Result<Vec<CString>> {
+/// The files that `name` may stand for, empty elements of `path` left out or not.
+fn candidates(name: &OsStr, path: &OsStr, empty: bool) -> io::Result<Vec<CString>> {
     let name = name.as_bytes();
     if name.contains(&b'/') {
         return Ok(vec![c_string(name)?]);
     }
     path.as_bytes()
         .split(|byte| *byte == b':')
+        .filter(|element| empty || !element.is_empty())
         .map(|element| {
             let element = if element.is_empty() { b"." } else { element };
             c_string(&[element, b"/", name].concat())
@@ -198,6 +210,19 @@ mod tests {
         assert_eq!(end_of(&program(&["nosuch-program"])), End::Exited(2));
         assert_eq!(end_of(&program(&["/etc"])), End::Exited(13));
         assert!(Program::new(OsStr::new("a\0b"), &["x"]).is_err());
+    }
+
+    #[test]
+    fn an_empty_element_is_the_current_directory_or_nothing() {
+        let of = |name: &str, path: &str, empty| {
+            let found = candidates(OsStr::new(name), OsStr::new(path), empty).unwrap();
+            let found = found.iter().map(|path| path.to_str().unwrap());
+            found.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("a", ":/bin::.", true), "./a /bin/a ./a ./a");
+        assert_eq!(of("a", ":/bin::.", false), "/bin/a ./a");
+        assert_eq!(of("a", "", false), "");
+        assert_eq!(of("./a", "", false), "./a");
     }
 
     #[test]

@@ -143,12 +143,24 @@ fn field(stat: &[u8], place: usize) -> Option<u64> {
         .ok()
 }
 
-/// The children of this process that are named `name` and have not ended, as far
-/// as `/proc` shows them.
-pub fn children_named(name: &str) -> Vec<Pid> {
-    let mut children = children().unwrap_or_default();
-    children.retain(|child| is_named(*child, name));
-    children
+/// Whether the process `pid` is named `name`, and all its user ids are the one by which
+/// this process acts: another user can give a process any name, but not those ids.
+pub fn is_own(pid: Pid, name: &str) -> bool {
+    is_named(pid, name) && {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        has_all_ids(&status, file::user())
+    }
+}
+
+/// Whether `user` is each of the four ids (real, effective, saved, file system) in
+/// `/proc/PID/status`.
+fn has_all_ids(status: &str, user: u32) -> bool {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let ids: Vec<&str> = line
+        .into_iter()
+        .flat_map(str::split_ascii_whitespace)
+        .collect();
+    ids.len() == 4 && ids.iter().all(|id| id.parse() == Ok(user))
 }
 
 /// The processes named `name`, of which the kernel keeps 15 bytes, by pid, as far as
@@ -302,6 +314,17 @@ mod tests {
     }
 
     #[test]
+    fn a_process_is_of_a_user_whose_ids_are_all_his() {
+        let of =
+            |ids: &str| has_all_ids(&format!("Name:\tUid:\nUid:\t{ids}\nGid:\t0\t0\t0\t0\n"), 0);
+        assert!(of("0\t0\t0\t0"));
+        for ids in ["65534\t0\t0\t0", "0\t0\t0\t1", "0\t0\t0", "", "1\t1\t1\t1"] {
+            assert!(!of(ids), "{ids}");
+        }
+        assert!(!has_all_ids("", 0));
+    }
+
+    #[test]
     fn a_parent_is_an_ancestor_and_a_child_is_not() {
         let parent = Pid::new(std::os::unix::process::parent_id()).unwrap();
         assert!(is_ancestor(parent));
@@ -340,14 +363,14 @@ mod tests {
         let name = std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap();
         let name = name.trim_end();
         let here = std::env::current_dir().unwrap();
-        assert!(children_named(name).contains(&child));
+        assert!(children().unwrap().contains(&child) && is_own(child, name));
         let by_directory = by_directory(&named(name));
         let at = |path: &Path| &by_directory[&file::identity_at(path).unwrap()];
         assert!(at(&here).contains(&child));
-        assert!(!children_named("no such program").contains(&child));
+        assert!(!is_own(child, "no such program"));
         (&writer).write_all(b".").unwrap();
         crate::sys::child::wait(child).unwrap();
-        assert!(!children_named(name).contains(&child));
+        assert!(!is_own(child, name));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! How svscanboot ends: everything, in order.
 
-use super::{World, children, fifo};
+use super::{World, children, fifo, wait_child};
 use crate::harness::{Scratch, Suite, signal, wait_until};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 /// Something that stays until TERM, and then says `last words` on stdout.
 const TALKER: &str = "trap 'kill $!; i=0
@@ -121,6 +123,96 @@ sleep 2147483647 & echo ready >told; wait; echo ended >>told";
     fs::write(&slow, "go\n").unwrap();
     assert_eq!(world.end("TERM"), 0);
     assert_eq!(scratch.read("one/told"), "ready\nTERM\nended\n");
+}
+
+#[test]
+fn told_to_end_while_it_starts_it_leaves_nothing_and_says_so() {
+    // What it is told at, by the number of the round: it has begun; its programs have;
+    // each of its supervises is about to begin.
+    for round in 0..24 {
+        let scratch = Scratch::new();
+        let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        for name in &names {
+            scratch.service(format!("service/{name}"), "exec sleep 2147483647");
+            scratch.service(format!("service/{name}/log"), "exec cat");
+        }
+        let Some(mut world) = World::svscanboot("told_to_end_while", &scratch) else {
+            return;
+        };
+        let blocks_term = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", world.first));
+            let status = status.unwrap_or_default();
+            let blocked = status.split("SigBlk:\t").nth(1).unwrap_or_default();
+            let blocked = blocked.split('\n').next().unwrap_or_default();
+            u64::from_str_radix(blocked, 16).is_ok_and(|set| set & (1 << (libc::SIGTERM - 1)) != 0)
+        };
+        wait_until("it hears signals", || {
+            blocks_term()
+                && match round {
+                    0 => true,
+                    1 => !children(world.first, "readproctitle").is_empty(),
+                    2 => !children(world.first, "svscan").is_empty(),
+                    3 => children(world.first, "svscan")
+                        .iter()
+                        .any(|scanner| !children(*scanner, "supervise").is_empty()),
+                    _ => {
+                        let name = format!("service/{}/supervise/lock", round - 4);
+                        scratch.at(name).exists()
+                    }
+                }
+        });
+        let signal_name = ["TERM", "INT"][round % 2];
+        if round % 3 == 0 {
+            signal(world.first, signal_name);
+        }
+        assert_eq!(world.end(signal_name), 0, "round {round}");
+        for name in &names {
+            for name in [format!("service/{name}"), format!("service/{name}/log")] {
+                // Killed with process 1, its status would still say up.
+                assert_eq!(scratch.pid(&name), None, "{name}, round {round}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_supervise_on_its_way_out_is_waited_for() {
+    let scratch = Scratch::new();
+    scratch.service("service/a", "exec sleep 2147483647");
+    scratch.mkdir("bin");
+    for program in ["svscanboot", "svscan", "readproctitle"] {
+        let mut copy = Command::new("cp");
+        copy.arg(Suite::Ours.program(program))
+            .arg(scratch.at("bin"));
+        assert!(copy.status().unwrap().success());
+    }
+    let gate = fifo(&scratch, "gate");
+    let mut gate = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(gate)
+        .unwrap();
+    // It has closed all that it had open, and takes its time.
+    scratch.script(
+        "bin/supervise",
+        "exec >/dev/null 2>&1; read -r line <../gate",
+    );
+    let program = scratch.at("bin/svscanboot");
+    let test = "a_supervise_on_its_way_out";
+    let Some(mut world) = World::start(test, &scratch, &program, &["service"], &[]) else {
+        return;
+    };
+    let supervise = wait_child(world.scanner(), "supervise");
+    wait_until("it has closed its stderr", || {
+        let open = fs::read_link(format!("/proc/{supervise}/fd/2"));
+        open.is_ok_and(|file| file == Path::new("/dev/null"))
+    });
+    signal(world.first, "TERM");
+    wait_until("the title has ended", || {
+        children(world.first, "readproctitle").is_empty()
+    });
+    gate.write_all(b"go\n").unwrap();
+    assert_eq!(world.end("TERM"), 0);
 }
 
 #[test]
