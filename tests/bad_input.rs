@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// Fails if a daemon that was started as `name` has panicked, or has used more
@@ -147,24 +148,28 @@ fn on_a_full_disk_the_service_goes_on_and_the_status_comes_right_in_the_end() {
     let line =
         "supervise: warning: unable to write disk/a/supervise/status.new: out of disk space\n";
     wait_said(&scratch, "supervise", line, 2);
-    wait_until("it was started again", || pids().len() == 2);
-    assert_eq!(status(&scratch, "disk/a").pid.unwrap().get(), first);
+    // It is told the truth in the old file.
+    let file = scratch.at("disk/a/supervise/status");
+    let inode = || fs::metadata(&file).unwrap().ino();
+    let old = inode();
+    let is_true = || scratch.pid("disk/a") == pids().last().copied();
+    wait_until("it was started again", || pids().len() == 2 && is_true());
     svc(&scratch, "-t", "disk/a");
-    wait_until("it was started again", || pids().len() == 3);
+    wait_until("it was started again", || pids().len() == 3 && is_true());
+    assert_eq!(inode(), old);
     // One line for each attempt that something asked for, none for those by itself.
     wait_said(&scratch, "supervise", line, 4);
     assert_eq!(scratch.read("supervise.err"), line.repeat(4));
 
     fs::remove_file(scratch.at("disk/filler")).unwrap();
-    wait_until("the status is right", || {
-        scratch.pid("disk/a") == pids().last().copied()
-    });
+    wait_until("the status is a new file", || inode() != old);
+    assert!(is_true());
     assert_eq!(scratch.read("supervise.err"), line.repeat(4));
     is_calm(&scratch, &supervise, "supervise");
 }
 
 #[test]
-fn on_a_full_disk_svcstart_and_svcstop_make_no_promise_and_say_where_to_look() {
+fn on_a_full_disk_svcstart_and_svcstop_work() {
     let scratch = Scratch::new();
     scratch.mkdir("disk");
     let arguments = ["-t", "tmpfs", "-o", "size=64k", "none"];
@@ -178,25 +183,74 @@ fn on_a_full_disk_svcstart_and_svcstop_make_no_promise_and_say_where_to_look() {
     let mut filler = File::create(scratch.at("disk/filler")).unwrap();
     while filler.write(&[0; 4096]).is_ok() {}
     drop(filler);
+    for _ in 0..2 {
+        let output = scratch.run(Suite::Ours, "svcstart", &["disk/a"]);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert!(scratch.pid("disk/a").is_some_and(harness::is_alive));
+        let output = scratch.run(Suite::Ours, "svcstop", &["disk/a"]);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert_eq!(scratch.pid("disk/a"), None);
+    }
+}
+
+#[test]
+fn a_status_that_nothing_can_be_written_for_is_no_promise_and_it_is_said_where_to_look() {
+    let scratch = Scratch::new();
+    scratch.service("a", WAITS);
+    let _supervise = supervise(&scratch, "a");
+    scratch.wait_up("a");
+    // Neither a new file, nor the old one: it has another name.
+    scratch.mkdir("a/supervise/status.new");
+    fs::hard_link(scratch.at("a/supervise/status"), scratch.at("other")).unwrap();
+    let other = fs::read(scratch.at("other")).unwrap();
     let svcstop = |options: &[&str]| {
-        let arguments = [options, &["--persist", "disk/a"]].concat();
+        let arguments = [options, &["--persist", "a"]].concat();
         scratch.run(Suite::Ours, "svcstop", &arguments)
     };
     let why = "supervise has not answered within 300ms; see with ps whether it is stopped, \
                and with df whether the disk is full";
-    let output = scratch.run(Suite::Ours, "svcstart", &["--timeout", "300ms", "disk/a"]);
+    let output = scratch.run(Suite::Ours, "svcstart", &["--timeout", "300ms", "a"]);
     assert_eq!(output.code, 1, "{output:?}");
-    assert_eq!(output.failure("svcstart", "disk/a"), why);
+    assert_eq!(output.failure("svcstart", "a"), why);
     let output = svcstop(&["--timeout", "300ms"]);
     assert_eq!(output.code, 1, "{output:?}");
-    assert_eq!(output.failure("svcstop", "disk/a"), why);
-    assert!(!scratch.at("disk/a/down").exists());
+    assert_eq!(output.failure("svcstop", "a"), why);
+    assert!(!scratch.at("a/down").exists());
+    assert_eq!(fs::read(scratch.at("other")).unwrap(), other);
 
-    fs::remove_file(scratch.at("disk/filler")).unwrap();
+    fs::remove_dir(scratch.at("a/supervise/status.new")).unwrap();
     let output = svcstop(&[]);
     assert_eq!(output.code, 0, "{output:?}");
-    assert_eq!(scratch.pid("disk/a"), None);
-    assert!(scratch.at("disk/a/down").exists());
+    assert_eq!(scratch.pid("a"), None);
+    assert!(scratch.at("a/down").exists());
+}
+
+#[test]
+fn where_no_status_can_be_made_only_a_file_that_is_one_is_overwritten() {
+    let scratch = Scratch::new();
+    scratch.service("a", WAITS);
+    let _supervise = supervise(&scratch, "a");
+    scratch.wait_up("a");
+    scratch.mkdir("a/supervise/status.new");
+    scratch.write("other", "123456789012345678");
+    let file = scratch.at("a/supervise/status");
+    let mut lines = 0;
+    let mut play = |commands: &str| {
+        svc(&scratch, commands, "a");
+        lines += 1;
+        wait_until("the failure is told", || {
+            scratch.read("supervise.err").lines().count() == lines
+        });
+    };
+    play("-p");
+    assert!(status(&scratch, "a").paused);
+    fs::write(&file, "1234567890123456789").unwrap();
+    play("-c");
+    assert_eq!(fs::read(&file).unwrap(), b"1234567890123456789");
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(scratch.at("other"), &file).unwrap();
+    play("-p");
+    assert_eq!(scratch.read("other"), "123456789012345678");
 }
 
 #[test]

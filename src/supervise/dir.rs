@@ -14,6 +14,7 @@ use crate::sys::{errno, fifo, file, lock};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// The open files of a supervised service directory, in the order 0.76 makes them.
@@ -136,6 +137,19 @@ pub fn write_status(name: &OsStr, status: &Status) -> Result<(), Error> {
     drop(file);
     std::fs::rename(new, "supervise/status")
         .map_err(|error| Error::unable("rename", name, "/supervise/status.new to status", error))
+}
+
+/// Writes `status` over the old one, where there can be no new file: on a full disk. Only
+/// over a file of our own that has the size of a status, no link and no other name.
+///
+/// # Errors
+/// See open(2), pwrite(2); InvalidData if it is another file.
+pub fn overwrite_status(status: &Status) -> io::Result<()> {
+    let file = file::open_write_own(Path::new("supervise/status"))?;
+    if file.metadata()?.len() != Status::BYTES as u64 {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    file.write_all_at(&status.encode(), 0)
 }
 
 /// Lets the time of `supervise/status` be now, as if it had been written again.

@@ -288,10 +288,13 @@ impl Shell<'_> {
         Flow::On
     }
 
-    /// Writes the status. `tells`: what is wrong with that.
-    fn publish(&mut self, tells: bool) {
-        if let Err(error) = dir::write_status(self.name, &self.machine.status()) {
-            if tells {
+    /// Writes the status. `is_new`: what it says was not written before. Then a failure is
+    /// reported, and the old file is overwritten; but a new file is tried again later.
+    fn publish(&mut self, is_new: bool) {
+        let status = self.machine.status();
+        if let Err(error) = dir::write_status(self.name, &status) {
+            if is_new {
+                let _ = dir::overwrite_status(&status);
                 output::err_without_waiting(&error.warning(PROGRAM));
             }
             // Asks for nothing but a later try.
