@@ -214,6 +214,7 @@ fn dependencies_point_one_way() {
         ("svclog/run_script.rs", &[]),
         ("svclog/files.rs", &["formats"]),
         ("svclog/tail.rs", &["formats"]),
+        ("svclog/merge.rs", &["formats"]),
         ("svclog/title.rs", &[]),
         ("stamps/stamper.rs", &["formats"]),
         ("stamps/localizer.rs", &["civil", "formats"]),

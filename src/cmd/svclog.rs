@@ -15,13 +15,13 @@ pub fn main() -> u8 {
     signals::restore_sigpipe();
     admin::parsed(command(), |matches| {
         let result = if matches.contains_id("what") {
-            let name = matches.get_one::<OsString>("service");
-            svclog::run(name.map(OsString::as_os_str), &options(&matches))
+            let names = matches.get_many::<OsString>("service").unwrap_or_default();
+            svclog::run(&names.cloned().collect::<Vec<_>>(), &options(&matches))
         } else {
-            svclog::read_title()
+            svclog::read_title().map(|()| 0)
         };
         match result {
-            Ok(()) => 0,
+            Ok(code) => code,
             Err(failure) => {
                 output::err(&failure.line("svclog"));
                 failure.code()
@@ -32,10 +32,11 @@ pub fn main() -> u8 {
 
 fn command() -> Command {
     Command::new("svclog")
-        .about("Show the end of a service's log; without a service, the last errors that readproctitle holds")
+        .about("Show the end of a service's log, or of several; without a service, the last errors that readproctitle holds")
         .version(env!("CARGO_PKG_VERSION"))
         .arg(
             Arg::new("service")
+                .num_args(0..)
                 .value_parser(ValueParser::os_string())
                 .help("Service directory, or the name of one in $SVDIR, /service or /etc/service; or a log directory"),
         )

@@ -40,9 +40,9 @@ impl Directory {
         self.folder.metadata().is_ok_and(|m| m.nlink() == 0)
     }
 
-    /// The directory that is open.
-    pub(super) fn folder(&self) -> &File {
-        &self.folder
+    /// Which directory it is.
+    pub(super) fn identity(&self) -> Option<Id> {
+        self.folder.metadata().ok().as_ref().map(file::identity)
     }
 
     /// Its path.

@@ -2,12 +2,11 @@
 
 use super::directory::{Directory, Finished};
 use super::files::{self, Fate, Id, Look, Next};
-use super::printer::Printer;
-use super::reading::{AT_ONCE, Trouble, end_of_line, head, pour, size};
+use super::reading::{AT_ONCE, end_of_line, head, read_piece, size};
 use super::start::{Files, Start};
 use super::tail::is_compressed;
-use super::{Failure, show, warn};
-use std::collections::BTreeSet;
+use super::{Failure, Sink, show, warn};
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
@@ -35,6 +34,17 @@ pub(super) struct Log {
     active: Option<Active>,
     /// It was said that lines may be missing here.
     is_gap: bool,
+    /// Finished files to show, from which byte on; and whether they are new, so that it
+    /// is not known yet what became of them.
+    queue: VecDeque<(OsString, u64, bool)>,
+    /// Those that are open, the first one first.
+    opened: VecDeque<(OsString, u64, Finished)>,
+    /// The one that is read, and how far it was.
+    reading: Option<(OsString, u64, File)>,
+    /// So often something has moved while it was looked at.
+    tries: usize,
+    /// Nothing is shown that comes from now on.
+    ends_here: bool,
     buffer: Vec<u8>,
 }
 
@@ -48,6 +58,8 @@ struct Active {
     /// No more of it is read than up to this byte.
     end: Option<u64>,
     state: Option<(u64, i64)>,
+    /// It is `current` no more, and had so many names then; what it holds is complete.
+    left: Option<u64>,
     tries: usize,
 }
 
@@ -61,6 +73,11 @@ impl Log {
             compressed: BTreeSet::new(),
             active: None,
             is_gap: false,
+            queue: VecDeque::new(),
+            opened: VecDeque::new(),
+            reading: None,
+            tries: 0,
+            ends_here: false,
             buffer: vec![0; AT_ONCE],
         };
         for _ in 0..TRIES {
@@ -82,6 +99,7 @@ impl Log {
 
     /// From now on, this log ends where the last line ends that has begun.
     pub(super) fn end_here(&mut self) {
+        self.ends_here = true;
         if let Some(active) = &mut self.active {
             active.end = Some(end_of_line(&active.file, size(&active.file)));
         }
@@ -92,7 +110,7 @@ impl Log {
         self.known.is_empty() && self.compressed.is_empty() && self.active.is_none()
     }
 
-    /// Whether nothing is open that will be written to.
+    /// Whether nothing is open that multilog will write to.
     pub(super) fn is_idle(&self) -> bool {
         self.active.is_none()
     }
@@ -151,50 +169,90 @@ impl Log {
             has_begun: false,
             end: None,
             state,
+            left: None,
             tries: 0,
         });
         Ok(true)
     }
 
-    /// Shows everything that is new.
-    pub(super) fn catch_up(&mut self, printer: &mut Printer) -> Result<(), Failure> {
-        let mut tries = 0;
-        while tries < TRIES {
-            self.read_active(printer)?;
-            if let Some(active) = &mut self.active {
-                if self.directory.is_current(active.id) {
-                    return Ok(());
-                }
-                // It is complete, and this is the rest of it.
-                let links = active.file.metadata().map_or(0, |m| m.nlink());
-                self.read_active(printer)?;
-                if !self.leave_active(links)? {
-                    return Ok(());
-                }
-                continue;
+    /// Begins at `start`.
+    pub(super) fn begin(&mut self, start: Start) {
+        let from = start.file;
+        let names = self.files().names();
+        let names = names.filter(|name| from.as_ref().is_some_and(|from| *name >= from));
+        let at = |name: &OsString| {
+            if Some(name) == from.as_ref() {
+                start.at
+            } else {
+                0
             }
-            let look = self.look()?;
-            if !look.follows() {
-                self.warn_gap();
-                self.last = None;
-            }
-            self.known.retain(|name| look.finished.contains(name));
-            if look.new.is_empty() {
-                match self.open_next(&look)? {
-                    true if self.active.is_none() => return Ok(()),
-                    true => tries = 0,
-                    false => tries += 1,
-                }
-                continue;
-            }
-            tries = 0;
-            let names: Vec<OsString> = look.new.into_iter().map(|(name, _)| name).collect();
-            for names in names.chunks(OPEN_AT_ONCE) {
-                self.read_finished(names, printer)?;
-            }
+        };
+        self.queue = names.map(|name| (name.clone(), at(name), false)).collect();
+        if let (Some(active), None) = (&mut self.active, from) {
+            active.at = start.at;
+            active.has_begun = start.at > 0;
         }
-        // It changes all the time; the caller comes back.
-        Ok(())
+    }
+
+    /// Shows the next piece; false if there is none now.
+    pub(super) fn step(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
+        if let Some((name, at, file)) = &mut self.reading {
+            let end = size(file);
+            let piece = read_piece(file, at, end, &mut self.buffer);
+            let piece = piece.map_err(|error| self.directory.unable("read", name, error))?;
+            sink.put(piece).map_err(Failure::Output)?;
+            if piece.is_empty() {
+                self.reading = None;
+            }
+            return Ok(true);
+        }
+        if let Some((name, at, file)) = self.opened.pop_front() {
+            self.begin_finished(name, at, file, sink)?;
+            return Ok(true);
+        }
+        if !self.queue.is_empty() {
+            self.open_queued()?;
+            return Ok(true);
+        }
+        if self.read_active(sink)? {
+            return Ok(true);
+        }
+        Ok(!self.ends_here && self.go_on()?)
+    }
+
+    /// Finds out what comes behind all that was read. False if nothing does now, or if it
+    /// changes all the time: then the caller comes back.
+    fn go_on(&mut self) -> Result<bool, Failure> {
+        if let Some(active) = &mut self.active {
+            if self.directory.is_current(active.id) {
+                self.tries = 0;
+                return Ok(false);
+            }
+            // It is complete, and its rest is to be read first.
+            let Some(links) = active.left.take() else {
+                active.left = Some(active.file.metadata().map_or(0, |m| m.nlink()));
+                return Ok(true);
+            };
+            return self.leave_active(links);
+        }
+        let look = self.look()?;
+        if !look.follows() {
+            self.warn_gap();
+            self.last = None;
+        }
+        self.known.retain(|name| look.finished.contains(name));
+        if look.new.is_empty() {
+            let is_open = self.open_next(&look)?;
+            self.tries += 1;
+            if is_open || self.tries >= TRIES {
+                self.tries = 0;
+            }
+            return Ok(self.active.is_some() || self.tries > 0);
+        }
+        self.tries = 0;
+        let names = look.new.into_iter().map(|(name, _)| (name, 0, true));
+        self.queue.extend(names);
+        Ok(true)
     }
 
     /// Finds out what has become of the file that was `current`, and had `links`
@@ -239,18 +297,18 @@ impl Log {
         self.last = Some(name);
     }
 
-    /// Shows what has come in the file that is written.
-    fn read_active(&mut self, printer: &mut Printer) -> Result<(), Failure> {
+    /// Shows a piece of what has come in the file that is written; false if nothing has.
+    fn read_active(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
         let Some(active) = &mut self.active else {
-            return Ok(());
+            return Ok(false);
         };
         if !active.has_begun {
             let head = head(&active.file);
             if head.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             active.has_begun = true;
-            printer.begin(&head).map_err(Failure::Output)?;
+            sink.begin(&head).map_err(Failure::Output)?;
         }
         let end = active.end.unwrap_or_else(|| size(&active.file));
         if end < active.at {
@@ -261,10 +319,12 @@ impl Log {
                 b"/current: it was cut, and is shown anew",
             ]);
         }
-        let from = active.at;
-        let result = pour(&active.file, &mut active.at, end, &mut self.buffer, printer);
-        self.is_gap &= active.at == from;
-        result.map_err(|trouble| self.trouble(OsStr::new("current"), trouble))
+        let piece = read_piece(&active.file, &mut active.at, end, &mut self.buffer);
+        let current = OsStr::new("current");
+        let piece = piece.map_err(|error| self.directory.unable("read", current, error))?;
+        self.is_gap &= piece.is_empty();
+        sink.put(piece).map_err(Failure::Output)?;
+        Ok(!piece.is_empty())
     }
 
     fn warn_compressed(&self, name: &OsStr) {
@@ -272,88 +332,53 @@ impl Log {
         warn(&[show(&path), b": compressed and not shown"]);
     }
 
-    fn trouble(&self, name: &OsStr, trouble: Trouble) -> Failure {
-        match trouble {
-            Trouble::Read(error) => self.directory.unable("read", name, error),
-            Trouble::Write(error) => Failure::Output(error),
-        }
-    }
-
-    /// Shows these finished files.
-    fn read_finished(&mut self, names: &[OsString], printer: &mut Printer) -> Result<(), Failure> {
-        let opened: Vec<_> = names
-            .iter()
-            .map(|name| (name, self.directory.open_finished(name)))
-            .collect();
-        for (name, file) in opened {
-            match file? {
-                Finished::Open(file) => {
-                    self.now_known(name.clone());
-                    self.read_one(name, &file, 0, printer)?;
-                }
-                Finished::Deleted => {
-                    self.now_known(name.clone());
-                    self.warn_gap();
-                }
-                Finished::NoFile => {
-                    self.known.insert(name.clone());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Shows the finished file `name` from the byte `at`.
-    fn read_one(
-        &mut self,
-        name: &OsStr,
-        file: &File,
-        at: u64,
-        printer: &mut Printer,
-    ) -> Result<(), Failure> {
-        let head = head(file);
-        if is_compressed(&head) {
-            self.warn_compressed(name);
-            return Ok(());
-        }
-        if at == 0 {
-            printer.begin(&head).map_err(Failure::Output)?;
-        }
-        self.is_gap = false;
-        let mut at = at;
-        pour(file, &mut at, size(file), &mut self.buffer, printer)
-            .map_err(|trouble| self.trouble(name, trouble))
-    }
-
-    /// Shows everything from `start` on.
-    pub(super) fn show(&mut self, start: &Start, printer: &mut Printer) -> Result<(), Failure> {
-        let from = start.file.clone();
-        let names = self.files().names();
-        let names: Vec<OsString> = names
-            .filter(|name| from.as_ref().is_some_and(|from| *name >= from))
-            .cloned()
-            .collect();
-        for name in names {
+    /// Opens the first of the queue.
+    fn open_queued(&mut self) -> Result<(), Failure> {
+        let count = self.queue.len().min(OPEN_AT_ONCE);
+        for (name, at, is_new) in self.queue.drain(..count).collect::<Vec<_>>() {
             if self.compressed.contains(&name) {
                 self.warn_compressed(&name);
                 continue;
             }
-            let at = if Some(&name) == from.as_ref() {
-                start.at
-            } else {
-                0
-            };
-            match self.directory.open_finished(&name)? {
-                Finished::Open(file) => self.read_one(&name, &file, at, printer)?,
-                Finished::Deleted => self.warn_gap(),
-                Finished::NoFile => {}
+            let file = self.directory.open_finished(&name)?;
+            if is_new {
+                self.known.insert(name.clone());
+                if !matches!(file, Finished::NoFile) {
+                    self.last = Some(name.clone());
+                }
             }
+            self.opened.push_back((name, at, file));
         }
-        if let (Some(active), None) = (&mut self.active, from) {
-            active.at = start.at;
-            active.has_begun = start.at > 0;
+        Ok(())
+    }
+
+    /// Begins to show the finished file `name` from the byte `at`.
+    fn begin_finished(
+        &mut self,
+        name: OsString,
+        at: u64,
+        file: Finished,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failure> {
+        let file = match file {
+            Finished::Open(file) => file,
+            Finished::Deleted => {
+                self.warn_gap();
+                return Ok(());
+            }
+            Finished::NoFile => return Ok(()),
+        };
+        let head = head(&file);
+        if is_compressed(&head) {
+            self.warn_compressed(&name);
+            return Ok(());
         }
-        self.read_active(printer)
+        if at == 0 {
+            sink.begin(&head).map_err(Failure::Output)?;
+        }
+        self.is_gap = false;
+        self.reading = Some((name, at, file));
+        Ok(())
     }
 }
 

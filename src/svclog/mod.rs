@@ -1,6 +1,6 @@
 //! svclog: the log of a service, as one would read it.
 //!
-//! `run_script`, `files`, `tail` and `title` decide and do no I/O; `place` finds
+//! `run_script`, `files`, `tail`, `merge` and `title` decide and do no I/O; `place` finds
 //! the log directory, `directory` looks at it, `start` finds where to begin,
 //! `log` follows multilog from there, `reading` reads its files, `printer` writes,
 //! `shell` puts it together.
@@ -8,6 +8,7 @@
 mod directory;
 pub mod files;
 mod log;
+pub mod merge;
 mod place;
 mod printer;
 mod reading;
@@ -86,6 +87,28 @@ impl From<Error> for Failure {
 pub fn shows(service: &OsStr) -> bool {
     let current = |logs: place::Logs| file::open_read(&logs.shown.join("current"));
     place::find(Some(service), None).is_ok_and(|logs| current(logs).is_ok())
+}
+
+/// Where the bytes of a log go.
+trait Sink {
+    /// A file comes that begins with `head`. A line that the file before began goes
+    /// on in it, unless a crash has cut that line off.
+    fn begin(&mut self, head: &[u8]) -> io::Result<()>;
+
+    /// Takes the next bytes.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl Sink for merge::Lines {
+    fn begin(&mut self, head: &[u8]) -> io::Result<()> {
+        merge::Lines::begin(self, head);
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        merge::Lines::put(self, bytes);
+        Ok(())
+    }
 }
 
 /// The bytes of `path`.

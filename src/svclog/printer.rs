@@ -1,5 +1,7 @@
 //! What is shown, on its way to stdout.
 
+use super::Sink;
+use super::reading::AT_ONCE;
 use super::tail::begins_line;
 use crate::stamps::localizer::Localizer;
 use crate::sys::{stream, terminal, zone};
@@ -27,29 +29,41 @@ impl Printer {
         }
     }
 
-    /// A file comes that begins with `head`. A line that the file before began goes
-    /// on in it, unless a crash has cut that line off.
-    pub(super) fn begin(&mut self, head: &[u8]) -> io::Result<()> {
-        if begins_line(head) {
-            self.end_line()?;
+    /// Takes `bytes`, of which only the start of a stamp is kept back.
+    fn take(&mut self, bytes: &[u8]) {
+        let Some(last) = bytes.last() else {
+            return;
+        };
+        self.is_at_start = *last == b'\n';
+        self.localizer.feed(bytes, zone::local, &mut self.out);
+    }
+
+    /// Takes a line of the log called `name`, or a piece of one.
+    pub(super) fn put_named(&mut self, name: &[u8], bytes: &[u8]) -> io::Result<()> {
+        if self.is_at_start {
+            self.out.extend_from_slice(name);
+            self.out.extend_from_slice(b": ");
+        }
+        self.take(bytes);
+        if self.out.len() >= AT_ONCE {
+            self.flush()?;
         }
         Ok(())
     }
 
-    /// Writes `bytes`, of which only the start of a stamp is kept back.
-    pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(last) = bytes.last() else {
-            return Ok(());
-        };
-        self.is_at_start = *last == b'\n';
-        self.out.clear();
-        self.localizer.feed(bytes, zone::local, &mut self.out);
-        let Some(visible) = &mut self.visible else {
-            return stream::write(&self.out);
-        };
-        let mut shown = Vec::with_capacity(self.out.len());
-        visible.feed(&self.out, &mut shown);
-        stream::write(&shown)
+    /// Writes what was taken.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let mut out = std::mem::take(&mut self.out);
+        if let Some(visible) = &mut self.visible {
+            let mut shown = Vec::with_capacity(out.len());
+            visible.feed(&out, &mut shown);
+            stream::write(&shown)?;
+        } else {
+            stream::write(&out)?;
+        }
+        out.clear();
+        self.out = out;
+        Ok(())
     }
 
     /// Ends a line that has no end.
@@ -58,5 +72,19 @@ impl Printer {
             return Ok(());
         }
         self.put(b"\n")
+    }
+}
+
+impl Sink for Printer {
+    fn begin(&mut self, head: &[u8]) -> io::Result<()> {
+        if begins_line(head) {
+            self.end_line()?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.take(bytes);
+        self.flush()
     }
 }

@@ -1,6 +1,5 @@
 //! Reading the files of a log, which may grow meanwhile.
 
-use super::printer::Printer;
 use crate::formats::tai64n::Tai64n;
 use std::fs::File;
 use std::io;
@@ -9,33 +8,20 @@ use std::os::unix::fs::FileExt;
 /// How much is read at a time, in bytes.
 pub(super) const AT_ONCE: usize = 64 * 1024;
 
-/// Why it ends early.
-pub(super) enum Trouble {
-    Read(io::Error),
-    Write(io::Error),
-}
-
-/// Shows `file` from the byte `at` to the byte `end`, and moves `at` on.
-pub(super) fn pour(
+/// Reads what `file` has between the byte `at` and the byte `end`, as much as `buffer`
+/// takes, and moves `at` on.
+pub(super) fn read_piece<'a>(
     file: &File,
     at: &mut u64,
     end: u64,
-    buffer: &mut [u8],
-    printer: &mut Printer,
-) -> Result<(), Trouble> {
-    while *at < end {
-        let most = usize::try_from(end - *at).unwrap_or(usize::MAX);
-        let room = most.min(buffer.len());
-        let room = buffer.get_mut(..room).unwrap_or_default();
-        let count = read_up_to(file, room, *at).map_err(Trouble::Read)?;
-        if count == 0 {
-            break;
-        }
-        *at += count as u64;
-        let bytes = room.get(..count).unwrap_or_default();
-        printer.put(bytes).map_err(Trouble::Write)?;
-    }
-    Ok(())
+    buffer: &'a mut [u8],
+) -> io::Result<&'a [u8]> {
+    let most = usize::try_from(end.saturating_sub(*at)).unwrap_or(usize::MAX);
+    let room = most.min(buffer.len());
+    let room = buffer.get_mut(..room).unwrap_or_default();
+    let count = read_up_to(file, room, *at)?;
+    *at += count as u64;
+    Ok(room.get(..count).unwrap_or_default())
 }
 
 /// Reads at the byte `at` until `buffer` is full or the file ends.

@@ -93,6 +93,19 @@ impl Watch {
         self.0.add_watch(path, mask).map(Place).map_err(super::io)
     }
 
+    /// Watches `path` itself, of a symbolic link the link, being moved or removed, in
+    /// addition to what is watched of it already.
+    ///
+    /// # Errors
+    /// As [`Watch::entries`].
+    pub fn moves_of(&self, path: &Path) -> io::Result<Place> {
+        let mask = AddWatchFlags::IN_MOVE_SELF
+            | AddWatchFlags::IN_DELETE_SELF
+            | AddWatchFlags::IN_DONT_FOLLOW
+            | too();
+        self.0.add_watch(path, mask).map(Place).map_err(super::io)
+    }
+
     /// As [`Watch::entries`], in addition to what is watched of it already.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::{
     RUN, Writer, command, follow, make, numbers, said, service, stamp, suites, texts, wait_open,
 };
-use crate::harness::{Scratch, Suite, is_alive, signal, wait_until};
+use crate::harness::{Scratch, Suite, finish, is_alive, signal, wait_until};
 use crate::supervise::{let_time_pass, shell, sleeps};
 use std::fs;
 use std::io::{Read, Write};
@@ -229,8 +229,184 @@ fn a_log_that_does_not_exist_yet_can_be_followed() {
     writer.say("first\n");
     wait_until("it is printed", || scratch.read("log.out") == "first\n");
     writer.end();
+    // Removed and made anew, it goes on.
     fs::remove_dir_all(scratch.at("a/log/main")).unwrap();
-    wait_until("it ends with the directory", || !is_alive(svclog.pid()));
+    wait_until("it waits again", || said(&scratch) == waits.repeat(2));
+    let mut writer = Writer::start(&scratch, Suite::Ours, &["./main"]);
+    writer.say("second\n");
+    wait_until("it goes on", || {
+        scratch.read("log.out") == "first\nsecond\n"
+    });
+    writer.end();
+    fs::remove_dir_all(scratch.at("a")).unwrap();
+    wait_until("it ends with the service", || !is_alive(svclog.pid()));
     let why = "svclog: fatal: a/log/main: this directory was removed\n";
-    assert_eq!(said(&scratch), format!("{waits}{why}"));
+    assert_eq!(said(&scratch), format!("{}{why}", waits.repeat(2)));
+}
+
+#[test]
+fn a_link_that_is_turned_is_followed_and_the_old_log_goes_on_as_long_as_it_does() {
+    let scratch = Scratch::new();
+    service(&scratch, RUN);
+    let turn = |to: &str| shell(&scratch, &format!("ln -sfn ../../{to} a/log/main"));
+    for name in ["A", "B", "C"] {
+        scratch.mkdir(name);
+    }
+    scratch.write("C/current", format!("{} old\n", stamp(10)));
+    turn("A");
+    let mut a = Writer::start(&scratch, Suite::Ours, &["t", "./main"]);
+    a.say("one\n");
+    wait_until("there is a log", || {
+        scratch.read("A/current").ends_with(" one\n")
+    });
+    let svclog = follow(&scratch, &["-f", "a"]);
+    wait_open(&svclog, "current");
+    let shows = |expected: &[&str]| {
+        wait_until(&format!("{expected:?}"), || {
+            let out = scratch.read("log.out");
+            out.ends_with('\n') && texts(&out) == expected
+        });
+    };
+    turn("B");
+    a.say("two\n");
+    shows(&["one", "two"]);
+    let mut b = Writer::start(&scratch, Suite::Ours, &["t", "./main"]);
+    b.say("three\n");
+    shows(&["one", "two", "three"]);
+    a.say("four\n");
+    shows(&["one", "two", "three", "four"]);
+    b.say("five\n");
+    shows(&["one", "two", "three", "four", "five"]);
+    // To a log that is old: only what comes is shown.
+    turn("C");
+    let mut c = Writer::start(&scratch, Suite::Ours, &["t", "./main"]);
+    c.say("six\n");
+    shows(&["one", "two", "three", "four", "five", "six"]);
+    assert_eq!(said(&scratch), "");
+    for writer in [a, b, c] {
+        writer.end();
+    }
+}
+
+#[test]
+fn a_directory_that_is_moved_is_followed_until_there_is_another_one() {
+    let scratch = Scratch::new();
+    service(&scratch, RUN);
+    let mut first = Writer::start(&scratch, Suite::Ours, &["./main"]);
+    first.say("one\n");
+    wait_until("there is a log", || {
+        scratch.read("a/log/main/current") == "one\n"
+    });
+    let svclog = follow(&scratch, &["-f", "a"]);
+    wait_open(&svclog, "current");
+    let shows = |expected: &str| {
+        wait_until(expected, || scratch.read("log.out") == expected);
+    };
+    let mut moved = fs::File::options()
+        .append(true)
+        .open(scratch.at("a/log/main/current"))
+        .unwrap();
+    fs::rename(scratch.at("a/log/main"), scratch.at("a/log/away")).unwrap();
+    moved.write_all(b"two\n").unwrap();
+    shows("one\ntwo\n");
+    let mut second = Writer::start(&scratch, Suite::Ours, &["./main"]);
+    second.say("three\n");
+    shows("one\ntwo\nthree\n");
+    // Also a directory above it.
+    shell(&scratch, "mv a b; mkdir -p a/log");
+    let mut third = Writer::start(&scratch, Suite::Ours, &["./main"]);
+    third.say("four\n");
+    shows("one\ntwo\nthree\nfour\n");
+    assert_eq!(said(&scratch), "");
+    for writer in [first, second, third] {
+        writer.end();
+    }
+}
+
+#[test]
+fn several_logs_are_one_in_the_order_of_their_stamps() {
+    let scratch = Scratch::new();
+    make(
+        &scratch,
+        &[("20", "10 a\nof a\n15 b\n"), ("current", "20 c\n40 d\n")],
+    );
+    scratch.mkdir("b/log/main");
+    let line = |second, text: &str| format!("{} {text}\n", stamp(second));
+    let other = line(12, "x") + &line(30, "y") + line(50, "z").trim_end();
+    scratch.write("b/log/main/current", &other);
+    scratch.mkdir("no");
+    let time = |second| format!("1970-01-01 00:00:{second}.000000000");
+    let expected = [
+        format!("a: {} a\na: of a\n", time(10)),
+        format!("b: {} x\n", time(12)),
+        format!("a: {} b\na: {} c\n", time(15), time(20)),
+        format!("b: {} y\n", time(30)),
+        format!("a: {} d\n", time(40)),
+        format!("b: {} z\n", time(50)),
+    ];
+    let run = |arguments: &[&str]| {
+        let output = finish(command(&scratch, arguments));
+        (
+            output.code,
+            output.text(),
+            super::without_silent(&output.errors()),
+        )
+    };
+    assert_eq!(run(&["a", "b"]), (0, expected.concat(), String::new()));
+    assert_eq!(
+        run(&["-n2", "a", "b"]).1,
+        expected[2][35..].to_owned() + &expected[3..].concat()
+    );
+    assert_eq!(
+        run(&["--since", &stamp(30), "a", "b"]).1,
+        expected[3..].concat()
+    );
+    // What cannot be shown does not hold up the others.
+    let (code, text, errors) = run(&["a", "no", "b"]);
+    assert_eq!((code, text), (1, expected.concat()));
+    assert!(
+        errors.starts_with("svclog: fatal: no: it has no log"),
+        "{errors}"
+    );
+    assert_eq!(run(&["no", "none"]).0, 1);
+    // With what comes.
+    scratch.write("b/log/main/current", other + "\n");
+    let svclog = follow(&scratch, &["-f", "a", "b"]);
+    let mut shown = expected.concat();
+    wait_until("it follows", || scratch.read("log.out") == shown);
+    wait_open(&svclog, "b/log/main/current");
+    for (name, text) in [("b", "one"), ("a", "two"), ("a", "three"), ("b", "four")] {
+        shell(&scratch, &format!("echo {text} >> {name}/log/main/current"));
+        shown += &format!("{name}: {text}\n");
+        wait_until(text, || scratch.read("log.out") == shown);
+    }
+    shell(
+        &scratch,
+        "printf half >> a/log/main/current; echo whole >> b/log/main/current",
+    );
+    shown += "b: whole\n";
+    wait_until("half a line waits", || scratch.read("log.out") == shown);
+}
+
+#[test]
+fn several_logs_under_load_lose_no_line_and_take_little_memory() {
+    let scratch = Scratch::new();
+    for name in ["a", "b"] {
+        scratch.service(format!("{name}/log"), RUN);
+        let mut writer = scratch.command(Suite::Ours, "sh");
+        let script = "seq 200000 | multilog t s4000000 n99 ./main";
+        writer
+            .args(["-c", script])
+            .current_dir(scratch.at(name).join("log"));
+        assert_eq!(finish(writer).code, 0);
+    }
+    let script = "ulimit -v 100000; exec svclog -n1000000 a b";
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", script]).env("TZ", "UTC");
+    let text = finish(command).text();
+    for name in ["a: ", "b: "] {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        let numbers = lines.map(|line| line[30..].parse::<u32>().unwrap());
+        assert!(numbers.eq(1..=200_000), "{name}");
+    }
 }

@@ -303,7 +303,6 @@ fn where_there_is_no_log_it_says_why() {
         ["-f"].as_slice(),
         &["-n", "x", "a"],
         &["-x"],
-        &["a", "b"],
         &["--since", "soon", "a"],
     ] {
         let (code, why) = refused(&scratch, arguments);
