@@ -1,12 +1,13 @@
 //! What is in a directory that is open, by names below it: nobody can lead that
 //! elsewhere with a link.
 
+use super::stat;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
@@ -122,27 +123,19 @@ pub fn each(folder: &File, mut see: impl FnMut(&OsStr) -> ControlFlow<()>) -> io
 /// What `name` in `folder` is; of a link, the link itself.
 ///
 /// # Errors
-/// What fstatat(2) says.
-#[allow(
-    clippy::useless_conversion,
-    reason = "the types' widths differ by architecture"
-)]
+/// What statx(2) says.
 pub fn facts(folder: &File, name: &OsStr) -> io::Result<Facts> {
-    let stat = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(super::io)?;
-    let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-    let size = u64::try_from(stat.st_size).unwrap_or(0);
-    let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
+    let name = CString::new(name.as_bytes())?;
+    let stat = stat::at(folder, &name)?;
     Ok(Facts {
-        is_file: kind == SFlag::S_IFREG,
-        is_directory: kind == SFlag::S_IFDIR,
-        size,
-        stored: size.min(blocks.saturating_mul(512)),
-        device: stat.st_dev.into(),
-        inode: stat.st_ino.into(),
-        links: stat.st_nlink.into(),
-        changed: i64::from(stat.st_ctime)
-            .wrapping_mul(1_000_000_000)
-            .wrapping_add(i64::from(stat.st_ctime_nsec)),
+        is_file: stat.is_file(),
+        is_directory: stat.is_directory(),
+        size: stat.size(),
+        stored: stat.size().min(stat.blocks().saturating_mul(512)),
+        device: stat.device(),
+        inode: stat.inode(),
+        links: stat.links(),
+        changed: stat.changed(),
     })
 }
 

@@ -1,33 +1,63 @@
 //! Limits on what a process may use (getrlimit(2)).
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::Resource;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::ptr;
 
-/// A limit on open files that was in force before [`raise_open_files`].
+/// A limit as the kernel keeps it, on processors of 32 bits, too, where the C
+/// library's `rlim_t` cannot hold it.
 #[derive(Clone, Copy)]
-pub struct OpenFiles {
+#[repr(C)]
+struct Limit {
     soft: u64,
     hard: u64,
 }
 
+/// Makes `new`, if there is one, the limit on `resource`, and returns the one that was
+/// in force (prlimit(2), which has 64 bits everywhere).
+fn prlimit(resource: Resource, new: Option<Limit>) -> io::Result<Limit> {
+    let mut old = Limit { soft: 0, hard: 0 };
+    let new = new.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the kernel reads one `struct rlimit64`, if `new` is not null, and writes
+    // one; both have this layout and live through the call. Process 0 is the caller.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_prlimit64,
+            0,
+            resource as libc::c_int,
+            new,
+            ptr::from_mut(&mut old),
+        )
+    };
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(old)
+}
+
+/// A limit on open files that was in force before [`raise_open_files`].
+#[derive(Clone, Copy)]
+pub struct OpenFiles(Limit);
+
 /// Raises the soft limit on open files to the hard one and gives the limit that
 /// was in force, for [`OpenFiles::restore`]; None if nothing was changed.
 pub fn raise_open_files() -> Option<OpenFiles> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    if soft == hard {
+    let old = prlimit(Resource::RLIMIT_NOFILE, None).ok()?;
+    if old.soft == old.hard {
         return None;
     }
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok()?;
-    Some(OpenFiles { soft, hard })
+    let soft = old.hard;
+    prlimit(Resource::RLIMIT_NOFILE, Some(Limit { soft, ..old })).ok()?;
+    Some(OpenFiles(old))
 }
 
 impl OpenFiles {
     /// Puts this limit in force again: in a child, before it becomes another program.
     pub fn restore(self) {
         // Lowering a soft limit cannot fail.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard);
+        let _ = prlimit(Resource::RLIMIT_NOFILE, Some(self.0));
     }
 }
 
@@ -66,8 +96,7 @@ impl crate::limits::Resource {
 /// # Errors
 /// See getrlimit(2).
 pub fn soft(resource: crate::limits::Resource) -> io::Result<u64> {
-    let (soft, _) = getrlimit(resource.nix()).map_err(super::io)?;
-    Ok(soft)
+    Ok(prlimit(resource.nix(), None)?.soft)
 }
 
 /// The hard limit on `resource`; all bits set means none.
@@ -75,8 +104,7 @@ pub fn soft(resource: crate::limits::Resource) -> io::Result<u64> {
 /// # Errors
 /// See getrlimit(2).
 pub fn hard(resource: crate::limits::Resource) -> io::Result<u64> {
-    let (_, hard) = getrlimit(resource.nix()).map_err(super::io)?;
-    Ok(hard)
+    Ok(prlimit(resource.nix(), None)?.hard)
 }
 
 /// Makes `soft` the soft limit on `resource`; the hard one stays `hard`.
@@ -84,5 +112,5 @@ pub fn hard(resource: crate::limits::Resource) -> io::Result<u64> {
 /// # Errors
 /// See setrlimit(2).
 pub fn set_soft(resource: crate::limits::Resource, soft: u64, hard: u64) -> io::Result<()> {
-    setrlimit(resource.nix(), soft, hard).map_err(super::io)
+    prlimit(resource.nix(), Some(Limit { soft, hard })).map(|_| ())
 }

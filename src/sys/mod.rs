@@ -29,6 +29,7 @@ pub mod shared;
 pub mod signals;
 pub mod source;
 pub mod start;
+mod stat;
 pub mod stream;
 pub mod terminal;
 pub mod title;

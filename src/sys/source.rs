@@ -87,11 +87,7 @@ impl Source {
         stream::give_room_to(&copy.1);
         Ok(Source {
             pipe: Some(Pipe {
-                #[allow(
-                    clippy::useless_conversion,
-                    reason = "the types' widths differ by architecture"
-                )]
-                id: (stat.st_dev.into(), stat.st_ino.into()),
+                id: (stat.device(), stat.inode()),
                 changes,
                 copy,
                 null: None,

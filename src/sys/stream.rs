@@ -4,9 +4,9 @@
 //! an empty file.
 
 use super::poll::{self, Event};
+use super::stat::{self, Stat};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::stat::{FileStat, SFlag, fstat};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -56,11 +56,9 @@ pub fn stdout_is_pipe() -> bool {
     pipe(io::stdout()).is_some()
 }
 
-/// What fstat(2) says of `end`, if it is one of a pipe or a FIFO.
-pub(super) fn pipe(end: impl AsFd) -> Option<FileStat> {
-    let is_pipe =
-        |stat: &FileStat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO;
-    fstat(end).ok().filter(is_pipe)
+/// What statx(2) says of `end`, if it is one of a pipe or a FIFO.
+pub(super) fn pipe(end: impl AsFd) -> Option<Stat> {
+    stat::of(end).ok().filter(|stat| stat.is_fifo())
 }
 
 /// Where `start::run` opened `/dev/null` there is nothing to read or write.

@@ -2,15 +2,36 @@
 
 use crate::civil::Civil;
 
+/// The C library's calls with a time of 64 bits. On processors of 32 bits glibc has
+/// them under names of their own (since 2.34), and `time_t` ends in 2038.
+#[cfg(all(target_env = "gnu", target_pointer_width = "32"))]
+mod time64 {
+    // SAFETY: these are glibc's declarations of localtime_r(3) and mktime(3) for a
+    // `time_t` of 64 bits.
+    unsafe extern "C" {
+        #[link_name = "__localtime64_r"]
+        pub(super) fn localtime_r(seconds: *const i64, tm: *mut libc::tm) -> *mut libc::tm;
+        #[link_name = "__mktime64"]
+        pub(super) fn mktime(tm: *mut libc::tm) -> i64;
+    }
+}
+#[cfg(not(all(target_env = "gnu", target_pointer_width = "32")))]
+use libc as time64;
+
 /// The local time `seconds` after 1970-01-01 00:00 UTC, by the C library: by the
 /// environment variable `TZ`, else by `/etc/localtime`, else UTC, with summer
 /// time. They are read at the first call. None if there is no such year.
 pub fn local(seconds: i64) -> Option<Civil> {
-    let seconds = libc::time_t::try_from(seconds).ok()?;
+    #[allow(
+        clippy::useless_conversion,
+        clippy::unnecessary_fallible_conversions,
+        reason = "the type's width differs by C library"
+    )]
+    let seconds = seconds.try_into().ok()?;
     // SAFETY: a zeroed tm is a valid one: numbers, and a pointer that may be null.
     let mut tm: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both live through the call, which reads one and writes the other.
-    if unsafe { libc::localtime_r(&seconds, &mut tm) }.is_null() {
+    if unsafe { time64::localtime_r(&seconds, &mut tm) }.is_null() {
         return None;
     }
     Some(Civil {
@@ -39,7 +60,7 @@ pub fn moment(civil: Civil) -> Option<i64> {
     // Whether that is summer time is to be found out.
     tm.tm_isdst = -1;
     // SAFETY: `tm` lives through the call, which reads and writes it.
-    let seconds = unsafe { libc::mktime(&mut tm) };
+    let seconds = unsafe { time64::mktime(&mut tm) };
     #[allow(
         clippy::useless_conversion,
         reason = "the type's width differs by architecture"
@@ -78,6 +99,13 @@ mod tests {
     fn a_moment_is_told_whatever_the_zone() {
         let civil = local(935_467_445).unwrap();
         assert_eq!((civil.year, civil.month, civil.second), (1999, 8, 5));
+    }
+
+    #[test]
+    fn a_time_after_2038_is_told_on_every_processor() {
+        let civil = local(4_118_039_999).unwrap();
+        assert_eq!((civil.year, civil.second), (2100, 59));
+        assert_eq!(moment(civil), Some(4_118_039_999));
     }
 
     #[test]
