@@ -2,17 +2,18 @@
 //! elsewhere with a link.
 
 use super::stat;
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::ptr::NonNull;
 
 /// What there is to know of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,15 +110,57 @@ pub fn names(folder: &File) -> io::Result<Vec<OsString>> {
 /// What readdir(3) says.
 pub fn each(folder: &File, mut see: impl FnMut(&OsStr) -> ControlFlow<()>) -> io::Result<()> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut directory = Dir::openat(folder, c".", flags, Mode::empty()).map_err(super::io)?;
-    for entry in directory.iter() {
-        let entry = entry.map_err(super::io)?;
-        let name = entry.file_name().to_bytes();
+    let opened = openat(folder, c".", flags, Mode::empty()).map_err(super::io)?;
+    let mut stream = Stream::new(opened)?;
+    while let Some(name) = stream.next()? {
         if name != b"." && name != b".." && see(OsStr::from_bytes(name)).is_break() {
             break;
         }
     }
     Ok(())
+}
+
+/// With inode numbers and offsets of 64 bits on processors of 32 bits, too, where
+/// readdir(3) fails with EOVERFLOW.
+#[cfg(not(target_env = "gnu"))]
+use libc::readdir as readdir64;
+#[cfg(target_env = "gnu")]
+use libc::readdir64;
+
+/// A directory stream (fdopendir(3)).
+struct Stream(NonNull<libc::DIR>);
+
+impl Stream {
+    fn new(directory: OwnedFd) -> io::Result<Stream> {
+        // SAFETY: the descriptor is open and, if this succeeds, the stream's own.
+        let stream = unsafe { libc::fdopendir(directory.as_raw_fd()) };
+        let stream = NonNull::new(stream).ok_or_else(io::Error::last_os_error)?;
+        let _ = directory.into_raw_fd();
+        Ok(Stream(stream))
+    }
+
+    /// The next name; None: there is none.
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        Errno::clear();
+        // SAFETY: the stream is open.
+        let Some(entry) = NonNull::new(unsafe { readdir64(self.0.as_ptr()) }) else {
+            return match Errno::last() {
+                Errno::UnknownErrno => Ok(None),
+                error => Err(super::io(error)),
+            };
+        };
+        // SAFETY: the entry stays until the next call, for which the borrow must have
+        // ended, and its name ends with a NUL.
+        let name = unsafe { CStr::from_ptr((&raw const (*entry.as_ptr()).d_name).cast()) };
+        Ok(Some(name.to_bytes()))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: the stream is open, and nobody uses it any more.
+        unsafe { libc::closedir(self.0.as_ptr()) };
+    }
 }
 
 /// What `name` in `folder` is; of a link, the link itself.
