@@ -25,7 +25,7 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 mandir = $(DESTDIR)$(PREFIX)/share/man/man8
 datadir = $(DESTDIR)$(PREFIX)/share/daemontools-rs
 
-.PHONY: all build check needs lint test doc man demo bench install clean
+.PHONY: all build check needs lint test doc armv7 cross man demo bench install uninstall clean
 
 all: build
 
@@ -40,8 +40,9 @@ build:
 	for program in $(PROGRAMS); do ln -f $(BUILT)/daemontools-rs $(BUILT)/$$program || exit 1; done
 
 # Everything that must hold: installs what the tests need (as root), then
-# format, lints, the documentation of the library, and all tests.
-check: needs lint doc test
+# format, lints, the documentation of the library, all tests, and that it compiles
+# for a processor of 32 bits.
+check: needs lint doc test armv7
 
 needs:
 	tools/install-needs test
@@ -55,6 +56,17 @@ test:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+# As an ordinary user without Debian's compiler: says so, and does nothing.
+armv7:
+	if [ -d /usr/lib/rustlib/src/rust/library ] || [ -n "$$REQUIRE_ALL_TESTS" ]; then \
+		tools/cross check armv7; \
+	else echo "SKIPPED armv7: rustc-web, cargo-web and rust-web-src are not installed" >&2; fi
+
+# The programs for aarch64 and armv7, in target/cross, played under qemu.
+cross:
+	tools/install-needs cross
+	tools/cross play
 
 # The man pages say what docs says; after a change of a page, make them anew.
 man:
@@ -75,12 +87,29 @@ bench: build
 	BENCH_PROGRAMS=$(CURDIR)/$(BUILT) BENCH_PAGE=$(CURDIR)/docs/performance.md \
 		$(CARGO) bench --locked --bench all -- $(PARTS)
 
+# What stands there under our names and is not ours, a package's perhaps, is named.
 install: build
 	install -d $(bindir) $(mandir) $(datadir)
+	for program in $(PROGRAMS); do \
+		file=$(bindir)/$$program; \
+		if [ -e $$file ] && ! [ $$file -ef $(bindir)/daemontools-rs ]; then \
+			echo "install: warning: $$file is replaced: it was not part of daemontools-rs" >&2; \
+		fi; \
+	done
 	install -m 755 $(BUILT)/daemontools-rs $(BUILT)/$(DYNAMIC) $(bindir)/
 	for program in $(PROGRAMS); do ln -f $(bindir)/daemontools-rs $(bindir)/$$program || exit 1; done
 	install -m 644 $(PROGRAMS:%=docs/man/%.8) $(mandir)/
 	cp -R service-examples docs/boot $(datadir)/
+	sed -i 's|/usr/local/|$(PREFIX)/|g' $(datadir)/boot/*
+
+# Removes what install made and nothing else; services and their directories stay.
+uninstall:
+	for program in $(PROGRAMS); do \
+		! [ $(bindir)/$$program -ef $(bindir)/daemontools-rs ] || \
+			rm -f $(bindir)/$$program $(mandir)/$$program.8 || exit 1; \
+	done
+	rm -f $(bindir)/daemontools-rs $(bindir)/$(DYNAMIC)
+	rm -rf $(datadir)
 
 clean:
 	$(CARGO) clean

@@ -166,6 +166,58 @@ fn make_install_puts_everything_below_destdir_and_prefix() {
     }
     let example = "root/usr/share/daemontools-rs/service-examples/hello/run";
     assert!(is_executable(example), "{example}");
+    // What starts it at boot is where it was put.
+    for (file, line) in [
+        (
+            "daemontools-rs.service",
+            "\nExecStart=/usr/bin/svscanboot\n",
+        ),
+        ("inittab", ":respawn:/usr/bin/svscanboot\n"),
+    ] {
+        let text = scratch.read(format!("root/usr/share/daemontools-rs/boot/{file}"));
+        assert!(text.contains(line), "{text}");
+        assert!(!text.contains("/usr/local"), "{text}");
+    }
+}
+
+#[test]
+fn make_uninstall_removes_what_make_install_made_and_nothing_else() {
+    if !crate::harness::has("make uninstall", &["make"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let make = |target: &str| {
+        let mut command = scratch.command(Suite::Ours, "make");
+        command.arg("-C").arg(root());
+        command.args(["-s", "-o", "build", target, "PREFIX=/usr"]);
+        command.arg(format!("BUILT={}", Suite::Ours.directory().display()));
+        command.arg(format!("DESTDIR={}", scratch.at("root").display()));
+        let output = finish(command);
+        assert_eq!(output.code, 0, "{output:?}");
+        output.errors()
+    };
+    scratch.mkdir("root/usr/bin");
+    scratch.executable("root/usr/bin/svc", "another package's");
+    scratch.write("root/usr/bin/other", "other");
+    let warning = "root/usr/bin/svc is replaced: it was not part of daemontools-rs\n";
+    let errors = make("install");
+    assert!(errors.starts_with("install: warning: "), "{errors}");
+    assert!(errors.ends_with(warning), "{errors}");
+    assert_eq!(make("install"), "", "an upgrade replaces its own only");
+    // Somebody put his own in the place of one of ours.
+    fs::remove_file(scratch.at("root/usr/bin/svok")).unwrap();
+    scratch.write("root/usr/bin/svok", "his own");
+    assert_eq!(make("uninstall"), "");
+    let left = |directory: &str| {
+        let entries = fs::read_dir(scratch.at(directory)).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(left("root/usr/bin"), ["other", "svok"]);
+    assert_eq!(left("root/usr/share/man/man8"), ["svok.8"]);
+    assert_eq!(left("root/usr/share"), ["man"]);
+    assert_eq!(make("uninstall"), "", "there is nothing to remove");
 }
 
 #[test]

@@ -804,7 +804,7 @@ fn apache_and_slapd_are_worked_at_together() {
 }
 
 #[test]
-fn hello_works_with_nothing_installed() {
+fn hello_says_hello_in_its_log_at_each_start() {
     let world = World::new();
     // Dropped in by the other way: under a name svscan passes over, then renamed.
     world.copy("hello", "hello");

@@ -64,14 +64,15 @@ impl OpenFiles {
 /// Whether `file` has a number in the first quarter of those that this process may use.
 pub fn is_in_first_quarter(file: &File) -> bool {
     let number = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
-    getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| number < soft / 4)
+    prlimit(Resource::RLIMIT_NOFILE, None).is_ok_and(|limit| number < limit.soft / 4)
 }
 
 /// Whether a process that has just opened `file` can open at least `count` more.
 pub fn leaves_descriptors(file: &File, count: u64) -> bool {
     let used = u64::try_from(file.as_raw_fd()).unwrap_or(0) + 1;
     // The kernel gives the lowest number that is free.
-    getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| used.saturating_add(count) <= soft)
+    prlimit(Resource::RLIMIT_NOFILE, None)
+        .is_ok_and(|limit| used.saturating_add(count) <= limit.soft)
 }
 
 impl crate::limits::Resource {

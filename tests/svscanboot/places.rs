@@ -72,7 +72,8 @@ fn the_container_of_the_dockerfile_runs_and_ends() {
     let Some(mut world) = World::svscanboot("the_container", &scratch) else {
         return;
     };
-    let log = "service/hello/log/hello.log";
-    wait_until("it says hello", || scratch.read(log).starts_with("hello"));
+    let current = scratch.at("service/hello/log/main/current");
+    let log = || fs::read_to_string(&current).unwrap_or_default();
+    wait_until("it says hello", || log().contains(" hello from pid "));
     assert_eq!(world.end("TERM"), 0);
 }
