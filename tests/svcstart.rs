@@ -1302,3 +1302,16 @@ fn an_interpreter_that_cannot_be_reached_is_named() {
         assert!(why.starts_with(&start), "{why}");
     }
 }
+
+#[test]
+fn a_service_that_takes_itself_down_is_told_as_that() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", "svc -d .; exec sleep 1000");
+    scratch.write("a/down", "");
+    scratch.link("a");
+    let output = svcstart(&scratch, &["service/a"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let why = "it was told to go down (svc -d), as its own ./run does; run its ./run by hand";
+    assert!(reason(&output, "service/a").starts_with(why), "{output:?}");
+}

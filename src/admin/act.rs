@@ -339,7 +339,7 @@ impl Work<'_> {
     /// The command that shows the service's log, if it has one that can be read.
     fn log(&self) -> Option<String> {
         let name = self.name;
-        svclog::shows(name).then(|| format!("svclog {}", name.to_string_lossy().escape_debug()))
+        svclog::shows(name).then(|| format!("svclog {}", as_typed(name)))
     }
 
     fn stop_and_watch(&mut self) -> Result<(), Stop> {
@@ -461,6 +461,21 @@ impl Work<'_> {
     }
 }
 
+/// `name` as it can be typed into a shell, if it is text.
+fn as_typed(name: &OsStr) -> String {
+    let text = name.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if text.chars().all(is_plain) {
+        return text.into_owned();
+    }
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    let shown: String = text.chars().map(shown).collect();
+    format!("'{}'", shown.replace('\'', "'\\''"))
+}
+
 /// Whether `path` exists, by the rule for `down`: what leads nowhere does not.
 fn is_there(path: &Path) -> io::Result<bool> {
     match std::fs::metadata(path) {
@@ -566,6 +581,14 @@ fn sync(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_can_be_typed_into_a_shell() {
+        let typed = |name| as_typed(OsStr::new(name));
+        assert_eq!(typed("/service/squid"), "/service/squid");
+        assert_eq!(typed("my service"), "'my service'");
+        assert_eq!(typed("it's\n"), r"'it'\''s\n'");
+    }
 
     #[test]
     fn without_timeout_a_stop_may_take_a_minute_and_a_script_five() {
