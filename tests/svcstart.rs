@@ -1315,3 +1315,23 @@ fn a_service_that_takes_itself_down_is_told_as_that() {
     let why = "it was told to go down (svc -d), as its own ./run does; run its ./run by hand";
     assert!(reason(&output, "service/a").starts_with(why), "{output:?}");
 }
+
+#[test]
+fn in_parallel_a_worker_that_is_killed_is_told() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    for name in ["a", "b"] {
+        scratch.service(name, STAYS);
+        scratch.link(name);
+    }
+    scratch.script("a/start", "echo $PPID > worker; exec sleep 1000");
+    let arguments = ["--parallel", "--settle", "10ms", "service/a", "service/b"];
+    let mut start = scratch.daemon(Suite::Ours, "svcstart", &arguments, "svcstart");
+    wait_until("the script runs", || {
+        scratch.read("a/worker").ends_with('\n')
+    });
+    signal(scratch.read("a/worker").trim().parse().unwrap(), "KILL");
+    assert_eq!(start.wait(), 1);
+    let why = "svcstart: fatal: service/a: the process that worked at it was killed by SIGKILL; ";
+    assert!(scratch.read("svcstart.err").starts_with(why));
+}

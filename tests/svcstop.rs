@@ -118,13 +118,16 @@ fn a_stop_script_stops_it_and_is_not_believed_without_proof() {
     assert!(
         reason(&output, "service/liar").starts_with("./stop exited 0, but the service still runs")
     );
-    scratch.service("loop", "exit 1");
+    scratch.service("loop", "echo x >> starts; exit 1");
     scratch.script(
         "loop/stop",
         "until svstat . | grep -q 'want up'; do sleep 0.01; done",
     );
     scratch.link("loop");
-    scratch.wait_supervised("loop");
+    // Then its supervise has not come just now, in the place of another.
+    wait_until("it crashes again", || {
+        scratch.read("loop/starts") == "x\nx\n"
+    });
     let output = svcstop(&scratch, &["service/loop"]);
     assert_eq!(output.code, 1, "{output:?}");
     assert!(reason(&output, "service/loop").starts_with("./stop exited 0, but the service "));

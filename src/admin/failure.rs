@@ -319,6 +319,12 @@ pub enum Failure {
         /// What the service does now, in words.
         state: String,
     },
+    /// The process that worked at it was killed.
+    #[error("the process that worked at it was killed by {}; run svstat, and try again", signal(*number))]
+    Killed {
+        /// The signal's number.
+        number: u8,
+    },
     /// The stop script exited 0 too early.
     #[error(
         "./stop exited 0, but the service {}; ./stop must stop it (svc -d .) (that of daemontools-encore is something else)",
@@ -524,6 +530,7 @@ mod tests {
             },
             Failure::StopLied { pid: Some(pid) },
             Failure::StopLied { pid: None },
+            Failure::Killed { number: 9 },
             Failure::NotPersisted {
                 doing: "create down",
                 source: source(),

@@ -20,7 +20,7 @@ pub mod watcher;
 use crate::child::{End, Pid};
 use crate::sys::signals::{Number, Signals, die_of, is_ignored};
 use crate::sys::{child, output, poll};
-use failure::Stop;
+use failure::{Failure, Stop};
 use progress::Progress;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
@@ -78,7 +78,7 @@ pub fn run(program: &str, task: Task, names: &[OsString], options: &Options) -> 
     };
     let one = |name: &OsStr| one(program, task, name, options, &signals);
     if options.parallel && names.len() > 1 {
-        return all_at_once(names, &signals, one);
+        return all_at_once(program, names, &signals, one);
     }
     let mut code = 0;
     for name in names {
@@ -107,9 +107,14 @@ fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Sig
 }
 
 /// One child for each name. A signal that ends us ends them, too, even KILL.
-fn all_at_once(names: &[OsString], signals: &Signals, one: impl Fn(&OsStr) -> u8) -> u8 {
+fn all_at_once(
+    program: &str,
+    names: &[OsString],
+    signals: &Signals,
+    one: impl Fn(&OsStr) -> u8,
+) -> u8 {
     let mut code = 0;
-    let mut workers: Vec<Pid> = Vec::new();
+    let mut workers: Vec<(Pid, &OsStr)> = Vec::new();
     let mut left_over: Vec<&OsStr> = Vec::new();
     let parent = std::process::id();
     for name in names {
@@ -118,7 +123,7 @@ fn all_at_once(names: &[OsString], signals: &Signals, one: impl Fn(&OsStr) -> u8
             one(name)
         };
         match child::spawn(worker) {
-            Ok(pid) => workers.push(pid),
+            Ok(pid) => workers.push((pid, name)),
             Err(_) => left_over.push(name),
         }
     }
@@ -127,15 +132,22 @@ fn all_at_once(names: &[OsString], signals: &Signals, one: impl Fn(&OsStr) -> u8
         poll::wait([Some(signals.as_fd())], None);
         while let Some(number) = signals.next() {
             if number != Number::CHLD {
-                workers.iter().for_each(|pid| child::send(*pid, number));
+                workers
+                    .iter()
+                    .for_each(|(pid, _)| child::send(*pid, number));
                 interrupted = Some(number);
             }
         }
         while let Some((pid, end)) = child::reap() {
-            let before = workers.len();
-            workers.retain(|worker| *worker != pid);
-            if before != workers.len() && end != End::Exited(0) {
+            let Some(index) = workers.iter().position(|(worker, _)| *worker == pid) else {
+                continue;
+            };
+            let (_, name) = workers.swap_remove(index);
+            if end != End::Exited(0) {
                 code = FAILED;
+            }
+            if let (End::Killed(number), None) = (end, interrupted) {
+                output::err(&Failure::Killed { number }.line(program, name));
             }
         }
     }
