@@ -258,8 +258,9 @@ impl Shell {
                 }
                 Action::MakePipe(id, name) => match io::pipe() {
                     Ok(pipe) => {
-                        if !Path::new(&name).join("log").is_dir() {
-                            warn_of(&name, LOG_IS_A_FILE);
+                        let log = Path::new(&name).join("log");
+                        if file::may_execute(&log) && log.is_file() {
+                            warn_of(&name, LOG_IS_A_PROGRAM);
                         }
                         self.pipes.insert(id, pipe);
                         self.plan.pipe_made(id, clock::monotonic())
@@ -393,8 +394,8 @@ fn warn(error: &Error) {
     output::err_without_waiting(&error.warning(super::PROGRAM));
 }
 
-const LOG_IS_A_FILE: &str = "log is not a directory, so nothing reads the output of the \
-    service: make it a directory and move the program to log/run";
+/// What to do with the form of daemontools-encore.
+const LOG_IS_A_PROGRAM: &str = "log is a program, but must be a directory: move it to log/run";
 const DOWN_CAME_LATE: &str = "down appeared after the service was started: stopping it";
 const LOG_CAME_LATE: &str = "log appeared after the service was started: restarting it with log";
 

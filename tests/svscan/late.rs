@@ -1,5 +1,5 @@
 //! A `down` or a `log` that appears after an incomplete directory was picked up, and a `log`
-//! that is no directory.
+//! that is a program.
 
 use super::unpacking::{TOO_LONG, retry_if_slow};
 use super::{pair, pipes, svscan, wait_hello, wait_supervise};
@@ -107,7 +107,7 @@ fn a_service_whose_log_appears_late_is_restarted_as_a_pair_and_that_is_told() {
 }
 
 #[test]
-fn a_log_that_is_a_file_is_told_once_and_can_be_mended() {
+fn a_log_that_is_a_program_is_told_once_and_can_be_mended() {
     let scratch = Scratch::new();
     pair(&scratch, "scan/a");
     shell(
@@ -115,8 +115,8 @@ fn a_log_that_is_a_file_is_told_once_and_can_be_mended() {
         "mv scan/a/log/run new; rmdir scan/a/log; mv new scan/a/log",
     );
     let svscan = svscan(&scratch);
-    let line = "svscan: warning: a: log is not a directory, so nothing reads the output of the \
-                service: make it a directory and move the program to log/run\n";
+    let line =
+        "svscan: warning: a: log is a program, but must be a directory: move it to log/run\n";
     scratch.wait_up("scan/a");
     wait_until("it is told", || scratch.read("svscan.err").contains(line));
     let_time_pass(&scratch);

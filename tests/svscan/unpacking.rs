@@ -350,6 +350,48 @@ fn nothing_is_made_in_a_directory_before_it_has_a_run() {
 }
 
 #[test]
+fn what_an_unpacker_has_not_renamed_yet_is_waited_for() {
+    retry_if_slow("temporary files", |scratch| {
+        let _svscan = svscan(scratch);
+        let begin = Instant::now();
+        let moves = [
+            ("a/down.dpkg-new", "a/down"),
+            ("b/.down.aB3dE9", "b/down"),
+            ("c/log/run;5f3a1b2c", "c/log/run"),
+        ];
+        for (temporary, _) in moves {
+            let place = scratch.at("scan").join(temporary);
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            put(&place, Style::Tar, "#!/bin/sh\nexec cat >> got\n");
+        }
+        if begin.elapsed() >= TOO_LONG {
+            return false;
+        }
+        for name in ["a", "b", "c"] {
+            scratch.script(format!("scan/{name}/run"), WAITS);
+        }
+        wait_until("it has long been quiet", || begin.elapsed() >= 8 * TOO_LONG);
+        let is_touched = ["a", "b", "c"].map(|name| {
+            let supervise = scratch.at("scan").join(name).join("supervise");
+            supervise.exists()
+        });
+        if begin.elapsed() >= 20 * TOO_LONG {
+            return false;
+        }
+        assert_eq!(is_touched, [false; 3]);
+        for (from, to) in moves {
+            fs::rename(scratch.at("scan").join(from), scratch.at("scan").join(to)).unwrap();
+        }
+        for name in ["scan/a", "scan/b", "scan/c/log"] {
+            scratch.wait_supervised(name);
+        }
+        assert_eq!((scratch.pid("scan/a"), scratch.pid("scan/b")), (None, None));
+        scratch.wait_up("scan/c");
+        true
+    });
+}
+
+#[test]
 fn what_has_no_run_when_svscan_starts_may_just_be_unpacked() {
     retry_if_slow("unpacking while svscan starts", |scratch| {
         template(scratch);
