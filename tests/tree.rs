@@ -299,7 +299,7 @@ fn the_scripts_of_the_examples_and_tools_are_executable_and_parse() {
 #[test]
 fn the_readme_names_the_oldest_toolchain_and_ci_runs_what_it_names() {
     let toolchain = format!(
-        "Rust toolchain ({} or newer)",
+        "Rust toolchain ({} or newer",
         env!("CARGO_PKG_RUST_VERSION")
     );
     assert!(read("README.md").contains(&toolchain), "{toolchain}");
