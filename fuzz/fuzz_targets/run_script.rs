@@ -6,6 +6,7 @@ use daemontools_rs::svclog::run_script;
 
 libfuzzer_sys::fuzz_target!(|script: &[u8]| {
     let found = run_script::read(script);
-    assert!(found.directories.iter().all(|name| !name.is_empty()));
+    let mut names = found.directories.iter().chain(&found.guesses);
+    assert!(names.all(|name| !name.is_empty()));
     assert!(run_script::read(b"").directories.is_empty());
 });

@@ -42,7 +42,7 @@ impl Directory {
 
     /// Which directory it is.
     pub(super) fn identity(&self) -> Option<Id> {
-        self.folder.metadata().ok().as_ref().map(file::identity)
+        identity(&self.folder)
     }
 
     /// Its path.
@@ -67,11 +67,13 @@ impl Directory {
     pub(super) fn open_finished(&self, name: &OsStr) -> Result<Finished, Failure> {
         let opened = match folder::facts(&self.folder, name) {
             Ok(facts) if !facts.is_file => return Ok(Finished::NoFile),
-            Ok(_) => folder::open_file(&self.folder, name),
+            Ok(facts) => folder::open_file(&self.folder, name).map(|file| (file, id(&facts))),
             Err(error) => Err(error),
         };
         match opened {
-            Ok(file) => Ok(Finished::Open(file)),
+            // The owner of the directory may have put a link there in between.
+            Ok((file, id)) if identity(&file) != Some(id) => Ok(Finished::NoFile),
+            Ok((file, _)) => Ok(Finished::Open(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finished::Deleted),
             Err(error) => Err(self.unable("open", name, error)),
         }
@@ -146,6 +148,11 @@ impl Directory {
         self.facts("state")
             .map(|facts| (facts.inode, facts.changed))
     }
+}
+
+/// Which file is open.
+fn identity(file: &File) -> Option<Id> {
+    file.metadata().ok().as_ref().map(file::identity)
 }
 
 /// Which file it is.

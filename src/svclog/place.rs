@@ -229,18 +229,23 @@ fn is_inside(pid: Pid, logger: &Path, users: &[u32]) -> bool {
 /// has `lock` open, in the order of its arguments. They keep the paths that its
 /// arguments have, as seen from `logger`, if these lead there.
 fn written_by(pid: Pid, logger: &Path, directories: &mut Vec<PathBuf>) {
-    let files = process::open_files(pid).into_iter();
-    let mut locked: Vec<PathBuf> = files
-        .filter(|file| file.file_name() == Some(OsStr::new("lock")))
-        .filter_map(|file| file.parent().map(Path::to_owned))
-        .filter(|directory| directory.is_dir())
-        .collect();
+    let is_same = |a: &Path, b: &Path| file::identity_at(a) == file::identity_at(b);
+    let mut locked: Vec<PathBuf> = Vec::new();
+    for file in process::open_files(pid) {
+        let directory = file.parent().filter(|directory| directory.is_dir());
+        if let Some(directory) = directory
+            && file.file_name() == Some(OsStr::new("lock"))
+            // A child of multilog that has not become the processor yet has the same files.
+            && !locked.iter().chain(&*directories).any(|known| is_same(directory, known))
+        {
+            locked.push(directory.to_owned());
+        }
+    }
     let arguments = process::arguments(pid);
     let words = arguments.iter().skip(1).map(Vec::as_slice);
     for argument in run_script::directories(words) {
         let path = tidy(&logger.join(OsString::from_vec(argument)));
-        let same = |other: &PathBuf| file::identity_at(other) == file::identity_at(&path);
-        if let Some(place) = locked.iter().position(same) {
+        if let Some(place) = locked.iter().position(|other| is_same(other, &path)) {
             locked.remove(place);
             directories.push(path);
         }

@@ -324,6 +324,25 @@ fn a_directory_that_is_moved_is_followed_until_there_is_another_one() {
 }
 
 #[test]
+fn a_file_that_is_compressed_after_it_was_read_is_not_missing() {
+    let scratch = Scratch::new();
+    make(&scratch, &[("20", "10 a\n")]);
+    let _svclog = follow(&scratch, &["-f", "a"]);
+    wait_until("it has begun", || scratch.read("log.out").ends_with(" a\n"));
+    let (old, new) = (stamp(20), stamp(30));
+    shell(
+        &scratch,
+        &format!(
+            "cd a/log/main; mv {old}.s {old}.s.gz; echo b > x; mv x {new}.s; echo c > current"
+        ),
+    );
+    wait_until("it goes on", || {
+        scratch.read("log.out").ends_with(" a\nb\nc\n")
+    });
+    assert_eq!(said(&scratch), "");
+}
+
+#[test]
 fn several_logs_are_one_in_the_order_of_their_stamps() {
     let scratch = Scratch::new();
     make(
