@@ -479,6 +479,39 @@ fn a_continue_where_nothing_is_paused_renews_the_time_of_the_status_or_a_damaged
 }
 
 #[test]
+fn a_rush_of_commands_is_obeyed_in_order_and_answered_by_few_statuses() {
+    if !harness::has("a rush of commands", &["strace"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", "trap '' TERM ALRM; echo >ready; exec sleep 1000");
+    let mut strace = traced(&scratch, "a");
+    wait_until("it is ready", || scratch.at("a/ready").exists());
+    let before = calls(&scratch).len();
+    shell(
+        &scratch,
+        "{ head -c 1000000 /dev/zero | tr '\\0' u; head -c 5000 /dev/zero | tr '\\0' t
+        printf 'uuuuuuuuuuuuuuuuuuuuptcoa'; } >a/supervise/control",
+    );
+    wait_status(&scratch, "a", |s| s.want == Want::Once);
+    svc(&scratch, "-kx", "a");
+    assert_eq!(strace.wait(), 0);
+    let calls = calls(&scratch).split_off(before);
+    let count = |start: &str| calls.iter().filter(|c| c.starts_with(start)).count();
+    // At least a page comes at a time.
+    assert!(count("rename") < 500, "{}", count("rename"));
+    let sent: Vec<&str> = calls
+        .iter()
+        .filter(|call| call.starts_with("kill("))
+        .filter_map(|call| call.split([' ', ')']).nth(1))
+        .collect();
+    let last = ["SIGSTOP", "SIGTERM", "SIGCONT", "SIGALRM", "SIGKILL"];
+    let (rush, rest) = sent.split_at(5000);
+    assert!(rush.iter().all(|signal| *signal == "SIGTERM"));
+    assert_eq!(rest, last);
+}
+
+#[test]
 fn the_status_tells_each_state() {
     let scratch = Scratch::new();
     scratch.service("a", "trap '' TERM; while :; do sleep 1000; done");

@@ -25,6 +25,9 @@ const PROGRAM: &str = "supervise";
 /// How much of the control FIFO is taken at a time.
 const CONTROL_BYTES: usize = 64;
 
+/// How often that is done before anything else: 64 KiB are what a FIFO holds.
+const CONTROL_CHUNKS: usize = 1024;
+
 /// How often a control file that is no FIFO is read: it might have no end.
 const CONTROL_READS: usize = 16;
 
@@ -61,6 +64,9 @@ struct Shell<'a> {
     hears_control: bool,
     /// What the service is to inherit.
     oom_score_adj: Option<&'a OomScoreAdj>,
+    /// While more commands are obeyed than one svc sends: whether a status is to be
+    /// written after them. None: each status is written at once.
+    deferred: Option<bool>,
 }
 
 /// Runs supervise on the service directory `name`; comes back when told to
@@ -118,6 +124,7 @@ fn supervise(
         signals,
         hears_control: true,
         oom_score_adj,
+        deferred: None,
     };
     if shell.boot(record)? == Flow::Done {
         return Ok(());
@@ -239,18 +246,43 @@ impl Shell<'_> {
         }
     }
 
+    /// Obeys all commands that are there. What one svc sends, with 0.76's statuses; a
+    /// rush of commands, with a single one after it.
     fn read_control(&mut self) -> Flow {
         let mut buffer = [0; CONTROL_BYTES];
-        let count = match fifo::read(&mut self.dir.control, &mut buffer) {
+        let mut flow = Flow::On;
+        for _ in 0..CONTROL_CHUNKS {
+            let count = self.read_chunk(&mut buffer);
+            // svc sends each letter once.
+            if count > Command::ALL.len() {
+                self.deferred.get_or_insert(false);
+            }
+            flow = self.obey(buffer.get(..count).unwrap_or_default());
+            if flow == Flow::Done || count < CONTROL_BYTES {
+                break;
+            }
+        }
+        if self.deferred.take() == Some(true) {
+            self.publish(true);
+        }
+        flow
+    }
+
+    /// How many bytes came, into `buffer`.
+    fn read_chunk(&mut self, buffer: &mut [u8]) -> usize {
+        match fifo::read(&mut self.dir.control, buffer) {
             Input::Bytes(count) => count,
             Input::Nothing => 0,
             Input::End => {
                 self.hears_control = false;
                 0
             }
-        };
-        for byte in buffer.into_iter().take(count) {
-            if let Some(command) = Command::decode(byte)
+        }
+    }
+
+    fn obey(&mut self, bytes: &[u8]) -> Flow {
+        for byte in bytes {
+            if let Some(command) = Command::decode(*byte)
                 && self.step(Event::Control(command)) == Flow::Done
             {
                 return Flow::Done;
@@ -277,7 +309,7 @@ impl Shell<'_> {
                 }
                 Action::Publish => self.publish(true),
                 Action::Refresh => {
-                    if dir::refresh_status().is_err() {
+                    if self.deferred.is_some() || dir::refresh_status().is_err() {
                         self.publish(true);
                     }
                 }
@@ -291,6 +323,10 @@ impl Shell<'_> {
     /// Writes the status. `is_new`: what it says was not written before. Then a failure is
     /// reported, and the old file is overwritten; but a new file is tried again later.
     fn publish(&mut self, is_new: bool) {
+        if let Some(is_owed) = &mut self.deferred {
+            *is_owed = true;
+            return;
+        }
         let status = self.machine.status();
         if let Err(error) = dir::write_status(self.name, &status) {
             if is_new {
