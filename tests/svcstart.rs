@@ -1,3 +1,5 @@
+/// Scripts that call these commands.
+mod nested;
 /// Whose supervise it is, and whose script then.
 mod owner;
 

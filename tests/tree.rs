@@ -198,6 +198,7 @@ fn dependencies_point_one_way() {
         ("svscan/late.rs", &["formats"]),
         ("svscan/settling.rs", &[]),
         ("admin/verdict.rs", &["child", "formats"]),
+        ("admin/circle.rs", &[]),
         ("admin/progress.rs", &[]),
         ("multilog/script.rs", &[]),
         ("multilog/pattern.rs", &[]),

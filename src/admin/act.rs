@@ -206,7 +206,6 @@ impl Work<'_> {
         let ran = script.run(
             &self.home,
             watcher.directory(),
-            &self.lock,
             limit,
             &mut self.waiter,
             state,

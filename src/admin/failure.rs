@@ -123,6 +123,14 @@ pub enum Failure {
         /// For how long we waited.
         waited: Duration,
     },
+    /// It would wait for ever.
+    #[error(
+        "services wait for each other: {circle}; change the ./start or ./stop of one of them, so that it does not call for another"
+    )]
+    Circle {
+        /// Who waits for whom, in words.
+        circle: String,
+    },
     /// It ran and ended.
     #[error(
         "{} {}; {}{} (supervise goes on starting it: svcstop ends that)",
@@ -475,6 +483,9 @@ mod tests {
             Failure::BadStatus,
             Failure::NotAFifo,
             Failure::Busy { waited },
+            Failure::Circle {
+                circle: "a waits for b, which waits for a".to_owned(),
+            },
             Failure::Crashed {
                 end: Some(End::Exited(0)),
                 is_vouched: true,

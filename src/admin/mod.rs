@@ -1,13 +1,14 @@
 //! `svcstart`, `svcstop`, `svcreset`, `svcrestart`: do it, wait for it, say
 //! whether it is so.
 //!
-//! `verdict` decides (statuses in, verdict out), `progress` makes the line
+//! `verdict` decides (statuses in, verdict out), as does `circle` about waits, `progress` makes the line
 //! the administrator reads, `act` goes through the steps of each command; the
 //! rest does the waiting: `wait` for events, `watcher` for a service,
 //! `script` for its `./start` and `./stop`, `owner` for whose they are, `lock` for other
 //! people.
 
 pub mod act;
+pub mod circle;
 pub mod failure;
 pub mod lock;
 pub mod owner;

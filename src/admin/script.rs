@@ -5,7 +5,6 @@
 //! progress line stay readable and nothing it leaves behind can hold us up.
 
 use super::failure::{Failure, Stop};
-use super::lock::{HELD, Lock};
 use super::progress::Stream;
 use super::wait::{Waiter, say};
 use crate::child::{End, Pid};
@@ -68,14 +67,13 @@ impl Script {
         self,
         home: &File,
         directory: &Path,
-        lock: &Lock,
         limit: Duration,
         waiter: &mut Waiter<'_>,
         state: impl FnOnce() -> String,
     ) -> Result<(), Stop> {
         let script = self.name();
         let failed = |source| Failure::NotRun { script, source };
-        let mut running = Running::start(self, home, lock).map_err(failed)?;
+        let mut running = Running::start(self, home).map_err(failed)?;
         let deadline = clock::monotonic() + limit;
         let end = loop {
             match running.turn(None, waiter, deadline) {
@@ -121,12 +119,11 @@ struct Running {
 }
 
 impl Running {
-    fn start(script: Script, home: &File, lock: &Lock) -> io::Result<Running> {
+    fn start(script: Script, home: &File) -> io::Result<Running> {
         let (out, out_writer) = io::pipe()?;
         let (err, err_writer) = io::pipe()?;
         let (exec, mut exec_writer) = io::pipe()?;
         let path = path_with_our_programs();
-        let held = lock.held();
         let parent = std::process::id();
         let pid = child::spawn(|| {
             child::lead_group();
@@ -138,11 +135,7 @@ impl Running {
                 .and_then(|()| child::set_stdout(&out_writer))
                 .and_then(|()| child::set_stderr(&err_writer));
             let error = match prepared {
-                Ok(()) => child::exec_with(
-                    &program,
-                    &[&program],
-                    &[(OsStr::new("PATH"), &path), (OsStr::new(HELD), &held)],
-                ),
+                Ok(()) => child::exec_with(&program, &[&program], &[(OsStr::new("PATH"), &path)]),
                 Err(error) => error,
             };
             let number = error.raw_os_error().unwrap_or_default();

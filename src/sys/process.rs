@@ -11,8 +11,7 @@ use std::time::Duration;
 /// How long the process `pid` has existed, by a clock that nobody can set; None
 /// if it is gone or hidden from us. Good to a hundredth of a second.
 pub fn age(pid: Pid) -> Option<Duration> {
-    // When it was started, in ticks since boot.
-    let ticks = field(&stat(pid), 22)?;
+    let ticks = started(pid)?;
     // SAFETY: sysconf only asks.
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
     let started = Duration::from_millis(ticks.checked_mul(1000)?.checked_div(per_second)?);
@@ -95,14 +94,34 @@ impl Process {
     }
 }
 
+/// The number of this process; None if `/proc` is not there, or is that of another pid
+/// namespace, where the same number is another process.
+pub fn own() -> Option<Pid> {
+    let own = std::process::id();
+    let shown = std::fs::read_link("/proc/self").ok()?;
+    (shown.to_str() == Some(&own.to_string())).then_some(Pid::new(own)?)
+}
+
+/// The processes that the process `pid` descends from, its parent first, as far as
+/// `/proc` shows them.
+pub fn ancestors(pid: Pid) -> impl Iterator<Item = Pid> {
+    // No tree of processes is deeper.
+    std::iter::successors(parent(pid), |child| parent(*child)).take(1000)
+}
+
 /// Whether this process descends from the process `pid`.
 pub fn is_ancestor(pid: Pid) -> bool {
-    let own = Pid::new(std::process::id());
-    // No tree of processes is deeper.
-    std::iter::successors(own, |child| parent(*child))
-        .skip(1)
-        .take(1000)
-        .any(|ancestor| ancestor == pid)
+    own().is_some_and(|own| ancestors(own).any(|ancestor| ancestor == pid))
+}
+
+/// What `/proc` has about the process `pid`.
+pub fn path(pid: Pid) -> PathBuf {
+    format!("/proc/{pid}").into()
+}
+
+/// When the process `pid` was started, in ticks since boot.
+pub fn started(pid: Pid) -> Option<u64> {
+    field(&stat(pid), 22)
 }
 
 /// A process of the group `leader` that has not ended yet, if there is one that

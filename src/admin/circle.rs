@@ -1,0 +1,103 @@
+//! Whether commands wait for each other in a circle.
+//!
+//! A command that a script calls holds, by the commands it descends from, the locks of
+//! other services while it waits for one. Of those that wait in a circle the one of the
+//! highest rank gives way; as all see the same, it is one only.
+
+/// A command that waits for a lock.
+pub struct Waiting<L, R> {
+    /// Of those in a circle the highest gives way.
+    pub rank: R,
+    /// The locks held by the commands it descends from.
+    pub held: Vec<L>,
+    /// The lock it waits for.
+    pub wanted: L,
+}
+
+/// The circle in which `own` waits for lower ones among `others`: each lock is held by
+/// who waits for the next, the last by who waits for the first, and that is `own`.
+pub fn find<L: Copy + Eq, R: Ord>(own: &Waiting<L, R>, others: &[Waiting<L, R>]) -> Option<Vec<L>> {
+    let lower: Vec<_> = others.iter().filter(|one| one.rank < own.rank).collect();
+    // Each lock that is reached, with the place of the one it is reached from.
+    let mut reached = vec![(own.wanted, None)];
+    let mut place = 0;
+    while let Some((lock, _)) = reached.get(place).copied() {
+        if own.held.contains(&lock) {
+            let before = |place: &usize| reached.get(*place).and_then(|(_, before)| *before);
+            let places = std::iter::successors(Some(place), before);
+            let mut circle: Vec<L> = places
+                .filter_map(|place| reached.get(place))
+                .map(|(lock, _)| *lock)
+                .collect();
+            circle.reverse();
+            return Some(circle);
+        }
+        for one in lower.iter().filter(|one| one.held.contains(&lock)) {
+            if !reached.iter().any(|(lock, _)| *lock == one.wanted) {
+                reached.push((one.wanted, Some(place)));
+            }
+        }
+        place += 1;
+    }
+    None
+}
+
+/// `A waits for B, which waits for A`, of the names of a circle's locks, the last first.
+pub fn tell(names: &[String]) -> String {
+    let Some(last) = names.last() else {
+        return String::new();
+    };
+    format!("{last} waits for {}", names.join(", which waits for "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(rank: u32, held: &[char], wanted: char) -> Waiting<char, u32> {
+        let held = held.to_vec();
+        Waiting { rank, held, wanted }
+    }
+
+    #[test]
+    fn a_circle_is_found_by_its_highest_only() {
+        let all = || {
+            [
+                waiting(1, &['a'], 'b'),
+                waiting(3, &['b'], 'c'),
+                waiting(2, &['c'], 'a'),
+            ]
+        };
+        for own in 0..3 {
+            let mut others: Vec<_> = all().into_iter().collect();
+            let own = others.remove(own);
+            let circle = find(&own, &others);
+            let expected = (own.rank == 3).then(|| vec!['c', 'a', 'b']);
+            assert_eq!(circle, expected, "{}", own.rank);
+        }
+        let names = ["c", "a", "b"].map(str::to_owned);
+        let told = "b waits for c, which waits for a, which waits for b";
+        assert_eq!(tell(&names), told);
+    }
+
+    #[test]
+    fn a_chain_is_no_circle_nor_is_one_that_others_wait_in() {
+        let own = waiting(9, &['a'], 'b');
+        assert_eq!(find(&own, &[]), None);
+        let chain = [waiting(1, &['b'], 'c'), waiting(2, &['x'], 'a')];
+        assert_eq!(find(&own, &chain), None);
+        let of_others = [waiting(1, &['b'], 'c'), waiting(2, &['c'], 'b')];
+        assert_eq!(find(&own, &of_others), None);
+    }
+
+    #[test]
+    fn who_holds_several_locks_is_in_a_circle_by_each_of_them() {
+        let own = waiting(9, &['o', 'a'], 'b');
+        let others = [
+            waiting(1, &['z'], 'o'),
+            waiting(2, &['b', 'y'], 'c'),
+            waiting(3, &['x', 'c'], 'a'),
+        ];
+        assert_eq!(find(&own, &others), Some(vec!['b', 'c', 'a']));
+    }
+}
