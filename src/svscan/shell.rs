@@ -158,13 +158,12 @@ impl Shell {
             };
             match change {
                 Change::Entry { place, name, how } => {
-                    if place == watched.here && is_hidden(&name) {
-                        continue;
-                    }
-                    if place == watched.here && how == How::Made {
+                    if place == watched.here && how == How::Made && !is_hidden(&name) {
                         self.plan.linked(&name, clock::monotonic());
                     }
-                    let concerned = watched.concerned(&Step::Entry(place, name));
+                    // A link may lead through a hidden entry, which itself is none.
+                    let mut concerned = watched.concerned(&Step::Entry(place, name));
+                    concerned.retain(|entry| !is_hidden(entry));
                     for entry in &concerned {
                         match how {
                             How::DirectoryMovedHere => self.plan.renamed(entry),
@@ -259,7 +258,7 @@ impl Shell {
                 Action::MakePipe(id, name) => match io::pipe() {
                     Ok(pipe) => {
                         let log = Path::new(&name).join("log");
-                        if file::may_execute(&log) && log.is_file() {
+                        if log.is_file() && file::may_execute(&log) {
                             warn_of(&name, LOG_IS_A_PROGRAM);
                         }
                         self.pipes.insert(id, pipe);

@@ -2,7 +2,7 @@
 
 use super::svscan;
 use crate::harness::{Scratch, Suite, finish, is_alive, is_root, skip_unless};
-use crate::supervise::{Stranger, WAITS, descriptors, let_time_pass, shell, sleeps};
+use crate::supervise::{Stranger, WAITS, children, descriptors, let_time_pass, shell, sleeps};
 use std::path::Path;
 
 /// `scan/a` leads through the link `rel/current` to `rel/v1`; `rel/v2` is there, too.
@@ -77,6 +77,26 @@ fn where_all_links_can_be_watched_svscan_never_wakes_up() {
     let_time_pass(&scratch);
     assert_eq!(sleeps(svscan.pid()), before);
     assert_eq!(scratch.read("svscan.err"), "");
+}
+
+#[test]
+fn a_link_through_a_hidden_entry_follows_when_that_is_switched_or_replaced() {
+    let scratch = Scratch::new();
+    stage(&scratch);
+    shell(
+        &scratch,
+        "ln -s ../rel/v1 scan/.current; ln -sfn .current scan/a; ln -s .store scan/b",
+    );
+    scratch.service("scan/.store", WAITS);
+    let svscan = svscan(&scratch);
+    scratch.wait_up("rel/v1");
+    scratch.wait_up("scan/.store");
+    shell(&scratch, "ln -sfn ../rel/v2 scan/.current");
+    scratch.wait_up("rel/v2");
+    scratch.service("scan/.new", WAITS);
+    shell(&scratch, "mv scan/.store old; mv scan/.new scan/.store");
+    scratch.wait_up("scan/.store");
+    assert_eq!(children(svscan.pid()).len(), 4);
 }
 
 #[test]
