@@ -1,5 +1,6 @@
 //! svscan with real supervises.
 
+mod deleted;
 mod late;
 mod links;
 mod unpacking;

@@ -111,6 +111,18 @@ fn make_supervise_directory() -> Result<(), Error> {
     }
 }
 
+/// Whether the service directory was deleted: no name leads to it any more. One that was
+/// renamed has a name.
+pub fn is_gone() -> bool {
+    file::is_deleted(Path::new("."))
+}
+
+/// Whether there is anything to write a status to: not once somebody has removed
+/// `supervise`.
+pub fn has_place_for_status() -> bool {
+    Path::new("supervise").exists()
+}
+
 /// Replaces `supervise/status`: written to `status.new`, then renamed, so that
 /// no reader sees half of it.
 ///

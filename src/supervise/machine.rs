@@ -12,6 +12,9 @@
 //!   that short, and it begins with one second again.
 //! - Leaving ends as soon as there is no child and no start is owed, or the fork
 //!   for it has failed: `x` always ends.
+//! - Once the service directory is deleted nothing is started, and leaving needs no `x`.
+//! - While another supervise of a deleted directory of the same name still runs, the
+//!   start is *gated*: only `u` and `o` make it.
 //! - Every change of child, want, pause or leaving is published, in 0.76's
 //!   order: before the signals of `p` and `c`, after those of `d`. So are commands that
 //!   change none of it, as in 0.76, but for a `c` where nothing was paused: that can be
@@ -58,6 +61,10 @@ pub enum Event {
     PublishFailed,
     /// The [`Machine::deadline`] has passed.
     Timer,
+    /// The service directory has no name any more: it was deleted.
+    DirectoryGone,
+    /// What [`Machine::gated`] waits for has ended.
+    Released,
 }
 
 /// What the shell is to do, in this order.
@@ -91,6 +98,10 @@ pub struct Machine {
     /// How many forks have failed since the last start, `u` or `o`.
     failed_forks: usize,
     leaving: bool,
+    /// The service directory was deleted.
+    gone: bool,
+    /// The first start waits for [`Event::Released`].
+    gated: bool,
     since: Tai64n,
     last_try: Option<Instant>,
     not_before: Option<Instant>,
@@ -107,10 +118,20 @@ impl Machine {
             owed: false,
             failed_forks: 0,
             leaving: false,
+            gone: false,
+            gated: false,
             since: now.wall,
             last_try: None,
             not_before: None,
             republish_at: None,
+        }
+    }
+
+    /// The same, but it is not started before [`Event::Released`], unless by `u` or `o`.
+    pub fn gated(self) -> Machine {
+        Machine {
+            gated: true,
+            ..self
         }
     }
 
@@ -177,7 +198,19 @@ impl Machine {
                 Some(at) if at <= now.monotonic => vec![Action::Republish],
                 _ => vec![],
             },
+            Event::DirectoryGone => {
+                self.gone = true;
+                vec![]
+            }
+            Event::Released => {
+                self.gated = false;
+                vec![]
+            }
         };
+        if self.gone && self.child.is_none() {
+            // There is no status to write, either.
+            return vec![Action::Leave];
+        }
         if self.leaving && self.child.is_none() && (!self.owed || self.failed_forks > 0) {
             actions.extend([Action::Publish, Action::Leave]);
         } else if self.start_is_due() && self.not_before.is_none_or(|at| at <= now.monotonic) {
@@ -199,7 +232,8 @@ impl Machine {
     }
 
     fn start_is_due(&self) -> bool {
-        self.child.is_none() && (self.owed || (self.want == Want::Up && !self.leaving))
+        self.child.is_none()
+            && (self.owed || (self.want == Want::Up && !self.leaving && !self.gated))
     }
 
     fn tried(&mut self, now: Now, wait: Duration) {
@@ -215,6 +249,7 @@ impl Machine {
                     Command::Up => Want::Up,
                     _ => Want::Once,
                 };
+                self.gated = false;
                 if !running {
                     self.owed = true;
                     self.failed_forks = 0;

@@ -49,6 +49,8 @@ fn event_words(event: Event) -> String {
         Event::Boot => "boot".to_owned(),
         Event::Timer => "time passes".to_owned(),
         Event::PublishFailed => "publish fails".to_owned(),
+        Event::DirectoryGone => "directory deleted".to_owned(),
+        Event::Released => "released".to_owned(),
     }
 }
 

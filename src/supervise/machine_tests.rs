@@ -244,3 +244,53 @@ fn the_stamp_changes_with_the_pid_and_with_nothing_else() {
     machine.step(Event::Exited, now);
     assert_eq!(machine.status().since, now.wall);
 }
+
+#[test]
+fn a_service_whose_directory_is_deleted_goes_on_and_then_nothing_is_started() {
+    for want in [Want::Up, Want::Down] {
+        let (mut machine, now) = up();
+        if want == Want::Down {
+            machine.step(Event::Control(Command::Down), now);
+        }
+        assert_eq!(machine.step(Event::DirectoryGone, now), []);
+        let now = later(now, SECOND);
+        assert_eq!(machine.step(Event::Exited, now), [Action::Leave]);
+    }
+    // Without one it has nothing to do, whatever was asked for.
+    let now = start_of_time();
+    let mut machine = Machine::new(Want::Down, now);
+    machine.step(Event::Boot, now);
+    assert_eq!(machine.step(Event::DirectoryGone, now), [Action::Leave]);
+}
+
+#[test]
+fn a_gated_start_waits_for_its_release_or_for_a_command() {
+    let gated = || {
+        let now = start_of_time();
+        let mut machine = Machine::new(Want::Up, now).gated();
+        assert_eq!(machine.step(Event::Boot, now), []);
+        assert_eq!(machine.deadline(), None);
+        assert_eq!(machine.step(Event::Timer, now), []);
+        (machine, now)
+    };
+    let (mut machine, now) = gated();
+    assert_eq!(machine.step(Event::Released, now), [Action::Start]);
+    for command in [Command::Up, Command::Once] {
+        let (mut machine, now) = gated();
+        let start = [Action::Publish, Action::Start];
+        assert_eq!(machine.step(Event::Control(command), now), start);
+        machine.step(Event::Started(pid(7)), now);
+        assert_eq!(machine.step(Event::Released, now), []);
+        let starts_again = machine.step(Event::Exited, later(now, SECOND)) == [Action::StartAgain];
+        assert_eq!(starts_again, command == Command::Up);
+    }
+    let (mut machine, now) = gated();
+    assert_eq!(
+        machine.step(Event::Control(Command::Down), now),
+        [Action::Publish]
+    );
+    assert_eq!(machine.step(Event::Released, now), [], "down is down");
+    let (mut machine, now) = gated();
+    let leave = [Action::Publish, Action::Publish, Action::Leave];
+    assert_eq!(machine.step(Event::Control(Command::Exit), now), leave);
+}

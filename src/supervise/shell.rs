@@ -17,7 +17,7 @@ use crate::sys::{clock, errno, fifo, output, poll, start, terminal};
 use crate::timeline::recorder::Record;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 const PROGRAM: &str = "supervise";
@@ -62,6 +62,8 @@ struct Shell<'a> {
     signals: Signals,
     /// False once the control file has reached its end, which a FIFO never does.
     hears_control: bool,
+    /// The supervises to be waited for before the first start.
+    predecessors: Vec<OwnedFd>,
     /// What the service is to inherit.
     oom_score_adj: Option<&'a OomScoreAdj>,
     /// While more commands are obeyed than one svc sends: whether a status is to be
@@ -78,19 +80,21 @@ struct Shell<'a> {
 pub fn run(name: &OsStr) -> Result<(), Error> {
     start::hand_on_descriptors();
     let inherited = OomScoreAdj::spare();
-    supervise(name, &mut None, inherited.as_ref())
+    supervise(name, &mut None, inherited.as_ref(), Vec::new())
 }
 
 /// The same in a child of svscan, which has handed on its descriptors already;
 /// prints the error, if there is one, and gives the exit code. `record` is where it
 /// tells of its start. svscan has had the kernel spare it, and its service is to inherit
-/// `oom_score_adj`.
+/// `oom_score_adj`. As long as one of `predecessors`, which are pidfds, has not ended, the
+/// service is started by `u` or `o` only.
 pub fn run_in_child(
     name: &OsStr,
     mut record: Option<Record<'_>>,
     oom_score_adj: Option<&OomScoreAdj>,
+    predecessors: Vec<OwnedFd>,
 ) -> u8 {
-    match supervise(name, &mut record, oom_score_adj) {
+    match supervise(name, &mut record, oom_score_adj, predecessors) {
         Ok(()) => 0,
         Err(error) => {
             if let Some(mut record) = record {
@@ -107,11 +111,16 @@ fn supervise(
     name: &OsStr,
     record: &mut Option<Record<'_>>,
     oom_score_adj: Option<&OomScoreAdj>,
+    predecessors: Vec<OwnedFd>,
 ) -> Result<(), Error> {
     let signals =
         signals_to_wait_for().map_err(|error| Error::unable("create pipe for", name, "", error))?;
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
     let machine = Machine::new(dir::configured(name)?, now());
+    let machine = match predecessors.is_empty() {
+        true => machine,
+        false => machine.gated(),
+    };
     let dir = Dir::open(name)?;
     let run = OsStr::new("./run");
     let run =
@@ -123,6 +132,7 @@ fn supervise(
         dir,
         signals,
         hears_control: true,
+        predecessors,
         oom_score_adj,
         deferred: None,
     };
@@ -188,12 +198,20 @@ impl Shell<'_> {
     fn turn(&mut self) -> Flow {
         let control = self.hears_control.then(|| self.dir.control.as_fd());
         let deadline = self.machine.deadline();
-        let [child, command] = poll::wait([Some(self.signals.as_fd()), control], deadline);
+        let predecessor = self.predecessors.last().map(AsFd::as_fd);
+        let fds = [Some(self.signals.as_fd()), control, predecessor];
+        let [child, command, released] = poll::wait(fds, deadline);
         if child && self.reap() == Flow::Done {
             return Flow::Done;
         }
         if command && self.read_control() == Flow::Done {
             return Flow::Done;
+        }
+        if released {
+            self.predecessors.pop();
+            if self.predecessors.is_empty() && self.step(Event::Released) == Flow::Done {
+                return Flow::Done;
+            }
         }
         if self
             .machine
@@ -205,9 +223,13 @@ impl Shell<'_> {
         Flow::On
     }
 
-    /// One signal may stand for many children, some of them not ours.
+    /// One signal may stand for many children, some of them not ours, or for none: svscan
+    /// sends one when the directory may be gone.
     fn reap(&mut self) -> Flow {
         self.obey_signals(None);
+        if dir::is_gone() && self.step(Event::DirectoryGone) == Flow::Done {
+            return Flow::Done;
+        }
         while let Some((pid, end)) = child::reap() {
             // What it sent has arrived by now, and after that its pid may be another's.
             self.obey_signals(Some(pid));
@@ -300,6 +322,7 @@ impl Shell<'_> {
         for action in actions {
             match action {
                 // A start is always the last action of its list.
+                Action::Start if dir::is_gone() => return self.step(Event::DirectoryGone),
                 Action::Start => return self.start(None, None).0,
                 Action::StartAgain => return self.start_again(),
                 Action::Send(signal) => {
@@ -329,9 +352,15 @@ impl Shell<'_> {
         }
         let status = self.machine.status();
         if let Err(error) = dir::write_status(self.name, &status) {
+            if dir::is_gone() {
+                return;
+            }
             if is_new {
                 let _ = dir::overwrite_status(&status);
                 output::err_without_waiting(&error.warning(PROGRAM));
+            }
+            if !dir::has_place_for_status() {
+                return;
             }
             // Asks for nothing but a later try.
             let _ = self.machine.step(Event::PublishFailed, now());

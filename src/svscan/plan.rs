@@ -96,6 +96,11 @@ pub enum Action {
     },
     /// Close the pipe of this service: it is forgotten.
     Forget(Id),
+    /// Wake this supervise: no entry leads to its directory any more, which may be deleted.
+    Wake(Pid),
+    /// This supervise is the log's of a service that has none any more and never will: if
+    /// the log's directory is deleted, close the pipe, so that the log ends.
+    CloseIfDeleted(Id, Pid),
 }
 
 /// One supervise.
@@ -151,6 +156,11 @@ impl Service {
         .filter_map(|(half, process)| Some((half, process?)))
     }
 
+    fn running(&self) -> impl Iterator<Item = (Half, Pid)> {
+        self.processes()
+            .filter_map(|(half, process)| Some((half, process.pid?)))
+    }
+
     fn is_over(&self) -> bool {
         self.names.is_empty()
             && self
@@ -173,6 +183,9 @@ pub struct Plan {
     untold: BTreeSet<OsString>,
     /// When to examine all of those again; None: there are none.
     untold_at: Option<Instant>,
+    /// Services that no entry leads to and that are still supervised: by which name they
+    /// were known last.
+    nameless: BTreeMap<Id, OsString>,
     /// When the last supervise that was told to exit is replaced.
     replace_at: Option<Instant>,
 }
@@ -262,9 +275,26 @@ impl Plan {
         self.settling.renamed(name);
     }
 
-    /// What `name` led to was removed or renamed: what is there now is something else.
-    pub fn replaced(&mut self, name: &OsStr) {
+    /// What `name` led to was removed or renamed: what is there now is something else. A
+    /// new directory may have the inode number of the old one if no process is in that.
+    pub fn replaced(&mut self, name: &OsStr) -> Vec<Action> {
         self.settling.forget(name);
+        let service = self.names.get(name).and_then(|id| self.services.get(id));
+        match service.is_some_and(|service| service.running().next().is_none()) {
+            true => self.unlink(name),
+            false => Vec::new(),
+        }
+    }
+
+    /// The supervises of this half that were last known by `name` and still run, though
+    /// no entry leads to their directories.
+    pub fn predecessors(&self, half: Half, name: &OsStr) -> Vec<Pid> {
+        let known = self.nameless.iter().filter(|(_, last)| *last == name);
+        known
+            .filter_map(|(id, _)| self.services.get(id))
+            .flat_map(Service::running)
+            .filter_map(|(other, pid)| (other == half).then_some(pid))
+            .collect()
     }
 
     /// Whether it must be seen of the directory `id`, to which `name` leads, if it is complete.
@@ -359,6 +389,7 @@ impl Plan {
             becomes_pair: false,
         });
         service.names.push(name.to_owned());
+        self.nameless.remove(&id);
         if service.names.len() > 1 {
             return actions;
         }
@@ -383,14 +414,29 @@ impl Plan {
                 if let Some(log) = &mut service.log {
                     log.due = None;
                 }
+                self.nameless.insert(id, name.to_owned());
             }
         }
-        self.forget_if_over(id)
+        let mut actions = self.forget_if_over(id);
+        if let Some(service) = self.services.get(&id).filter(|one| one.names.is_empty()) {
+            actions.extend(service.running().map(|(_, pid)| Action::Wake(pid)));
+        }
+        actions.extend(self.lonely_log(id));
+        actions
+    }
+
+    /// Of a service that no entry leads to and whose main supervise has ended.
+    fn lonely_log(&self, id: Id) -> Option<Action> {
+        let service = self.services.get(&id)?;
+        let is_alone = service.names.is_empty() && service.main.pid.is_none();
+        let log = service.log.as_ref()?.pid?;
+        is_alone.then_some(Action::CloseIfDeleted(id, log))
     }
 
     fn forget_if_over(&mut self, id: Id) -> Vec<Action> {
         if self.services.get(&id).is_some_and(Service::is_over) {
             self.services.remove(&id);
+            self.nameless.remove(&id);
             return vec![Action::Forget(id)];
         }
         Vec::new()
@@ -554,7 +600,9 @@ impl Plan {
         if half == Half::Main && self.services.get(&id).is_some_and(|s| s.becomes_pair) {
             return self.become_pair(id, now);
         }
-        self.forget_if_over(id)
+        let mut actions = self.forget_if_over(id);
+        actions.extend(self.lonely_log(id));
+        actions
     }
 }
 

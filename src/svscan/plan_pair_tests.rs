@@ -1,7 +1,7 @@
 //! Services with a log: two supervises and the pipe between them.
 
 use super::tests::{
-    Case, KILLED, SECOND, TOLD_TO_EXIT, examine, forget, id, make_pipe, resume, start,
+    Case, KILLED, SECOND, TOLD_TO_EXIT, examine, forget, id, make_pipe, pid, resume, start,
 };
 use super::*;
 
@@ -69,6 +69,27 @@ fn the_pipe_is_kept_until_both_halves_have_ended() {
         assert_eq!(case.ended(second, TOLD_TO_EXIT), [forget(1)]);
         assert!(case.is_empty());
     }
+}
+
+#[test]
+fn the_log_of_a_deleted_pair_is_to_end_when_the_service_has() {
+    let closes = Action::CloseIfDeleted(id(1), pid(11));
+    let mut case = Case::running_pair();
+    assert_eq!(case.is_gone("a"), []);
+    let wakes = [10, 11].map(|number| Action::Wake(pid(number)));
+    assert_eq!(case.deleted, wakes);
+    assert_eq!(
+        case.plan.predecessors(Half::Log, OsStr::new("a")),
+        [pid(11)]
+    );
+    assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
+    assert_eq!(case.deleted, std::slice::from_ref(&closes));
+    // Or it has ended before.
+    let mut case = Case::running_pair();
+    assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
+    assert_eq!(case.deleted, []);
+    assert_eq!(case.is_gone("a"), []);
+    assert_eq!(case.deleted, [Action::Wake(pid(11)), closes]);
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub(super) const TOLD_TO_EXIT: End = End::Exited(0);
 pub(super) struct Case {
     pub(super) plan: Plan,
     pub(super) now: Instant,
+    /// What concerns directories that may be deleted, which the other answers do not hold.
+    pub(super) deleted: Vec<Action>,
 }
 
 pub(super) fn id(inode: u64) -> Id {
@@ -65,7 +67,17 @@ impl Case {
         Case {
             plan: Plan::default(),
             now: clock::monotonic(),
+            deleted: Vec::new(),
         }
+    }
+
+    /// Puts what concerns directories that may be deleted aside.
+    fn put_aside(&mut self, actions: Vec<Action>) -> Vec<Action> {
+        let is_aside =
+            |action: &Action| matches!(action, Action::Wake(_) | Action::CloseIfDeleted(..));
+        let (aside, others) = actions.into_iter().partition(is_aside);
+        self.deleted = aside;
+        others
     }
 
     /// `a` is service 1, running as process 10 since now.
@@ -94,7 +106,8 @@ impl Case {
     }
 
     pub(super) fn saw(&mut self, name: &str, sight: Sight) -> Vec<Action> {
-        self.plan.saw(OsStr::new(name), sight, self.now)
+        let actions = self.plan.saw(OsStr::new(name), sight, self.now);
+        self.put_aside(actions)
     }
 
     pub(super) fn is(&mut self, name: &str, inode: u64) -> Vec<Action> {
@@ -125,7 +138,7 @@ impl Case {
     pub(super) fn ended(&mut self, number: u32, end: End) -> Vec<Action> {
         let mut actions = self.plan.ended(pid(number), end, self.now);
         actions.extend(self.plan.tick(self.now));
-        actions
+        self.put_aside(actions)
     }
 
     pub(super) fn resume(&mut self, inode: u64, half: Half) -> Vec<Action> {
@@ -161,6 +174,7 @@ impl Case {
             settling,
             untold,
             untold_at,
+            nameless,
             replace_at: _,
         } = &self.plan;
         services.is_empty()
@@ -170,6 +184,7 @@ impl Case {
             && settling.names().next().is_none()
             && untold.is_empty()
             && untold_at.is_none()
+            && nameless.is_empty()
     }
 }
 
@@ -331,6 +346,55 @@ fn a_process_nobody_knows_may_end() {
 }
 
 #[test]
+fn a_new_directory_may_have_the_inode_number_of_a_deleted_one() {
+    let mut case = Case::running();
+    assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
+    // Nothing keeps the number from being used again.
+    assert_eq!(case.plan.replaced(OsStr::new("a")), [forget(1)]);
+    assert_eq!(case.is_pair("a", 1), [make_pipe(1, "a")]);
+}
+
+#[test]
+fn a_directory_in_which_a_supervise_runs_keeps_its_number() {
+    let mut case = Case::running();
+    assert_eq!(case.plan.replaced(OsStr::new("a")), []);
+    assert_eq!(case.is("a", 1), [], "it was renamed, and back");
+    assert_eq!(case.rest(), None);
+}
+
+#[test]
+fn a_supervise_that_lost_its_entry_is_told_to_look_and_waited_for_by_the_next() {
+    let mut case = Case::running();
+    assert!(
+        case.plan
+            .predecessors(Half::Main, OsStr::new("a"))
+            .is_empty()
+    );
+    assert_eq!(case.is_gone("a"), []);
+    assert_eq!(case.deleted, [Action::Wake(pid(10))]);
+    let predecessors = |case: &Case, name| case.plan.predecessors(Half::Main, OsStr::new(name));
+    assert_eq!(predecessors(&case, "a"), [pid(10)]);
+    assert!(predecessors(&case, "b").is_empty());
+    assert!(
+        case.plan
+            .predecessors(Half::Log, OsStr::new("a"))
+            .is_empty()
+    );
+    assert_eq!(case.is("a", 2), [start(2, Half::Main, "a")]);
+    case.started(2, Half::Main, 20);
+    assert_eq!(predecessors(&case, "a"), [pid(10)]);
+    // Once more.
+    assert_eq!(case.is_gone("a"), []);
+    assert_eq!(case.deleted, [Action::Wake(pid(20))]);
+    assert_eq!(predecessors(&case, "a"), [pid(10), pid(20)]);
+    assert_eq!(case.ended(10, TOLD_TO_EXIT), [forget(1)]);
+    assert_eq!(predecessors(&case, "a"), [pid(20)]);
+    // It was only renamed.
+    assert_eq!(case.is("b", 2), []);
+    assert!(predecessors(&case, "a").is_empty());
+}
+
+#[test]
 fn what_is_not_in_the_listing_is_gone() {
     let mut case = Case::running();
     assert_eq!(case.is("b", 2), [start(2, Half::Main, "b")]);
@@ -341,7 +405,11 @@ fn what_is_not_in_the_listing_is_gone() {
     assert_eq!(case.plan.listed(&BTreeSet::from([os("a")])), [forget(2)]);
     assert_eq!(case.rest(), None);
     assert_eq!(case.plan.listed(&BTreeSet::from([os("a")])), []);
-    assert_eq!(case.plan.listed(&BTreeSet::new()), []);
+    assert_eq!(
+        case.plan.listed(&BTreeSet::new()),
+        [Action::Wake(pid(10))],
+        "its directory may be deleted"
+    );
     assert_eq!(case.ended(10, KILLED), [forget(1)]);
     assert!(case.is_empty());
 }

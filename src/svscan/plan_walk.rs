@@ -244,6 +244,11 @@ impl World {
                     self.counts[2] += 1;
                     Vec::new()
                 }
+                Action::Wake(pid) | Action::CloseIfDeleted(_, pid) => {
+                    let (id, _) = plan.pids[&pid];
+                    assert!(plan.nameless.contains_key(&id), "an entry leads to {id:?}");
+                    Vec::new()
+                }
             };
             if is_examined || self.order == Order::ConsequencesFirst {
                 next.into_iter().rev().for_each(|a| queue.push_front(a));
@@ -288,7 +293,8 @@ impl World {
             } else if self.numbers.one_in(3) {
                 plan.linked(&name, self.now);
             } else {
-                plan.replaced(&name);
+                let actions = plan.replaced(&name);
+                self.perform(plan, actions);
             }
             names.insert(name);
         }
@@ -340,7 +346,9 @@ impl World {
         }
         let links: usize = plan.services.values().map(|s| s.names.len()).sum();
         assert_eq!(links, plan.names.len());
+        assert!(plan.nameless.keys().all(|id| plan.knows(*id)));
         for (id, service) in &plan.services {
+            assert_eq!(service.names.is_empty(), plan.nameless.contains_key(id));
             assert!(!service.is_over(), "{id:?} is over and not forgotten");
             assert!(!service.waits_for_pipe, "{id:?} waits for its pipe");
             let life = self.lives.get(id);
@@ -414,6 +422,7 @@ fn walk(order: Order) {
     let case = Case {
         plan,
         now: world.now,
+        deleted: Vec::new(),
     };
     assert!(case.is_empty(), "{:?}", case.plan);
     assert_eq!(case.rest(), None);

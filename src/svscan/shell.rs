@@ -13,7 +13,7 @@ use crate::service;
 use crate::sys::poll::{self, Event};
 use crate::sys::signals::{Number, Signals};
 use crate::sys::watch::{Change, How};
-use crate::sys::{child, clock, file, output, start};
+use crate::sys::{child, clock, file, output, process, start};
 use crate::timeline::recorder::{Beginning, Recorder};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -152,6 +152,7 @@ impl Shell {
 
     fn examine_changed(&mut self, changes: Vec<Change>) {
         let mut entries = BTreeSet::new();
+        let mut actions = Vec::new();
         for change in changes {
             let Some(watched) = &self.watch else {
                 return;
@@ -167,7 +168,7 @@ impl Shell {
                     for entry in &concerned {
                         match how {
                             How::DirectoryMovedHere => self.plan.renamed(entry),
-                            How::Moved => self.plan.replaced(entry),
+                            How::Moved => actions.extend(self.plan.replaced(entry)),
                             How::DirectoryMade | How::Made | How::Opened => {}
                         }
                     }
@@ -176,16 +177,21 @@ impl Shell {
                 Change::Renamed(place) => {
                     entries.extend(watched.concerned(&Step::Directory(place)));
                 }
-                Change::Lost => return self.scan(),
+                Change::Lost => {
+                    self.perform(actions);
+                    return self.scan();
+                }
                 Change::Ended(place) if place == watched.here => {
                     // The scan directory is gone or unmounted: look for its entries as 0.76 does.
                     self.watch = None;
+                    self.perform(actions);
                     return self.scan();
                 }
                 Change::Ended(_) => {}
             }
         }
-        self.perform(entries.into_iter().map(Action::Examine).collect());
+        actions.extend(entries.into_iter().map(Action::Examine));
+        self.perform(actions);
     }
 
     /// Whether somebody asked for a scan.
@@ -296,6 +302,17 @@ impl Shell {
                     self.pipes.remove(&id);
                     Vec::new()
                 }
+                Action::Wake(pid) => {
+                    // It looks then whether its directory is there.
+                    child::send(pid, Number::CHLD);
+                    Vec::new()
+                }
+                Action::CloseIfDeleted(id, pid) => {
+                    if file::is_deleted(&process::directory_link(pid)) {
+                        self.pipes.remove(&id);
+                    }
+                    Vec::new()
+                }
             };
             // Its consequences come before what was to follow it.
             next.into_iter().rev().for_each(|a| queue.push_front(a));
@@ -314,7 +331,11 @@ impl Shell {
             if recorded > 0 {
                 forked.push(clock::monotonic());
             }
-            let answer = self.starter.start(*half, name, pipe, &mut self.timeline);
+            let predecessors = self.plan.predecessors(*half, name);
+            let timeline = &mut self.timeline;
+            let answer = self
+                .starter
+                .start(*half, name, pipe, timeline, &predecessors);
             answers.push((answer, clock::monotonic()));
         }
         if let Some(timeline) = &mut self.timeline {

@@ -19,11 +19,11 @@ use crate::sys::descriptors::Descriptors;
 use crate::sys::file::{self, Identity};
 use crate::sys::limits::{OpenFiles, raise_open_files};
 use crate::sys::oom::OomScoreAdj;
-use crate::sys::{child, output, signals, terminal};
+use crate::sys::{child, output, process, signals, terminal};
 use crate::timeline::recorder::{Record, Recorder};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -65,7 +65,8 @@ impl Starter {
     }
 
     /// Starts a supervise for this half of the service `name`, connected to `pipe`,
-    /// that goes on with `timeline`, if there is one.
+    /// that goes on with `timeline`, if there is one. Those of `predecessors` whose
+    /// directory was deleted are supervises that the first start waits for.
     ///
     /// # Errors
     /// What fork(2) says.
@@ -75,6 +76,7 @@ impl Starter {
         name: &OsStr,
         pipe: Option<&(PipeReader, PipeWriter)>,
         timeline: &mut Option<Recorder>,
+        predecessors: &[Pid],
     ) -> io::Result<Pid> {
         child::spawn(|| {
             // The child's copy of it: that of svscan stays.
@@ -91,7 +93,14 @@ impl Starter {
             };
             let connected = connect(half, name, pipe);
             if connected.is_ok() && self.begin(operand, record.as_ref()).is_some() {
-                return supervise::run_in_child(operand, record, self.oom_score_adj.as_ref());
+                let oom_score_adj = self.oom_score_adj.as_ref();
+                let predecessors = predecessors.iter().filter_map(|pid| deleted(*pid));
+                return supervise::run_in_child(
+                    operand,
+                    record,
+                    oom_score_adj,
+                    predecessors.collect(),
+                );
             }
             let error = match connected {
                 Ok(()) => {
@@ -164,6 +173,13 @@ fn connect(half: Half, name: &OsStr, pipe: Option<&(PipeReader, PipeWriter)>) ->
         Half::Log => std::env::set_current_dir(name)
             .map_err(|error| Error::unable("switch to", name, "", error)),
     }
+}
+
+/// A pidfd of the supervise `pid` if its directory was deleted. Without pidfds or `/proc`
+/// nothing can be told.
+fn deleted(pid: Pid) -> Option<OwnedFd> {
+    let end = child::end_of(pid).ok()?;
+    file::is_deleted(&process::directory_link(pid)).then_some(end)
 }
 
 /// What is behind a service's name where this half of it is meant.

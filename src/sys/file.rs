@@ -394,6 +394,13 @@ pub fn identity_at(path: &Path) -> Option<Identity> {
     path.metadata().ok().as_ref().map(identity)
 }
 
+/// Whether the directory at `path`, a link in `/proc` or `.`, was deleted: it has no name
+/// left. False if that cannot be told.
+pub fn is_deleted(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|metadata| metadata.is_dir() && metadata.nlink() == 0)
+}
+
 /// Whether another machine or a daemon can change the directory open as `directory`, and
 /// its times may be those of another clock: NFS, SMB, 9p, FUSE and the like (statfs(2)
 /// gives the numbers).

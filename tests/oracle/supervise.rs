@@ -641,18 +641,6 @@ fn services() -> Vec<Situation> {
             stage.run("svc", &["-d", "s"]);
         },
     ));
-    all.push(situation(
-        "supervise goes on when its directory is removed",
-        |stage| {
-            begin(stage, false, RECORDER);
-            stage.svc("h");
-            let pid = stage.scratch.pid("s").unwrap();
-            stage.sh("rm -r s");
-            signal(pid, "KILL");
-            stage.wait_errors("unable to start", 2);
-            stage.tell_errors();
-        },
-    ));
     all
 }
 
