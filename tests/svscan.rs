@@ -451,6 +451,55 @@ fn a_link_to_nothing_is_told_and_tried_again() {
     scratch.wait_up("scan/a");
 }
 
+/// Has svscan try once more whatever has failed, some times.
+fn try_again(scratch: &Scratch, svscan: &Daemon) {
+    for _ in 0..3 {
+        svscan.signal("ALRM");
+        let_time_pass(scratch);
+    }
+}
+
+#[test]
+fn what_fails_again_and_again_is_told_once_until_it_changes() {
+    let scratch = Scratch::new();
+    scratch.service("scan/a", WAITS);
+    symlink("../nothing", scratch.at("scan/b")).unwrap();
+    let mut other = scratch.daemon(Suite::Ours, "supervise", &["scan/a"], "other");
+    let service = scratch.wait_up("scan/a");
+    let svscan = svscan(&scratch);
+    let count = |text: &str| scratch.read("svscan.err").matches(text).count();
+    let locked = "supervise: fatal: unable to acquire a/supervise/lock: temporary failure\n";
+    let dangling = "svscan: warning: unable to stat b: file does not exist\n";
+    wait_until("both are told", || count(locked) > 0 && count(dangling) > 0);
+    try_again(&scratch, &svscan);
+    assert_eq!((count(locked), count(dangling)), (1, 1));
+    // A new link to nothing is something else.
+    shell(&scratch, "rm scan/b");
+    let_time_pass(&scratch);
+    symlink("../nothing", scratch.at("scan/b")).unwrap();
+    wait_until("it is told again", || count(dangling) == 2);
+    // So is a lock that cannot be opened.
+    shell(
+        &scratch,
+        "mv scan/a/supervise elsewhere; touch scan/a/supervise",
+    );
+    wait_until("another reason is told", || {
+        svscan.signal("ALRM");
+        count("unable to acquire a/supervise/lock: not a directory\n") > 0
+    });
+    shell(
+        &scratch,
+        "rm scan/a/supervise; mv elsewhere scan/a/supervise",
+    );
+    svc(&scratch, "-dx", "scan/a");
+    assert_eq!(other.wait(), 0);
+    svscan.signal("ALRM");
+    wait_until("svscan's own supervise has started it", || {
+        scratch.pid("scan/a").is_some_and(|pid| pid != service)
+    });
+    assert_eq!(supervises(&svscan, "a").len(), 1);
+}
+
 #[test]
 fn more_than_a_thousand_services_are_kept() {
     let scratch = Scratch::new();

@@ -87,12 +87,13 @@ pub fn run(name: &OsStr) -> Result<(), Error> {
 /// prints the error, if there is one, and gives the exit code. `record` is where it
 /// tells of its start. svscan has had the kernel spare it, and its service is to inherit
 /// `oom_score_adj`. As long as one of `predecessors`, which are pidfds, has not ended, the
-/// service is started by `u` or `o` only.
+/// service is started by `u` or `o` only. If `is_quiet`, the error was printed before.
 pub fn run_in_child(
     name: &OsStr,
     mut record: Option<Record<'_>>,
     oom_score_adj: Option<&OomScoreAdj>,
     predecessors: Vec<OwnedFd>,
+    is_quiet: bool,
 ) -> u8 {
     match supervise(name, &mut record, oom_score_adj, predecessors) {
         Ok(()) => 0,
@@ -101,7 +102,9 @@ pub fn run_in_child(
                 record.note(Moment::Failed);
                 record.end();
             }
-            output::err(&error.line(PROGRAM));
+            if !is_quiet {
+                output::err(&error.line(PROGRAM));
+            }
             error.code()
         }
     }

@@ -11,6 +11,7 @@
 pub mod late;
 mod look;
 pub mod plan;
+pub mod reported;
 pub mod settling;
 pub mod shell;
 mod starter;

@@ -114,6 +114,8 @@ struct Process {
     name: OsString,
     /// When it is to be started (again); None while it runs, and for a service not active.
     due: Option<Instant>,
+    /// The last one exited with an error within a second.
+    gave_up: bool,
 }
 
 impl Process {
@@ -284,6 +286,22 @@ impl Plan {
             true => self.unlink(name),
             false => Vec::new(),
         }
+    }
+
+    /// The half whose supervise is `pid`, and the name of its service.
+    pub fn supervised_by(&self, pid: Pid) -> Option<(Id, Half, OsString)> {
+        let (id, half) = *self.pids.get(&pid)?;
+        let name = self.services.get(&id)?.names.first()?.clone();
+        Some((id, half, name))
+    }
+
+    /// Whether the last supervise of this half exited with an error within a second.
+    pub fn gave_up(&self, id: Id, half: Half) -> bool {
+        let service = self.services.get(&id);
+        service.is_some_and(|service| {
+            let mut processes = service.processes();
+            processes.any(|(other, process)| other == half && process.gave_up)
+        })
     }
 
     /// The supervises of this half that were last known by `name` and still run, though
@@ -587,6 +605,7 @@ impl Plan {
             let gave_up = matches!(end, End::Exited(1..))
                 && now < started + START_INTERVAL
                 && names.contains(&process.name);
+            process.gave_up = gave_up;
             let due = match end {
                 End::Exited(0) => {
                     self.replace_at = Some(replace_at);

@@ -5,6 +5,7 @@ use super::ScanOptions;
 use super::late::LateFile;
 use super::look;
 use super::plan::{Action, Half, INTERVAL, Id, Plan, Sight};
+use super::reported::{Reported, Topic};
 use super::starter::{Starter, rest};
 use super::watched::{Step, Watched};
 use crate::error::Error;
@@ -22,7 +23,7 @@ use std::io::{self, ErrorKind, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// How much is read of what the kernel says has changed, before anything else is
@@ -46,6 +47,7 @@ struct Shell {
     scan_at: Option<Instant>,
     pipes: HashMap<Id, (PipeReader, PipeWriter)>,
     starter: Starter,
+    reported: Reported,
     /// Where the start-up is written down; None once it is over, or if nobody asked.
     timeline: Option<Recorder>,
 }
@@ -88,6 +90,7 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
         scan_at: None,
         pipes: HashMap::new(),
         starter,
+        reported: Reported::default(),
         timeline,
     };
     if let Some(timeline) = &mut shell.timeline {
@@ -206,7 +209,17 @@ impl Shell {
 
     fn reap(&mut self) {
         while let Some((pid, end)) = child::reap() {
+            let known = self.plan.supervised_by(pid);
             let actions = self.plan.ended(pid, end, clock::monotonic());
+            if let Some((id, half, name)) = known {
+                let topic = Topic::Supervise(half);
+                if self.plan.gave_up(id, half) {
+                    let what = circumstances(&name, half);
+                    self.reported.is_new(&name, topic, what);
+                } else {
+                    self.reported.clear(&name, topic);
+                }
+            }
             self.perform(actions);
         }
     }
@@ -223,11 +236,17 @@ impl Shell {
                 for some in names.chunks(BATCH) {
                     self.perform(some.iter().cloned().map(Action::Examine).collect());
                 }
-                let actions = self.plan.listed(&names.into_iter().collect());
+                let names = names.into_iter().collect();
+                self.reported.listed(&names);
+                let actions = self.plan.listed(&names);
                 self.perform(actions);
             }
             Err(error) => {
-                warn(&Error::unable_to("read directory", error));
+                self.warn(
+                    OsStr::new(""),
+                    Topic::Stat,
+                    &Error::unable_to("read directory", error),
+                );
                 self.scan_at = Some(clock::monotonic() + INTERVAL);
             }
         }
@@ -268,10 +287,12 @@ impl Shell {
                             warn_of(&name, LOG_IS_A_PROGRAM);
                         }
                         self.pipes.insert(id, pipe);
+                        self.reported.clear(&name, Topic::Pipe);
                         self.plan.pipe_made(id, clock::monotonic())
                     }
                     Err(error) => {
-                        warn(&Error::unable("create pipe for", &name, "", error));
+                        let error = Error::unable("create pipe for", &name, "", error);
+                        self.warn(&name, Topic::Pipe, &error);
                         self.note(Moment::Failed, &name, Half::Main);
                         self.note(Moment::Failed, &name, Half::Log);
                         self.plan.pipe_failed(id, clock::monotonic())
@@ -332,10 +353,12 @@ impl Shell {
                 forked.push(clock::monotonic());
             }
             let predecessors = self.plan.predecessors(*half, name);
+            let topic = Topic::Supervise(*half);
+            let is_quiet = self.plan.gave_up(*id, *half)
+                && !(self.reported).is_new(name, topic, circumstances(name, *half));
             let timeline = &mut self.timeline;
-            let answer = self
-                .starter
-                .start(*half, name, pipe, timeline, &predecessors);
+            let starter = &self.starter;
+            let answer = starter.start(*half, name, pipe, timeline, &predecessors, is_quiet);
             answers.push((answer, clock::monotonic()));
         }
         if let Some(timeline) = &mut self.timeline {
@@ -346,9 +369,13 @@ impl Shell {
         let mut actions = Vec::new();
         for (Start { id, half, name }, (answer, at)) in starts.into_iter().zip(answers) {
             match answer {
-                Ok(pid) => self.plan.started(id, half, pid, at),
+                Ok(pid) => {
+                    self.reported.clear(&name, Topic::Fork(half));
+                    self.plan.started(id, half, pid, at);
+                }
                 Err(error) => {
-                    warn(&Error::unable("fork for", &name, rest(half), error));
+                    let error = Error::unable("fork for", &name, rest(half), error);
+                    self.warn(&name, Topic::Fork(half), &error);
                     self.note(Moment::Failed, &name, half);
                     actions.extend(self.plan.start_failed(id, half, at));
                 }
@@ -365,9 +392,10 @@ impl Shell {
             Err(error) => {
                 let is_there = std::fs::symlink_metadata(path).is_ok();
                 if error.kind() == ErrorKind::NotFound && !is_there {
+                    self.reported.forget(name);
                     return Sight::Nothing;
                 }
-                warn(&Error::unable("stat", name, "", error));
+                self.warn(name, Topic::Stat, &Error::unable("stat", name, "", error));
                 return Sight::Trouble;
             }
         };
@@ -379,6 +407,7 @@ impl Shell {
             inode: metadata.ino(),
         };
         if self.plan.knows(id) {
+            self.reported.clear(name, Topic::Stat);
             let (log, look) = (false, None);
             return Sight::Directory { id, log, look };
         }
@@ -391,15 +420,25 @@ impl Shell {
             Ok(_) => true,
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => {
-                warn(&Error::unable("stat", name, "/log", error));
+                let error = Error::unable("stat", name, "/log", error);
+                self.warn(name, Topic::Stat, &error);
                 return Sight::Trouble;
             }
         };
+        self.reported.clear(name, Topic::Stat);
         self.note(Moment::Seen, name, Half::Main);
         if log {
             self.note(Moment::Seen, name, Half::Log);
         }
         Sight::Directory { id, log, look }
+    }
+
+    /// Prints what is wrong with the entry `name`, unless it has been so before.
+    fn warn(&mut self, name: &OsStr, topic: Topic, error: &Error) {
+        let line = error.warning(super::PROGRAM);
+        if self.reported.is_new(name, topic, line.clone()) {
+            output::err_without_waiting(&line);
+        }
     }
 
     /// Has it written down that this happens now, as long as the start-up lasts.
@@ -410,8 +449,32 @@ impl Shell {
     }
 }
 
-fn warn(error: &Error) {
-    output::err_without_waiting(&error.warning(super::PROGRAM));
+/// What decides whether a supervise of the directory can begin, so that a failure is
+/// printed again only if something of it has changed.
+fn circumstances(name: &OsStr, half: Half) -> Vec<u8> {
+    let mut directory = PathBuf::from(name);
+    if half == Half::Log {
+        directory.push("log");
+    }
+    let files = [
+        "",
+        "down",
+        "supervise",
+        "supervise/lock",
+        "supervise/control",
+        "supervise/ok",
+    ];
+    let of = |file| {
+        let path = directory.join(file);
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((
+            metadata.dev(),
+            metadata.ino(),
+            metadata.mode(),
+            metadata.uid(),
+        ))
+    };
+    format!("{:?}", files.map(of)).into_bytes()
 }
 
 /// What to do with the form of daemontools-encore.

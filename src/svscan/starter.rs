@@ -66,7 +66,8 @@ impl Starter {
 
     /// Starts a supervise for this half of the service `name`, connected to `pipe`,
     /// that goes on with `timeline`, if there is one. Those of `predecessors` whose
-    /// directory was deleted are supervises that the first start waits for.
+    /// directory was deleted are supervises that the first start waits for. What it cannot
+    /// do is not printed if `is_quiet`.
     ///
     /// # Errors
     /// What fork(2) says.
@@ -77,6 +78,7 @@ impl Starter {
         pipe: Option<&(PipeReader, PipeWriter)>,
         timeline: &mut Option<Recorder>,
         predecessors: &[Pid],
+        is_quiet: bool,
     ) -> io::Result<Pid> {
         child::spawn(|| {
             // The child's copy of it: that of svscan stays.
@@ -100,6 +102,7 @@ impl Starter {
                     record,
                     oom_score_adj,
                     predecessors.collect(),
+                    is_quiet,
                 );
             }
             let error = match connected {
@@ -114,8 +117,10 @@ impl Starter {
             if let Some(record) = &record {
                 record.write(Event::Failed);
             }
-            // Held up here, it would pass for a supervise.
-            output::err_without_waiting(&error.warning(PROGRAM));
+            if !is_quiet {
+                // Held up here, it would pass for a supervise.
+                output::err_without_waiting(&error.warning(PROGRAM));
+            }
             TEMPORARY
         })
     }

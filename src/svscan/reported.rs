@@ -1,0 +1,76 @@
+//! Which warnings were printed: one that would come every five seconds is printed once,
+//! until something changes.
+
+use super::plan::Half;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+
+/// What a warning about an entry is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Topic {
+    /// It cannot be examined.
+    Stat,
+    /// There is no pipe for it.
+    Pipe,
+    /// There is no process for this supervise.
+    Fork(Half),
+    /// This supervise exits with an error as soon as it is started.
+    Supervise(Half),
+}
+
+/// The last warning of each entry and topic, as long as the trouble lasts.
+#[derive(Debug, Default)]
+pub struct Reported(BTreeMap<(OsString, Topic), Vec<u8>>);
+
+impl Reported {
+    /// Notes what is wrong with the entry `name`; tells whether it was not so before.
+    pub fn is_new(&mut self, name: &OsStr, topic: Topic, what: Vec<u8>) -> bool {
+        let before = self.0.insert((name.to_owned(), topic), what.clone());
+        before != Some(what)
+    }
+
+    /// Nothing is wrong any more.
+    pub fn clear(&mut self, name: &OsStr, topic: Topic) {
+        if !self.0.is_empty() {
+            self.0.remove(&(name.to_owned(), topic));
+        }
+    }
+
+    /// The entry `name` is gone.
+    pub fn forget(&mut self, name: &OsStr) {
+        self.0.retain(|(known, _), _| known != name);
+    }
+
+    /// All entries that are not in `listing` are gone.
+    pub fn listed(&mut self, listing: &BTreeSet<OsString>) {
+        self.0.retain(|(known, _), _| listing.contains(known));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_new_until_it_was_printed_and_again_after_a_change() {
+        let mut reported = Reported::default();
+        let [a, b] = ["a", "b"].map(OsStr::new);
+        let one = || b"one".to_vec();
+        for topic in [Topic::Stat, Topic::Fork(Half::Main), Topic::Fork(Half::Log)] {
+            assert!(reported.is_new(a, topic, one()));
+            assert!(!reported.is_new(a, topic, one()));
+        }
+        assert!(reported.is_new(b, Topic::Stat, one()));
+        assert!(reported.is_new(a, Topic::Stat, b"two".to_vec()));
+        assert!(reported.is_new(a, Topic::Stat, one()));
+        reported.clear(a, Topic::Stat);
+        assert!(reported.is_new(a, Topic::Stat, one()));
+        assert!(!reported.is_new(a, Topic::Fork(Half::Log), one()));
+        reported.forget(a);
+        assert!(reported.is_new(a, Topic::Fork(Half::Log), one()));
+        assert!(!reported.is_new(b, Topic::Stat, one()));
+        reported.listed(&BTreeSet::from([a.to_owned()]));
+        assert!(reported.is_new(b, Topic::Stat, one()));
+        assert!(!reported.is_new(a, Topic::Fork(Half::Log), one()));
+    }
+}
