@@ -96,6 +96,8 @@ fn a_service_whose_directory_was_deleted_is_left_running_and_that_is_told() {
         return;
     };
     scratch.wait_up("service/gone");
+    // Not before, when its supervise could still give up.
+    scratch.wait_supervised("service/gone");
     fs::remove_dir_all(scratch.at("service/gone")).unwrap();
     assert_eq!(world.end("TERM"), 111);
 }
