@@ -7,6 +7,7 @@ use crate::svscanboot::{World, children, wait_child};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::time::SystemTime;
 
 /// Stays.
 const STAYS: &str = "exec sleep 2147483647";
@@ -19,21 +20,30 @@ fn give_away(scratch: &Scratch, name: &str) {
 }
 
 /// A file of root's that nobody else may read.
-struct Victim<'a>(&'a Scratch);
+struct Victim<'a> {
+    scratch: &'a Scratch,
+    /// When it was changed last.
+    modified: i64,
+}
 
 impl Victim<'_> {
     fn new(scratch: &Scratch) -> Victim<'_> {
         scratch.write("victim", "eighteen bytes are");
+        let file = fs::File::options().write(true).open(scratch.at("victim"));
+        let file = file.unwrap();
         let owner_only = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(scratch.at("victim"), owner_only).unwrap();
-        Victim(scratch)
+        file.set_permissions(owner_only).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let modified = file.metadata().unwrap().mtime();
+        Victim { scratch, modified }
     }
 
     fn assert_whole(&self, what: &str) {
-        assert_eq!(self.0.read("victim"), "eighteen bytes are", "{what}");
-        let metadata = fs::metadata(self.0.at("victim")).unwrap();
+        assert_eq!(self.scratch.read("victim"), "eighteen bytes are", "{what}");
+        let metadata = fs::metadata(self.scratch.at("victim")).unwrap();
         assert_eq!(metadata.uid(), 0, "{what}");
         assert_eq!(metadata.mode() & 0o777, 0o600, "{what}");
+        assert_eq!(metadata.mtime(), self.modified, "{what}");
     }
 }
 
@@ -91,6 +101,10 @@ fn whoever_owns_supervise_leads_root_to_no_other_file() {
                 run(&scratch, "svc", &["-k", "a"]);
                 wait_until(&what, || scratch.read("a/started").lines().count() == 2);
                 run(&scratch, "svstat", &["a"]);
+                if name == "status" {
+                    lead(&scratch, &path, "victim", is_hard);
+                    run(&scratch, "svc", &["-c", "a"]);
+                }
                 run(&scratch, "svcstop", &["a"]);
                 let left = run(&scratch, "svc", &["-x", "a"]);
                 assert_eq!(left.errors(), "", "{what}");
@@ -183,6 +197,34 @@ fn commands_are_written_to_no_file_but_a_fifo_or_ones_own() {
     let left = run(&scratch, "svc", &["-dx", "a"]);
     assert_eq!((left.errors().as_str(), left.code), ("", 0));
     assert_eq!(scratch.read(control), "dx", "one's own");
+}
+
+#[test]
+fn control_can_be_delegated_and_stays_of_use_for_root() {
+    if !is_root("a control FIFO of another user's") {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", STAYS);
+    let mut daemon = supervise(&scratch, "a");
+    scratch.wait_up("a");
+    scratch.wait_supervised("a");
+    give_away(&scratch, "a/supervise/control");
+    let anybody_enters = fs::Permissions::from_mode(0o711);
+    fs::set_permissions(scratch.at("a/supervise"), anybody_enters).unwrap();
+    // 0.76's, where our programs may be closed to the user.
+    let svc = Path::new("/usr/bin/svc");
+    if svc.exists() {
+        let mut command = scratch.command(Suite::Ours, "setpriv");
+        command.args(["--reuid", "daemon", "--clear-groups"]);
+        command.arg(svc).args(["-d", "a"]);
+        assert_eq!(finish(command).errors(), "");
+        scratch.wait_down("a");
+    }
+    assert_eq!(run(&scratch, "svcstart", &["a"]).code, 0);
+    assert_eq!(run(&scratch, "svcstop", &["a"]).code, 0);
+    assert_eq!(run(&scratch, "svc", &["-x", "a"]).errors(), "");
+    assert_eq!(daemon.wait(), 0);
 }
 
 #[test]

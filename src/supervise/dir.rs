@@ -15,6 +15,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The open files of a supervised service directory, in the order 0.76 makes them.
@@ -167,11 +168,13 @@ pub fn overwrite_status(status: &Status) -> io::Result<()> {
 /// Lets the time of `supervise/status` be now, as if it had been written again.
 ///
 /// # Errors
-/// See stat(2), utimensat(2); InvalidData if it is no file of a status's size.
+/// See stat(2), utimensat(2); InvalidData if it is no file of a status's size, or one that
+/// has another name, too.
 pub fn refresh_status() -> io::Result<()> {
     let path = Path::new("supervise/status");
     let metadata = std::fs::symlink_metadata(path)?;
-    if !metadata.is_file() || metadata.len() != Status::BYTES as u64 {
+    let is_status = metadata.is_file() && metadata.len() == Status::BYTES as u64;
+    if !is_status || metadata.nlink() != 1 {
         return Err(ErrorKind::InvalidData.into());
     }
     file::touch(path)

@@ -162,24 +162,10 @@ fn field(stat: &[u8], place: usize) -> Option<u64> {
         .ok()
 }
 
-/// Whether the process `pid` is named `name`, and all its user ids are the one by which
-/// this process acts: another user can give a process any name, but not those ids.
+/// Whether the process `pid` is named `name`, and has no user but the one as whom this
+/// process acts: another user can give a process any name, but not that.
 pub fn is_own(pid: Pid, name: &str) -> bool {
-    is_named(pid, name) && {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        has_all_ids(&status, file::user())
-    }
-}
-
-/// Whether `user` is each of the four ids (real, effective, saved, file system) in
-/// `/proc/PID/status`.
-fn has_all_ids(status: &str, user: u32) -> bool {
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    let ids: Vec<&str> = line
-        .into_iter()
-        .flat_map(str::split_ascii_whitespace)
-        .collect();
-    ids.len() == 4 && ids.iter().all(|id| id.parse() == Ok(user))
+    is_named(pid, name) && is_of(pid, &[file::user()])
 }
 
 /// The processes named `name`, of which the kernel keeps 15 bytes, by pid, as far as
@@ -216,13 +202,16 @@ pub fn is_trusted(pid: Pid) -> bool {
     is_of(pid, &[0, super::file::user()])
 }
 
-/// Whether the process `pid` was started by one of `users`, and acts as such.
+/// Whether the process `pid` was started by one of `users`, and acts as such, and can
+/// act as nobody else.
 pub fn is_of(pid: Pid, users: &[u32]) -> bool {
     let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
-    match *ids(&status) {
-        [real, effective, ..] => users.contains(&real) && users.contains(&effective),
-        _ => false,
-    }
+    are_all_of(&ids(&status), users)
+}
+
+/// Whether the real, effective, saved and file system ids `ids` are all among `users`.
+fn are_all_of(ids: &[u32], users: &[u32]) -> bool {
+    ids.len() == 4 && ids.iter().all(|id| users.contains(id))
 }
 
 /// The user ids in `/proc/PID/status`.
@@ -292,6 +281,11 @@ mod tests {
         let status = b"Name:\tUid:\\n\nUid:\t1000\t0\t0\t0\nGid:\t0\t0\t0\t0\n";
         assert_eq!(ids(status), [1000, 0, 0, 0]);
         assert!(ids(b"").is_empty());
+        assert!(are_all_of(&[0; 4], &[0]) && are_all_of(&[0, 7, 7, 0], &[0, 7]));
+        for ids in [[7, 0, 0, 0], [0, 0, 0, 7], [7; 4]] {
+            assert!(!are_all_of(&ids, &[0]), "{ids:?}");
+        }
+        assert!(!are_all_of(&[], &[0]));
         let own = Pid::new(std::process::id()).unwrap();
         assert!(is_trusted(own) && !is_of(own, &[]));
         assert!(!is_trusted(Pid::MAX));
@@ -330,17 +324,6 @@ mod tests {
         crate::sys::poll::wait([Some(std::os::fd::AsFd::as_fd(&end))], None);
         assert_eq!(one_of_group(leader), None);
         child::wait(leader).unwrap();
-    }
-
-    #[test]
-    fn a_process_is_of_a_user_whose_ids_are_all_his() {
-        let of =
-            |ids: &str| has_all_ids(&format!("Name:\tUid:\nUid:\t{ids}\nGid:\t0\t0\t0\t0\n"), 0);
-        assert!(of("0\t0\t0\t0"));
-        for ids in ["65534\t0\t0\t0", "0\t0\t0\t1", "0\t0\t0", "", "1\t1\t1\t1"] {
-            assert!(!of(ids), "{ids}");
-        }
-        assert!(!has_all_ids("", 0));
     }
 
     #[test]
