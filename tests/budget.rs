@@ -4,7 +4,7 @@ use crate::bad_input::Mount;
 use crate::harness::{Output, Scratch, Suite, finish, has, wait_until};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Stdio;
 
 /// Sends `lines` numbered lines of 100 bytes through multilog with this script.
@@ -41,11 +41,11 @@ fn finished(scratch: &Scratch, name: &str) -> Vec<String> {
     names
 }
 
-/// The bytes of all files of a log, which may change meanwhile.
+/// What all files of a log take on disk, in bytes, which may change meanwhile.
 fn size(scratch: &Scratch, name: &str) -> u64 {
     let entries = fs::read_dir(scratch.at(name)).into_iter().flatten();
     let files = entries.flatten().filter_map(|entry| entry.metadata().ok());
-    files.map(|metadata| metadata.len()).sum()
+    files.map(|metadata| metadata.blocks() * 512).sum()
 }
 
 #[test]
@@ -74,10 +74,11 @@ fn the_log_that_is_written_fastest_gives_way_first() {
 #[test]
 fn the_last_file_of_a_quiet_log_is_never_taken() {
     let scratch = Scratch::new();
-    old_log(&scratch, "logs/quiet", &[1, 2, 3], 100);
-    old_log(&scratch, "logs/deep/er/quiet", &[5], 100);
+    old_log(&scratch, "logs/quiet", &[1, 2, 3], 9000);
+    old_log(&scratch, "logs/deep/er/quiet", &[5], 9000);
     let last = finished(&scratch, "logs/quiet").pop();
-    scratch.write("logs/budget", "total 1\n");
+    // Less than `current`, and the last file of each.
+    scratch.write("logs/budget", "total 12k\n");
     for _ in 0..2 {
         let output = log(&scratch, 100, &["s4096", "n10000", "./logs/busy"]);
         assert_eq!(output.code, 0);
@@ -108,15 +109,16 @@ fn several_budgets_hold_at_once_and_nothing_beside_logs_is_touched() {
     let scratch = Scratch::new();
     old_log(&scratch, "top/a/log", &[1, 2, 3], 1000);
     old_log(&scratch, "elsewhere", &[1, 2, 3], 1000);
-    std::os::unix::fs::symlink("../elsewhere", scratch.at("top/link")).unwrap();
+    symlink("../elsewhere", scratch.at("top/link")).unwrap();
     let alien = "top/a/log/@400000006553f10b00000000.old";
     scratch.write(alien, "x");
     scratch.mkdir("top/no-log");
     let stray = "top/no-log/@400000006553f10b00000000.s";
     scratch.write(stray, "x");
-    scratch.write("budget", "# generous\ntotal 1G\n");
-    scratch.write("top/budget", "total 1500 # tight\n");
-    let output = log(&scratch, 0, &["./top/b"]);
+    scratch.write("budget", "# multilog\n# generous\ntotal 1G\n");
+    // A block for `current`, and one for each file.
+    scratch.write("top/budget", "total 12k # tight\n");
+    let output = log(&scratch, 0, &["s4096", "./top/b"]);
     assert_eq!((output.code, output.errors()), (0, String::new()));
     assert_eq!(finished(&scratch, "top/a/log").len(), 2);
     assert!(scratch.at(alien).exists() && scratch.at(stray).exists());
@@ -127,9 +129,9 @@ fn several_budgets_hold_at_once_and_nothing_beside_logs_is_touched() {
 fn logs_inside_a_log_directory_count_too() {
     let scratch = Scratch::new();
     old_log(&scratch, "logs/main", &[], 0);
-    scratch.write("logs/budget", "total 2k\n");
+    scratch.write("logs/budget", "total 16k\n");
     old_log(&scratch, "logs/main/errors", &[1, 2, 3], 1000);
-    let output = log(&scratch, 0, &["./logs/other"]);
+    let output = log(&scratch, 0, &["s4096", "./logs/other"]);
     assert_eq!((output.code, output.errors()), (0, String::new()));
     assert_eq!(finished(&scratch, "logs/main/errors").len(), 2);
 }
@@ -138,7 +140,8 @@ fn logs_inside_a_log_directory_count_too() {
 fn what_a_log_has_on_disk_counts_and_once() {
     let scratch = Scratch::new();
     old_log(&scratch, "logs/quiet", &[1, 2, 3], 1000);
-    scratch.write("logs/budget", "total 20k\n");
+    // Three files, two times `current`, and a part of what has many names.
+    scratch.write("logs/budget", "total 30k\n");
     old_log(&scratch, "logs/junk", &[], 0);
     let file = fs::File::create(scratch.at("logs/junk/hole")).unwrap();
     file.set_len(1 << 40).unwrap();
@@ -147,7 +150,7 @@ fn what_a_log_has_on_disk_counts_and_once() {
         let name = scratch.at(format!("logs/junk/link{number}"));
         fs::hard_link(scratch.at("logs/junk/file"), name).unwrap();
     }
-    let output = log(&scratch, 0, &["./logs/other"]);
+    let output = log(&scratch, 0, &["s4096", "./logs/other"]);
     assert_eq!((output.code, output.errors()), (0, String::new()));
     assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
 }
@@ -164,7 +167,8 @@ fn one_who_fills_his_own_directory_keeps_no_other_from_the_budget() {
     for log in ["a", "b", "c"] {
         old_log(&scratch, &format!("logs/{log}"), &moments, 1000);
     }
-    scratch.write("logs/budget", "total 200k\n");
+    // 200 blocks, and those of `current`.
+    scratch.write("logs/budget", "total 816k\n");
     let mut command = scratch.command(Suite::Ours, Suite::Ours.program("multilog"));
     command.arg("./logs/other").stdin(Stdio::piped());
     command.stderr(fs::File::create(scratch.at("said")).unwrap());
@@ -185,8 +189,8 @@ fn the_last_file_stays_where_not_all_others_can_be_seen() {
     let scratch = Scratch::new();
     old_log(&scratch, "logs/own", &[1, 2, 3], 10_000);
     old_log(&scratch, "logs/full", &[1], 1000);
-    scratch.write("logs/budget", "total 1\n");
-    let output = log(&scratch, 0, &["./logs/own"]);
+    scratch.write("logs/budget", "total 8k\n");
+    let output = log(&scratch, 0, &["s4096", "./logs/own"]);
     assert_eq!(output.code, 0);
     let left = |name: &str| finished(&scratch, name).len();
     assert_eq!((left("logs/own"), left("logs/full")), (0, 1));
@@ -194,7 +198,7 @@ fn the_last_file_stays_where_not_all_others_can_be_seen() {
     for number in 0..10_001 {
         scratch.write(format!("logs/full/{number}"), "");
     }
-    let output = log(&scratch, 0, &["./logs/own"]);
+    let output = log(&scratch, 0, &["s4096", "./logs/own"]);
     assert_eq!(output.code, 0);
     assert_eq!((left("logs/own"), left("logs/full")), (1, 1));
 }
@@ -230,13 +234,16 @@ fn a_budget_that_is_wrong_is_told_of_once_and_not_followed() {
         assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
     }
     let scratch = Scratch::new();
-    std::os::unix::fs::symlink("/dev/null", scratch.at("budget")).unwrap();
+    scratch.mkdir("logs");
+    symlink("/dev/null", scratch.at("logs/budget")).unwrap();
+    let output = log(&scratch, 1, &["./logs/busy"]);
+    let line = "multilog: warning: budget in ./logs/busy/..: not followed: it is no plain file\n";
+    assert_eq!((output.code, output.errors()), (0, line.to_owned()));
     // A directory is none, but a service of that name.
+    let scratch = Scratch::new();
     scratch.mkdir("logs/budget");
     let output = log(&scratch, 1, &["./logs/busy"]);
-    let line =
-        "multilog: warning: budget in ./logs/busy/../..: not followed: it is no plain file\n";
-    assert_eq!((output.code, output.errors()), (0, line.to_owned()));
+    assert_eq!((output.code, output.errors()), (0, String::new()));
     // What is cut off could mean something else.
     let scratch = Scratch::new();
     old_log(&scratch, "logs/quiet", &[1, 2, 3], 100);
@@ -333,8 +340,9 @@ fn room_for_a_new_file_is_made_without_a_pause_too() {
     // The new `current` is the second one; the full one gets another name.
     for (file, fault) in [("current", "openat:when=2"), ("previous", "linkat:when=1")] {
         let scratch = Scratch::new();
-        old_log(&scratch, "logs/other", &[1, 2, 3], 5000);
-        scratch.write("logs/budget", "total 16k\n");
+        old_log(&scratch, "logs/other", &[1, 2, 3], 20_000);
+        // Of 4 KiB, with those of `current`: 16 blocks, and less than one more.
+        scratch.write("logs/budget", "total 66k\n");
         let lines: String = (0..60).map(|n| format!("{n:099}\n")).collect();
         scratch.write("input", &lines);
         let mut strace = scratch.command(Suite::Ours, "strace");
@@ -362,4 +370,156 @@ fn free_space(scratch: &Scratch) -> u64 {
     df.args(["-B1", "--output=avail", "disk"]);
     let output = finish(df).text();
     output.lines().nth(1).unwrap().trim().parse().unwrap()
+}
+
+/// What `svclog --budget` prints of a log, with `TOP` for the scratch directory.
+fn shown(scratch: &Scratch, arguments: &[&str]) -> String {
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svclog"));
+    command.arg("--budget").args(arguments);
+    let output = finish(command);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    let top = fs::canonicalize(scratch.at(".")).unwrap();
+    output.text().replace(top.to_str().unwrap(), "TOP")
+}
+
+#[test]
+fn a_budget_that_can_never_be_kept_deletes_nothing() {
+    for (text, why) in [
+        (
+            "total 4095\n",
+            "total is not followed: it is less than one file of this log",
+        ),
+        (
+            "total 0\n",
+            "total is not followed: it is less than one file of this log",
+        ),
+        (
+            "free 1000000T\n",
+            "free is not followed: the file system has no more than that",
+        ),
+        (
+            "total 1000000T\n",
+            "total is more than the file system has, and limits nothing",
+        ),
+    ] {
+        let scratch = Scratch::new();
+        old_log(&scratch, "logs/quiet", &[1, 2, 3], 9000);
+        scratch.write("logs/budget", text);
+        let output = log(&scratch, 200, &["s4096", "n100", "./logs/busy"]);
+        let line = format!("multilog: warning: budget in ./logs/busy/..: {why}\n");
+        assert_eq!((output.code, output.errors()), (0, line));
+        assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
+        assert!(finished(&scratch, "logs/busy").len() > 3);
+        let line = format!("TOP/logs/budget: {why}\n");
+        // As far as its largest file tells, and what multilog was told.
+        assert_eq!(shown(&scratch, &["logs/quiet"]), line);
+        let mut command = scratch.command(Suite::Ours, Suite::Ours.program("multilog"));
+        command.args(["s4096", "n100", "./logs/busy"]);
+        command.stdin(Stdio::piped()).stderr(Stdio::null());
+        let mut multilog = command.spawn().unwrap();
+        wait_until("it runs", || shown(&scratch, &["logs/busy"]) == line);
+        drop(multilog.stdin.take());
+        assert!(multilog.wait().unwrap().success());
+    }
+    // The other line holds all the same.
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/quiet", &[1, 2, 3], 9000);
+    scratch.write("logs/budget", "free 1000000T\ntotal 20k\n");
+    let output = log(&scratch, 0, &["s4096", "./logs/busy"]);
+    assert!(output.errors().contains("free is not followed"));
+    assert_eq!(finished(&scratch, "logs/quiet").len(), 1);
+}
+
+#[test]
+fn a_budget_counts_right_above_logs_and_their_services_and_farther_up_if_it_says_so() {
+    let far = "not followed: not being right above a log or its service, it must begin with \
+               # multilog";
+    for (place, text, is_followed, why) in [
+        // Of a service: its logger's, its own, and that of all services.
+        ("home/services/squid/log", "total 12k\n", true, ""),
+        ("home/services/squid", "total 12k\n", true, ""),
+        ("home/services", "total 12k\n", true, ""),
+        ("home", "total 16k\n", false, far),
+        // What is no budget is nobody's business.
+        ("home", "rent 800\ntotal 16000\n", false, ""),
+        ("home", "", false, ""),
+        ("home", "# multilog\ntotal 12k\n", true, ""),
+        (".", "# multilog\ntotal 12k\n", true, ""),
+        (
+            ".",
+            "# multilog\nrent 800\n",
+            false,
+            "line 2 is neither total nor free and a size, as: total 200M",
+        ),
+    ] {
+        let scratch = Scratch::new();
+        let main = "home/services/squid/log/main";
+        old_log(&scratch, main, &[1, 2, 3], 4096);
+        for run in ["home/services/squid/run", "home/services/squid/log/run"] {
+            scratch.write(run, "");
+        }
+        scratch.write(format!("{place}/budget"), text);
+        fs::set_permissions(
+            scratch.at(format!("{main}/current")),
+            fs::Permissions::from_mode(0o744),
+        )
+        .unwrap();
+        // Through a link, as services stand in /service.
+        scratch.mkdir("service");
+        symlink("../home/services/squid", scratch.at("service/squid")).unwrap();
+        scratch.write("input", "line\n".repeat(1000));
+        let mut command = scratch.command(Suite::Ours, "sh");
+        let multilog = Suite::Ours.program("multilog");
+        let script = format!(
+            "cd service/squid/log && exec {} s4096 ./main",
+            multilog.display()
+        );
+        command.args(["-c", &script]);
+        command.stdin(fs::File::open(scratch.at("input")).unwrap());
+        let output = finish(command);
+        let said = output.errors();
+        assert_eq!(output.code, 0, "{said}");
+        if why.is_empty() {
+            assert_eq!(said, "", "{place} {text}");
+        } else {
+            assert!(said.ends_with(&format!(": {why}\n")), "{said}");
+        }
+        let left = finished(&scratch, main).len();
+        assert_eq!(left < 4, is_followed, "{place} {text:?}: {left}");
+        let path = match place {
+            "." => "TOP/budget".to_owned(),
+            place => format!("TOP/{place}/budget"),
+        };
+        let shown = shown(&scratch, &["./service/squid/log/main"]);
+        if is_followed {
+            let line = format!("{path}: total 12288, used ");
+            assert!(
+                shown.starts_with(&line) && shown.ends_with(" by 1 logs\n"),
+                "{shown}"
+            );
+        } else {
+            let none = format!("TOP/{main}: no budget is in force\n");
+            let line = format!("{path}: {why}\n");
+            let line = if why.is_empty() { "" } else { &line };
+            assert_eq!(shown, line.to_owned() + &none);
+        }
+    }
+}
+
+#[test]
+fn a_budget_counts_on_its_own_file_system_only() {
+    let scratch = Scratch::new();
+    scratch.mkdir("logs/main");
+    let arguments = ["-t", "tmpfs", "-o", "size=512k", "none"];
+    let test = "a budget above a mount point";
+    let Some(_mount) = Mount::if_possible(test, &scratch, &arguments, "logs/main") else {
+        return;
+    };
+    old_log(&scratch, "logs/quiet", &[1, 2, 3], 9000);
+    scratch.write("logs/budget", "total 8k\n");
+    let output = log(&scratch, 0, &["s4096", "./logs/main"]);
+    assert_eq!((output.code, output.errors()), (0, String::new()));
+    assert_eq!(finished(&scratch, "logs/quiet").len(), 3);
+    let none = "TOP/logs/main: no budget is in force\n";
+    assert_eq!(shown(&scratch, &["logs/main"]), none);
 }

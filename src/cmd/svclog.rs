@@ -16,7 +16,11 @@ pub fn main() -> u8 {
     admin::parsed(command(), |matches| {
         let result = if matches.contains_id("what") {
             let names = matches.get_many::<OsString>("service").unwrap_or_default();
-            svclog::run(&names.cloned().collect::<Vec<_>>(), &options(&matches))
+            let names: Vec<_> = names.cloned().collect();
+            match matches.get_flag("budget") {
+                true => svclog::budget(&names, &options(&matches)),
+                false => svclog::run(&names, &options(&matches)),
+            }
         } else {
             svclog::read_title().map(|()| 0)
         };
@@ -71,6 +75,14 @@ fn command() -> Command {
                 .value_name("DIR")
                 .value_parser(ValueParser::os_string())
                 .help("Which log directory, if there are several, as log/run has it; alone, any"),
+        )
+        .arg(
+            Arg::new("budget")
+                .long("budget")
+                .requires("what")
+                .conflicts_with_all(["lines", "follow", "since"])
+                .action(ArgAction::SetTrue)
+                .help("Show which budgets are in force for the log"),
         )
         .group(ArgGroup::new("what").args(["service", "dir"]).multiple(true))
         .arg(

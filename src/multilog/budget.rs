@@ -60,6 +60,57 @@ impl Budget {
     }
 }
 
+/// With this line begins a budget that is not right above the logs.
+const MARK: &[u8] = b"# multilog";
+
+/// Whether the text of a `budget` file says in its first line that it is one for logs.
+pub fn is_marked(text: &[u8]) -> bool {
+    let first = text.split(|byte| *byte == b'\n').next();
+    first.is_some_and(|line| line.trim_ascii() == MARK)
+}
+
+/// Why a line of a budget is not followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Impossible {
+    /// `total` is less than one file of the log may have.
+    Total,
+    /// `free` is as much as the file system has, or more.
+    Free,
+    /// `total` is more than the file system has.
+    Unlimited,
+}
+
+impl Impossible {
+    /// What is said of it.
+    pub fn why(self) -> &'static str {
+        match self {
+            Impossible::Total => "total is not followed: it is less than one file of this log",
+            Impossible::Free => "free is not followed: the file system has no more than that",
+            Impossible::Unlimited => "total is more than the file system has, and limits nothing",
+        }
+    }
+}
+
+impl Budget {
+    /// Leaves out what can never be kept on a file system of `capacity` bytes by a log
+    /// with files of `file` bytes: all logs would be deleted for it, for nothing. A
+    /// capacity of 0 is unknown.
+    pub fn possible(self, file: u64, capacity: u64) -> (Budget, Option<Impossible>) {
+        let mut budget = self;
+        let mut why = None;
+        if capacity > 0 && budget.total.is_some_and(|total| total > capacity) {
+            (budget.total, why) = (None, Some(Impossible::Unlimited));
+        }
+        if budget.total.is_some_and(|total| total < file) {
+            (budget.total, why) = (None, Some(Impossible::Total));
+        }
+        if capacity > 0 && budget.free.is_some_and(|free| free >= capacity) {
+            (budget.free, why) = (None, Some(Impossible::Free));
+        }
+        (budget, why)
+    }
+}
+
 /// `200M` in bytes.
 fn size(word: &str) -> Option<u64> {
     let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -102,7 +153,8 @@ pub struct Finished {
 }
 
 impl Log {
-    fn size(&self) -> u64 {
+    /// What all its files take, in bytes.
+    pub fn size(&self) -> u64 {
         let finished = self.finished.iter().map(|file| file.size);
         let all = finished.chain([self.newer, self.other]);
         all.fold(0, u64::saturating_add)
@@ -229,6 +281,46 @@ mod tests {
             assert_eq!(found, Err(Mistake { line }), "{text:?}");
         }
         assert!(Budget::parse(b"total \xff").is_err());
+    }
+
+    #[test]
+    fn what_can_never_be_kept_is_left_out() {
+        let budget = |total, free| Budget { total, free };
+        for (total, free, expected) in [
+            (Some(100), Some(999), (Some(100), Some(999), None)),
+            (Some(1000), None, (Some(1000), None, None)),
+            (Some(99), Some(5), (None, Some(5), Some(Impossible::Total))),
+            (Some(0), None, (None, None, Some(Impossible::Total))),
+            (
+                Some(200),
+                Some(1000),
+                (Some(200), None, Some(Impossible::Free)),
+            ),
+            (
+                Some(1001),
+                Some(5),
+                (None, Some(5), Some(Impossible::Unlimited)),
+            ),
+            (None, None, (None, None, None)),
+        ] {
+            let (possible, why) = budget(total, free).possible(100, 1000);
+            assert_eq!((possible.total, possible.free, why), expected);
+        }
+    }
+
+    #[test]
+    fn the_first_line_says_that_a_budget_is_for_logs() {
+        for text in ["# multilog", "# multilog\ntotal 5M\n", "# multilog \r\n"] {
+            assert!(is_marked(text.as_bytes()), "{text:?}");
+        }
+        for text in [
+            "",
+            "\n# multilog\n",
+            "# multilogs\n",
+            "total 5M # multilog\n",
+        ] {
+            assert!(!is_marked(text.as_bytes()), "{text:?}");
+        }
     }
 
     fn moment(seconds: u64) -> Tai64n {

@@ -4,7 +4,7 @@
 //! There is no one in charge: every multilog does this when it has finished a
 //! file. Two that do it at once delete the same files.
 
-use super::budget::{self, Budget};
+use super::budget::{self, Budget, Impossible, Log};
 use super::pace::Pace;
 use super::script::Directory;
 use super::survey::Survey;
@@ -31,9 +31,17 @@ const LONGEST_LOOK: Duration = Duration::from_millis(50);
 /// gives.
 const PART: u64 = 100;
 
+/// What is said of a budget that may have been meant for something else.
+const UNMARKED: &str =
+    "not followed: not being right above a log or its service, it must begin with # multilog";
+/// What is said if there are too many files.
+const CUT: &str = "there is more below it than can be looked at";
+
 /// Keeps the budgets of one log directory.
 pub struct Keeper {
     name: Vec<u8>,
+    /// How large a file of the log can be, in bytes.
+    file: u64,
     next: Option<Turn>,
     /// It was too soon to look, so that is still to be done.
     is_due: bool,
@@ -54,6 +62,7 @@ impl Keeper {
     pub fn new(settings: &Directory) -> Keeper {
         Keeper {
             name: settings.name.clone(),
+            file: settings.size,
             next: None,
             is_due: false,
             unseen: 0,
@@ -103,19 +112,17 @@ impl Keeper {
         let time = now.saturating_duration_since(std::mem::replace(&mut self.counted, now));
         self.pace.add(std::mem::take(&mut self.written), time);
         let mut above = OsStr::from_bytes(&self.name).to_owned();
-        let mut here = directory.try_clone();
-        for _ in 0..ABOVE {
-            let parent = here.and_then(|here| {
-                let parent = folder::open(&here, OsStr::new(".."))?;
-                let id = |folder: &File| folder.metadata().map(|m| file::identity(&m));
-                let same = id(&here)? == id(&parent)?;
-                Ok((!same).then_some(parent))
-            });
-            let Ok(Some(parent)) = parent else {
-                break;
-            };
+        let result = each_above(directory, |place| {
             above.push("/..");
-            match keep_one(&parent, directory, self.pace) {
+            let kept = match read(place) {
+                Found::Budget(budget) => {
+                    keep_one(&place.parent, directory, self.pace, budget, self.file)
+                }
+                Found::Wrong(why) => Err(why),
+                Found::Nothing | Found::Unmarked { is_budget: false } => return,
+                Found::Unmarked { is_budget: true } => Err(UNMARKED.to_owned()),
+            };
+            match kept {
                 Ok(kept) => {
                     deleted += kept.deleted;
                     self.allowance = self.allowance.min(kept.allowance.unwrap_or(u64::MAX));
@@ -126,7 +133,11 @@ impl Keeper {
                 }
                 Err(why) => complaint = Some((above.clone(), why)),
             }
-            here = Ok(parent);
+        });
+        if let Err(error) = result
+            && errno::is_too_many_files(&error)
+        {
+            complaint = Some((above, reason(error)));
         }
         let said = complaint.as_ref().map(|(_, why)| why.clone());
         if let Some((above, why)) = complaint
@@ -155,18 +166,59 @@ struct Kept {
     complaint: Option<&'static str>,
 }
 
-/// Keeps the budget in the directory `top`, if there is one; or gives what is wrong.
-/// `own`, written at this pace, is the log directory of the one who looks.
-fn keep_one(top: &File, own: &File, pace: Pace) -> Result<Kept, String> {
-    let mut all = Kept::default();
-    let Some(budget) = read(top)? else {
-        return Ok(all);
+/// A directory above a log directory.
+struct Place {
+    parent: File,
+    /// Whether budgets in it are for this log without saying so: it is right above the
+    /// log directory, or above a service or log directory that this is in.
+    is_near: bool,
+}
+
+/// Shows `see` the directories above `directory`, the nearest first, as far as they are
+/// on its file system.
+fn each_above(directory: &File, mut see: impl FnMut(&Place)) -> io::Result<()> {
+    let id = |folder: &File| folder.metadata().map(|m| file::identity(&m));
+    let mut place = Place {
+        parent: directory.try_clone()?,
+        is_near: true,
     };
+    for _ in 0..ABOVE {
+        let parent = match folder::open(&place.parent, OsStr::new("..")) {
+            Ok(parent) => parent,
+            // One that this user may not read.
+            Err(error) if !errno::is_too_many_files(&error) => break,
+            Err(error) => return Err(error),
+        };
+        let (below, above) = (id(&place.parent)?, id(&parent)?);
+        if below == above || below.0 != above.0 {
+            break;
+        }
+        place.parent = parent;
+        see(&place);
+        place.is_near &= is_of_service(&place.parent);
+    }
+    Ok(())
+}
+
+/// Whether `folder` is the directory of a service or of its logger, or a log directory.
+fn is_of_service(folder: &File) -> bool {
+    let has = |name: &str| folder::facts(folder, OsStr::new(name)).is_ok();
+    has("run") || (has("lock") && has("current"))
+}
+
+/// Keeps `budget`, which was found in the directory `top`; or gives what is wrong.
+/// `own`, written at this pace in files of at most `file` bytes, is the log directory of
+/// the one who looks.
+fn keep_one(top: &File, own: &File, pace: Pace, budget: Budget, file: u64) -> Result<Kept, String> {
+    let mut all = Kept::default();
+    let capacity = folder::space(top).map_err(reason)?.total;
+    let (budget, impossible) = budget.possible(file, capacity);
     let end = clock::monotonic() + LONGEST_LOOK;
     loop {
         let kept = keep_once(top, own, pace, budget)?;
         all = Kept {
             deleted: all.deleted + kept.deleted,
+            complaint: kept.complaint.or(impossible.map(Impossible::why)),
             ..kept
         };
         if !all.is_due || clock::monotonic() >= end {
@@ -177,11 +229,14 @@ fn keep_one(top: &File, own: &File, pace: Pace) -> Result<Kept, String> {
 
 /// The same, as far as is told at once.
 fn keep_once(top: &File, own: &File, pace: Pace, budget: Budget) -> Result<Kept, String> {
+    if budget == Budget::default() {
+        return Ok(Kept::default());
+    }
     let mut survey = Survey::of(top, own).map_err(reason)?;
     if let Some(log) = survey.own() {
         log.own = Some(pace);
     }
-    let available = folder::available(top).map_err(reason)?;
+    let available = folder::space(top).map_err(reason)?.available;
     let now = Tai64n::from_unix(clock::wall());
     let plan = budget::plan(&survey.logs, budget, available, !survey.is_partial, now);
     // Where that is not allowed to this user, it is up to the multilog that writes
@@ -191,7 +246,7 @@ fn keep_once(top: &File, own: &File, pace: Pace, budget: Budget) -> Result<Kept,
     let least = [budget.total, budget.free].into_iter().flatten().min();
     let is_due = plan.has_more && deleted > 0;
     let complaint = match plan.missing {
-        _ if survey.is_cut => Some("there is more below it than can be looked at"),
+        _ if survey.is_cut => Some(CUT),
         1.. if !is_due => Some("there is more than it allows, in files that are not to be deleted"),
         _ => None,
     };
@@ -203,36 +258,119 @@ fn keep_once(top: &File, own: &File, pace: Pace, budget: Budget) -> Result<Kept,
     })
 }
 
-/// Reads the budget in `top`. Nobody but root and this user can have logs deleted
+/// What there is of a budget in a directory.
+enum Found {
+    /// Nothing, or something that is no file.
+    Nothing,
+    /// This.
+    Budget(Budget),
+    /// What is wrong with it.
+    Wrong(String),
+    /// A file far above the log that does not say that it is for logs. `is_budget`: it
+    /// reads like one.
+    Unmarked { is_budget: bool },
+}
+
+/// Reads the budget in `place`. Nobody but root and this user can have logs deleted
 /// by it.
-fn read(top: &File) -> Result<Option<Budget>, String> {
-    let opened = match folder::open_file(top, OsStr::new(NAME)) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(reason(error)),
+fn read(place: &Place) -> Found {
+    let (text, wrong) = match text(&place.parent) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Found::Nothing,
+        Err(error) => return Found::Wrong(reason(error)),
     };
-    let metadata = opened.metadata().map_err(reason)?;
+    let budget = Budget::parse(&text).map_err(|mistake| mistake.to_string());
+    if !place.is_near && !budget::is_marked(&text) {
+        let is_budget = wrong.is_none() && budget.is_ok_and(|budget| budget != Budget::default());
+        return Found::Unmarked { is_budget };
+    }
+    match wrong.map_or(budget, Err) {
+        Ok(budget) => Found::Budget(budget),
+        Err(why) => Found::Wrong(why),
+    }
+}
+
+/// The text of the budget in `top`, and why it is not followed, if so.
+fn text(top: &File) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
+    let opened = match folder::open_file(top, OsStr::new(NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let metadata = opened.metadata()?;
     if metadata.is_dir() {
         // A service of this name, say.
         return Ok(None);
     }
     if !metadata.is_file() {
-        return Err("not followed: it is no plain file".to_owned());
-    }
-    if !file::is_trusted(&metadata) {
-        return Err("not followed: others than root and this user can write it".to_owned());
-    }
-    // Half of it may say `total 5` where the whole says `total 500M`.
-    if metadata.len() > LONGEST {
-        return Err(format!("not followed: it is longer than {LONGEST} bytes"));
+        let why = "not followed: it is no plain file".to_owned();
+        return Ok(Some((Vec::new(), Some(why))));
     }
     let mut text = Vec::new();
-    opened
-        .take(LONGEST)
-        .read_to_end(&mut text)
-        .map_err(reason)?;
-    let budget = Budget::parse(&text).map_err(|mistake| mistake.to_string())?;
-    Ok(Some(budget))
+    (&opened).take(LONGEST).read_to_end(&mut text)?;
+    let why = if !file::is_trusted(&metadata) {
+        Some("not followed: others than root and this user can write it".to_owned())
+    } else if metadata.len() > LONGEST {
+        // Half of it may say `total 5` where the whole says `total 500M`.
+        Some(format!("not followed: it is longer than {LONGEST} bytes"))
+    } else {
+        None
+    };
+    Ok(Some((text, why)))
+}
+
+/// What there is of budgets for the log directory `directory`, whose files have at most
+/// `file` bytes, as text for its administrator.
+///
+/// # Errors
+/// What openat(2) and fstat(2) say.
+pub fn report(directory: &File, file: u64) -> io::Result<Vec<u8>> {
+    let mut report = Vec::new();
+    let mut is_any = false;
+    each_above(directory, |place| {
+        let state = match read(place) {
+            Found::Nothing | Found::Unmarked { is_budget: false } => return,
+            Found::Unmarked { is_budget: true } => UNMARKED.to_owned(),
+            Found::Wrong(why) => why,
+            Found::Budget(budget) => {
+                is_any = true;
+                state(&place.parent, directory, budget, file).unwrap_or_else(reason)
+            }
+        };
+        let path = folder::path(&place.parent).unwrap_or_default();
+        report.extend_from_slice(path.join(NAME).as_os_str().as_bytes());
+        report.extend_from_slice(format!(": {state}\n").as_bytes());
+    })?;
+    if !is_any {
+        let path = folder::path(directory).unwrap_or_default();
+        report.extend_from_slice(path.as_os_str().as_bytes());
+        report.extend_from_slice(b": no budget is in force\n");
+    }
+    Ok(report)
+}
+
+/// How a budget in the directory `top` stands.
+fn state(top: &File, own: &File, budget: Budget, file: u64) -> io::Result<String> {
+    let space = folder::space(top)?;
+    let survey = Survey::of(top, own)?;
+    let used = survey.logs.iter().map(Log::size);
+    let used = used.fold(0, u64::saturating_add);
+    let (budget, impossible) = budget.possible(file, space.total);
+    let mut parts = Vec::new();
+    if let Some(total) = budget.total {
+        let logs = survey.logs.len();
+        parts.push(format!("total {total}, used {used} by {logs} logs"));
+    }
+    if let Some(free) = budget.free {
+        parts.push(format!("free {free}, available {}", space.available));
+    }
+    parts.extend(impossible.map(|impossible| impossible.why().to_owned()));
+    if survey.is_cut {
+        parts.push(CUT.to_owned());
+    }
+    if parts.is_empty() {
+        parts.push("it limits nothing".to_owned());
+    }
+    Ok(parts.join("; "))
 }
 
 fn reason(error: io::Error) -> String {

@@ -3,8 +3,9 @@
 //! `run_script`, `files`, `tail`, `merge` and `title` decide and do no I/O; `place` finds
 //! the log directory, `directory` looks at it, `start` finds where to begin,
 //! `log` follows multilog from there, `reading` reads its files, `printer` writes,
-//! `shell` puts it together.
+//! `shell` puts it together; `budget` is `--budget`.
 
+mod budget;
 mod directory;
 pub mod files;
 mod log;
@@ -26,6 +27,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+pub use budget::budget;
 pub use shell::{read_title, run};
 
 /// Which lines of a log to show, and how.

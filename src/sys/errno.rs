@@ -41,6 +41,11 @@ pub fn is_fifo() -> io::Error {
     io::Error::from_raw_os_error(libc::ENXIO)
 }
 
+/// Whether `error` is EMFILE or ENFILE: no more files can be opened now.
+pub fn is_too_many_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// A file is not a program that can do what is needed (ENOEXEC).
 pub fn no_program() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOEXEC)

@@ -12,7 +12,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 /// What there is to know of a file.
@@ -24,7 +24,7 @@ pub struct Facts {
     pub is_directory: bool,
     /// Its size, in bytes.
     pub size: u64,
-    /// How much of that it has on disk, in bytes: a hole takes no room.
+    /// How much it takes of its file system, in bytes: whole blocks, but a hole nothing.
     pub stored: u64,
     /// The device it is on.
     pub device: u64,
@@ -174,12 +174,20 @@ pub fn facts(folder: &File, name: &OsStr) -> io::Result<Facts> {
         is_file: stat.is_file(),
         is_directory: stat.is_directory(),
         size: stat.size(),
-        stored: stat.size().min(stat.blocks().saturating_mul(512)),
+        stored: stat.blocks().saturating_mul(512),
         device: stat.device(),
         inode: stat.inode(),
         links: stat.links(),
         changed: stat.changed(),
     })
+}
+
+/// Where the directory open as `folder` is now: its real path.
+///
+/// # Errors
+/// If there is no `/proc` to ask, see proc(5).
+pub fn path(folder: &File) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
 }
 
 /// Removes the file `name` from `folder`; false if it was not there.
@@ -194,12 +202,24 @@ pub fn remove(folder: &File, name: &OsStr) -> io::Result<bool> {
     }
 }
 
-/// How much is free, for this user, on the file system of `folder`, in bytes.
+/// The room of a file system, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    /// How much it has in all.
+    pub total: u64,
+    /// How much of that is free for this user.
+    pub available: u64,
+}
+
+/// The room of the file system of `folder`.
 ///
 /// # Errors
 /// What fstatfs(2) says.
-pub fn available(folder: &File) -> io::Result<u64> {
+pub fn space(folder: &File) -> io::Result<Space> {
     let stat = nix::sys::statfs::fstatfs(folder).map_err(super::io)?;
     let block = u64::try_from(stat.block_size()).unwrap_or(0);
-    Ok(stat.blocks_available().saturating_mul(block))
+    Ok(Space {
+        total: stat.blocks().saturating_mul(block),
+        available: stat.blocks_available().saturating_mul(block),
+    })
 }

@@ -1,0 +1,63 @@
+//! `svclog --budget`: which budgets are in force for a log.
+
+use super::place::{self, Logs};
+use super::{Failure, Options};
+use crate::child::Pid;
+use crate::error::Error;
+use crate::multilog::keeper;
+use crate::multilog::script::Script;
+use crate::sys::{file, folder, output, process};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::path::Path;
+
+/// Prints the budgets for the logs of the services `names`, or without any for the log
+/// that `options` name; and those that are not followed, with the reason. Gives the exit
+/// code.
+///
+/// # Errors
+/// [`Failure`].
+pub fn budget(names: &[OsString], options: &Options) -> Result<u8, Failure> {
+    if names.is_empty() {
+        show(None, options)?;
+    }
+    for name in names {
+        show(Some(name), options)?;
+    }
+    Ok(0)
+}
+
+fn show(name: Option<&OsStr>, options: &Options) -> Result<(), Failure> {
+    let Logs { shown, .. } = place::find(name, options.directory.as_deref())?;
+    let unable = |error| Error::unable("read", shown.as_os_str(), "", error);
+    let directory = file::open_read(&shown).map_err(unable)?;
+    let file = limit(&shown).unwrap_or_else(|| largest(&directory));
+    let report = keeper::report(&directory, file).map_err(unable)?;
+    output::out_text(&report).map_err(Failure::Output)
+}
+
+/// How large a file of the log in `log` can be, in bytes, if its multilog runs and this
+/// process may know that.
+fn limit(log: &Path) -> Option<u64> {
+    let lock = log.canonicalize().ok()?.join("lock");
+    let holds = |pid: &Pid| process::open_files(*pid).contains(&lock);
+    let arguments = process::named("multilog").into_iter().filter(holds);
+    let directories = arguments.flat_map(|pid| {
+        let arguments = process::arguments(pid);
+        Script::parse(arguments.iter().skip(1).map(Vec::as_slice)).directories
+    });
+    // Under which name it has that directory is not known for certain.
+    directories.map(|directory| directory.size).max()
+}
+
+/// The size of the largest file in `directory`, in bytes.
+fn largest(directory: &File) -> u64 {
+    let mut largest = 0;
+    let _ = folder::each(directory, |name| {
+        let facts = folder::facts(directory, name);
+        let size = facts.map_or(0, |facts| if facts.is_file { facts.size } else { 0 });
+        largest = largest.max(size);
+        std::ops::ControlFlow::Continue(())
+    });
+    largest
+}
