@@ -1,7 +1,7 @@
 //! From what was read to what is to be written: lines, their stamps, who selects them.
 
 use super::cutter::LINE;
-use super::pattern;
+use super::pattern::Pattern;
 use super::rush::Room;
 use super::script::{Action, Script};
 use crate::formats::mark::Mark;
@@ -21,10 +21,17 @@ pub const STATUS: usize = 1001;
 /// Turns input into what each directory is to get.
 #[derive(Debug)]
 pub struct Lines {
-    script: Script,
+    /// What is done with each line, in this order.
+    tests: Vec<Test>,
+    /// Whether lines get a stamp.
+    stamps: bool,
     room: Room,
-    /// For each directory, whether it gets every line.
-    gets_all: Vec<bool>,
+    /// For each directory, where what it gets stands.
+    shares: Vec<Share>,
+    /// Whether one has [`Share::Own`].
+    has_own: bool,
+    /// Which directory's lines `text` is for, if not for those of all.
+    owner: Option<usize>,
     /// For each directory, whether it gets this line.
     selected: Vec<bool>,
     /// Whether the input stands in a line whose beginning was consumed.
@@ -34,16 +41,50 @@ pub struct Lines {
     begun: Option<Tai64n>,
     /// The stamp that was shown last, and its text.
     shown: (Tai64n, [u8; Tai64n::TEXT]),
-    /// The lines with their stamps, if they get any.
+    /// The lines with their stamps, if they get any: all, or those of `owner`.
     text: Vec<u8>,
     /// Where in it (or in the input) 0.76 would have written before a read.
     flushes: Vec<usize>,
-    /// For each directory that does not get every line, the same of its own.
+    /// For each directory with [`Share::Own`], the same of its own.
     own: Vec<(Vec<u8>, Vec<usize>)>,
     /// What is to be written to stderr.
     stderr: Vec<u8>,
     /// For each status file, its new content.
     status: Vec<Vec<u8>>,
+}
+
+/// An [`Action`] in the form in which it is done.
+#[derive(Debug)]
+enum Test {
+    Deselect(Pattern),
+    Select(Pattern),
+    Stderr,
+    Status(usize),
+    Log(usize),
+}
+
+impl Test {
+    fn of(action: &Action) -> Test {
+        match action {
+            Action::Deselect(pattern) => Test::Deselect(Pattern::new(pattern)),
+            Action::Select(pattern) => Test::Select(Pattern::new(pattern)),
+            Action::Stderr => Test::Stderr,
+            Action::Status(number) => Test::Status(*number),
+            Action::Log(number) => Test::Log(*number),
+        }
+    }
+}
+
+/// Where what a directory gets stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Share {
+    /// It gets every line, and if there are stamps, those are in `text`.
+    All,
+    /// It does not, and its lines are in `text`: no directory gets all, and this saves
+    /// a copy.
+    Text,
+    /// It does not, and its lines are in a buffer of its own.
+    Own,
 }
 
 /// How far [`Lines::take`] came.
@@ -59,29 +100,35 @@ impl Lines {
     /// For the given script. What is allocated here is enough for ever, so that no
     /// allocation fails later; unused, it takes no memory.
     pub fn new(script: &Script, room: Room) -> Lines {
-        let gets_all = gets_all(script);
+        let shares = shares(script);
         let buffer = |is_used: bool| Vec::with_capacity(if is_used { capacity(room) } else { 0 });
         Lines {
-            script: script.clone(),
+            tests: script.actions.iter().map(Test::of).collect(),
+            stamps: script.stamps,
             room,
-            selected: vec![true; gets_all.len()],
+            selected: vec![true; shares.len()],
+            has_own: shares.contains(&Share::Own),
+            owner: shares.iter().position(|share| *share == Share::Text),
             in_long_line: false,
             last: Tai64n::default(),
             begun: None,
             shown: (Tai64n::default(), Tai64n::default().text()),
             text: buffer(script.stamps),
             flushes: Vec::new(),
-            own: gets_all.iter().map(|all| (buffer(!all), vec![])).collect(),
+            own: shares
+                .iter()
+                .map(|share| (buffer(*share == Share::Own), vec![]))
+                .collect(),
             stderr: buffer(shows(script)),
             status: vec![Vec::with_capacity(STATUS); script.status_files.len()],
-            gets_all,
+            shares,
         }
     }
 
     /// How much [`Lines::new`] allocates for `script`, in bytes.
     pub fn needs(script: &Script, room: Room) -> usize {
-        let own = gets_all(script).iter().filter(|all| !**all).count();
-        let buffers = own + usize::from(script.stamps) + usize::from(shows(script));
+        let buffers =
+            copies(&shares(script)) + usize::from(script.stamps) + usize::from(shows(script));
         buffers * capacity(room)
     }
 
@@ -105,7 +152,7 @@ impl Lines {
         if now > self.last || now.seconds.saturating_add(1) < self.last.seconds {
             self.last = now;
         }
-        let before = if self.script.stamps { STAMP } else { 0 };
+        let before = if self.stamps { STAMP } else { 0 };
         let mut read = if seen == 0 { READ } else { seen };
         let mut at = 0;
         while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
@@ -114,7 +161,7 @@ impl Lines {
                 Some(place) => place + 1,
                 None if self.in_long_line || rest.len() + before >= LINE => rest.len(),
                 None => {
-                    if self.script.stamps && self.begun.is_none() {
+                    if self.stamps && self.begun.is_none() {
                         self.begun = Some(self.stamp());
                     }
                     break;
@@ -152,7 +199,7 @@ impl Lines {
 
     /// How many directories get a copy of their own, since they do not get every line.
     pub fn copies(&self) -> usize {
-        self.gets_all.iter().filter(|gets_all| !**gets_all).count()
+        copies(&self.shares)
     }
 
     /// Forgets what was made, and gives the memory that it had: until the next
@@ -168,14 +215,13 @@ impl Lines {
     /// What directory `number` gets, and where 0.76 would have written before a
     /// read; `taken` is the part of the input that was taken.
     pub fn output<'a>(&'a self, number: usize, taken: &'a [u8]) -> (&'a [u8], &'a [usize]) {
-        if !self.gets_all(number) {
-            self.own
+        match self.shares.get(number) {
+            Some(Share::All) if !self.stamps => (taken, &self.flushes),
+            Some(Share::All | Share::Text) => (&self.text, &self.flushes),
+            Some(Share::Own) | None => self
+                .own
                 .get(number)
-                .map_or((&[], &[]), |(text, flushes)| (text, flushes))
-        } else if self.script.stamps {
-            (&self.text, &self.flushes)
-        } else {
-            (taken, &self.flushes)
+                .map_or((&[], &[]), |(text, flushes)| (text, flushes)),
         }
     }
 
@@ -213,8 +259,12 @@ impl Lines {
         }
     }
 
-    fn gets_all(&self, number: usize) -> bool {
-        self.gets_all.get(number).copied().unwrap_or(false)
+    /// Whether the lines of this time are wanted in `text`.
+    fn is_kept(&self) -> bool {
+        match self.owner {
+            Some(owner) => self.selected.get(owner).copied().unwrap_or(false),
+            None => self.shares.contains(&Share::All),
+        }
     }
 
     /// How much there is to write, in bytes.
@@ -238,12 +288,10 @@ impl Lines {
     /// 0.76 would have written when `back` bytes of this line were missing; now
     /// `at` bytes of the input are taken.
     fn flush_in_line(&mut self, at: usize, back: usize) {
-        let end = if self.script.stamps {
-            self.text.len()
-        } else {
-            at
-        };
-        self.flushes.push(end.saturating_sub(back));
+        let end = if self.stamps { self.text.len() } else { at };
+        let is_others = self.owner.is_some() && !self.is_kept();
+        let missing = if is_others { 0 } else { back };
+        self.flushes.push(end.saturating_sub(missing));
         for ((text, flushes), selected) in self.own.iter_mut().zip(&self.selected) {
             let back = if *selected { back } else { 0 };
             flushes.push(text.len().saturating_sub(back));
@@ -253,7 +301,7 @@ impl Lines {
     /// Takes a line, which `is_whole` if its newline is there, or the rest of one.
     fn put(&mut self, line: &[u8], is_whole: bool) {
         let start = self.text.len();
-        if self.script.stamps {
+        if self.stamps {
             if !self.in_long_line {
                 let stamp = match self.begun.take() {
                     Some(stamp) => stamp,
@@ -267,7 +315,7 @@ impl Lines {
             }
             self.text.extend_from_slice(line);
         }
-        let line = if self.script.stamps {
+        let line = if self.stamps {
             self.text.get(start..).unwrap_or_default()
         } else {
             line
@@ -276,55 +324,63 @@ impl Lines {
             let length = line.len() - usize::from(is_whole);
             let head = line.get(..length.min(LINE)).unwrap_or(line);
             let mut selected = true;
-            for action in &self.script.actions {
-                match action {
-                    Action::Deselect(wanted) => {
-                        selected = selected && !pattern::matches(wanted, head);
-                    }
-                    Action::Select(wanted) => {
-                        selected = selected || pattern::matches(wanted, head);
-                    }
-                    Action::Stderr if selected => show(head, &mut self.stderr),
-                    Action::Status(number) if selected => {
+            for test in &self.tests {
+                match test {
+                    Test::Deselect(wanted) => selected = selected && !wanted.matches(head),
+                    Test::Select(wanted) => selected = selected || wanted.matches(head),
+                    Test::Stderr if selected => show(head, &mut self.stderr),
+                    Test::Status(number) if selected => {
                         if let Some(status) = self.status.get_mut(*number) {
                             status.clear();
                             status.extend_from_slice(head);
                             status.resize(STATUS, b'\n');
                         }
                     }
-                    Action::Log(number) => {
+                    Test::Log(number) => {
                         if let Some(place) = self.selected.get_mut(*number) {
                             *place = selected;
                         }
                     }
-                    Action::Stderr | Action::Status(_) => {}
+                    Test::Stderr | Test::Status(_) => {}
                 }
             }
         }
-        let others = self.own.iter_mut().zip(&self.gets_all).zip(&self.selected);
-        for (((text, _), gets_all), selected) in others {
-            if *selected && !gets_all {
-                text.extend_from_slice(line);
+        if self.has_own {
+            let others = self.own.iter_mut().zip(&self.shares).zip(&self.selected);
+            for (((text, _), share), selected) in others {
+                if *selected && *share == Share::Own {
+                    text.extend_from_slice(line);
+                }
             }
         }
-        if !self.gets_all.contains(&true) {
+        if !self.is_kept() {
             self.text.truncate(start);
         }
     }
 }
 
-/// For each directory, whether it gets every line.
-fn gets_all(script: &Script) -> Vec<bool> {
+/// For each directory, where what it gets stands.
+fn shares(script: &Script) -> Vec<Share> {
     let mut may_deselect = false;
-    let mut gets_all = Vec::new();
+    let mut shares = Vec::new();
     for action in &script.actions {
         match action {
             Action::Deselect(_) => may_deselect = true,
-            Action::Log(_) => gets_all.push(!may_deselect),
+            Action::Log(_) if may_deselect => shares.push(Share::Own),
+            Action::Log(_) => shares.push(Share::All),
             _ => {}
         }
     }
-    gets_all
+    if script.stamps
+        && let Some(first @ Share::Own) = shares.first_mut()
+    {
+        *first = Share::Text;
+    }
+    shares
+}
+
+fn copies(shares: &[Share]) -> usize {
+    shares.iter().filter(|share| **share == Share::Own).count()
 }
 
 fn shows(script: &Script) -> bool {

@@ -1,38 +1,76 @@
 //! The patterns of `+` and `-`.
 
-/// Whether the whole of `text` matches `pattern`, as multilog(8) has it: `*` skips
-/// up to the first byte equal to the one behind it in the pattern and never goes
-/// back; at the pattern's end it matches the rest; every other byte stands for
-/// itself. So `*bar` matches `foobar` but not `foobabar`, and behind a `*` another
-/// `*` first stands for itself: `a**b` matches `a*b`, not `ab`.
-pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let mut text = text;
-    let mut pattern = pattern;
-    while let Some((first, rest)) = pattern.split_first() {
-        if *first == b'*' {
-            let Some(wanted) = rest.first() else {
-                return true;
-            };
-            let Some(place) = memchr::memchr(*wanted, text) else {
-                return false;
-            };
-            text = text.get(place..).unwrap_or_default();
-        } else {
-            match text.split_first() {
-                Some((byte, behind)) if byte == first => text = behind,
-                _ => return false,
+/// A pattern, as multilog(8) has it: `*` skips up to the first byte equal to the one
+/// behind it in the pattern and never goes back; at the pattern's end it matches the rest;
+/// every other byte stands for itself. So `*bar` matches `foobar` but not `foobabar`, and
+/// behind a `*` another `*` first stands for itself: `a**b` matches `a*b`, not `ab`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pattern {
+    steps: Vec<Step>,
+    /// Whether it ends in a `*`.
+    is_open: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Step {
+    /// A `*` with this byte behind it.
+    SkipTo(u8),
+    /// Bytes that stand for themselves.
+    Bytes(Vec<u8>),
+}
+
+impl Pattern {
+    /// Reads `pattern`; every one means something.
+    pub fn new(pattern: &[u8]) -> Pattern {
+        let mut steps = Vec::new();
+        let mut rest = pattern;
+        while let Some(first) = rest.first() {
+            if *first == b'*' {
+                rest = rest.get(1..).unwrap_or_default();
+                let Some(wanted) = rest.first() else {
+                    let is_open = true;
+                    return Pattern { steps, is_open };
+                };
+                steps.push(Step::SkipTo(*wanted));
+            } else {
+                let star = memchr::memchr(b'*', rest).unwrap_or(rest.len());
+                let (bytes, behind) = rest.split_at(star);
+                steps.push(Step::Bytes(bytes.to_vec()));
+                rest = behind;
             }
         }
-        pattern = rest;
+        let is_open = false;
+        Pattern { steps, is_open }
     }
-    text.is_empty()
+
+    /// Whether the whole of `text` matches.
+    pub fn matches(&self, text: &[u8]) -> bool {
+        let mut text = text;
+        for step in &self.steps {
+            let behind = match step {
+                Step::SkipTo(wanted) => {
+                    memchr::memchr(*wanted, text).and_then(|place| text.get(place..))
+                }
+                Step::Bytes(bytes) => text.strip_prefix(bytes.as_slice()),
+            };
+            match behind {
+                Some(behind) => text = behind,
+                None => return false,
+            }
+        }
+        self.is_open || text.is_empty()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Pattern;
     use crate::multilog::model;
     use crate::numbers::Numbers;
+
+    fn matches(pattern: &[u8], text: &[u8]) -> bool {
+        Pattern::new(pattern).matches(text)
+    }
 
     #[test]
     fn the_examples_of_the_manual_and_its_corners() {
