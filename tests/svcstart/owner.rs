@@ -136,6 +136,27 @@ fn a_user_runs_the_scripts_of_his_own_supervise_and_of_no_other() {
     assert_eq!(scratch.read("roots/ran"), "");
 }
 
+#[test]
+fn a_script_of_roots_may_call_svcstart_as_another_user_who_sees_no_files_of_root() {
+    if !can("a script that calls svcstart as another user") {
+        return;
+    }
+    let scratch = Scratch::new();
+    service(&scratch, "a", "0");
+    let svcstart_copy = copy(&scratch, Suite::Ours, "svcstart");
+    let start = format!(
+        "setpriv --reuid {USER} --regid {USER} --clear-groups {} --settle 10ms . && echo probed",
+        svcstart_copy.display()
+    );
+    scratch.script("a/start", &start);
+    let _supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
+    scratch.wait_supervised("a");
+    shell(&scratch, &format!("chown -R {USER} a/supervise"));
+    let output = svcstart(&scratch, &["--timeout", "30s", "a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.text().contains("probed"), "{output:?}");
+}
+
 /// What it says where it cannot tell.
 const UNKNOWN: &str = "root does not run its ./start,";
 
