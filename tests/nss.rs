@@ -67,11 +67,12 @@ impl Installed {
         finish(command)
     }
 
-    /// Runs `script` where `/etc/passwd` and `/etc/nsswitch.conf` are those of this
-    /// directory.
+    /// Runs `script` where `/etc` holds `passwd` and `nsswitch.conf` of this directory
+    /// and nothing else. Bind mounts of the two files would be gone as soon as somebody
+    /// replaces the machine's own: a package that is being installed, for instance.
     fn with_files(&self, script: &str) -> Output {
         let mut command = self.0.command(Suite::Static, "unshare");
-        let mount = "for file in passwd nsswitch.conf; do mount --bind $file /etc/$file; done";
+        let mount = "mkdir -p etc; ln -f passwd nsswitch.conf etc; mount --bind etc /etc";
         let script = format!("set -e\n{mount}\nset +e\n{script}");
         command.args(["--mount", "sh", "-c", &script]);
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
