@@ -363,7 +363,12 @@ fn what_is_no_timeline_is_not_drawn() {
     scratch.write("empty", "");
     scratch.write("other", "svctimeline 2 @4000000037c219bf2ef02e94\n");
     scratch.mkdir("directory");
+    let header = "svctimeline 1 @4000000037c219bf2ef02e94\n";
+    let long = header.to_owned() + &"seen 1 a\n".repeat((16 << 20) / 9);
+    assert!(long.len() > 16 << 20);
+    scratch.write("long", &long);
     for (name, code, why) in [
+        ("long", 111, "unable to read long: file too big"),
         ("empty", 1, "empty: svscan --timeline did not write this"),
         ("other", 1, "other: written by another version of svscan"),
         (
@@ -385,6 +390,25 @@ fn what_is_no_timeline_is_not_drawn() {
             .errors()
             .starts_with("svctimeline: fatal: invalid value 'x' for '--top")
     );
+}
+
+#[test]
+fn a_timeline_as_long_as_may_be_takes_a_bounded_memory() {
+    let scratch = Scratch::new();
+    let mut long = "svctimeline 1 @4000000037c219bf2ef02e94\n".to_owned();
+    let mut service = 0_u32;
+    while long.len() < (16 << 20) - 10_000 {
+        for event in ["seen", "forked", "run", "ready", "executed"] {
+            long.push_str(&format!("{event} {service}000 service{service}\n"));
+        }
+        service += 1;
+    }
+    scratch.write("long", &long);
+    let mut command = scratch.command(Suite::Ours, "sh");
+    // KiB of address space: twenty times the file.
+    command.args(["-c", "ulimit -v 327680; exec svctimeline long"]);
+    let output = finish(command);
+    assert_eq!(output.code, 0, "{output:?}");
 }
 
 #[test]

@@ -23,8 +23,9 @@ const NONE: u8 = 1;
 /// So many bars are drawn on a terminal if nothing else is asked for.
 const BARS: usize = 40;
 
-/// Nothing that svscan writes is longer, in bytes: it is what 600,000 services make.
-const LONGEST: u64 = 256 * 1024 * 1024;
+/// A file may be this long, in bytes: 50,000 services with logs make as much. It takes
+/// ten times that in memory, thirty if each line is of another service.
+const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// The program.
 pub fn main() -> u8 {
