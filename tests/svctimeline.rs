@@ -94,7 +94,8 @@ fn every_way_to_start_is_recorded_in_its_order_and_then_nobody_has_the_file() {
         scratch.service(name, WAITS);
     }
     scratch.write("scan/off/down", "");
-    scratch.mkdir("scan/empty");
+    scratch.mkdir("scan/bad");
+    scratch.executable("scan/bad/run", "#!/nowhere\n");
     scratch.service("scan/blocked", WAITS);
     scratch.write("scan/blocked/supervise", "in the way");
     scratch.mkdir("scan/.hidden");
@@ -109,7 +110,7 @@ fn every_way_to_start_is_recorded_in_its_order_and_then_nobody_has_the_file() {
         ("pair/log", Executed),
         ("odd \nname", Executed),
         ("off", Down),
-        ("empty", Failed),
+        ("bad", Failed),
         ("blocked", Failed),
     ];
     let timeline = wait_for(&scratch, &names);
@@ -118,7 +119,7 @@ fn every_way_to_start_is_recorded_in_its_order_and_then_nobody_has_the_file() {
     }
     assert_eq!(events(&timeline, "off"), [Seen, Forked, Ready, Down]);
     let failed = [Seen, Forked, Run, Ready, Executed, Failed];
-    assert_eq!(events(&timeline, "empty"), failed);
+    assert_eq!(events(&timeline, "bad"), failed);
     assert_eq!(events(&timeline, "blocked"), [Seen, Forked, Failed]);
     assert_eq!(timeline.strange, None);
     let labels: std::collections::BTreeSet<_> = timeline.records.iter().map(|r| &r.label).collect();
@@ -152,7 +153,7 @@ fn every_way_to_start_is_recorded_in_its_order_and_then_nobody_has_the_file() {
     );
     assert!(
         text.lines()
-            .any(|line| line.starts_with("empty ") && line.ends_with(" failed"))
+            .any(|line| line.starts_with("bad ") && line.ends_with(" failed"))
     );
 }
 
