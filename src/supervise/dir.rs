@@ -115,7 +115,10 @@ fn make_supervise_directory() -> Result<(), Error> {
 /// Whether the service directory was deleted: no name leads to it any more. One that was
 /// renamed has a name.
 pub fn is_gone() -> bool {
-    file::is_deleted(Path::new("."))
+    [".", "/proc/self/cwd"]
+        .map(Path::new)
+        .into_iter()
+        .any(file::is_deleted)
 }
 
 /// Whether there is anything to write a status to: not once somebody has removed

@@ -397,8 +397,16 @@ pub fn identity_at(path: &Path) -> Option<Identity> {
 /// Whether the directory at `path`, a link in `/proc` or `.`, was deleted: it has no name
 /// left. False if that cannot be told.
 pub fn is_deleted(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|metadata| metadata.is_dir() && metadata.nlink() == 0)
+    let Some(metadata) = path.metadata().ok().filter(|found| found.is_dir()) else {
+        return false;
+    };
+    // overlayfs does not count the names of what is in a lower layer; proc(5) shows it.
+    metadata.nlink() == 0
+        || std::fs::read_link(path).is_ok_and(|shown| {
+            shown.is_absolute()
+                && shown.as_os_str().as_bytes().ends_with(b" (deleted)")
+                && identity_at(&shown) != Some(identity(&metadata))
+        })
 }
 
 /// Whether another machine or a daemon can change the directory open as `directory`, and
@@ -448,4 +456,27 @@ fn is_among(kind: FsType, kinds: &[i64]) -> bool {
         reason = "the type's width differs by architecture"
     )]
     kinds.contains(&i64::from(kind.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn a_directory_is_deleted_when_it_has_no_name_whatever_it_was_called() {
+        use std::os::fd::AsRawFd;
+        let base = std::env::temp_dir().join(format!("deleted-{}", std::process::id()));
+        let [first, second] = ["a", "a (deleted)"].map(|name| base.join(name));
+        std::fs::create_dir_all(&first).unwrap();
+        let directory = File::open(&first).unwrap();
+        let link = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+        assert!(!is_deleted(&link));
+        std::fs::rename(&first, &second).unwrap();
+        assert!(!is_deleted(&link));
+        std::fs::remove_dir(&second).unwrap();
+        assert!(is_deleted(&link));
+        std::fs::remove_dir(&base).unwrap();
+        assert!(!is_deleted(&base));
+    }
 }
