@@ -39,8 +39,9 @@ fn the_successor_of_a_deleted_directory_waits_for_the_end_of_the_service_in_it()
     assert_eq!(scratch.pid("scan/a"), None);
     signal(old_service, "TERM");
     scratch.wait_up("scan/a");
-    wait_until("the old supervise has ended", || !is_alive(old));
-    assert_eq!(children(svscan.pid()).len(), 1);
+    wait_until("only the new supervise is left", || {
+        !is_alive(old) && children(svscan.pid()).len() == 1
+    });
     assert_eq!(scratch.read("svscan.err"), "");
 }
 
