@@ -588,10 +588,4 @@ mod tests {
         assert_eq!(typed("my service"), "'my service'");
         assert_eq!(typed("it's\n"), r"'it'\''s\n'");
     }
-
-    #[test]
-    fn without_timeout_a_stop_may_take_a_minute_and_a_script_five() {
-        assert_eq!(LIMIT, Duration::from_secs(60));
-        assert_eq!(SCRIPT_LIMIT, Duration::from_secs(300));
-    }
 }

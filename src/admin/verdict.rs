@@ -289,6 +289,20 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_was_paused_has_yet_to_show_that_it_stays() {
+        let now = clock::monotonic();
+        let paused = Status {
+            paused: true,
+            ..status(7, 1, Want::Up)
+        };
+        let mut start = Start::new(paused, Some(SETTLE), SETTLE, now);
+        assert_eq!(
+            start.saw(&status(7, 1, Want::Up), now),
+            Verdict::Wait(Some(after(now, 2)))
+        );
+    }
+
+    #[test]
     fn the_end_of_a_process_that_was_told_to_go_down_is_no_crash() {
         let now = clock::monotonic();
         let mut start = Start::new(status(7, 1, Want::Down), None, SETTLE, now);

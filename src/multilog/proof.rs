@@ -366,6 +366,17 @@ mod tests {
     }
 
     #[test]
+    fn more_than_a_batch_becomes_is_never_doubtful() {
+        let batch = "x".repeat(MOST_DOUBTFUL);
+        for (doubtful, expected) in [(MOST_DOUBTFUL, MOST_DOUBTFUL), (MOST_DOUBTFUL + 1, 0)] {
+            let length = MOST_DOUBTFUL as u64 + 6;
+            let mut before = Before::new(Some(tail(&["\n", &batch, "\nend\n"], length)), false);
+            before.expect(5, doubtful as u64);
+            assert_eq!(before.doubtful, expected, "{doubtful}");
+        }
+    }
+
+    #[test]
     fn a_batch_that_is_still_in_the_pipe_is_known_by_what_stands_behind_it() {
         let expecting = |length, doubtful| {
             let mut before = Before::new(Some(tail(&["old\nab\n", "cd\nef\ng"], 10)), false);

@@ -109,6 +109,28 @@ fn a_supervise_that_gave_up_is_tried_again_after_five_seconds() {
 }
 
 #[test]
+fn a_supervise_that_gave_up_is_not_tried_earlier_whoever_asks() {
+    let mut case = Case::running();
+    case.wait(SECOND / 2);
+    assert_eq!(case.ended(10, GAVE_UP), []);
+    assert_eq!(case.resume(1, Half::Main), []);
+    assert_eq!(case.rest(), Some(INTERVAL - SECOND / 2));
+}
+
+#[test]
+fn a_supervise_that_gave_up_under_a_name_that_is_gone_is_tried_again_under_the_new_one() {
+    let mut case = Case::running();
+    case.wait(SECOND / 2);
+    assert_eq!(case.is("b", 1), []);
+    assert_eq!(case.is_gone("a"), []);
+    assert_eq!(case.ended(10, GAVE_UP), []);
+    assert_eq!(case.rest(), Some(SECOND / 2));
+    case.wait(SECOND / 2);
+    assert_eq!(case.tick(), [examine("b"), resume(1, Half::Main)]);
+    assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "b")]);
+}
+
+#[test]
 fn a_supervise_that_failed_after_a_second_is_back_at_once() {
     let mut case = Case::running();
     case.wait(SECOND);
