@@ -302,6 +302,41 @@ exec 4<>supervise/ok >/dev/null 2>&1
 }
 
 #[test]
+fn a_set_user_id_program_cannot_pass_for_a_supervise_at_the_end() {
+    let scratch = Scratch::new();
+    let test = "a_set_user_id_program";
+    if !is_root("a set-user-ID program named supervise at the end") {
+        return;
+    }
+    // Of another tree.
+    scratch.service("victim", STAYS);
+    let _daemon = supervise(&scratch, "victim");
+    scratch.wait_up("victim");
+    sleeper(&scratch, "forged/supervise");
+    let set_id = fs::Permissions::from_mode(0o4755);
+    fs::set_permissions(scratch.at("forged/supervise"), set_id).unwrap();
+    // All that its caller chooses of a program like sudo, which gives all its ids to root.
+    scratch.script(
+        "forge",
+        "cd ../../victim || exit
+../forged/supervise 2147483647 >/dev/null 2>&1 &",
+    );
+    scratch.service(
+        "service/evil",
+        &format!("[ -e forged ] || ../../forge; : >forged; {STAYS}"),
+    );
+    let program = Suite::Ours.program("svscanboot");
+    let Some(mut world) = World::of_root(test, &scratch, &program, &["service"]) else {
+        return;
+    };
+    wait_child(world.first, "supervise");
+    scratch.wait_up("service/evil");
+    assert_eq!(world.end("TERM"), 0);
+    let said = scratch.svstat("victim");
+    assert!(said.starts_with("up"), "{said}");
+}
+
+#[test]
 fn a_process_of_another_user_cannot_pass_for_an_earlier_svscan() {
     let scratch = Scratch::new();
     scratch.mkdir("service");

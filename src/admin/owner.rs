@@ -11,6 +11,9 @@ use crate::sys::lock::{self, LockId};
 use crate::sys::process::Process;
 use std::fs::File;
 
+/// The name of the process of every supervise, 0.76's and daemontools-encore's, too.
+const SUPERVISE: &str = "supervise";
+
 /// Whose a supervise is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Owner {
@@ -50,21 +53,28 @@ fn owner(directory: &File, user: u32) -> Owner {
     let mut locks = lock::all().into_iter();
     let holder = locks.find(|lock| lock.id == id && !lock.waits);
     let process = holder.and_then(|lock| Process::open(lock.pid?).ok());
-    process.map_or(Owner::Unknown, |process| judge(&process, id, place, user))
+    process.map_or(Owner::Unknown, |process| {
+        judge(&process, id, place, user, SUPERVISE)
+    })
 }
 
 /// A lock that others have inherited outlives its process, whose number may be
 /// another's then; and a program that becomes root may have inherited one. So all users of
 /// the process count, and it must have the lock and be in the service directory, as
-/// every supervise is.
-fn judge(process: &Process, id: LockId, place: Identity, user: u32) -> Owner {
-    match process.users() {
-        Some(users) => match users.into_iter().find(|other| *other != user) {
-            Some(other) => Owner::Another(other),
-            None if process.holds(id) && process.directory() == Some(place) => Owner::Ours,
-            None => Owner::Unknown,
-        },
-        None => Owner::Unknown,
+/// every supervise is. That alone is true of root's multilog, too, if `supervise` leads to
+/// its log directory, and of a set-user-ID program that gives all its ids to root, so it
+/// must be a program named [`SUPERVISE`], too.
+fn judge(process: &Process, id: LockId, place: Identity, user: u32, name: &str) -> Owner {
+    let Some(users) = process.users() else {
+        return Owner::Unknown;
+    };
+    if let Some(other) = users.into_iter().find(|other| *other != user) {
+        return Owner::Another(other);
+    }
+    let is_there = process.directory() == Some(place);
+    match is_there && process.holds(id) && process.is_program(name) {
+        true => Owner::Ours,
+        false => Owner::Unknown,
     }
 }
 
@@ -84,11 +94,15 @@ mod tests {
         let here = file::identity_at(Path::new(".")).unwrap();
         let elsewhere = file::identity_at(Path::new("/proc")).unwrap();
         let user = file::user();
+        let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
+        let name = comm.trim_end();
+        let judge = |place, user, name| judge(&own, id, place, user, name);
         // Its number alone, which may be that of a process that had the lock, is nothing.
-        assert_eq!(judge(&own, id, here, user), Owner::Unknown);
+        assert_eq!(judge(here, user, name), Owner::Unknown);
         lock::try_exclusive(&file).unwrap();
-        assert_eq!(judge(&own, id, here, user), Owner::Ours);
-        assert_eq!(judge(&own, id, elsewhere, user), Owner::Unknown);
-        assert_eq!(judge(&own, id, here, user + 1), Owner::Another(user));
+        assert_eq!(judge(here, user, name), Owner::Ours);
+        assert_eq!(judge(here, user, SUPERVISE), Owner::Unknown);
+        assert_eq!(judge(elsewhere, user, name), Owner::Unknown);
+        assert_eq!(judge(here, user + 1, name), Owner::Another(user));
     }
 }

@@ -160,7 +160,7 @@ fn open_or_make(name: &Path, access: Access, tell: impl FnOnce()) -> io::Result<
     match open() {
         Err(error) if errno::is_not_own(&error) => {
             tell();
-            fs::remove_file(name)?;
+            super::rotation::presence(fs::remove_file(name))?;
             open()
         }
         result => result,

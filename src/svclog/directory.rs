@@ -3,8 +3,8 @@
 use super::Failure;
 use super::files::{self, Id, Look};
 use crate::error::Error;
-use crate::sys::file;
 use crate::sys::folder::{self, Facts};
+use crate::sys::{errno, file};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -67,7 +67,7 @@ impl Directory {
     pub(super) fn open_finished(&self, name: &OsStr) -> Result<Finished, Failure> {
         let opened = match folder::facts(&self.folder, name) {
             Ok(facts) if !facts.is_file => return Ok(Finished::NoFile),
-            Ok(facts) => folder::open_file(&self.folder, name).map(|file| (file, id(&facts))),
+            Ok(facts) => open_file(&self.folder, name).map(|file| (file, id(&facts))),
             Err(error) => Err(error),
         };
         match opened {
@@ -81,7 +81,7 @@ impl Directory {
 
     /// Opens `name`, which is written to or was last; and says which file it is.
     pub(super) fn open_written(&self, name: &str) -> io::Result<(File, Id)> {
-        let file = folder::open_file(&self.folder, OsStr::new(name))?;
+        let file = open_file(&self.folder, OsStr::new(name))?;
         let metadata = file.metadata()?;
         Ok((file, file::identity(&metadata)))
     }
@@ -148,6 +148,15 @@ impl Directory {
         self.facts("state")
             .map(|facts| (facts.inode, facts.changed))
     }
+}
+
+/// Opens a file. The owner of the directory may have put a link in its place just now:
+/// it is as good as gone.
+fn open_file(folder: &File, name: &OsStr) -> io::Result<File> {
+    folder::open_file_nofollow(folder, name).map_err(|error| match errno::is_link(&error) {
+        true => io::ErrorKind::NotFound.into(),
+        false => error,
+    })
 }
 
 /// Which file is open.

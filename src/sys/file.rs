@@ -180,9 +180,21 @@ pub fn open_own(path: &Path, access: Access, owners: &[u32]) -> io::Result<File>
         .mode(0o600)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
         .open(path)?;
-    match is_own(&file.metadata()?, owners) {
-        true => Ok(file),
-        false => Err(super::errno::not_own()),
+    own_at(file, path, owners)
+}
+
+/// `file` again, which was opened at `path`, if it is a plain file of one of `owners`
+/// that has this name and no other. All of that is read at one instant: whoever owns the
+/// directory could remove a second name between the open and a look at `file`.
+///
+/// # Errors
+/// EPERM.
+pub fn own_at(file: File, path: &Path, owners: &[u32]) -> io::Result<File> {
+    let opened = identity(&file.metadata()?);
+    let is_its = |there: &Metadata| identity(there) == opened && is_own(there, owners);
+    match path.symlink_metadata() {
+        Ok(there) if is_its(&there) => Ok(file),
+        _ => Err(super::errno::not_own()),
     }
 }
 
@@ -203,20 +215,7 @@ pub fn is_root() -> bool {
 /// # Errors
 /// ELOOP, EPERM; what open(2) says.
 pub fn open_write_own(path: &Path) -> io::Result<File> {
-    own(open_write_nofollow(path)?)
-}
-
-/// `file` again, if it is plainly one of this user's own, of a single name.
-///
-/// # Errors
-/// EPERM.
-pub fn own(file: File) -> io::Result<File> {
-    let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.nlink() == 1 && metadata.uid() == user() {
-        Ok(file)
-    } else {
-        Err(io::Error::from_raw_os_error(libc::EPERM))
-    }
+    own_at(open_write_nofollow(path)?, path, &[user()])
 }
 
 /// As [`open_write_own`] for the file `name` in `directory`, which must be no link, and
@@ -236,7 +235,11 @@ pub fn open_write_own_in(directory: &Path, name: &CStr) -> io::Result<File> {
     }
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let opened = openat(&directory, name, flags, Mode::empty()).map_err(super::io)?;
-    own(File::from(opened))
+    let opened = File::from(opened);
+    match is_own(&opened.metadata()?, &[user()]) {
+        true => Ok(opened),
+        false => Err(super::errno::not_own()),
+    }
 }
 
 /// The user as whom this process makes and opens files.
@@ -462,6 +465,28 @@ fn is_among(kind: FsType, kinds: &[i64]) -> bool {
 mod tests {
     use super::*;
     use std::path::PathBuf;
+
+    #[test]
+    fn a_file_that_was_opened_by_a_second_name_is_not_ones_own_once_that_is_gone() {
+        let base = std::env::temp_dir().join(format!("second-name-{}", std::process::id()));
+        std::fs::create_dir(&base).unwrap();
+        let (victim, name) = (base.join("victim"), base.join("name"));
+        std::fs::write(&victim, "").unwrap();
+        let open = || {
+            std::fs::hard_link(&victim, &name).unwrap();
+            let file = open_write_nofollow(&name).unwrap();
+            std::fs::remove_file(&name).unwrap();
+            // Of all that the file itself tells, nothing is wrong now.
+            assert!(is_own(&file.metadata().unwrap(), &[user()]));
+            file
+        };
+        assert!(own_at(open(), &name, &[user()]).is_err());
+        let opened = open();
+        std::fs::write(&name, "").unwrap();
+        assert!(own_at(opened, &name, &[user()]).is_err());
+        assert!(own_at(open_write_nofollow(&name).unwrap(), &name, &[user()]).is_ok());
+        std::fs::remove_dir_all(&base).unwrap();
+    }
 
     #[test]
     fn a_directory_is_deleted_when_it_has_no_name_whatever_it_was_called() {

@@ -91,6 +91,17 @@ pub fn open_file(folder: &File, name: &OsStr) -> io::Result<File> {
     Ok(File::from(opened))
 }
 
+/// As [`open_file`], but not through a link: another user may own `folder`.
+///
+/// # Errors
+/// Of a link: ELOOP; else what openat(2) says.
+pub fn open_file_nofollow(folder: &File, name: &OsStr) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
+    let flags = flags | OFlag::O_CLOEXEC;
+    let opened = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    Ok(File::from(opened))
+}
+
 /// The names in `folder`, but `.` and `..`.
 ///
 /// # Errors

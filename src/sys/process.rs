@@ -5,7 +5,8 @@ use super::lock::{self, LockId};
 use crate::child::Pid;
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long the process `pid` has existed, by a clock that nobody can set; None
@@ -87,6 +88,12 @@ impl Process {
         file::identity_at(&self.path().join("cwd"))
     }
 
+    /// Whether it is named `name`, and its program is no set-user-ID one, which anybody
+    /// could have named so.
+    pub fn is_program(&self, name: &str) -> bool {
+        has_name(&self.path(), name) && !is_set_id(&self.path())
+    }
+
     /// Whether one of its open files holds the flock `id`.
     pub fn holds(&self, id: LockId) -> bool {
         let held = lock::held_by(&self.path());
@@ -163,9 +170,19 @@ fn field(stat: &[u8], place: usize) -> Option<u64> {
 }
 
 /// Whether the process `pid` is named `name`, and has no user but the one as whom this
-/// process acts: another user can give a process any name, but not that.
+/// process acts: another user can give a process any name, but not that. A set-user-ID
+/// program that he runs, by any name, does not count.
 pub fn is_own(pid: Pid, name: &str) -> bool {
-    is_named(pid, name) && is_of(pid, &[file::user()])
+    is_named(pid, name) && is_of(pid, &[file::user()]) && !is_set_id(&path(pid))
+}
+
+/// Whether the process `process`, a directory in `/proc`, runs a program that gets
+/// another user or group when it is executed: of such a one neither its ids nor its
+/// name tell who started it, where, and with which open files. True if that cannot be
+/// told.
+fn is_set_id(process: &Path) -> bool {
+    let program = process.join("exe").metadata();
+    program.map_or(true, |program| program.mode() & 0o6000 != 0)
 }
 
 /// The processes named `name`, of which the kernel keeps 15 bytes, by pid, as far as
@@ -190,7 +207,11 @@ pub fn by_directory(pids: &[Pid]) -> HashMap<Identity, Vec<Pid>> {
 
 /// Whether the process `pid` is named `name`.
 pub fn is_named(pid: Pid, name: &str) -> bool {
-    let comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    has_name(&path(pid), name)
+}
+
+fn has_name(process: &Path, name: &str) -> bool {
+    let comm = std::fs::read(process.join("comm")).unwrap_or_default();
     comm.strip_suffix(b"\n") == Some(name.as_bytes())
 }
 
@@ -266,7 +287,6 @@ pub fn directory_link(pid: Pid) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn the_start_is_found_behind_a_name_with_parentheses() {

@@ -215,6 +215,69 @@ fn a_program_that_became_root_with_the_users_lock_makes_no_supervise_roots() {
     assert_eq!(scratch.read("a/ran"), "");
 }
 
+/// Whatever runs it, root's svcstart runs no script of the service in `place`, in which a
+/// process of root's alone has `supervise/lock` locked.
+fn assert_no_script_runs(scratch: &Scratch, place: &str) {
+    scratch.script(format!("{place}/start"), "id -u >> ran");
+    shell(scratch, &format!("chown -h {USER} {place} {place}/*"));
+    refused(&svcstart(scratch, &[place]), place, UNKNOWN);
+    assert_eq!(scratch.read(format!("{place}/ran")), "");
+}
+
+#[test]
+fn roots_multilog_makes_no_supervise_roots() {
+    if !can("a log directory that looks like a service") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let script = "mkdir a; chown 65534 a; mkfifo in; exec multilog ./a <>in";
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", script]);
+    let _multilog = scratch.start(command, "multilog");
+    wait_until("it logs", || scratch.at("a/current").exists());
+    // What the owner of the directory may do.
+    shell(
+        &scratch,
+        "cd a; ln -s . supervise; mkfifo ok control; head -c 18 /dev/zero >status",
+    );
+    let _readers = scratch.start(
+        {
+            let mut command = scratch.command(Suite::Ours, "sh");
+            let script = "exec 8<>a/ok 7<>a/control; : >ready; exec sleep 1000";
+            command.args(["-c", script]);
+            command
+        },
+        "readers",
+    );
+    wait_until("the FIFOs have readers", || scratch.at("ready").exists());
+    assert_no_script_runs(&scratch, "a");
+}
+
+#[test]
+fn a_program_that_gave_all_its_ids_to_root_makes_no_supervise_roots() {
+    if !can("a set-user-ID program that is all root's") {
+        return;
+    }
+    let scratch = Scratch::new();
+    service(&scratch, "a", USER);
+    // As sudo does: then its name and where it is are all that its caller has chosen.
+    shell(
+        &scratch,
+        "mkdir names; install -m 4755 $(command -v flock) asroot; ln -s ../asroot names/supervise
+        mkdir a/supervise; cd a/supervise; mkfifo ok control; head -c 18 /dev/zero >status",
+    );
+    let mut command = scratch.command(Suite::Ours, "sh");
+    let script = "cd a; exec 8<>supervise/ok 7<>supervise/control; \
+                  exec ../names/supervise supervise/lock sleep 1000";
+    command.args(["-c", script]);
+    let holder = scratch.start(command, "holder");
+    wait_until("it holds the lock", || {
+        let children = format!("/proc/{0}/task/{0}/children", holder.pid());
+        std::fs::read_to_string(children).is_ok_and(|children| !children.is_empty())
+    });
+    assert_no_script_runs(&scratch, "a");
+}
+
 #[test]
 fn where_proc_does_not_tell_root_runs_no_script() {
     if !can("svcstart without /proc") {
