@@ -44,7 +44,7 @@ impl Files {
 
     /// Whether a file may be written that was there before.
     pub fn may_write(self, metadata: &Metadata) -> bool {
-        self.shared.is_none() || file::is_own(metadata, &[0])
+        self.shared.is_none() || (file::is_own(metadata, &[0]) && !is_secret(metadata))
     }
 
     /// Whether a file may become a finished one: it is no link.
@@ -96,7 +96,7 @@ impl Files {
     pub fn open_read(self, name: &str) -> io::Result<File> {
         let path = Path::new(name);
         match self.shared {
-            Some(owner) => file::open_own(path, Access::Read, &[0, owner]),
+            Some(owner) => open_shown(path, Access::Read, &[0, owner]),
             None => file::open_read(path),
         }
     }
@@ -153,10 +153,30 @@ pub fn enter_parent<'a>(start: &File, path: &'a Path) -> io::Result<(Files, &'a 
     Ok((Files::of(&directory), Path::new(name)))
 }
 
+/// Opens `path` as [`file::open_own`], if it is no secret of root's.
+fn open_shown(path: &Path, access: Access, owners: &[u32]) -> io::Result<File> {
+    let file = file::open_own(path, access, owners)?;
+    match is_secret(&file.metadata()?) {
+        true => Err(errno::not_own()),
+        false => Ok(file),
+    }
+}
+
+/// Whether it is a file with something in it that root has made for fewer than all. All
+/// may read what multilog writes. So the owner of the directory has moved this one here
+/// from another directory of his, and is to see none of it, not even through a processor.
+fn is_secret(metadata: &Metadata) -> bool {
+    metadata.uid() == 0 && metadata.len() > 0 && metadata.mode() & 0o004 == 0
+}
+
 /// Opens root's own file `name` in the current directory. Anything else there of that
 /// name gives way to a new one, after `tell`.
 fn open_or_make(name: &Path, access: Access, tell: impl FnOnce()) -> io::Result<File> {
-    let open = || file::open_own(name, access, &[0]);
+    let open = || match access {
+        // Emptied, or written over from its beginning, and its mode stays.
+        Access::Write => file::open_own(name, access, &[0]),
+        _ => open_shown(name, access, &[0]),
+    };
     match open() {
         Err(error) if errno::is_not_own(&error) => {
             tell();

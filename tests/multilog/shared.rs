@@ -127,6 +127,28 @@ fn no_file_that_leads_elsewhere_is_written_or_given_a_mode() {
 }
 
 #[test]
+fn a_file_that_only_root_may_read_and_that_was_moved_in_is_shown_to_nobody() {
+    if !is_root("files of root's that are moved") {
+        return;
+    }
+    // Of its mode one could think that it is complete.
+    let scratch = place(0o700);
+    fs::rename(scratch.at("precious"), scratch.at("main/current")).unwrap();
+    scratch.write("main/state", SECRET);
+    set_mode(&scratch, "main/state", 0o600);
+    let (code, said) = log(&scratch, 100, &["s4096", "n10", "!cat <&4; cat", "./main"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&anew("./main/current")), "{said}");
+    for entry in fs::read_dir(scratch.at("main")).unwrap() {
+        let path = entry.unwrap().path();
+        let is_for_all = fs::metadata(&path).unwrap().mode() & 0o004 != 0;
+        let holds_secret = fs::read_to_string(&path).unwrap().contains(SECRET);
+        assert!(!(is_for_all && holds_secret), "{}", path.display());
+    }
+    assert_eq!(text(&scratch, "main").replace(SECRET, ""), lines(100));
+}
+
+#[test]
 fn files_that_are_made_to_lead_elsewhere_while_it_runs_are_made_anew() {
     if !is_root("files that are replaced") {
         return;
