@@ -100,7 +100,7 @@ install: build
 	for program in $(PROGRAMS); do ln -f $(bindir)/daemontools-rs $(bindir)/$$program || exit 1; done
 	install -m 644 $(PROGRAMS:%=docs/man/%.8) $(mandir)/
 	cp -R service-examples docs/boot $(datadir)/
-	sed -i 's|/usr/local/|$(PREFIX)/|g' $(datadir)/boot/*
+	sed -i 's|/usr/local/|$(PREFIX)/|g' $(datadir)/boot/daemontools-rs.service $(datadir)/boot/inittab
 
 # Removes what install made and nothing else; services and their directories stay.
 uninstall:

@@ -178,6 +178,10 @@ fn make_install_puts_everything_below_destdir_and_prefix() {
         assert!(text.contains(line), "{text}");
         assert!(!text.contains("/usr/local"), "{text}");
     }
+    // In a container they are where this file puts them.
+    let dockerfile = "root/usr/share/daemontools-rs/boot/Dockerfile";
+    let ours = fs::read_to_string(root().join("docs/boot/Dockerfile")).unwrap();
+    assert_eq!(scratch.read(dockerfile), ours);
 }
 
 #[test]
