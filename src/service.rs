@@ -173,6 +173,11 @@ pub fn is_supervised(directory: &Path) -> Supervised {
     }
 }
 
+/// Whether `log` is a program, as daemontools-encore has it: no supervise can run there.
+pub fn is_program(log: &Path) -> bool {
+    log.is_file() && file::may_execute(log)
+}
+
 /// Why there is no status.
 pub enum NoStatus {
     /// The file could not be opened.

@@ -37,7 +37,8 @@ fn svclog(scratch: &Scratch, arguments: &[&str]) -> Output {
 }
 
 /// What svclog says of most logs here: files made by hand.
-const SILENT: &str = ": the logger does not run (no supervise)\n";
+const SILENT: &str = ": the logger does not run (no supervise; if log was made later than the \
+                      service, take the service out and put it in again)\n";
 
 fn without_silent(errors: &str) -> String {
     let lines = errors.split_inclusive('\n');

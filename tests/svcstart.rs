@@ -630,7 +630,7 @@ fn a_bare_name_is_looked_up_in_svdir() {
     for (name, why) in [
         (
             "squid/log",
-            "svscan runs on the directory it is in, but no supervise for it came within 10s; ",
+            "a supervise runs for the service, but none for its log came within 10s; ",
         ),
         (
             "octopus/log",
@@ -1090,7 +1090,8 @@ fn a_start_script_is_not_believed_when_the_service_is_down_or_crashes() {
             "daemon",
             "exit 0",
             says_yes,
-            "./start exited 0, but the service then exited 0; a daemon must stay in the foreground",
+            "./start exited 0, but the service then exited 0; a daemon must stay in the foreground \
+             (see fghack), and a job must take a second or more; run ",
         ),
         (
             "paused",
@@ -1249,12 +1250,17 @@ fn a_logger_that_does_not_work_is_a_failure_and_one_that_works_is_none() {
     }
     let mode = fs::Permissions::from_mode(0o644);
     fs::set_permissions(scratch.at("mode/log/run"), mode).unwrap();
+    let form = "log is a program, but must be a directory; move it to log/run ";
+    scratch.service("encore", STAYS);
+    scratch.script("encore/log", logger);
+    scratch.link("encore");
+    scratch.wait_up("encore");
     scratch.write("down/log/down", "");
     for (name, ..) in cases {
         scratch.link(name);
         scratch.wait_supervised(&format!("{name}/log"));
     }
-    for (name, _, why) in cases {
+    for (name, _, why) in [cases.as_slice(), &[("encore", "", Some(form))]].concat() {
         let service = format!("service/{name}");
         let output = svcstart(&scratch, &["--settle", "1500ms", &service]);
         match why {
@@ -1262,13 +1268,25 @@ fn a_logger_that_does_not_work_is_a_failure_and_one_that_works_is_none() {
             Some(why) => {
                 assert_eq!(output.code, 1, "{output:?}");
                 let said = reason(&output, &service);
-                let start =
-                    "it works, but its logger does not, and will block it (look into log): ";
+                let start = "it works, but its logger, in ./log, does not, and will block it: ";
                 assert!(said.starts_with(&format!("{start}{why}")), "{said}");
             }
         }
         assert!(scratch.pid(name).is_some(), "the service is left up");
     }
+}
+
+#[test]
+fn a_logger_that_fails_is_told_of_as_a_service_is_without_a_word_of_svclog() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.service("a/log", "exit 3");
+    scratch.link("a");
+    scratch.wait_supervised("a/log");
+    let output = svcstart(&scratch, &["service/a/log"]);
+    let why = reason(&output, "service/a/log");
+    assert!(why.starts_with("it started and then exited 3; "), "{why}");
 }
 
 #[test]

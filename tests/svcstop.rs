@@ -118,6 +118,9 @@ fn a_stop_script_stops_it_and_is_not_believed_without_proof() {
     assert!(
         reason(&output, "service/liar").starts_with("./stop exited 0, but the service still runs")
     );
+    let output = svcstop(&scratch, &["--kill", "service/liar"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(scratch.svstat("liar").starts_with("down"));
     scratch.service("loop", "echo x >> starts; exit 1");
     scratch.script(
         "loop/stop",
@@ -137,6 +140,25 @@ fn a_stop_script_stops_it_and_is_not_believed_without_proof() {
     let output = svcstop(&scratch, &["--kill", "service/refuses"]);
     assert_eq!(output.code, 0, "{output:?}");
     assert!(scratch.svstat("refuses").starts_with("down"));
+}
+
+#[test]
+fn a_service_that_ignores_what_its_stop_script_sends_is_no_lie_and_can_be_killed() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STUBBORN);
+    scratch.script("a/stop", "svc -d .");
+    scratch.link("a");
+    let pid = scratch.wait_up("a");
+    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    let output = svcstop(&scratch, &["--timeout", "300ms", "service/a"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let why = reason(&output, "service/a");
+    let expected = format!("it still runs (pid {pid}) 300ms after TERM; see why, or use --kill");
+    assert_eq!(why, expected);
+    let output = svcstop(&scratch, &["--timeout", "300ms", "--kill", "service/a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(!is_alive(pid));
 }
 
 #[test]

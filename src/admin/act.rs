@@ -138,7 +138,14 @@ impl Work<'_> {
         let (begun, pid) = (clock::monotonic(), self.watcher.status()?.pid);
         let stopped = if self.script_is_to_run(Script::Stop)? {
             match self.run(Script::Stop) {
-                Ok(()) => self.check_that_it_is_down(),
+                Ok(()) => match self.check_that_it_is_down() {
+                    Err(Stop::Failed(Failure::StopLied { .. } | Failure::StillUp { .. }))
+                        if self.options.kill =>
+                    {
+                        self.kill()
+                    }
+                    checked => checked,
+                },
                 Err(Stop::Failed(_)) if self.options.kill => self.kill(),
                 Err(stop) => return Err(stop),
             }
@@ -281,6 +288,9 @@ impl Work<'_> {
     /// logger has mostly been up as long as the service, and that counts.
     fn check_its_logger(&mut self) -> Result<(), Stop> {
         let directory = self.watcher.directory().join("log");
+        if service::is_program(&directory) {
+            return Err(Failure::Logger(Failure::LogIsAProgram.to_string()).into());
+        }
         if !matches!(service::is_supervised(&directory), Supervised::Yes) {
             // svscan starts one for what has a `log`; where there is none, none is due.
             return Ok(());
@@ -430,26 +440,27 @@ impl Work<'_> {
         }
         self.watcher.expect_no_answer();
         let deadline = clock::monotonic() + PATIENCE;
-        let verdict = self
-            .watcher
+        self.watcher
             .observe(&mut self.waiter, deadline, |status, _| {
-                if is_down(status) {
+                if is_down(status) || status.want == Want::Down {
                     Verdict::Done
                 } else {
                     Verdict::Wait(None)
                 }
             })?;
-        if verdict == Verdict::Done {
+        let status = self.watcher.status()?;
+        if is_down(&status) {
             return Ok(());
         }
-        let mut status = self.watcher.status()?;
-        if status.want == Want::Down {
-            match self.watch_it_stop(self.limit())? {
-                None => return Ok(()),
-                Some(last) => status = last,
-            }
+        if status.want != Want::Down {
+            return Err(Failure::StopLied { pid: status.pid }.into());
         }
-        Err(Failure::StopLied { pid: status.pid }.into())
+        let waited = self.limit();
+        match self.watch_it_stop(waited)? {
+            None => Ok(()),
+            Some(Status { pid: Some(pid), .. }) => Err(Failure::StillUp { pid, waited }.into()),
+            Some(Status { pid, .. }) => Err(Failure::StopLied { pid }.into()),
+        }
     }
 
     fn no_answer(&self) -> Stop {

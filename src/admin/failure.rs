@@ -136,7 +136,7 @@ pub enum Failure {
         "{} {}; {}{} (supervise goes on starting it: svcstop ends that)",
         if *is_vouched { "./start exited 0, but the service then" } else { "it started and then" },
         how(end),
-        background(end),
+        background(end, *is_vouched),
         read_log_or_run(log)
     )]
     Crashed {
@@ -171,8 +171,22 @@ pub enum Failure {
     #[error("it is down; svc -u starts it")]
     Down,
     /// The service works, but nothing reads what it writes: why the logger does not.
-    #[error("it works, but its logger does not, and will block it (look into log): {0}")]
+    #[error("it works, but its logger, in ./log, does not, and will block it: {0}")]
     Logger(String),
+    /// No logger can be started: `log` is what daemontools-encore runs.
+    #[error(
+        "log is a program, but must be a directory; move it to log/run (mkdir new; mv log new/run; mv new log)"
+    )]
+    LogIsAProgram,
+    /// svscan has started the service, but not this logger of it.
+    #[error(
+        "a supervise runs for the service, but none for its log came within {}; if log was made later than the service, take the service out and put it in again",
+        duration(waited)
+    )]
+    NoLogger {
+        /// For how long we waited.
+        waited: Duration,
+    },
     /// As `TakenDown`, and the service's own `./run` has the `svc -d`.
     #[error(
         "it was told to go down (svc -d), as its own ./run does; {}",
@@ -405,11 +419,15 @@ fn still(pid: &Option<Pid>) -> String {
     }
 }
 
-/// What may be behind an end that looks like success.
-fn background(end: &Option<End>) -> &'static str {
-    match end {
-        Some(End::Exited(0)) => {
+/// What may be behind an end that looks like success. Without a `./start`, a job is
+/// taken for a service that crashes; with one, a job of less than a second is.
+fn background(end: &Option<End>, is_vouched: bool) -> &'static str {
+    match (end, is_vouched) {
+        (Some(End::Exited(0)), false) => {
             "a daemon must stay in the foreground (see fghack), and a job that ends needs a ./start; "
+        }
+        (Some(End::Exited(0)), true) => {
+            "a daemon must stay in the foreground (see fghack), and a job must take a second or more; "
         }
         _ => "",
     }
@@ -495,6 +513,8 @@ mod tests {
             Failure::WentDown { log: None },
             Failure::Down,
             Failure::Logger(Failure::Down.to_string()),
+            Failure::LogIsAProgram,
+            Failure::NoLogger { waited },
             Failure::NotStarted { waited },
             Failure::TakenDown,
             Failure::TakenUp,

@@ -137,7 +137,10 @@ impl Watcher {
             return Failure::Hidden { waited };
         }
         if self.svscan_runs() == Some(true) {
-            return Failure::NoSupervise { waited };
+            return match self.is_log_of_a_running_service() {
+                true => Failure::NoLogger { waited },
+                false => Failure::NoSupervise { waited },
+            };
         }
         match process::named("svscan") {
             none if none.is_empty() => Failure::NoSvscan,
@@ -148,6 +151,13 @@ impl Watcher {
                 }
             }
         }
+    }
+
+    fn is_log_of_a_running_service(&self) -> bool {
+        let path = self.absolute();
+        let service = path.parent().unwrap_or(&path);
+        path.file_name() == Some(OsStr::new("log"))
+            && matches!(service::is_supervised(service), Supervised::Yes)
     }
 
     fn absolute(&self) -> PathBuf {

@@ -40,7 +40,7 @@ pub fn command(name: &'static str, about: &'static str) -> Command {
 pub fn settle() -> Arg {
     duration("settle")
         .default_value(SETTLE)
-        .help("How long a service without a start script must stay up")
+        .help("How long a service must stay up")
 }
 
 /// `--kill`, of the commands that stop.

@@ -27,7 +27,22 @@ pub(super) struct Logs {
 
 /// Finds the log of the service `name`; `choice` is which of its log directories is
 /// wanted, as the run script has it. Without a name, `choice` is the log directory.
+/// Says so if the logger does not run.
 pub(super) fn find(name: Option<&OsStr>, choice: Option<&OsStr>) -> Result<Logs, Failure> {
+    search(name, choice, warn_if_silent)
+}
+
+/// As [`find`], but prints nothing.
+pub(super) fn find_quietly(name: &OsStr) -> Result<Logs, Failure> {
+    search(Some(name), None, |_| {})
+}
+
+/// `without_multilog` gets the directory of a logger for which no multilog runs.
+fn search(
+    name: Option<&OsStr>,
+    choice: Option<&OsStr>,
+    without_multilog: fn(&Path),
+) -> Result<Logs, Failure> {
     let shown = |directory: PathBuf| Logs {
         shown: tidy(&directory),
         others: Vec::new(),
@@ -44,7 +59,7 @@ pub(super) fn find(name: Option<&OsStr>, choice: Option<&OsStr>) -> Result<Logs,
     };
     let running = running(&logger);
     if running.is_empty() {
-        warn_if_silent(&logger);
+        without_multilog(&logger);
     }
     if let Some(choice) = choice {
         return Ok(shown(logger.join(choice)));
@@ -105,8 +120,10 @@ fn holds_log(directory: &Path) -> bool {
 /// Says so if the logger of `logger`, which has no multilog, does not run.
 fn warn_if_silent(logger: &Path) {
     let why: &[u8] = match service::is_supervised(logger) {
+        Supervised::Unknown(error) if error.kind() == ErrorKind::NotFound => {
+            b"no supervise; if log was made later than the service, take the service out and put it in again"
+        }
         Supervised::No => b"no supervise",
-        Supervised::Unknown(error) if error.kind() == ErrorKind::NotFound => b"no supervise",
         Supervised::Unknown(_) => return,
         Supervised::Yes => match service::read_status(logger) {
             Ok(status) if status.pid.is_none() && status.want == Want::Up => {
@@ -143,7 +160,7 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
             let why: [&[u8]; 3] = [
                 b"its log is no directory; move ",
                 show(&log),
-                b" away, make a directory with a run that starts multilog, and restart svscan",
+                b" away, and make a directory of that name with a run that starts multilog",
             ];
             return Err(Failure::nothing(name, &why));
         }

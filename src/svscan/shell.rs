@@ -283,7 +283,7 @@ impl Shell {
                 Action::MakePipe(id, name) => match io::pipe() {
                     Ok(pipe) => {
                         let log = Path::new(&name).join("log");
-                        if log.is_file() && file::may_execute(&log) {
+                        if service::is_program(&log) {
                             warn_of(&name, LOG_IS_A_PROGRAM);
                         }
                         self.pipes.insert(id, pipe);

@@ -289,7 +289,7 @@ fn where_there_is_no_log_it_says_why() {
         (
             "odd",
             1,
-            "odd: its log is no directory; move odd/log away, make a directory with a run that starts multilog, and restart svscan",
+            "odd: its log is no directory; move odd/log away, and make a directory of that name with a run that starts multilog",
         ),
         (
             "a",
