@@ -337,6 +337,29 @@ fn a_set_user_id_program_cannot_pass_for_a_supervise_at_the_end() {
 }
 
 #[test]
+fn a_set_user_id_program_cannot_pass_for_roots_readproctitle() {
+    if !is_root("a set-user-ID program named readproctitle") {
+        return;
+    }
+    let scratch = Scratch::new();
+    sleeper(&scratch, "forged/readproctitle");
+    let path = scratch.at("forged/readproctitle");
+    let is_shown = |mode: u32, seconds: &str| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = scratch.command(Suite::Ours, &path);
+        command.arg(seconds);
+        let forged = scratch.start(command, "forged");
+        let exe = format!("/proc/{}/exe", forged.pid());
+        wait_until("it runs", || {
+            fs::read_link(&exe).is_ok_and(|exe| exe == path)
+        });
+        run(&scratch, "svclog", &[]).text().contains(seconds)
+    };
+    assert!(is_shown(0o755, "2147483601"));
+    assert!(!is_shown(0o4755, "2147483602"));
+}
+
+#[test]
 fn a_process_of_another_user_cannot_pass_for_an_earlier_svscan() {
     let scratch = Scratch::new();
     scratch.mkdir("service");

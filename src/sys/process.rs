@@ -91,7 +91,7 @@ impl Process {
     /// Whether it is named `name`, and its program is no set-user-ID one, which anybody
     /// could have named so.
     pub fn is_program(&self, name: &str) -> bool {
-        has_name(&self.path(), name) && !is_set_id(&self.path())
+        has_name(&self.path(), name) && runs_set_id(&self.path()) == Some(false)
     }
 
     /// Whether one of its open files holds the flock `id`.
@@ -173,16 +173,16 @@ fn field(stat: &[u8], place: usize) -> Option<u64> {
 /// process acts: another user can give a process any name, but not that. A set-user-ID
 /// program that he runs, by any name, does not count.
 pub fn is_own(pid: Pid, name: &str) -> bool {
-    is_named(pid, name) && is_of(pid, &[file::user()]) && !is_set_id(&path(pid))
+    is_named(pid, name) && is_of(pid, &[file::user()]) && runs_set_id(&path(pid)) == Some(false)
 }
 
 /// Whether the process `process`, a directory in `/proc`, runs a program that gets
 /// another user or group when it is executed: of such a one neither its ids nor its
-/// name tell who started it, where, and with which open files. True if that cannot be
+/// name tell who started it, where, and with which open files. None if that cannot be
 /// told.
-fn is_set_id(process: &Path) -> bool {
-    let program = process.join("exe").metadata();
-    program.map_or(true, |program| program.mode() & 0o6000 != 0)
+fn runs_set_id(process: &Path) -> Option<bool> {
+    let program = process.join("exe").metadata().ok()?;
+    Some(program.mode() & 0o6000 != 0)
 }
 
 /// The processes named `name`, of which the kernel keeps 15 bytes, by pid, as far as
@@ -224,10 +224,11 @@ pub fn is_trusted(pid: Pid) -> bool {
 }
 
 /// Whether the process `pid` was started by one of `users`, and acts as such, and can
-/// act as nobody else.
+/// act as nobody else. A set-user-ID program, which anybody may have started, does not
+/// count, as far as this process may know that it is one.
 pub fn is_of(pid: Pid, users: &[u32]) -> bool {
     let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
-    are_all_of(&ids(&status), users)
+    are_all_of(&ids(&status), users) && runs_set_id(&path(pid)) != Some(true)
 }
 
 /// Whether the real, effective, saved and file system ids `ids` are all among `users`.
