@@ -5,6 +5,7 @@
 use crate::harness::{Daemon, Output, Scratch, Suite, finish, is_alive, is_root, wait_until};
 use crate::svscanboot::{World, children, wait_child};
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::SystemTime;
@@ -172,6 +173,14 @@ fn commands_are_written_to_no_file_but_a_fifo_or_ones_own() {
     let _ = fs::remove_file(scratch.at(control));
     symlink("/dev/null", scratch.at(control)).unwrap();
     refused("a link to a device", not_here);
+    // As the control of another service, in which its supervise would read them.
+    fifo(&scratch, "other");
+    let mut other = options.open(scratch.at("other")).unwrap();
+    lead(&scratch, control, "other", false);
+    refused("a link to a FIFO", not_here);
+    // Had they been written, they would be there, and this byte not alone.
+    other.write_all(b".").unwrap();
+    assert_eq!(other.read(&mut [0; 9]).unwrap(), 1);
     lead(&scratch, control, "victim", true);
     refused("another name of a file", "permission denied");
     victim.assert_whole("after all");
@@ -471,4 +480,18 @@ fn an_end_that_cannot_be_read_holds_svcstart_up_for_no_time() {
     scratch.wait_supervised("a");
     let left = run(&scratch, "svcstart", &["a"]);
     assert_eq!(left.code, 1, "{left:?}");
+}
+
+#[test]
+fn of_an_end_no_more_is_read_than_supervise_writes() {
+    let scratch = Scratch::new();
+    // Under two names, so that supervise writes nothing to it.
+    scratch.service(
+        "a",
+        "printf '%-31s\\n' \"$$ exit 7\" >end; echo more >>end; ln -f end supervise/ended; exit 3",
+    );
+    let _daemon = supervise(&scratch, "a");
+    scratch.wait_supervised("a");
+    let said = run(&scratch, "svcstart", &["a"]).failure("svcstart", "a");
+    assert!(said.starts_with("it started and then exited 7;"), "{said}");
 }
