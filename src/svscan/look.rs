@@ -188,6 +188,44 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_each_part_that_counts_is_seen_and_what_supervise_makes_is_not() {
+        use std::fs;
+        use std::io::Write;
+        use std::os::unix::fs::PermissionsExt;
+        let base = std::env::temp_dir().join(format!("look-{}", std::process::id()));
+        for directory in ["log", "supervise"] {
+            fs::create_dir_all(base.join(directory)).unwrap();
+        }
+        let parts = ["run", "down", "log/run", "run.dpkg-new", "log/.run.aB3dE9"];
+        // By their sizes: a clock may be too coarse.
+        let append = |name: &str| {
+            let mut options = fs::File::options();
+            let file = options.create(true).append(true).open(base.join(name));
+            file.unwrap().write_all(b"#!").unwrap();
+        };
+        parts.iter().for_each(|part| append(part));
+        let digest = || look(&base, &base.metadata().unwrap()).digest;
+        let mut seen = digest();
+        let mut is_seen = |what: &str| {
+            let now = digest();
+            assert_ne!(now, seen, "{what}");
+            seen = now;
+        };
+        for part in parts {
+            append(part);
+            is_seen(part);
+        }
+        for directory in ["log", "supervise"] {
+            let closed = fs::Permissions::from_mode(0o711);
+            fs::set_permissions(base.join(directory), closed).unwrap();
+            is_seen(directory);
+        }
+        append("supervise/status");
+        assert_eq!(digest(), seen);
+        fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
     fn a_change_in_the_future_does_not_tell_how_long_it_is_quiet() {
         let second = Duration::from_secs(1);
         assert_eq!(quiet_for(second, second * 2), None);
