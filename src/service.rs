@@ -131,7 +131,7 @@ pub fn all() -> Result<Vec<OsString>, Error> {
         };
         let mut services: Vec<OsString> = entries
             .flatten()
-            .filter(|entry| !entry.file_name().as_bytes().starts_with(b"."))
+            .filter(|entry| !is_hidden(&entry.file_name()))
             .map(|entry| entry.path())
             .filter(|path| path.is_dir())
             .map(PathBuf::into_os_string)
@@ -144,6 +144,11 @@ pub fn all() -> Result<Vec<OsString>, Error> {
         return Ok(services.into_iter().flat_map(with_log).flatten().collect());
     }
     Ok(Vec::new())
+}
+
+/// Whether svscan passes over an entry of this name.
+pub fn is_hidden(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b".")
 }
 
 /// The path of `name` in `directory`; it takes no more memory than that, at once.

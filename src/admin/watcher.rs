@@ -5,13 +5,12 @@ use super::failure::{Failure, Stop};
 use super::verdict::Verdict;
 use super::wait::Waiter;
 use crate::formats::status::Status;
-use crate::service::{self, NoStatus, NotSent, Supervised};
+use crate::service::{self, NoStatus, NotSent, Supervised, is_hidden};
 use crate::sys::watch::{Change, How, Place, Watch};
 use crate::sys::{clock, file, process};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -305,8 +304,4 @@ impl Watcher {
             }
         }
     }
-}
-
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(b".")
 }

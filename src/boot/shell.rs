@@ -16,7 +16,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -131,12 +130,8 @@ fn clear_the_way(directory: &Path, signals: &mut Signals) -> bool {
     if wait_for_all("svscan", scanners, deadline, signals) {
         return true;
     }
-    let is_hidden = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.as_bytes().starts_with(b"."))
-    };
     let mut directories = directories(directory);
-    directories.retain(|path| !is_hidden(path));
+    directories.retain(|path| !path.file_name().is_some_and(service::is_hidden));
     let logs: Vec<PathBuf> = directories.iter().map(|path| path.join("log")).collect();
     let supervises = process::by_directory(&own(process::named("supervise"), "supervise"));
     let mut told = Vec::new();

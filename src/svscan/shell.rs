@@ -10,7 +10,7 @@ use super::starter::{Starter, rest};
 use super::watched::{Step, Watched};
 use crate::error::Error;
 use crate::formats::timeline::Event as Moment;
-use crate::service;
+use crate::service::{self, is_hidden};
 use crate::sys::poll::{self, Event};
 use crate::sys::signals::{Number, Signals};
 use crate::sys::watch::{Change, How};
@@ -492,10 +492,6 @@ fn warn_of(name: &OsStr, what: &str) {
 /// Whether `name` leads to the directory `id` now.
 fn is_at(id: Id, name: &OsStr) -> bool {
     file::identity_at(Path::new(name)) == Some((id.device, id.inode))
-}
-
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(b".")
 }
 
 /// The entries of the scan directory, in the directory's own order.

@@ -412,14 +412,9 @@ pub fn is_deleted(path: &Path) -> bool {
         })
 }
 
-/// Whether another machine or a daemon can change the directory open as `directory`, and
-/// its times may be those of another clock: NFS, SMB, 9p, FUSE and the like (statfs(2)
-/// gives the numbers).
-pub fn is_remote(directory: &File) -> bool {
-    statfs::fstatfs(directory).is_ok_and(|fs| is_among(fs.filesystem_type(), &REMOTE))
-}
-
-/// The same for the directory at `path`, which need not be readable.
+/// Whether another machine or a daemon can change the directory at `path`, which need not
+/// be readable, and its times may be those of another clock: NFS, SMB, 9p, FUSE and the like
+/// (statfs(2) gives the numbers).
 pub fn is_remote_at(path: &Path) -> bool {
     statfs::statfs(path).is_ok_and(|fs| is_among(fs.filesystem_type(), &REMOTE))
 }
