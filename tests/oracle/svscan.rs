@@ -3,7 +3,7 @@
 
 use super::stage::{Stage, open_fifo};
 use super::{Cast, Situation, compare, situation};
-use crate::harness::{Suite, is_alive, signal, wait_until};
+use crate::harness::{Suite, finish, is_alive, signal, wait_until};
 use crate::supervise::children;
 
 /// A service in the scan directory that says under which name it is supervised.
@@ -122,7 +122,7 @@ const PATHS: [(&str, &str, &str); 6] = [
     ),
     (
         ":SCRATCH/empty",
-        "rm -r scan/s/log; ln -s \"$PWD/good/supervise\" scan/supervise",
+        "rm -r scan/s/log; ln -s \"$PWD/good/supervise\" scan/supervise; chmod 777 scan/s",
         "it is in the scan directory",
     ),
 ];
@@ -244,13 +244,25 @@ fn starts() -> Vec<Situation> {
                 scan(stage, "service s/log");
                 stage.sh("mkdir empty bin good");
                 let supervise = stage.program("supervise");
-                std::os::unix::fs::symlink(supervise, stage.scratch.at("good/supervise")).unwrap();
+                // A copy: the checkout may be closed to others.
+                let mut install = stage.command("install");
+                install.args(["-m", "755"]).arg(supervise);
+                install.arg(stage.scratch.at("good/supervise"));
+                assert_eq!(finish(install).code, 0);
                 stage.sh(script);
                 let here = stage.scratch.path().to_string_lossy().into_owned();
-                let mut command = stage.command(stage.alone("svscan"));
+                // Root's svscan ignores an empty element.
+                let command = match path.starts_with(':') {
+                    true => stage.as_ordinary_user("/usr/bin/env"),
+                    false => Some(stage.command("/usr/bin/env")),
+                };
+                let Some(mut command) = command else {
+                    return;
+                };
                 command
-                    .arg("scan")
-                    .env("PATH", path.replace("SCRATCH", &here));
+                    .arg(format!("PATH={}", path.replace("SCRATCH", &here)))
+                    .arg(stage.alone("svscan"))
+                    .arg("scan");
                 stage.start_command(command);
                 for half in ["s", "s/log"] {
                     if !stage.scratch.at("scan").join(half).exists() {
