@@ -128,6 +128,28 @@ sleep 2147483647 & echo ready >told; wait; echo ended >>told";
 }
 
 #[test]
+fn told_to_end_while_it_clears_the_way_it_starts_nothing_and_ends() {
+    let scratch = Scratch::new();
+    // It ends when the test says so.
+    let waits = "trap 'echo >told' TERM; echo >ready; while [ ! -e go ]; do sleep 0.01; done";
+    scratch.service("service/old", waits);
+    scratch.service("service/new", "exec sleep 2147483647");
+    let mut supervise = scratch.daemon(Suite::Ours, "supervise", &["service/old"], "supervise");
+    wait_until("it has begun", || scratch.at("service/old/ready").exists());
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svscanboot"));
+    command.arg("service");
+    let mut boot = scratch.start(command, "svscanboot");
+    wait_until("the way is being cleared", || {
+        scratch.at("service/old/told").exists()
+    });
+    boot.signal("TERM");
+    scratch.write("service/old/go", "");
+    assert_eq!(boot.wait(), 0);
+    assert_eq!(supervise.wait(), 0);
+    assert!(!scratch.at("service/new/supervise").exists());
+}
+
+#[test]
 fn told_to_end_while_it_starts_it_leaves_nothing_and_says_so() {
     // What it is told at, by the number of the round: it has begun; its programs have;
     // each of its supervises is about to begin.
