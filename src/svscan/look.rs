@@ -30,7 +30,10 @@ pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
     let now = clock::wall();
     let mut digest = DefaultHasher::new();
     let mut newest = Duration::ZERO;
-    let mut is_complete = may_run(path);
+    let log = path.join("log");
+    let may_start = may_run(path);
+    let mut is_complete = may_start && (!log.is_dir() || may_run(&log));
+    let mut has_temporary = false;
     is_complete.hash(&mut digest);
     // As far as another supervise does not change it.
     let supervise = path.join("supervise").symlink_metadata();
@@ -38,7 +41,6 @@ pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
     supervise.ok().hash(&mut digest);
     let down = path.join("down").metadata().ok();
     let has_down = down.is_some();
-    let log = path.join("log");
     let part = |name| path.join(name).metadata().ok();
     for part in [
         Some(metadata.clone()),
@@ -62,6 +64,7 @@ pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };
+            has_temporary = true;
             let change = change(&metadata);
             is_complete &= quiet_for(now, change).is_some_and(|time| time >= STALE);
             newest = newest.max(change);
@@ -70,6 +73,7 @@ pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
     }
     Look {
         is_complete,
+        is_unpacking: has_temporary && !may_start,
         has_down,
         // The times of a server's files are those of the server's clock.
         quiet_for: quiet_for(now, newest).filter(|_| !file::is_remote_at(path)),

@@ -56,7 +56,7 @@ pub enum Sight {
         id: Id,
         /// It is to be a pair.
         log: bool,
-        /// What was seen of it, if [`Plan::wants_look`].
+        /// What was seen of it; None: svscan has just started, or it is known.
         look: Option<Look>,
     },
     /// Not there, or no directory.
@@ -272,7 +272,7 @@ impl Plan {
         self.settling.linked(name, now);
     }
 
-    /// The directory that `name` leads to was renamed to its place: it is complete.
+    /// The directory that `name` leads to was renamed to its place.
     pub fn renamed(&mut self, name: &OsStr) {
         self.settling.renamed(name);
     }
@@ -313,11 +313,6 @@ impl Plan {
             .flat_map(Service::running)
             .filter_map(|(other, pid)| (other == half).then_some(pid))
             .collect()
-    }
-
-    /// Whether it must be seen of the directory `id`, to which `name` leads, if it is complete.
-    pub fn wants_look(&self, name: &OsStr, id: Id) -> bool {
-        !self.knows(id) && !self.settling.is_renamed(name)
     }
 
     /// The whole scan directory was read: what is not in `listing` is gone.

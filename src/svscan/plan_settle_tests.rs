@@ -4,7 +4,7 @@ use super::tests::{
     Case, KILLED, SECOND, TOLD_TO_EXIT, examine, forget, id, look, make_pipe, start,
 };
 use super::*;
-use crate::svscan::settling::{LINK_QUIET, QUIET};
+use crate::svscan::settling::{LINK_QUIET, QUIET, UNPACKING, UNPACKING_POLL};
 
 /// A look at a directory in which nothing has changed for so long.
 fn quiet(time: Option<Duration>, digest: u64) -> Look {
@@ -62,6 +62,42 @@ fn a_directory_is_picked_up_after_five_seconds_whatever_it_holds() {
         }
         assert_eq!(case.now, begin + INTERVAL);
     }
+}
+
+/// A look at a directory in which an unpacker has written all files, but renamed none.
+fn unpacking() -> Look {
+    Look {
+        is_unpacking: true,
+        ..look(false, 1)
+    }
+}
+
+#[test]
+fn a_directory_whose_unpacker_is_busy_elsewhere_is_waited_for() {
+    let mut case = Case::new();
+    assert_eq!(case.looks("a", 1, unpacking()), []);
+    for _ in 0..60 {
+        assert_eq!(case.rest(), Some(UNPACKING_POLL));
+        case.wait(UNPACKING_POLL);
+        assert_eq!(case.tick(), [examine("a")]);
+        assert_eq!(case.looks("a", 1, unpacking()), []);
+    }
+    case.wait(UNPACKING_POLL);
+    assert_eq!(case.looks("a", 1, look(true, 2)), [], "just renamed");
+    case.wait(QUIET);
+    let actions = case.looks("a", 1, look(true, 2));
+    assert_eq!(actions, [start(1, Half::Main, "a")]);
+}
+
+#[test]
+fn a_directory_that_an_unpacker_left_behind_is_picked_up_in_the_end() {
+    let mut case = Case::new();
+    let begin = case.now;
+    while case.looks("a", 1, unpacking()).is_empty() {
+        case.wait(case.rest().unwrap());
+        assert_eq!(case.tick(), [examine("a")]);
+    }
+    assert_eq!(case.now, begin + UNPACKING);
 }
 
 #[test]
@@ -182,13 +218,25 @@ fn a_directory_that_goes_before_it_is_complete_is_nothing() {
 #[test]
 fn what_was_renamed_to_its_place_is_picked_up_at_once() {
     let mut case = Case::new();
-    assert!(case.plan.wants_look(OsStr::new("a"), id(1)));
     assert_eq!(case.looks("a", 1, look(false, 1)), []);
     case.plan.renamed(OsStr::new("a"));
-    assert!(!case.plan.wants_look(OsStr::new("a"), id(2)));
-    assert_eq!(case.is("a", 2), [start(2, Half::Main, "a")]);
+    let actions = case.looks("a", 2, look(true, 1));
+    assert_eq!(actions, [start(2, Half::Main, "a")]);
     assert_eq!(case.rest(), None);
-    assert!(case.plan.wants_look(OsStr::new("a"), id(3)), "only once");
+    assert_eq!(case.looks("a", 3, look(true, 1)), [], "only once");
+}
+
+#[test]
+fn what_was_renamed_to_its_place_empty_must_settle() {
+    let mut case = Case::new();
+    case.plan.renamed(OsStr::new("a"));
+    assert_eq!(case.looks("a", 1, look(false, 1)), []);
+    assert_eq!(case.rest(), Some(QUIET));
+    case.wait(QUIET);
+    assert_eq!(case.looks("a", 1, look(true, 2)), [], "only once");
+    case.wait(QUIET);
+    let actions = case.looks("a", 1, look(true, 2));
+    assert_eq!(actions, [start(1, Half::Main, "a")]);
 }
 
 #[test]
@@ -196,14 +244,12 @@ fn what_was_renamed_and_replaced_must_settle() {
     let mut case = Case::new();
     case.plan.renamed(OsStr::new("a"));
     case.plan.replaced(OsStr::new("a"));
-    assert!(case.plan.wants_look(OsStr::new("a"), id(1)));
-    assert!(case.is_empty());
+    assert_eq!(case.looks("a", 1, look(true, 1)), []);
 }
 
 #[test]
 fn a_known_directory_need_not_settle_again() {
     let mut case = Case::running();
-    assert!(!case.plan.wants_look(OsStr::new("b"), id(1)));
     assert_eq!(case.is_gone("a"), []);
     case.plan.linked(OsStr::new("a"), case.now);
     assert_eq!(case.is("a", 1), []);

@@ -56,6 +56,7 @@ pub(super) fn forget(inode: u64) -> Action {
 pub(super) fn look(is_complete: bool, digest: u64) -> Look {
     Look {
         is_complete,
+        is_unpacking: false,
         has_down: false,
         quiet_for: Some(Duration::ZERO),
         digest,

@@ -150,7 +150,7 @@ impl World {
             Some(Entry::Directory(id)) => Sight::Directory {
                 id,
                 log: !plan.knows(id) && self.has_log[&id],
-                look: plan.wants_look(name, id).then(|| self.look(id)),
+                look: (!plan.knows(id)).then(|| self.look(id)),
             },
             Some(Entry::Trouble) => Sight::Trouble,
             Some(Entry::File) | None => Sight::Nothing,

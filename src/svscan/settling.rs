@@ -17,11 +17,21 @@ pub const QUIET: Duration = Duration::from_millis(250);
 /// a name of its own and renames it then.
 pub const LINK_QUIET: Duration = Duration::from_millis(20);
 
+/// A directory that has no `run`, but a file that an unpacker will rename, is waited for at
+/// most so long: dpkg renames the files of a package when it has written all of them, and
+/// a conffile when it configures the package.
+pub const UNPACKING: Duration = Duration::from_secs(600);
+
+/// The time from one look at such a directory to the next.
+pub const UNPACKING_POLL: Duration = Duration::from_secs(1);
+
 /// What was seen of a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Look {
     /// It has a `run` that may be executed, and nothing that an unpacker will rename.
     pub is_complete: bool,
+    /// It has no such `run`, but something that an unpacker will rename.
+    pub is_unpacking: bool,
     /// It has something called `down`.
     pub has_down: bool,
     /// The time since the last change, by the wall clock; None: it cannot be told, as
@@ -48,6 +58,7 @@ struct Fresh {
     /// Its directory, and what was last seen of it; None: a new link, which is not
     /// examined yet.
     seen: Option<(Id, Look)>,
+    since: Instant,
     /// It is picked up then, whatever it holds.
     at_the_latest: Instant,
     next_look: Instant,
@@ -57,7 +68,7 @@ struct Fresh {
 #[derive(Debug, Default)]
 pub struct Settling {
     fresh: BTreeMap<OsString, Fresh>,
-    /// Entries whose directories were renamed to their places, and are complete therefore.
+    /// Entries whose directories were renamed to their places.
     renamed: BTreeSet<OsString>,
 }
 
@@ -66,6 +77,7 @@ impl Settling {
     pub fn linked(&mut self, name: &OsStr, now: Instant) {
         self.fresh.entry(name.to_owned()).or_insert(Fresh {
             seen: None,
+            since: now,
             at_the_latest: now + INTERVAL,
             next_look: now + LINK_QUIET,
         });
@@ -81,11 +93,6 @@ impl Settling {
     pub fn forget(&mut self, name: &OsStr) {
         self.fresh.remove(name);
         self.renamed.remove(name);
-    }
-
-    /// Whether the directory of `name` was renamed to its place, so that it needs no look.
-    pub fn is_renamed(&self, name: &OsStr) -> bool {
-        self.renamed.contains(name)
     }
 
     /// All names that are waited for.
@@ -109,12 +116,16 @@ impl Settling {
     }
 
     /// `name` leads to the directory `id`, which svscan does not know yet. `look` is None
-    /// if it needs none: svscan itself has just started, or the directory was renamed to
-    /// its place. After any verdict but [`Verdict::Wait`] the name is forgotten here.
+    /// if it needs none: svscan itself has just started. After any verdict but
+    /// [`Verdict::Wait`] the name is forgotten here.
+    ///
+    /// What was renamed to its place is complete, unless it is seen not to be: dpkg
+    /// renames a new directory when that is still empty.
     pub fn judge(&mut self, name: &OsStr, id: Id, look: Option<Look>, now: Instant) -> Verdict {
+        let is_renamed = self.renamed.remove(name);
         let verdict = match look {
-            Some(look) => self.judge_look(name, id, look, now),
-            None => Verdict::PickUp,
+            Some(look) if !(is_renamed && look.is_complete) => self.judge_look(name, id, look, now),
+            _ => Verdict::PickUp,
         };
         if verdict != Verdict::Wait {
             self.forget(name);
@@ -132,6 +143,9 @@ impl Settling {
             },
             None => return self.begin(name, id, look, now),
         };
+        if look.is_unpacking {
+            fresh.at_the_latest = (now + INTERVAL).min(fresh.since + UNPACKING);
+        }
         let is_same = last.digest == look.digest;
         if is_same && look.is_complete && fresh.next_look <= now {
             return Verdict::PickUp;
@@ -153,6 +167,7 @@ impl Settling {
         }
         let fresh = Fresh {
             seen: Some((id, look)),
+            since: now,
             at_the_latest: now + INTERVAL,
             next_look: next_look(look, now),
         };
@@ -164,6 +179,9 @@ impl Settling {
 /// When the directory will have been quiet, if nothing changes in it. The wall clock can
 /// shorten that wait only by the time since the last change.
 fn next_look(look: Look, now: Instant) -> Instant {
+    if look.is_unpacking {
+        return now + UNPACKING_POLL;
+    }
     let quiet_for = look.quiet_for.filter(|time| *time < QUIET);
     now + (QUIET - quiet_for.unwrap_or_default())
 }

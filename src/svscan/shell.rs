@@ -7,7 +7,7 @@ use super::look;
 use super::plan::{Action, Half, INTERVAL, Id, Plan, Sight};
 use super::reported::{Reported, Topic};
 use super::starter::{Starter, rest};
-use super::watched::{Step, Watched};
+use super::watched::Watched;
 use crate::error::Error;
 use crate::formats::timeline::Event as Moment;
 use crate::service::{self, is_hidden};
@@ -166,19 +166,21 @@ impl Shell {
                         self.plan.linked(&name, clock::monotonic());
                     }
                     // A link may lead through a hidden entry, which itself is none.
-                    let mut concerned = watched.concerned(&Step::Entry(place, name));
+                    let mut concerned = watched.concerned(place, &name);
                     concerned.retain(|entry| !is_hidden(entry));
                     for entry in &concerned {
                         match how {
-                            How::DirectoryMovedHere => self.plan.renamed(entry),
+                            How::DirectoryMovedHere if watched.leads_to(entry, place, &name) => {
+                                self.plan.renamed(entry);
+                            }
                             How::Moved => actions.extend(self.plan.replaced(entry)),
-                            How::DirectoryMade | How::Made | How::Opened => {}
+                            How::DirectoryMovedHere
+                            | How::DirectoryMade
+                            | How::Made
+                            | How::Opened => {}
                         }
                     }
                     entries.extend(concerned);
-                }
-                Change::Renamed(place) => {
-                    entries.extend(watched.concerned(&Step::Directory(place)));
                 }
                 Change::Lost => {
                     self.perform(actions);
@@ -190,7 +192,9 @@ impl Shell {
                     self.perform(actions);
                     return self.scan();
                 }
-                Change::Ended(_) => {}
+                Change::Renamed(place) | Change::Ended(place) => {
+                    entries.extend(watched.through(place));
+                }
             }
         }
         actions.extend(entries.into_iter().map(Action::Examine));
@@ -411,10 +415,7 @@ impl Shell {
             let (log, look) = (false, None);
             return Sight::Directory { id, log, look };
         }
-        let needs_look = match self.is_starting {
-            true => look::is_unfinished(path, &metadata),
-            false => self.plan.wants_look(name, id),
-        };
+        let needs_look = !self.is_starting || look::is_unfinished(path, &metadata);
         let look = needs_look.then(|| look::look(path, &metadata));
         let log = match std::fs::metadata(path.join("log")) {
             Ok(_) => true,

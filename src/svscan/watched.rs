@@ -21,10 +21,11 @@ pub(super) struct Watched {
 }
 
 /// One step on the way of a symbolic link.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum Step {
+enum Step {
     /// An entry of this name in that directory: a link on the way, or its end.
     Entry(Place, OsString),
+    /// A directory on the way that is not there: the way ends here for now.
+    Missing(Place, OsString),
     /// A directory on the way, which may be renamed.
     Directory(Place),
 }
@@ -32,7 +33,14 @@ pub(super) enum Step {
 impl Step {
     fn place(&self) -> Place {
         match self {
-            Step::Entry(place, _) | Step::Directory(place) => *place,
+            Step::Entry(place, _) | Step::Missing(place, _) | Step::Directory(place) => *place,
+        }
+    }
+
+    fn is_entry(&self, place: Place, name: &OsStr) -> bool {
+        match self {
+            Step::Entry(at, entry) | Step::Missing(at, entry) => *at == place && entry == name,
+            Step::Directory(_) => false,
         }
     }
 }
@@ -59,18 +67,30 @@ impl Watched {
         })
     }
 
-    /// The entries that a change may concern.
-    pub(super) fn concerned(&self, change: &Step) -> Vec<OsString> {
-        let here = match change {
-            Step::Entry(place, name) if *place == self.here => Some(name.clone()),
-            _ => None,
-        };
-        self.ways
-            .iter()
-            .filter(|(_, way)| way.contains(change))
-            .map(|(entry, _)| entry.clone())
+    /// The entries that a change of `name` in `place` may concern.
+    pub(super) fn concerned(&self, place: Place, name: &OsStr) -> Vec<OsString> {
+        let here = (place == self.here).then(|| name.to_owned());
+        self.entries(|step| step.is_entry(place, name))
             .chain(here)
             .collect()
+    }
+
+    /// The entries that lead through the directory `place`.
+    pub(super) fn through(&self, place: Place) -> impl Iterator<Item = OsString> {
+        self.entries(move |step| step.place() == place)
+    }
+
+    fn entries(&self, is_step: impl Fn(&Step) -> bool) -> impl Iterator<Item = OsString> {
+        let has_step = move |way: &Vec<Step>| way.iter().any(&is_step);
+        let ways = self.ways.iter().filter(move |(_, way)| has_step(way));
+        ways.map(|(entry, _)| entry.clone())
+    }
+
+    /// Whether `entry` leads to `name` in `place`, not only through it.
+    pub(super) fn leads_to(&self, entry: &OsStr, place: Place, name: &OsStr) -> bool {
+        let end = self.ways.get(entry).and_then(|way| way.last());
+        place == self.here && name == entry
+            || end.is_some_and(|end| matches!(end, Step::Entry(..)) && end.is_entry(place, name))
     }
 
     /// Takes note of what the link `name` leads through: its target may be
@@ -98,7 +118,8 @@ impl Watched {
         is_watched
     }
 
-    /// Goes the way of a path as the kernel does, and watches each step. Tells, too,
+    /// Goes the way of a path as the kernel does, as far as it is there, and watches each
+    /// step. Tells, too,
     /// whether that went well: whatever the error, even that of a step that is not
     /// there just now, its target may be replaced without a word.
     fn way(&mut self, name: &OsStr) -> (Vec<Step>, bool) {
@@ -112,10 +133,15 @@ impl Watched {
             let target = std::fs::read_link(&path).ok();
             let is_end = ahead.is_empty();
             let is_entry = (target.is_some() || is_end) && part != "..";
-            let (step, watched) = if is_entry {
+            let is_missing = !is_entry && is_missing(&path);
+            let (step, watched) = if is_entry || is_missing {
+                let kind = if is_missing {
+                    Step::Missing
+                } else {
+                    Step::Entry
+                };
                 let place = self.watch.entries_too(&directory);
-                let step = place.map(|place| Step::Entry(place, part.clone()));
-                (step, &directory)
+                (place.map(|place| kind(place, part.clone())), &directory)
             } else {
                 (self.watch.itself(&path).map(Step::Directory), &path)
             };
@@ -124,6 +150,10 @@ impl Watched {
                 Ok(step) => steps.push(step),
                 Err(error) if !self.is_said => self.is_said = say(&error),
                 Err(_) => {}
+            }
+            if is_missing {
+                // It may have come before it was watched.
+                return (steps, false);
             }
             let Some(target) = target else {
                 directory = path;
@@ -146,6 +176,11 @@ impl Watched {
         }
         (steps, is_watched)
     }
+}
+
+fn is_missing(path: &Path) -> bool {
+    let metadata = path.symlink_metadata();
+    metadata.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// If `error` is that the user watches too much already, says what follows from it:

@@ -1,8 +1,10 @@
 //! Links of which nobody tells when they lead elsewhere, and those of which one does.
 
-use super::svscan;
-use crate::harness::{Scratch, Suite, finish, is_alive, is_root, skip_unless};
+use super::{rename, svscan};
+use crate::harness::{Scratch, Suite, finish, is_alive, is_root, skip_unless, wait_until};
 use crate::supervise::{Stranger, WAITS, children, descriptors, let_time_pass, shell, sleeps};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// `scan/a` leads through the link `rel/current` to `rel/v1`; `rel/v2` is there, too.
@@ -77,6 +79,42 @@ fn where_all_links_can_be_watched_svscan_never_wakes_up() {
     let_time_pass(&scratch);
     assert_eq!(sleeps(svscan.pid()), before);
     assert_eq!(scratch.read("svscan.err"), "");
+}
+
+/// Whether `pid` has an inotify watch for the directory `path`.
+fn watches(pid: u32, path: &Path) -> bool {
+    let inode = fs::metadata(path).unwrap().ino();
+    let watch = format!(" ino:{inode:x} ");
+    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    infos.flatten().any(|info| {
+        let info = fs::read_to_string(info.path()).unwrap_or_default();
+        let mut lines = info.lines().filter(|line| line.starts_with("inotify "));
+        lines.any(|line| line.contains(&watch))
+    })
+}
+
+#[test]
+fn a_link_through_directories_that_are_not_there_is_followed_when_they_come() {
+    let scratch = Scratch::new();
+    shell(&scratch, "mkdir scan deep; ln -s ../deep/x/y/a scan/a");
+    let svscan = svscan(&scratch);
+    let is_watched = |path| watches(svscan.pid(), &scratch.at(path));
+    wait_until("it waits for x", || is_watched("deep"));
+    for _ in 0..3 {
+        shell(&scratch, "mkdir -p deep/x/y");
+        wait_until("it waits for a", || is_watched("deep/x/y"));
+        scratch.service("deep/x/y/a", WAITS);
+        scratch.wait_up("deep/x/y/a");
+        shell(&scratch, "svc -dx deep/x/y/a");
+        wait_until("it has ended", || children(svscan.pid()).is_empty());
+        shell(&scratch, "rm -r deep/x");
+        wait_until("it waits for x", || is_watched("deep"));
+    }
+    shell(&scratch, "mkdir -p new/y");
+    scratch.service("new/y/a", WAITS);
+    rename(&scratch, "new", "deep/x");
+    scratch.wait_up("deep/x/y/a");
+    wait_until("one is left", || children(svscan.pid()).len() == 1);
 }
 
 #[test]

@@ -99,8 +99,15 @@ fn unpack_slowly(scratch: &Scratch, store: &str) -> bool {
         }
     }
     let mut previous = Instant::now();
-    for (place, ..) in &packages {
-        fs::create_dir(place).unwrap();
+    for (place, _, style) in &packages {
+        match style {
+            Style::Dpkg => {
+                let temporary = place.with_extension("dpkg-new");
+                fs::create_dir(&temporary).unwrap();
+                fs::rename(temporary, place).unwrap();
+            }
+            Style::Tar | Style::Rsync => fs::create_dir(place).unwrap(),
+        }
     }
     for step in 0..ORDERS[0].len() {
         let begin = Instant::now();
@@ -389,6 +396,49 @@ fn what_an_unpacker_has_not_renamed_yet_is_waited_for() {
         scratch.wait_up("scan/c");
         true
     });
+}
+
+#[test]
+fn what_an_unpacker_has_written_but_not_renamed_is_waited_for_beyond_five_seconds() {
+    let scratch = Scratch::new();
+    shell(&scratch, "mkdir kept");
+    let _svscan = svscan(&scratch);
+    let place = scratch.at("scan/a");
+    // dpkg makes directories under another name, too.
+    shell(&scratch, "mkdir scan/a.dpkg-new; mv scan/a.dpkg-new scan/a");
+    for name in ["run", "down"] {
+        let path = place.join(format!("{name}.dpkg-new"));
+        put(&path, Style::Tar, &format!("#!/bin/sh\n{WAITS}\n"));
+    }
+    let begin = Instant::now();
+    wait_until("the five seconds are over", || {
+        begin.elapsed() >= Duration::from_secs(7)
+    });
+    unpack(&scratch, &place, Supervise, Style::Dpkg);
+    shell(
+        &scratch,
+        "cd scan/a && mv down.dpkg-new down && mv run.dpkg-new run",
+    );
+    scratch.wait_supervised("scan/a");
+    assert!(scratch.at("kept/a/status").exists());
+    assert_eq!(scratch.pid("scan/a"), None);
+    assert_eq!(scratch.read("svscan.err"), "");
+}
+
+#[test]
+fn a_log_directory_without_a_run_is_not_complete() {
+    let scratch = Scratch::new();
+    let _svscan = svscan(&scratch);
+    shell(&scratch, "mkdir -p new/log; mv new scan/.a");
+    scratch.script("scan/.a/run", WAITS);
+    shell(&scratch, "cp -r scan/.a scan/a");
+    let begin = Instant::now();
+    wait_until("it has long been quiet", || begin.elapsed() >= 8 * TOO_LONG);
+    assert!(!scratch.at("scan/a/supervise").exists());
+    scratch.script("scan/a/log/run", "exec cat >> got");
+    scratch.wait_up("scan/a");
+    scratch.wait_up("scan/a/log");
+    assert_eq!(scratch.read("svscan.err"), "");
 }
 
 #[test]
