@@ -101,7 +101,8 @@ impl Lines {
     /// allocation fails later; unused, it takes no memory.
     pub fn new(script: &Script, room: Room) -> Lines {
         let shares = shares(script);
-        let buffer = |is_used: bool| Vec::with_capacity(if is_used { capacity(room) } else { 0 });
+        let capacity = capacity(script, room);
+        let buffer = |is_used: bool| Vec::with_capacity(if is_used { capacity } else { 0 });
         Lines {
             tests: script.actions.iter().map(Test::of).collect(),
             stamps: script.stamps,
@@ -129,7 +130,7 @@ impl Lines {
     pub fn needs(script: &Script, room: Room) -> usize {
         let buffers =
             copies(&shares(script)) + usize::from(script.stamps) + usize::from(shows(script));
-        buffers * capacity(room)
+        buffers * capacity(script, room)
     }
 
     /// Takes lines from `input`: whole ones, and what there is of one of 1000
@@ -387,11 +388,17 @@ fn shows(script: &Script) -> bool {
     script.actions.contains(&Action::Stderr)
 }
 
-/// The size of a buffer for what is made of lines, in bytes: for what is enough, what
-/// one read of 0.76 adds to it, with a stamp for each byte, and then all the rest of a
-/// batch in one line.
-fn capacity(room: Room) -> usize {
-    room.enough() + READ * (STAMP + 1) + room.batch() + Mark::LONGEST + LINE
+/// The size of a buffer for what is made of lines, in bytes. With stamps: for what is
+/// enough, what one read of 0.76 adds to it, with a stamp for each byte, and then all the
+/// rest of a batch in one line. Without: for a batch, to which only [`show`] adds, less
+/// than a hundredth.
+fn capacity(script: &Script, room: Room) -> usize {
+    let batch = room.batch() + Mark::LONGEST + LINE;
+    if script.stamps {
+        room.enough() + READ * (STAMP + 1) + batch
+    } else {
+        batch + batch / 100
+    }
 }
 
 /// Appends what `e` shows of a line.

@@ -73,6 +73,7 @@ struct Unfinished {
 /// Those of the set-up, with 0.76's sentences; later, what kept multilog from going
 /// on when it was told to end and nothing was lost by that.
 pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
+    memory::spare_where_short(2 * MARGIN);
     file::set_umask(0o022);
     let start = file::open_read(Path::new("."))
         .map_err(|error| Error::unable_to("switch to current directory", error))?;

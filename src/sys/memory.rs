@@ -34,6 +34,19 @@ pub fn is_available(bytes: usize) -> bool {
     true
 }
 
+/// Where a limit leaves less than `bytes`, lets the heap grow by what is needed and no more.
+/// glibc asks the system for 128 KiB more each time, and what it is refused then ends the
+/// process though there is room for it. musl does not do that.
+pub fn spare_where_short(bytes: usize) {
+    #[cfg(target_env = "gnu")]
+    if !is_available(bytes) {
+        // SAFETY: a number for the allocator; there is one thread.
+        unsafe { libc::mallopt(libc::M_TOP_PAD, 0) };
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = bytes;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
