@@ -14,7 +14,7 @@ use crate::service::{self, is_hidden};
 use crate::sys::poll::{self, Event};
 use crate::sys::signals::{Number, Signals};
 use crate::sys::watch::{Change, How};
-use crate::sys::{child, clock, file, output, process, start};
+use crate::sys::{child, clock, file, heap, output, process, start};
 use crate::timeline::recorder::{Beginning, Recorder};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -69,6 +69,7 @@ const BATCH: usize = 64;
 /// `unable to open TIMELINE`, `unable to chdir to DIR`.
 pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
     let began = options.timeline.map(|path| (path, Beginning::now()));
+    heap::begin();
     start::hand_on_descriptors();
     // Before anything is opened here that a supervise is not to have.
     let starter = Starter::new(options.shared_group);

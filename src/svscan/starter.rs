@@ -19,7 +19,7 @@ use crate::sys::descriptors::Descriptors;
 use crate::sys::file::{self, Identity};
 use crate::sys::limits::{OpenFiles, raise_open_files};
 use crate::sys::oom::OomScoreAdj;
-use crate::sys::{child, output, process, signals, terminal};
+use crate::sys::{child, heap, output, process, signals, terminal};
 use crate::timeline::recorder::{Record, Recorder};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter};
@@ -48,6 +48,28 @@ struct Own {
     /// What svscan was given, and every supervise is.
     given: Descriptors,
     command_line: Map,
+}
+
+/// What a child needs of svscan to be a supervise.
+#[derive(Clone)]
+struct Successor {
+    name: OsString,
+    oom_score_adj: Option<OomScoreAdj>,
+    predecessors: Vec<Pid>,
+    is_quiet: bool,
+}
+
+impl Successor {
+    fn run(self, record: Option<Record<'_>>) -> u8 {
+        let predecessors = self.predecessors.iter().filter_map(|pid| deleted(*pid));
+        supervise::run_in_child(
+            &self.name,
+            record,
+            self.oom_score_adj.as_ref(),
+            predecessors.collect(),
+            self.is_quiet,
+        )
+    }
 }
 
 impl Starter {
@@ -81,6 +103,7 @@ impl Starter {
         is_quiet: bool,
     ) -> io::Result<Pid> {
         child::spawn(|| {
+            heap::leave();
             // The child's copy of it: that of svscan stays.
             let record = timeline.take().map(|all| all.of(name, half == Half::Log));
             if let Some(limit) = self.open_files {
@@ -95,15 +118,17 @@ impl Starter {
             };
             let connected = connect(half, name, pipe);
             if connected.is_ok() && self.begin(operand, record.as_ref()).is_some() {
-                let oom_score_adj = self.oom_score_adj.as_ref();
-                let predecessors = predecessors.iter().filter_map(|pid| deleted(*pid));
-                return supervise::run_in_child(
-                    operand,
-                    record,
-                    oom_score_adj,
-                    predecessors.collect(),
+                let successor = Successor {
+                    name: operand.to_owned(),
+                    oom_score_adj: self.oom_score_adj.clone(),
+                    predecessors: predecessors.to_vec(),
                     is_quiet,
-                );
+                };
+                return match record {
+                    None => heap::without(&successor, |successor| successor.run(None)),
+                    // That holds more than can be copied.
+                    record => successor.run(record),
+                };
             }
             let error = match connected {
                 Ok(()) => {

@@ -17,6 +17,7 @@ pub mod exec;
 pub mod fifo;
 pub mod file;
 pub mod folder;
+pub mod heap;
 pub mod ids;
 pub mod limits;
 pub mod lock;

@@ -9,7 +9,7 @@ const PATH: &str = "/proc/self/oom_score_adj";
 const SPARED: &[u8] = b"-1000";
 
 /// The value that this process inherited, for its children.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct OomScoreAdj {
     text: [u8; 8],
     length: usize,

@@ -1,0 +1,313 @@
+//! The allocator of all programs: that of the C library, and for svscan a heap of its own,
+//! which a child that goes on as a supervise leaves behind.
+//!
+//! What a child inherits is shared until one of the two writes to it; after that, the
+//! child has a copy that nobody else uses. svscan writes to its tables for as long as it
+//! runs, so each supervise would come to keep its own copy of them. They lie in one
+//! mapping instead, which the child unmaps.
+//!
+//! The heap is simple, for it has one user: blocks come in powers of two, each free one is
+//! in the list of its size, and no block is ever split or joined. What does not fit in is
+//! left to the C library.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+/// Addresses, of which only those that are used take memory: 10,000 services take 5 MiB.
+const SIZE: usize = 64 << 20;
+
+/// The smallest block, and what every block is aligned to.
+const SMALLEST: usize = 16;
+
+/// No heap, or one that this process has not made.
+const OFF: u8 = 0;
+/// New blocks are taken from the heap.
+const ON: u8 = 1;
+/// In a child: new blocks are the C library's, and those of the heap are not given back.
+const LEFT: u8 = 2;
+
+static STATE: AtomicU8 = AtomicU8::new(OFF);
+/// Where the heap begins; 0 before there is one.
+static BEGIN: AtomicUsize = AtomicUsize::new(0);
+
+/// What stands at the beginning of the heap.
+struct Head {
+    /// The lists of free blocks, by the binary logarithm of their size. Each block holds
+    /// the address of the next.
+    free: [*mut u8; usize::BITS as usize],
+    /// How much of the heap was ever used, in bytes.
+    used: usize,
+}
+
+/// The binary logarithm of the size of the block for `layout`; None: it does not fit in.
+fn class(layout: Layout) -> Option<u32> {
+    let size = layout.size().max(SMALLEST).checked_next_power_of_two()?;
+    (layout.align() <= SMALLEST && size < SIZE).then_some(size.trailing_zeros())
+}
+
+/// A heap for this process alone.
+#[derive(Clone, Copy)]
+struct Heap(NonNull<Head>);
+
+impl Heap {
+    /// A mapping of [`SIZE`] bytes; None where a limit forbids it.
+    fn map() -> Option<Heap> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address that the kernel chooses, in nobody's memory.
+        let start = unsafe { libc::mmap(ptr::null_mut(), SIZE, protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        // SAFETY: the whole mapping. Huge pages would take, and copy, more than is used.
+        unsafe { libc::madvise(start, SIZE, libc::MADV_NOHUGEPAGE) };
+        let head = NonNull::new(start.cast::<Head>())?;
+        let used = size_of::<Head>().next_multiple_of(SMALLEST);
+        let free = [ptr::null_mut(); usize::BITS as usize];
+        // SAFETY: the mapping begins at a page, is larger than this, and is nobody else's.
+        unsafe { head.write(Head { free, used }) };
+        Some(Heap(head))
+    }
+
+    /// A block for `layout`; None: there is none.
+    fn take(self, layout: Layout) -> Option<NonNull<u8>> {
+        let class = class(layout)?;
+        // SAFETY: `map` has set it, and nobody else has a reference to it.
+        let head = unsafe { &mut *self.0.as_ptr() };
+        let first = head.free.get_mut(class as usize)?;
+        if let Some(block) = NonNull::new(*first) {
+            // SAFETY: `give` has put the next one there.
+            *first = unsafe { block.cast().read() };
+            return Some(block);
+        }
+        let end = head
+            .used
+            .checked_add(1 << class)
+            .filter(|end| *end <= SIZE)?;
+        // SAFETY: `used` lies within the mapping, and what follows was never given out.
+        let block = unsafe { self.0.cast::<u8>().add(head.used) };
+        head.used = end;
+        Some(block)
+    }
+
+    /// Takes a block back.
+    ///
+    /// # Safety
+    /// [`Heap::take`] has given it for this `layout`, and nobody uses it any more.
+    unsafe fn give(self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: as in `take`.
+        let head = unsafe { &mut *self.0.as_ptr() };
+        if let Some(first) = class(layout).and_then(|class| head.free.get_mut(class as usize)) {
+            // SAFETY: each block has room for an address, and is aligned for it.
+            unsafe { block.cast().write(*first) };
+            *first = block.as_ptr();
+        }
+    }
+}
+
+struct Allocator;
+
+impl Allocator {
+    /// The heap, if it is in use.
+    fn heap() -> Option<Heap> {
+        if STATE.load(Ordering::Relaxed) != ON {
+            return None;
+        }
+        let begin = ptr::with_exposed_provenance_mut(BEGIN.load(Ordering::Relaxed));
+        NonNull::new(begin).map(Heap)
+    }
+
+    /// Whether `block` lies in the heap, be it in use or left.
+    fn is_in_heap(block: *mut u8) -> bool {
+        STATE.load(Ordering::Relaxed) != OFF
+            && block.addr().wrapping_sub(BEGIN.load(Ordering::Relaxed)) < SIZE
+    }
+}
+
+// SAFETY: each block is the C library's or lies in the heap, which only a process of one
+// thread uses, and where no two blocks overlap.
+unsafe impl GlobalAlloc for Allocator {
+    #[inline(never)]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match Self::heap().and_then(|heap| heap.take(layout)) {
+            Some(block) => block.as_ptr(),
+            // SAFETY: as this function.
+            None => unsafe { System.alloc(layout) },
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        match Self::heap().and_then(|heap| heap.take(layout)) {
+            Some(block) => {
+                // SAFETY: a block of at least this size.
+                unsafe { block.write_bytes(0, layout.size()) };
+                block.as_ptr()
+            }
+            // SAFETY: as this function.
+            None => unsafe { System.alloc_zeroed(layout) },
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if !Self::is_in_heap(block) {
+            // SAFETY: what is not in the heap is the C library's.
+            unsafe { System.dealloc(block, layout) };
+        } else if let Some((heap, block)) = Self::heap().zip(NonNull::new(block)) {
+            // SAFETY: as this function.
+            unsafe { heap.give(block, layout) };
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if !Self::is_in_heap(block) {
+            // SAFETY: what is not in the heap is the C library's.
+            return unsafe { System.realloc(block, layout, size) };
+        }
+        // SAFETY: the caller vouches for that.
+        let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        if class(layout) == class(new) {
+            return block;
+        }
+        // SAFETY: as this function; the new block is another one.
+        unsafe {
+            let place = self.alloc(new);
+            if !place.is_null() {
+                ptr::copy_nonoverlapping(block, place, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+            place
+        }
+    }
+}
+
+/// From now on this process takes what it allocates from a heap of its own, if it may have
+/// one. For a process of one thread.
+pub fn begin() {
+    if STATE.load(Ordering::Relaxed) == OFF
+        && let Some(heap) = Heap::map()
+    {
+        BEGIN.store(heap.0.as_ptr().expose_provenance(), Ordering::Relaxed);
+        STATE.store(ON, Ordering::Relaxed);
+    }
+}
+
+/// In a child: what it allocates from now on is the C library's. What the heap holds can
+/// still be used.
+pub fn leave() {
+    if STATE.load(Ordering::Relaxed) == ON {
+        STATE.store(LEFT, Ordering::Relaxed);
+    }
+}
+
+/// In a child that has left the heap, and is to use nothing of it but `kept`: does `work`
+/// with a copy of that, and without the heap. `Kept` owns what it holds: a clone shares
+/// nothing with the original.
+pub fn without<Kept: Clone + 'static>(kept: &Kept, work: fn(Kept) -> u8) -> u8 {
+    let kept = kept.clone();
+    if STATE.load(Ordering::Relaxed) == LEFT {
+        let begin = ptr::with_exposed_provenance_mut(BEGIN.load(Ordering::Relaxed));
+        // SAFETY: the whole mapping. `work` is a plain function and has nothing of it, for
+        // its argument is of the other allocator; and `spawn` ends this process with what
+        // `work` gives, without running anything else.
+        unsafe { libc::munmap(begin, SIZE) };
+    }
+    work(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::child::End;
+    use crate::numbers::Numbers;
+    use crate::sys::child;
+
+    fn layout(size: usize) -> Layout {
+        Layout::from_size_align(size, 8).unwrap()
+    }
+
+    #[test]
+    fn blocks_do_not_overlap_and_are_used_again() {
+        let heap = Heap::map().unwrap();
+        // SAFETY: `map` has set it, and nobody else uses this heap.
+        let used = || unsafe { heap.0.as_ref().used };
+        let mut numbers = Numbers(1);
+        let mut blocks: Vec<(NonNull<u8>, usize, u8)> = Vec::new();
+        let mut used_before = 0;
+        for round in 0..40_000_u32 {
+            if blocks.len() == 200 {
+                let at = usize::try_from(numbers.next() % 200).unwrap();
+                let (block, size, byte) = blocks.swap_remove(at);
+                // SAFETY: it was given for this layout, and is written in full.
+                unsafe {
+                    let bytes = std::slice::from_raw_parts(block.as_ptr(), size);
+                    assert!(bytes.iter().all(|other| *other == byte));
+                    heap.give(block, layout(size));
+                }
+            }
+            let size = usize::try_from(1 + numbers.next() % 3000).unwrap();
+            let block = heap.take(layout(size)).unwrap();
+            assert!(block.addr().get().is_multiple_of(SMALLEST));
+            let byte = round.to_le_bytes()[0];
+            // SAFETY: a new block of this size.
+            unsafe { block.write_bytes(byte, size) };
+            blocks.push((block, size, byte));
+            if round == 20_000 {
+                used_before = used();
+            }
+        }
+        // No more than 200 of each size at a time.
+        assert!(used() < 200 * 2 * 4096, "{}", used());
+        assert!(used() - used_before < 64 * 1024);
+        // SAFETY: nobody uses it any more.
+        unsafe { libc::munmap(heap.0.as_ptr().cast(), SIZE) };
+    }
+
+    #[test]
+    fn what_does_not_fit_in_is_left_to_the_c_library() {
+        let heap = Heap::map().unwrap();
+        assert!(heap.take(layout(SIZE)).is_none());
+        assert!(
+            heap.take(Layout::from_size_align(8, 4096).unwrap())
+                .is_none()
+        );
+        let half = layout(SIZE / 2);
+        assert!(heap.take(half).is_some());
+        assert!(heap.take(half).is_none());
+        assert!(heap.take(layout(100)).is_some());
+        // SAFETY: nobody uses it any more.
+        unsafe { libc::munmap(heap.0.as_ptr().cast(), SIZE) };
+    }
+
+    #[test]
+    fn a_child_goes_on_with_its_copy_when_the_heap_is_gone() {
+        // In a process of its own: the tests have threads.
+        let pid = child::spawn(|| {
+            let before = vec![1_u8; 100];
+            begin();
+            let mut words: Vec<String> = (0..1000).map(|n| format!("word {n}")).collect();
+            words.extend_from_slice(&[String::new(), "a".repeat(100_000)]);
+            drop(before);
+            let is_used = Allocator::is_in_heap(words.as_mut_ptr().cast());
+            let grandchild = child::spawn(|| {
+                leave();
+                words.push("after".to_owned());
+                without(&words, |mut words| {
+                    let is_left = !Allocator::is_in_heap(words.as_mut_ptr().cast());
+                    words.push("last".to_owned());
+                    let right = words.len() == 1004 && words.concat().len() > 100_000;
+                    u8::from(!(right && is_left))
+                })
+            });
+            let end = grandchild.and_then(child::wait);
+            u8::from(!is_used || end.ok() != Some(End::Exited(0)) || words.len() != 1002)
+        });
+        assert_eq!(child::wait(pid.unwrap()).unwrap(), End::Exited(0));
+    }
+}
