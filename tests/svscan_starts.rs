@@ -178,3 +178,58 @@ fn a_supervise_that_cannot_begin_says_so_as_one_that_was_executed() {
         ["supervise: fatal: unable to acquire a/supervise/lock: not a directory"; 2]
     );
 }
+
+/// The private memory of a process in its heap, in KiB.
+fn heap_kib(pid: u32) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+    let heap = maps.split("[heap]\n").nth(1).unwrap_or_default();
+    let private = heap.lines().filter(|line| line.starts_with("Private_"));
+    let numbers = private.map(|line| line.split_ascii_whitespace().nth(1).unwrap());
+    numbers
+        .take(2)
+        .map(|text| text.parse::<u64>().unwrap())
+        .sum()
+}
+
+/// Whether it has svscan's own heap, a mapping of 64 MiB.
+fn has_heap_of_svscan(pid: u32) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    maps.lines().any(|line| {
+        let (begin, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let address = |text| u64::from_str_radix(text, 16).unwrap();
+        address(end) - address(begin) >= 64 << 20
+    })
+}
+
+#[test]
+fn a_supervise_keeps_nothing_of_what_svscan_knows_however_its_entry_came() {
+    let scratch = Scratch::new();
+    programs(&scratch, true);
+    scratch.mkdir("scan");
+    let link = |number: usize| {
+        scratch.service(format!("away/{number}"), "exec sleep 1000");
+        let entry = scratch.at(format!("scan/{number}"));
+        std::os::unix::fs::symlink(scratch.at(format!("away/{number}")), entry).unwrap();
+    };
+    (0..60).for_each(link);
+    let svscan = svscan(&scratch, "");
+    for number in 0..60 {
+        scratch.wait_up(&format!("scan/{number}"));
+    }
+    for number in 60..100 {
+        link(number);
+        scratch.wait_up(&format!("scan/{number}"));
+        // svscan has something to write after each start, too.
+        let entry = scratch.at("scan/more");
+        std::os::unix::fs::symlink(scratch.at(format!("away/{number}")), &entry).unwrap();
+        fs::remove_file(entry).unwrap();
+    }
+    assert!(has_heap_of_svscan(svscan.pid()));
+    let supervises = children(svscan.pid());
+    assert_eq!(supervises.len(), 100);
+    for pid in supervises {
+        assert!(!has_heap_of_svscan(pid));
+        // With svscan's tables in it, it was 52 and more.
+        assert!(heap_kib(pid) <= 36, "{} KiB", heap_kib(pid));
+    }
+}

@@ -13,8 +13,8 @@
 //! The third fact noted is where the last argument stands, for `sys::title`: what
 //! Rust gives of the command line are copies.
 //!
-//! These are the only statics of the crate: written once, before `main` (the last
-//! argument is handed out once, too).
+//! These are the only statics of the crate, beside those of the allocator (`sys::heap`):
+//! written once, before `main` (the last argument is handed out once, too).
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::ffi::{c_char, c_int};
