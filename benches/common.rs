@@ -2,6 +2,50 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Nothing that is waited for takes longer, on any machine.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// What is waited for now, each since when.
+static WAITS: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
+
+/// As long as it lives, something is waited for; if that takes too long, everything ends.
+pub(crate) struct Limit;
+
+impl Limit {
+    pub(crate) fn new(what: impl Into<String>) -> Limit {
+        let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.push((what.into(), Instant::now()));
+        Limit
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.pop();
+    }
+}
+
+/// Sees to it in a thread that no [`Limit`] lives too long; `end` ends what was started.
+pub(crate) fn watch_limits(end: fn()) {
+    std::thread::spawn(move || {
+        loop {
+            std::thread::park_timeout(Duration::from_secs(1));
+            let waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
+            let late = waits.iter().find(|(_, since)| since.elapsed() > LONGEST);
+            let late = late.map(|(what, _)| what.clone());
+            drop(waits);
+            if let Some(what) = late {
+                println!("bench: waited {} s for {what}", LONGEST.as_secs());
+                end();
+                std::process::exit(1);
+            }
+        }
+    });
+}
 
 /// The program of ours of this name: one that `make build` has made, if it says so.
 pub(crate) fn ours(program: &str) -> PathBuf {

@@ -1,7 +1,7 @@
 //! Instructions, counted by valgrind's callgrind: the same on every machine that runs
 //! the same programs, so that a later change can be compared.
 
-use crate::common::{Scratch, ours};
+use crate::common::{Limit, Scratch, ours};
 use crate::report::Report;
 use std::fmt::Write;
 use std::fs;
@@ -54,6 +54,7 @@ pub(crate) fn run(report: &mut Report) {
     let mut running = running.unwrap();
     let up = |times: usize| vec!["t"; times];
     let svstat = ours("svstat");
+    let limit = Limit::new("a service that is up");
     while !Command::new(&svstat)
         .arg("t")
         .current_dir(here)
@@ -83,6 +84,8 @@ pub(crate) fn run(report: &mut Report) {
             few - (many - few) / 10,
         );
     }
+    drop(limit);
+    let limit = Limit::new("the end of a supervise");
     assert!(
         Command::new(&svc)
             .args(["-dx", "t"])
@@ -92,6 +95,7 @@ pub(crate) fn run(report: &mut Report) {
             .success()
     );
     running.wait().unwrap();
+    drop(limit);
 
     let line =
         "10.0.0.17 - GET /index.html 200 took 12ms, and so on until the line has its bytes\n";
@@ -128,6 +132,7 @@ pub(crate) fn run(report: &mut Report) {
 /// How many instructions `program` takes, its children not counted, reading the
 /// file `input` through a pipe.
 fn count(here: &Path, program: &Path, words: &[&str], input: &str) -> u64 {
+    let _limit = Limit::new(format!("{} {words:?} below valgrind", program.display()));
     let _ = fs::remove_dir_all(here.join("log"));
     let mut cat = (!input.is_empty()).then(|| {
         let mut cat = Command::new("cat");

@@ -1,7 +1,7 @@
 //! What handles logs, beside the originals, in turn, on the same lines, in one
 //! run. `benches/README.md` says what is measured.
 
-use crate::common::{Scratch, median, number, ours};
+use crate::common::{Limit, Scratch, number, ours};
 use crate::numbers::Numbers;
 use crate::report::{Bound, Figure, Report};
 use crate::tree::private_kib;
@@ -33,6 +33,7 @@ impl Scratch {
         // What the last one left would be truncated on this one's time.
         let _ = fs::remove_dir_all(self.0.join("out"));
         fs::create_dir(self.0.join("out")).unwrap();
+        let _limit = Limit::new(command);
         let begun = Instant::now();
         let status = Command::new("sh")
             .args(["-c", command])
@@ -47,8 +48,14 @@ impl Scratch {
 }
 
 /// One line of the table, `contenders[0]` being ours.
-fn figure(what: String, contenders: &[Contender], medians: &[f64], bounds: Vec<Bound>) -> Figure {
-    let milliseconds = medians.iter().map(|seconds| seconds * 1000.0);
+fn figure(
+    what: String,
+    contenders: &[Contender],
+    rounds: &[Vec<f64>],
+    bounds: Vec<Bound>,
+) -> Figure {
+    let milliseconds = |rounds: &Vec<f64>| rounds.iter().map(|time| time * 1000.0).collect();
+    let milliseconds = rounds.iter().map(milliseconds);
     let names = contenders.iter().map(|contender| contender.name);
     Figure::new(what, "ms", names.zip(milliseconds), bounds)
 }
@@ -119,16 +126,16 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The median time of each of `contenders`, in seconds, of so many rounds in
-    /// each of which each has its turn.
-    fn compare(&self, contenders: &[Contender]) -> Vec<f64> {
+    /// The times of each of `contenders`, in seconds, in so many rounds in each of which
+    /// each has its turn.
+    fn compare(&self, contenders: &[Contender]) -> Vec<Vec<f64>> {
         let mut times = vec![Vec::new(); contenders.len()];
         for _ in 0..self.rounds {
             for (contender, times) in contenders.iter().zip(&mut times) {
                 times.push(self.scratch.run(&contender.command));
             }
         }
-        times.iter().map(|times| median(times)).collect()
+        times
     }
 
     /// `filter` of ours beside the original, and `cat`, which only moves the bytes.
@@ -146,11 +153,11 @@ impl Run<'_> {
                 contenders.push(Contender::new("daemontools", command(&theirs)));
             }
             contenders.push(Contender::new("`cat`", command("cat")));
-            let medians = self.compare(&contenders);
+            let rounds = self.compare(&contenders);
             let what = format!("`{filter}`{what}{how}");
             let bounds = vec![Bound::Of("daemontools", 0.25)];
             self.report
-                .add("logs", figure(what, &contenders, &medians, bounds));
+                .add("logs", figure(what, &contenders, &rounds, bounds));
         }
     }
 
@@ -203,10 +210,10 @@ impl Run<'_> {
             let command = format!("{writer} | {} cut {size} out", own.display());
             contenders.push(Contender::new("files and fsync alone", command));
         }
-        let medians = self.compare(&contenders);
+        let rounds = self.compare(&contenders);
         let what = format!("`multilog {script} ./main`{remark}");
         self.report
-            .add("logs", figure(what, &contenders, &medians, bounds.to_vec()));
+            .add("logs", figure(what, &contenders, &rounds, bounds.to_vec()));
     }
 
     /// The private memory of a logger, the mean of several, each of which gets some lines
@@ -263,7 +270,6 @@ impl Run<'_> {
                     used.push(self.scratch.logger_kib(contender, rush, lines, ticks));
                 }
             }
-            let used = used.iter().map(|used| median(used));
             let names = contenders.iter().map(|contender| contender.name);
             let figures: Vec<_> = names.zip(used).collect();
             let what = format!("private memory while it logs {what}");
@@ -277,6 +283,7 @@ impl Scratch {
     /// After 20 MB for each logger, if there is a `rush`, and so many `ticks` of so many
     /// `lines` each.
     fn logger_kib(&self, contender: &Contender, rush: bool, lines: usize, ticks: usize) -> f64 {
+        let _limit = Limit::new(format!("what {} logs", contender.name));
         let _ = fs::remove_dir_all(self.0.join("out"));
         fs::create_dir(self.0.join("out")).unwrap();
         let start = |number: usize| {

@@ -40,7 +40,10 @@ mod system;
 mod tools;
 /// Trees of services.
 mod tree;
+/// Whether a bound is broken.
+mod verdict;
 
+use nix::sys::signal::{SigHandler, Signal};
 use report::Report;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
@@ -64,6 +67,8 @@ fn main() -> ExitCode {
         let error = own.args(&arguments).env_remove("LD_LIBRARY_PATH").exec();
         panic!("{error}");
     }
+    default_signals();
+    common::watch_limits(tree::end_orphans);
     let named = arguments.iter().filter(|word| !word.starts_with('-'));
     let named: Vec<&str> = named.map(String::as_str).collect();
     match run(&named) {
@@ -71,6 +76,19 @@ fn main() -> ExitCode {
         Err(why) => {
             println!("bench: {why}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is measured gets all signals by their defaults, whatever this process was given:
+/// `nohup` ignores HUP, which no service could catch then. SIGPIPE Rust sees to.
+fn default_signals() {
+    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+    for signal in Signal::iterator() {
+        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGPIPE) {
+            // SAFETY: no handler is set.
+            #[allow(unsafe_code, reason = "nothing else sets a signal's action")]
+            let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From 10 to 10,000 services on one machine: everything works, and time and memory
 //! grow as their number does. `benches/README.md` says what is measured.
 
-use crate::common::{median, number, ours};
+use crate::common::{Limit, median, number, ours};
 use crate::report::{Bound, Figure, Report, short};
 use crate::system::milliseconds;
 use crate::tree::{Peer, Tree, children, private_kib, reap_for};
@@ -49,7 +49,10 @@ pub(crate) fn run(report: &mut Report) {
 fn growth(report: &mut Report, before: &[f64; COLUMNS], last: &[f64; COLUMNS]) {
     let grown = |column: usize| last[column] / before[column];
     let floor = "nothing supervised";
-    let figures = [("ours", grown(0) / 10.0), (floor, grown(1) / 10.0)];
+    let figures = [
+        ("ours", vec![grown(0) / 10.0]),
+        (floor, vec![grown(1) / 10.0]),
+    ];
     let bounds = vec![Bound::Of(floor, 1.5)];
     report.add("growth", Figure::new("boot", "", figures, bounds));
     for (what, grown) in [
@@ -60,7 +63,10 @@ fn growth(report: &mut Report, before: &[f64; COLUMNS], last: &[f64; COLUMNS]) {
         ("`svc -dx` of all, to the last end", grown(7) / 10.0),
     ] {
         let bounds = vec![Bound::AtMost(1.5)];
-        report.add("growth", Figure::new(what, "", [("ours", grown)], bounds));
+        report.add(
+            "growth",
+            Figure::new(what, "", [("ours", vec![grown])], bounds),
+        );
     }
 }
 
@@ -81,7 +87,9 @@ fn measure(services: usize, peer: &Peer) -> [f64; COLUMNS] {
 
     let paths = tree.services();
     let begun = Instant::now();
+    let limit = Limit::new("`svstat` of all");
     let output = Command::new(ours("svstat")).args(&paths).output().unwrap();
+    drop(limit);
     let status = milliseconds(begun.elapsed());
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
@@ -113,9 +121,12 @@ fn measure(services: usize, peer: &Peer) -> [f64; COLUMNS] {
     // The orderly end: nothing starts again what is told to exit.
     kill(tree.scanner(), Signal::SIGKILL).unwrap();
     let begun = Instant::now();
+    let limit = Limit::new("`svc -dx` of all");
     let mut svc = Command::new(ours("svc"));
     svc.arg("-dx").args(&paths).stdin(Stdio::null());
     assert!(svc.status().unwrap().success());
+    drop(limit);
+    let _limit = Limit::new(format!("the ends of {services} supervises"));
     let mut ended = 0;
     // They became this process's children when svscan ended; it is one, too.
     while ended < services + 1 {

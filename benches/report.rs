@@ -1,5 +1,7 @@
 //! What was measured, beside its bound; the tables of `docs/performance.md`.
 
+use crate::common::median;
+use crate::verdict::{is_broken, paired};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -18,12 +20,13 @@ pub(crate) enum Bound {
 
 /// One line of a table: the less the better.
 pub(crate) struct Figure {
-    pub(crate) what: String,
-    pub(crate) unit: &'static str,
-    pub(crate) ours: f64,
-    /// The peers, by name, and what stands beside them as a limit.
-    pub(crate) others: Vec<(&'static str, f64)>,
-    pub(crate) bounds: Vec<Bound>,
+    what: String,
+    unit: &'static str,
+    /// One figure for each round.
+    ours: Vec<f64>,
+    /// The peers, by name, and what stands beside them as a limit; in the same rounds.
+    others: Vec<(&'static str, Vec<f64>)>,
+    bounds: Vec<Bound>,
 }
 
 /// Those who are peers; anything else is a limit.
@@ -34,7 +37,7 @@ impl Figure {
     pub(crate) fn new(
         what: impl Into<String>,
         unit: &'static str,
-        contenders: impl IntoIterator<Item = (&'static str, f64)>,
+        contenders: impl IntoIterator<Item = (&'static str, Vec<f64>)>,
         bounds: Vec<Bound>,
     ) -> Figure {
         let mut others: Vec<_> = contenders.into_iter().collect();
@@ -48,26 +51,51 @@ impl Figure {
         }
     }
 
-    fn of(&self, name: &str) -> Option<f64> {
+    fn ours(&self) -> f64 {
+        median(&self.ours)
+    }
+
+    fn rounds_of(&self, name: &str) -> Option<&[f64]> {
         let found = self.others.iter().find(|(other, _)| *other == name);
-        found.map(|(_, figure)| *figure)
+        found.map(|(_, figures)| figures.as_slice())
     }
 
-    /// The smallest of the peers.
-    fn best(&self) -> Option<f64> {
+    fn of(&self, name: &str) -> Option<f64> {
+        self.rounds_of(name).map(median)
+    }
+
+    /// The peer with the smallest figure.
+    fn best(&self) -> Option<&'static str> {
         let peers = self.others.iter().filter(|(name, _)| PEERS.contains(name));
-        peers.map(|(_, figure)| *figure).reduce(f64::min)
+        let peers = peers.map(|(name, figures)| (*name, median(figures)));
+        let best = peers.min_by(|(_, one), (_, other)| one.total_cmp(other));
+        best.map(|(name, _)| name)
     }
 
-    /// What `bound` is a multiple of, its words, and whether it is kept; None if it
-    /// cannot be told because that peer is missing.
+    /// Ours to theirs.
+    fn ratio(&self, name: &str) -> Option<String> {
+        Some(format!("{:.2}", self.ours() / self.of(name)?))
+    }
+
+    /// The words of `bound`, and whether it is kept; None if it cannot be told because
+    /// that peer is missing.
     fn judge(&self, bound: Bound) -> (String, Option<bool>) {
-        let (base, factor, words) = match bound {
-            Bound::Best(factor) => (self.best(), factor, format!("{factor} of the best")),
-            Bound::Of(name, factor) => (self.of(name), factor, format!("{factor} of {name}")),
-            Bound::AtMost(most) => (Some(1.0), most, format!("{most} {}", self.unit)),
+        let (ratios, most, words) = match bound {
+            Bound::Best(factor) => {
+                let base = self.best().and_then(|name| self.rounds_of(name));
+                let ratios = base.map(|base| paired(&self.ours, base));
+                (ratios, factor, format!("{factor} of the best"))
+            }
+            Bound::Of(name, factor) => {
+                let ratios = self.rounds_of(name).map(|base| paired(&self.ours, base));
+                (ratios, factor, format!("{factor} of {name}"))
+            }
+            Bound::AtMost(most) => {
+                let words = format!("{most} {}", self.unit);
+                (Some(self.ours.clone()), most, words)
+            }
         };
-        (words, base.map(|base| self.ours <= base * factor))
+        (words, ratios.map(|ratios| !is_broken(&ratios, most)))
     }
 }
 
@@ -82,13 +110,14 @@ pub(crate) struct Report {
 impl Report {
     /// Notes a figure for the table `table`, and prints it.
     pub(crate) fn add(&mut self, table: &'static str, figure: Figure) {
-        let mut line = format!("{table}: {}: ours {}", figure.what, short(figure.ours));
-        for (name, value) in &figure.others {
+        let mut line = format!("{table}: {}: ours {}", figure.what, short(figure.ours()));
+        for (name, rounds) in &figure.others {
+            let value = median(rounds);
             let _ = write!(
                 line,
                 ", {name} {} ({:.2})",
-                short(*value),
-                figure.ours / value
+                short(value),
+                figure.ours() / value
             );
         }
         let _ = write!(line, " {}", figure.unit);
@@ -195,13 +224,12 @@ impl Report {
                 "| {} ({}) | {} ",
                 figure.what,
                 figure.unit,
-                short(figure.ours)
+                short(figure.ours())
             );
             for name in &names {
                 let cell = figure.of(name).map(short).unwrap_or_default();
                 let _ = write!(text, "| {cell} ");
             }
-            let ratio = |base: f64| format!("{:.2}", figure.ours / base);
             let bounds = figure.bounds.iter().map(|bound| {
                 let (words, kept) = figure.judge(*bound);
                 match kept {
@@ -211,12 +239,14 @@ impl Report {
                 }
             });
             let ratios: Vec<String> = match figure.bounds.as_slice() {
-                [] => figure.best().map(ratio).into_iter().collect(),
+                [] => (figure.best().and_then(|name| figure.ratio(name)))
+                    .into_iter()
+                    .collect(),
                 bounds => bounds
                     .iter()
                     .filter_map(|bound| match bound {
-                        Bound::Best(_) => figure.best().map(ratio),
-                        Bound::Of(name, _) => figure.of(name).map(ratio),
+                        Bound::Best(_) => figure.best().and_then(|name| figure.ratio(name)),
+                        Bound::Of(name, _) => figure.ratio(name),
                         Bound::AtMost(_) => None,
                     })
                     .collect(),

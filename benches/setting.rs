@@ -78,12 +78,11 @@ pub(crate) fn run(report: &mut Report) {
     let bytes: u64 = sizes.values().sum();
     report.add(
         "size",
-        Figure {
-            what: "all programs together, as `make install` leaves them".to_owned(),
-            unit: "MB",
-            ours: bytes as f64 / 1e6,
-            others: Vec::new(),
-            bounds: vec![Bound::AtMost(2.5)],
-        },
+        Figure::new(
+            "all programs together, as `make install` leaves them",
+            "MB",
+            [("ours", vec![bytes as f64 / 1e6])],
+            vec![Bound::AtMost(2.5)],
+        ),
     );
 }

@@ -1,7 +1,7 @@
 //! Our svscan beside those of daemontools, runit and s6, in turn, on the same
 //! service directories, in one run. `benches/README.md` says what is measured.
 
-use crate::common::{median, number, ours};
+use crate::common::{Limit, median, number, ours};
 use crate::report::{Bound, Figure, Report};
 use crate::tree::{Peer, Tree, children, peers, private_kib, switches};
 use nix::sys::signal::{Signal, kill};
@@ -22,11 +22,21 @@ pub(crate) fn disk() -> PathBuf {
 type Row = (&'static str, &'static str, &'static [Bound]);
 
 /// The figures of one tree at a time, and those of all trees in turn.
-const ALONE: [Row; 2] = [
+const ALONE: [Row; 4] = [
     (
         "private memory of one supervisor",
         "KiB",
-        &[Bound::AtMost(48.0), Bound::Best(1.0)],
+        &[Bound::AtMost(44.0), Bound::Best(1.0)],
+    ),
+    (
+        "the same with 60 links at the start",
+        "KiB",
+        &[Bound::AtMost(44.0), Bound::Best(1.0)],
+    ),
+    (
+        "the same with 300 links made while it runs, one by one",
+        "KiB",
+        &[Bound::AtMost(44.0), Bound::Best(1.0)],
     ),
     (
         "a new directory in a tree of 100 right after its boot, to its first command",
@@ -64,17 +74,18 @@ pub(crate) fn run(report: &mut Report) {
             for (number, peer) in peers.iter().enumerate() {
                 eprintln!("{what}: round {round}: {}", peer.name);
                 let is_looked_at = place == Path::new(TMPFS);
-                let added = is_looked_at.then(|| {
+                let smaller = is_looked_at.then(|| {
+                    let linked = [linked_first(peer), linked_later(peer)];
                     // daemontools and runit take no more than 1,000.
                     let mut few = Tree::new(place, 100);
                     few.boot(peer);
-                    milliseconds(few.add())
+                    (linked, milliseconds(few.add()))
                 });
                 let mut tree = Tree::new(place, services);
                 rest();
                 first[number].push(milliseconds(tree.boot(peer)));
-                if let Some(added) = added {
-                    let figures = [memory(&tree), added];
+                if let Some(([first, later], added)) = smaller {
+                    let figures = [memory(&tree), first, later, added];
                     for (results, figure) in alone[number].iter_mut().zip(figures) {
                         results.push(figure);
                     }
@@ -94,11 +105,8 @@ pub(crate) fn run(report: &mut Report) {
             (again, "next boot", vec![]),
         ] {
             let what = format!("{what}, {when}");
-            let mut medians: Vec<f64> = times.iter().map(|times| median(times)).collect();
-            let floor = medians.pop().unwrap();
-            let mut figure = Figure::new(what, "ms", names(&peers).zip(medians), bound);
-            figure.others.push(("nothing supervised", floor));
-            report.add("boot", figure);
+            let names = names(&peers).chain(["nothing supervised"]);
+            report.add("boot", Figure::new(what, "ms", names.zip(times), bound));
         }
     }
     tell(report, &peers, &ALONE, &alone);
@@ -112,17 +120,42 @@ pub(crate) fn run(report: &mut Report) {
     all.idle(report);
 }
 
-/// The medians of what was measured: `results[peer][row]`.
+/// What was measured: `results[peer][row][round]`.
 fn tell(report: &mut Report, peers: &[Peer], rows: &[Row], results: &[Vec<Vec<f64>>]) {
     for (row, (what, unit, bounds)) in rows.iter().enumerate() {
-        let medians: Vec<f64> = results.iter().map(|of| median(&of[row])).collect();
-        let figures = names(peers).zip(medians);
+        let rounds = results.iter().map(|of| of[row].clone());
+        let figures = names(peers).zip(rounds);
         report.add("up", Figure::new(*what, unit, figures, bounds.to_vec()));
     }
 }
 
 fn names(peers: &[Peer]) -> impl Iterator<Item = &'static str> {
     peers.iter().map(|peer| peer.name)
+}
+
+/// The mean private memory of the supervisors of links that are there at the start.
+fn linked_first(peer: &Peer) -> f64 {
+    let mut tree = Tree::new(Path::new(TMPFS), 0);
+    (0..60).for_each(|number| tree.link(number));
+    tree.boot(peer);
+    memory(&tree)
+}
+
+/// The same for links that are made later. Ours is waited for after each; the others,
+/// which look around every five seconds, find many at a time.
+fn linked_later(peer: &Peer) -> f64 {
+    let mut tree = Tree::new(Path::new(TMPFS), 0);
+    tree.boot(peer);
+    for number in 0..300 {
+        tree.link(number);
+        if peer.name == "ours" {
+            tree.wait(1);
+        }
+    }
+    if peer.name != "ours" {
+        tree.wait(300);
+    }
+    memory(&tree)
 }
 
 /// The mean private memory of the supervisors, in KiB.
@@ -189,6 +222,7 @@ impl All {
                 }
 
                 let begun = Instant::now();
+                let _limit = Limit::new(format!("a signal by {}", peer.name));
                 let mut command = command(peer, "-h", &services[number][..1]);
                 let mut child = command.spawn().unwrap();
                 tree.wait(1);
@@ -207,6 +241,7 @@ impl All {
                     }
                     rest();
                     let begun = Instant::now();
+                    let _limit = Limit::new(format!("{what} of all of {}", peer.name));
                     let mut command = command(peer, what, &services[number]);
                     assert!(command.status().unwrap().success());
                     times[number][row].push(milliseconds(begun.elapsed()));
@@ -239,7 +274,8 @@ impl All {
         let woken: Vec<f64> = after.map(|(after, before)| after - before).collect();
         assert_eq!(pids(), all, "others are there now");
         let what = format!("wake-ups of an idle tree in {} s", minute.as_secs());
-        let figures = self.trees.iter().map(|(peer, _)| peer.name).zip(woken);
+        let figures = self.trees.iter().map(|(peer, _)| peer.name);
+        let figures = figures.zip(woken.into_iter().map(|count| vec![count]));
         report.add(
             "up",
             Figure::new(what, "", figures, vec![Bound::AtMost(0.0)]),

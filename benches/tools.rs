@@ -2,7 +2,7 @@
 //! original and beside the program alone, in turn, in one run.
 //! `benches/README.md` says what is measured.
 
-use crate::common::{Scratch, median, number, ours};
+use crate::common::{Limit, Scratch, number, ours};
 use crate::report::{Bound, Figure, Report};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -91,6 +91,7 @@ const TURN: usize = 20;
 
 /// The time of so many runs, in microseconds.
 fn time(scratch: &Path, words: &[PathBuf], runs: usize) -> f64 {
+    let _limit = Limit::new(format!("{runs} runs of {words:?}"));
     let begun = Instant::now();
     for _ in 0..runs {
         let status = Command::new(&words[0])
@@ -153,8 +154,7 @@ pub(crate) fn run(report: &mut Report) {
                 times.push(sum / (turns * TURN) as f64);
             }
         }
-        let medians = times.iter().map(|times| median(times));
-        let figures = contenders.iter().map(|(name, _)| *name).zip(medians);
+        let figures = contenders.iter().map(|(name, _)| *name).zip(times);
         let what = format!("`{name}`");
         // Of a chain, each link is to be no slower than the original.
         let bounds = match chain {

@@ -1,7 +1,7 @@
 //! Service trees: made, started by one of the scanners, ended with all their
 //! processes.
 
-use crate::common::ours;
+use crate::common::{Limit, ours};
 use crate::report::Report;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -122,6 +122,14 @@ impl Tree {
         fs::set_permissions(run, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// Links a new service, which stands elsewhere, into the tree.
+    pub(crate) fn link(&self, number: usize) {
+        let name = format!("linked{number}");
+        self.service(&self.root.join("away"), &name);
+        let entry = self.root.join("tree").join(&name);
+        std::os::unix::fs::symlink(self.root.join("away").join(&name), entry).unwrap();
+    }
+
     /// Renames a new service into the tree, and says how long it took to its first
     /// command.
     pub(crate) fn add(&mut self) -> Duration {
@@ -134,6 +142,7 @@ impl Tree {
 
     /// Waits for so many first commands.
     pub(crate) fn wait(&mut self, marks: usize) {
+        let _limit = Limit::new(format!("{marks} first commands"));
         let mut left = marks;
         let mut buffer = [0; 4096];
         while left > 0 {
@@ -201,6 +210,7 @@ impl Tree {
     /// Ends all processes, the scanner first, so that it starts nothing again.
     pub(crate) fn end(&mut self) {
         if let Some((mut scanner, _)) = self.scanner.take() {
+            let _limit = Limit::new("the end of a scanner");
             let _ = scanner.kill();
             let _ = scanner.wait();
         }
@@ -220,7 +230,7 @@ fn pid(child: &Child) -> Pid {
 }
 
 /// Kills every child of this process, and what becomes its child by that.
-fn end_orphans() {
+pub(crate) fn end_orphans() {
     loop {
         let orphans = children(Pid::this(), "");
         if orphans.is_empty() {

@@ -12,6 +12,8 @@
 
 /// What is broken, full, odd or missing.
 mod bad_input;
+/// What the benchmarks decide of a bound.
+mod bench_verdict;
 /// multilog: a budget for all logs.
 mod budget;
 /// `make demo` and `make install`.
