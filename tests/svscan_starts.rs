@@ -191,13 +191,13 @@ fn heap_kib(pid: u32) -> u64 {
         .sum()
 }
 
-/// Whether it has svscan's own heap, a mapping of 64 MiB.
+/// Whether it has svscan's own heap: many addresses, most of which are not usable yet.
 fn has_heap_of_svscan(pid: u32) -> bool {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     maps.lines().any(|line| {
         let (begin, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
         let address = |text| u64::from_str_radix(text, 16).unwrap();
-        address(end) - address(begin) >= 64 << 20
+        line.contains(" ---p 00000000 ") && address(end) - address(begin) >= 32 << 20
     })
 }
 

@@ -17,8 +17,11 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-/// Addresses, of which only those that are used take memory: 10,000 services take 5 MiB.
+/// Addresses, of which only those that are used count as memory.
 const SIZE: usize = 64 << 20;
+
+/// So many bytes are made usable at a time: whole pages, however large these are.
+const STEP: usize = 64 << 10;
 
 /// The smallest block, and what every block is aligned to.
 const SMALLEST: usize = 16;
@@ -31,8 +34,10 @@ const ON: u8 = 1;
 const LEFT: u8 = 2;
 
 static STATE: AtomicU8 = AtomicU8::new(OFF);
-/// Where the heap begins; 0 before there is one.
+/// Where the heap begins.
 static BEGIN: AtomicUsize = AtomicUsize::new(0);
+
+const USABLE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
 /// What stands at the beginning of the heap.
 struct Head {
@@ -41,6 +46,8 @@ struct Head {
     free: [*mut u8; usize::BITS as usize],
     /// How much of the heap was ever used, in bytes.
     used: usize,
+    /// How much of it can be used.
+    ready: usize,
 }
 
 /// The binary logarithm of the size of the block for `layout`; None: it does not fit in.
@@ -56,11 +63,18 @@ struct Heap(NonNull<Head>);
 impl Heap {
     /// A mapping of [`SIZE`] bytes; None where a limit forbids it.
     fn map() -> Option<Heap> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // What cannot be written yet does not count where the kernel promises no more
+        // memory than there is.
         // SAFETY: a new mapping at an address that the kernel chooses, in nobody's memory.
-        let start = unsafe { libc::mmap(ptr::null_mut(), SIZE, protection, flags, -1, 0) };
+        let start = unsafe { libc::mmap(ptr::null_mut(), SIZE, libc::PROT_NONE, flags, -1, 0) };
         if start == libc::MAP_FAILED {
+            return None;
+        }
+        // SAFETY: the begin of the mapping.
+        if unsafe { libc::mprotect(start, STEP, USABLE) } != 0 {
+            // SAFETY: the whole mapping, to which nothing refers.
+            unsafe { libc::munmap(start, SIZE) };
             return None;
         }
         // SAFETY: the whole mapping. Huge pages would take, and copy, more than is used.
@@ -69,7 +83,13 @@ impl Heap {
         let used = size_of::<Head>().next_multiple_of(SMALLEST);
         let free = [ptr::null_mut(); usize::BITS as usize];
         // SAFETY: the mapping begins at a page, is larger than this, and is nobody else's.
-        unsafe { head.write(Head { free, used }) };
+        unsafe {
+            head.write(Head {
+                free,
+                used,
+                ready: STEP,
+            })
+        };
         Some(Heap(head))
     }
 
@@ -90,6 +110,19 @@ impl Heap {
             .filter(|end| *end <= SIZE)?;
         // SAFETY: `used` lies within the mapping, and what follows was never given out.
         let block = unsafe { self.0.cast::<u8>().add(head.used) };
+        if end > head.ready {
+            let ready = end.next_multiple_of(STEP);
+            // SAFETY: what lies between the two within the mapping, which is a whole
+            // number of steps.
+            let answer = unsafe {
+                let begin = self.0.cast::<u8>().add(head.ready).as_ptr().cast();
+                libc::mprotect(begin, ready.checked_sub(head.ready)?, USABLE)
+            };
+            if answer != 0 {
+                return None;
+            }
+            head.ready = ready;
+        }
         head.used = end;
         Some(block)
     }
@@ -207,18 +240,21 @@ pub fn leave() {
 }
 
 /// In a child that has left the heap, and is to use nothing of it but `kept`: does `work`
-/// with a copy of that, and without the heap. `Kept` owns what it holds: a clone shares
-/// nothing with the original.
-pub fn without<Kept: Clone + 'static>(kept: &Kept, work: fn(Kept) -> u8) -> u8 {
+/// with a copy of that, and without the heap, and ends the process with the code that
+/// `work` gives. `Kept` owns what it holds: a clone shares nothing with the original.
+pub fn without<Kept: Clone + 'static>(kept: &Kept, work: fn(Kept) -> u8) -> ! {
     let kept = kept.clone();
     if STATE.load(Ordering::Relaxed) == LEFT {
+        // What lies at its addresses later is not of it.
+        STATE.store(OFF, Ordering::Relaxed);
         let begin = ptr::with_exposed_provenance_mut(BEGIN.load(Ordering::Relaxed));
         // SAFETY: the whole mapping. `work` is a plain function and has nothing of it, for
-        // its argument is of the other allocator; and `spawn` ends this process with what
-        // `work` gives, without running anything else.
+        // its argument is of the other allocator; nothing else runs in this process.
         unsafe { libc::munmap(begin, SIZE) };
     }
-    work(kept)
+    let code = work(kept);
+    // SAFETY: _exit does not come back and runs no handler of the parent's.
+    unsafe { libc::_exit(code.into()) }
 }
 
 #[cfg(test)]
