@@ -141,7 +141,7 @@ pub(crate) fn skip_unless(test: &str, holds: bool, why: &str) -> bool {
     holds
 }
 
-fn unsafe_free_uid() -> u32 {
+pub(crate) fn unsafe_free_uid() -> u32 {
     use std::os::unix::fs::MetadataExt;
     fs::metadata("/proc/self").unwrap().uid()
 }

@@ -238,6 +238,10 @@ fn starts() -> Vec<Situation> {
         }));
     }
     for (path, script, what) in PATHS {
+        if path.starts_with(':') && crate::harness::unsafe_free_uid() == 0 {
+            // As root ours ignores an empty element, on purpose.
+            continue;
+        }
         all.push(situation(
             format!("svscan looks for supervise where {what}"),
             move |stage| {

@@ -1,6 +1,6 @@
 //! Service directories that are deleted while their services run.
 
-use super::{children, pair, supervises, svscan, wait_another, wait_hello, wait_supervise};
+use super::{children, pair, supervises, svscan, wait_another, wait_hello, wait_supervise, words};
 use crate::harness::{Scratch, Suite, is_alive, signal, wait_until};
 use crate::supervise::{WAITS, cpu, let_time_pass, shell, sleeps, svc};
 
@@ -10,13 +10,20 @@ fn replace(scratch: &Scratch, name: &str) {
     shell(scratch, &script);
 }
 
+/// Waits until the service `name` is up and its `run`, which may be deleted then, executed.
+fn wait_executed(scratch: &Scratch, name: &str) -> u32 {
+    let pid = scratch.wait_up(name);
+    wait_until("it is executed", || words(pid) == ["sleep", "1000"]);
+    pid
+}
+
 #[test]
 fn the_successor_of_a_deleted_directory_waits_for_the_end_of_the_service_in_it() {
     let scratch = Scratch::new();
     scratch.service("template", WAITS);
     scratch.service("scan/a", WAITS);
     let svscan = svscan(&scratch);
-    let old_service = scratch.wait_up("scan/a");
+    let old_service = wait_executed(&scratch, "scan/a");
     let old = wait_supervise(&svscan, "a");
     replace(&scratch, "scan/a");
     scratch.wait_supervised("scan/a");
@@ -53,7 +60,7 @@ fn a_command_starts_the_successor_or_keeps_it_down() {
         scratch.service(name, WAITS);
     }
     let svscan = svscan(&scratch);
-    let services = ["scan/up", "scan/down"].map(|name| scratch.wait_up(name));
+    let services = ["scan/up", "scan/down"].map(|name| wait_executed(&scratch, name));
     for name in ["scan/up", "scan/down"] {
         replace(&scratch, name);
         scratch.wait_supervised(name);
@@ -125,7 +132,7 @@ fn a_supervise_without_svscan_ends_with_the_service_of_a_deleted_directory() {
     let scratch = Scratch::new();
     scratch.service("a", WAITS);
     let mut supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
-    let service = scratch.wait_up("a");
+    let service = wait_executed(&scratch, "a");
     shell(&scratch, "rm -rf a");
     let_time_pass(&scratch);
     assert!(supervise.runs() && is_alive(service));
