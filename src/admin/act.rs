@@ -126,9 +126,11 @@ impl Work<'_> {
 
     fn start_once(&mut self) -> Result<(), Stop> {
         if self.script_is_to_run(Script::Start)? {
+            // Before the script: a process that ends just when it does is told of, too.
+            let record = EndRecord::ask(self.watcher.directory());
             let before = self.watcher.status()?;
             self.run(Script::Start)?;
-            self.check_that_it_is_up(before)
+            self.check_that_it_is_up(before, &record)
         } else {
             self.start_and_watch()
         }
@@ -254,8 +256,7 @@ impl Work<'_> {
     /// Its `./start` says that the service works: it is OK only if that stays up
     /// through what is left of the settling time. Supervise may not have obeyed the
     /// script's `svc -u` yet. `before` is the status before the script.
-    fn check_that_it_is_up(&mut self, before: Status) -> Result<(), Stop> {
-        let record = EndRecord::ask(self.watcher.directory());
+    fn check_that_it_is_up(&mut self, before: Status, record: &EndRecord) -> Result<(), Stop> {
         let first = self.watcher.status()?;
         let age = first.pid.and_then(process::age);
         let now = clock::monotonic();

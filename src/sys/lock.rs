@@ -1,6 +1,7 @@
 //! flock(2) locks, the kind daemontools takes.
 
 use crate::child::Pid;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -40,8 +41,13 @@ pub struct LockId {
     inode: u64,
 }
 
+/// More than this of `/proc/locks` is not made in one go.
+const CHUNK: usize = 4096;
+/// So often it is read then.
+const READINGS: usize = 4;
+
 /// A line of `/proc/locks`.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
     /// The process that asked for the lock. It may have ended, if it was not the only one
     /// to have the file open; None if it is in another pid namespace.
@@ -53,9 +59,24 @@ pub struct Entry {
 }
 
 /// All flocks of the machine; none if `/proc` does not show them.
-pub fn all() -> Vec<Entry> {
-    let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    text.lines().filter_map(entry).collect()
+///
+/// The kernel makes a long list in pieces and counts the lines to find where it was: if a
+/// lock is given back meanwhile, another is missing from the list. So a long list is read
+/// several times.
+pub fn all() -> HashSet<Entry> {
+    all_of(|| std::fs::read_to_string("/proc/locks").unwrap_or_default())
+}
+
+fn all_of(mut read: impl FnMut() -> String) -> HashSet<Entry> {
+    let mut all = HashSet::new();
+    for _ in 0..READINGS {
+        let text = read();
+        all.extend(text.lines().filter_map(entry));
+        if text.len() < CHUNK {
+            break;
+        }
+    }
+    all
 }
 
 /// The flocks that belong to open files of the process `process`, a directory in
@@ -151,6 +172,21 @@ mod tests {
         ] {
             assert_eq!(entry(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_missing_from_one_reading_of_a_long_list_is_found() {
+        let line = |inode| format!("1: FLOCK  ADVISORY  WRITE 4 fe:10:{inode} 0 EOF\n");
+        let list = |missing| -> String { (0..200).filter(|i| *i != missing).map(line).collect() };
+        let mut missing = 100..;
+        assert_eq!(all_of(|| list(missing.next().unwrap())).len(), 200);
+        // A short one is whole, and is read once.
+        let mut readings = 0;
+        let short = || {
+            readings += 1;
+            line(1)
+        };
+        assert_eq!((all_of(short).len(), readings), (1, 1));
     }
 
     #[test]

@@ -467,9 +467,7 @@ fn changes() -> Vec<Situation> {
             "",
             |stage| {
                 let old = stage.scratch.wait_up("scan/s");
-                stage.sh(
-                    "cp -r scan/s new; rm -r new/supervise new/name; mv scan/s old; mv new scan/s",
-                );
+                stage.sh("mkdir new; cp scan/s/run new; mv scan/s old; mv new scan/s");
                 wait_name(stage, "s", 1);
                 stage.say(format!("the old one lives: {}", is_alive(old)));
                 stage.run("svok", &["old"]);
@@ -480,7 +478,7 @@ fn changes() -> Vec<Situation> {
             "service ../a; ln -s ../a a",
             |stage| {
                 wait_name(stage, "a", 1);
-                stage.sh("cp -r a b; rm -r b/supervise b/name; ln -sfn ../b scan/a");
+                stage.sh("mkdir b; cp a/run b; ln -sfn ../b scan/a");
                 wait_name(stage, "a", 1);
                 stage.sh("cat a/name");
                 stage.run("svok", &["a"]);
@@ -500,7 +498,7 @@ fn changes() -> Vec<Situation> {
             "a log that is added to a known service is not noticed",
             "",
             |stage| {
-                stage.sh("cp -r scan/s log; rm -r log/supervise log/name; mv log scan/s/log");
+                stage.sh("mkdir log; cp scan/s/run log; mv log scan/s/log");
                 second_look(stage);
                 stage.run("svok", &["scan/s/log"]);
             },
@@ -521,7 +519,7 @@ fn changes() -> Vec<Situation> {
             "touch a",
             |stage| {
                 second_look(stage);
-                stage.sh("cp -r scan/s a; rm -r a/supervise a/name scan/a; mv a scan/a");
+                stage.sh("mkdir a; cp scan/s/run a; rm scan/a; mv a scan/a");
                 wait_name(stage, "a", 1);
             },
         ),
@@ -530,7 +528,7 @@ fn changes() -> Vec<Situation> {
             "ln -s ../a a",
             |stage| {
                 stage.wait_errors("stat a:", 1);
-                stage.sh("cp -r scan/s a.new; rm -r a.new/supervise a.new/name; mv a.new a");
+                stage.sh("mkdir a.new; cp scan/s/run a.new; mv a.new a");
                 wait_name(stage, "a", 1);
             },
         ),
