@@ -137,7 +137,7 @@ const SHORT: Duration = Duration::from_secs(1);
 
 /// Watches a service whose `./start` has said that it works: it is to be up through
 /// the settling time. A job that exits 0 and is started again may do so: once, or
-/// again after [`SHORT`].
+/// again after `SHORT`.
 #[derive(Debug)]
 pub struct Vouched {
     wish: Wish,
