@@ -24,7 +24,7 @@ pub(crate) struct Figure {
     unit: &'static str,
     /// One figure for each round.
     ours: Vec<f64>,
-    /// The peers, by name, and what stands beside them as a limit; in the same rounds.
+    /// The peers by name, and the limit that is measured with them; one figure for each round.
     others: Vec<(&'static str, Vec<f64>)>,
     bounds: Vec<Bound>,
 }
