@@ -115,10 +115,7 @@ fn make_supervise_directory() -> Result<(), Error> {
 /// Whether the service directory was deleted: no name leads to it any more. One that was
 /// renamed has a name.
 pub fn is_gone() -> bool {
-    [".", "/proc/self/cwd"]
-        .map(Path::new)
-        .into_iter()
-        .any(file::is_deleted)
+    file::is_current_directory_deleted()
 }
 
 /// Whether there is anything to write a status to: not once somebody has removed

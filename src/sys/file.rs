@@ -397,19 +397,28 @@ pub fn identity_at(path: &Path) -> Option<Identity> {
     path.metadata().ok().as_ref().map(identity)
 }
 
-/// Whether the directory at `path`, a link in `/proc` or `.`, was deleted: it has no name
-/// left. False if that cannot be told.
+/// Whether the directory that `path`, a link in `/proc`, leads to was deleted: it has no
+/// name left. False if that cannot be told.
 pub fn is_deleted(path: &Path) -> bool {
-    let Some(metadata) = path.metadata().ok().filter(|found| found.is_dir()) else {
-        return false;
-    };
-    // overlayfs does not count the names of what is in a lower layer; proc(5) shows it.
-    metadata.nlink() == 0
-        || std::fs::read_link(path).is_ok_and(|shown| {
-            shown.is_absolute()
-                && shown.as_os_str().as_bytes().ends_with(b" (deleted)")
-                && identity_at(&shown) != Some(identity(&metadata))
-        })
+    let found = path.metadata().ok().filter(|found| found.is_dir());
+    found.is_some_and(|found| found.nlink() == 0 || is_shown_deleted(path, identity(&found)))
+}
+
+/// The same for the current directory, which `/proc` is asked about only beside.
+pub fn is_current_directory_deleted() -> bool {
+    let found = Path::new(".").metadata().ok();
+    found.is_some_and(|found| {
+        found.nlink() == 0 || is_shown_deleted(Path::new("/proc/self/cwd"), identity(&found))
+    })
+}
+
+/// overlayfs does not count the names of what is in a lower layer; proc(5) shows it. Not
+/// every directory whose name ends so was deleted.
+fn is_shown_deleted(link: &Path, directory: Identity) -> bool {
+    std::fs::read_link(link).is_ok_and(|shown| {
+        shown.as_os_str().as_bytes().ends_with(b" (deleted)")
+            && identity_at(&shown) != Some(directory)
+    })
 }
 
 /// Whether another machine or a daemon can change the directory at `path`, which need not
