@@ -1,5 +1,7 @@
 //! Text for a terminal: control characters are shown, not obeyed.
 
+use std::ffi::OsStr;
+
 /// Appends `text` to `out` as a terminal can show it: `\xNN` for each byte of a control
 /// character (C0, DEL, C1) and for each byte that is not valid UTF-8. Newlines, tabs
 /// and all other characters stay.
@@ -80,6 +82,21 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// `name` as it can be typed into a shell, if it is text.
+pub fn as_typed(name: &OsStr) -> String {
+    let text = name.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if text.chars().all(is_plain) {
+        return text.into_owned();
+    }
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    let shown: String = text.chars().map(shown).collect();
+    format!("'{}'", shown.replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +141,13 @@ mod tests {
             all.end(&mut out);
             assert_eq!(out, visible(&text), "{size}");
         }
+    }
+
+    #[test]
+    fn a_name_can_be_typed_into_a_shell() {
+        let typed = |name| as_typed(OsStr::new(name));
+        assert_eq!(typed("/service/squid"), "/service/squid");
+        assert_eq!(typed("my service"), "'my service'");
+        assert_eq!(typed("it's\n"), r"'it'\''s\n'");
     }
 }

@@ -195,6 +195,7 @@ fn dependencies_point_one_way() {
         ("formats", &["child", "formats"]),
         ("supervise/machine.rs", &["child", "formats"]),
         ("svscan/plan.rs", &["child"]),
+        ("svscan/service.rs", &["child"]),
         ("svscan/late.rs", &["formats"]),
         ("svscan/settling.rs", &[]),
         ("svscan/reported.rs", &[]),

@@ -1,5 +1,7 @@
 //! The steps of svcstart, svcstop, svcreset and svcrestart, for one service.
 
+use super::down_file;
+use super::end_record::EndRecord;
 use super::failure::{Failure, Stop};
 use super::lock::Lock;
 use super::owner;
@@ -11,15 +13,14 @@ use super::watcher::{AGE_ERROR, Watcher};
 use super::{Options, Task};
 use crate::child::{End, Pid};
 use crate::error::TEMPORARY;
-use crate::formats::ended;
 use crate::formats::status::{Status, Want};
 use crate::service::{self, Supervised};
 use crate::svclog;
 use crate::sys::signals::Signals;
-use crate::sys::{clock, file, folder, process};
+use crate::sys::{clock, folder, process};
+use crate::visible;
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -97,7 +98,7 @@ impl Work<'_> {
         self.start_under_one_that_stays()?;
         self.check_its_logger()?;
         if self.options.persist {
-            remove_down(self.watcher.directory())?;
+            down_file::remove(self.watcher.directory())?;
         }
         self.ok(Task::Start);
         Ok(())
@@ -156,7 +157,7 @@ impl Work<'_> {
         };
         self.see_that_it_stays_down(stopped, pid, begun)?;
         if self.options.persist {
-            create_down(self.watcher.directory())?;
+            down_file::create(self.watcher.directory())?;
         }
         self.ok(Task::Stop);
         Ok(())
@@ -186,7 +187,7 @@ impl Work<'_> {
     }
 
     fn is_configured_down(&self) -> Result<bool, Failure> {
-        is_there(&self.watcher.directory().join("down")).map_err(|source| Failure::Unable {
+        down_file::is_there(self.watcher.directory()).map_err(|source| Failure::Unable {
             doing: "examine down".to_owned(),
             source,
         })
@@ -349,7 +350,7 @@ impl Work<'_> {
     /// The command that shows the service's log, if it has one that can be read.
     fn log(&self) -> Option<String> {
         let name = self.name;
-        svclog::shows(name).then(|| format!("svclog {}", as_typed(name)))
+        svclog::shows(name).then(|| format!("svclog {}", visible::as_typed(name)))
     }
 
     fn stop_and_watch(&mut self) -> Result<(), Stop> {
@@ -472,30 +473,6 @@ impl Work<'_> {
     }
 }
 
-/// `name` as it can be typed into a shell, if it is text.
-fn as_typed(name: &OsStr) -> String {
-    let text = name.to_string_lossy();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
-    if text.chars().all(is_plain) {
-        return text.into_owned();
-    }
-    let shown = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    let shown: String = text.chars().map(shown).collect();
-    format!("'{}'", shown.replace('\'', "'\\''"))
-}
-
-/// Whether `path` exists, by the rule for `down`: what leads nowhere does not.
-fn is_there(path: &Path) -> io::Result<bool> {
-    match std::fs::metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// Why the service in `directory` ended like this. 111 is what supervise's child exits
 /// with when it cannot execute `./run`.
 fn why_it_ended(directory: &Path, end: Option<End>) -> Failure {
@@ -508,96 +485,4 @@ fn why_it_ended(directory: &Path, end: Option<End>) -> Failure {
         is_vouched: false,
         log: None,
     })
-}
-
-/// Asks supervise to say how the service ends (see [`ended`]) while this lives. A
-/// file that is there already is used as it is, and stays: it is the service's.
-struct EndRecord {
-    path: PathBuf,
-    is_ours: bool,
-    /// What stood there before.
-    before: Vec<u8>,
-}
-
-impl EndRecord {
-    fn ask(directory: &Path) -> EndRecord {
-        let path = directory.join("supervise/ended");
-        // Without it we only cannot tell how it ended.
-        let is_ours = file::create_new(&path).is_ok();
-        let before = read_ended(&path).unwrap_or_default();
-        EndRecord {
-            path,
-            is_ours,
-            before,
-        }
-    }
-
-    /// How the last process ended that ended since then, if that is known.
-    fn read(&self) -> Option<End> {
-        let bytes = read_ended(&self.path).ok()?;
-        let (_, end) = ended::decode(&bytes).filter(|_| bytes != self.before)?;
-        Some(end)
-    }
-}
-
-impl Drop for EndRecord {
-    fn drop(&mut self) {
-        if self.is_ours {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Another user may have put something else there.
-fn read_ended(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = file::open_read_nofollow(path)?;
-    file.take(ended::BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// From now on the service is started at boot.
-fn remove_down(directory: &Path) -> Result<(), Failure> {
-    let path = directory.join("down");
-    let doing = "remove down";
-    let failed = |source| Failure::NotPersisted { doing, source };
-    match std::fs::remove_file(path) {
-        Ok(()) => sync(directory).map_err(failed),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(failed(source)),
-    }
-}
-
-/// From now on the service is not started at boot.
-fn create_down(directory: &Path) -> Result<(), Failure> {
-    let path = directory.join("down");
-    let doing = "create down";
-    let failed = |source| Failure::NotPersisted { doing, source };
-    if is_there(&path).map_err(failed)? {
-        return Ok(());
-    }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .and_then(|_| sync(directory))
-        .map_err(failed)
-}
-
-/// A reboot, even one that nobody planned, is to find the directory as it is now.
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_can_be_typed_into_a_shell() {
-        let typed = |name| as_typed(OsStr::new(name));
-        assert_eq!(typed("/service/squid"), "/service/squid");
-        assert_eq!(typed("my service"), "'my service'");
-        assert_eq!(typed("it's\n"), r"'it'\''s\n'");
-    }
 }

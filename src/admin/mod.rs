@@ -5,10 +5,12 @@
 //! the administrator reads, `act` goes through the steps of each command; the
 //! rest does the waiting: `wait` for events, `watcher` for a service,
 //! `script` for its `./start` and `./stop`, `owner` for whose they are, `lock` for other
-//! people.
+//! people. `end_record` is how a service ends, `down_file` its `down`.
 
 pub mod act;
 pub mod circle;
+mod down_file;
+mod end_record;
 pub mod failure;
 pub mod lock;
 pub mod owner;

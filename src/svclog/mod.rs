@@ -15,6 +15,7 @@ mod printer;
 mod reading;
 pub mod run_script;
 mod shell;
+mod shell_words;
 mod start;
 pub mod tail;
 pub mod title;

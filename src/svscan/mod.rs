@@ -12,6 +12,7 @@ pub mod late;
 mod look;
 pub mod plan;
 pub mod reported;
+pub mod service;
 pub mod settling;
 pub mod shell;
 mod starter;

@@ -8,6 +8,7 @@
 //! a supervise is forgotten.
 
 use super::late::{Inspection, Late, LateFile};
+use super::service::{Half, Id, Process, START_INTERVAL, Service};
 use super::settling::{Look, Settling, Verdict};
 use crate::child::{End, Pid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,8 +19,6 @@ use std::time::{Duration, Instant};
 /// Between two tries at what went wrong, and between two looks around where
 /// inotify cannot be relied on: 0.76's five seconds.
 pub const INTERVAL: Duration = Duration::from_secs(5);
-/// The shortest time from one start of a supervise to the next.
-pub const START_INTERVAL: Duration = Duration::from_secs(1);
 /// A supervise that was told to exit is replaced within this range after its end.
 /// 0.76 does that at its next scan, within five seconds, and scripts rely on it: they
 /// remove the entry a moment after `svc -dx`.
@@ -27,24 +26,6 @@ const EXIT_DELAY: RangeInclusive<Duration> = Duration::from_secs(4)..=Duration::
 /// The delay of the first of them; those that end within the rest of the range are
 /// replaced with it, at one wake-up.
 const FIRST_EXIT_DELAY: Duration = Duration::from_millis(4500);
-
-/// Which directory.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Id {
-    /// Its device number.
-    pub device: u64,
-    /// Its inode number.
-    pub inode: u64,
-}
-
-/// Which of the two supervises of a service.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Half {
-    /// Of the service itself.
-    Main,
-    /// Of its `log`.
-    Log,
-}
 
 /// What an entry of the scan directory turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,74 +82,6 @@ pub enum Action {
     /// This supervise is the log's of a service that has none any more and never will: if
     /// the log's directory is deleted, close the pipe, so that the log ends.
     CloseIfDeleted(Id, Pid),
-}
-
-/// One supervise.
-#[derive(Debug, Default)]
-struct Process {
-    pid: Option<Pid>,
-    /// A start was asked for and is not answered yet.
-    asked: bool,
-    started: Option<Instant>,
-    /// The name it was last started under.
-    name: OsString,
-    /// When it is to be started (again); None while it runs, and for a service not active.
-    due: Option<Instant>,
-    /// The last one exited with an error within a second.
-    gave_up: bool,
-}
-
-impl Process {
-    /// When it may be started, by the limit of one start a second.
-    fn not_before(&self, now: Instant) -> Instant {
-        self.started
-            .map_or(now, |at| (at + START_INTERVAL).max(now))
-    }
-}
-
-#[derive(Debug)]
-struct Service {
-    /// The entries that lead to it; the first is the one it is started under.
-    names: Vec<OsString>,
-    main: Process,
-    /// None: it has no `log`.
-    log: Option<Process>,
-    /// The pipe is not made yet.
-    waits_for_pipe: bool,
-    /// It was picked up before its directory was complete, a short time ago.
-    late: Option<Late>,
-    /// It has a `log` that came late: once its supervise has exited, it will be a pair.
-    becomes_pair: bool,
-}
-
-impl Service {
-    fn half(&mut self, half: Half) -> Option<&mut Process> {
-        match half {
-            Half::Main => Some(&mut self.main),
-            Half::Log => self.log.as_mut(),
-        }
-    }
-
-    fn processes(&self) -> impl Iterator<Item = (Half, &Process)> {
-        [
-            (Half::Main, Some(&self.main)),
-            (Half::Log, self.log.as_ref()),
-        ]
-        .into_iter()
-        .filter_map(|(half, process)| Some((half, process?)))
-    }
-
-    fn running(&self) -> impl Iterator<Item = (Half, Pid)> {
-        self.processes()
-            .filter_map(|(half, process)| Some((half, process.pid?)))
-    }
-
-    fn is_over(&self) -> bool {
-        self.names.is_empty()
-            && self
-                .processes()
-                .all(|(_, process)| process.pid.is_none() && !process.asked)
-    }
 }
 
 /// All that svscan knows.

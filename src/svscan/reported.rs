@@ -1,7 +1,7 @@
 //! Which warnings were printed: one that would come every five seconds is printed once,
 //! until something changes.
 
-use super::plan::Half;
+use super::service::Half;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 

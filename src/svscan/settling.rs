@@ -5,7 +5,8 @@
 //! target), most of which make it empty first. What counts is therefore not how it came
 //! but what is seen of it: it is picked up once it has a `run` and has been quiet.
 
-use super::plan::{INTERVAL, Id};
+use super::plan::INTERVAL;
+use super::service::Id;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};

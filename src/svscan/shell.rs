@@ -4,8 +4,9 @@
 use super::ScanOptions;
 use super::late::LateFile;
 use super::look;
-use super::plan::{Action, Half, INTERVAL, Id, Plan, Sight};
+use super::plan::{Action, INTERVAL, Plan, Sight};
 use super::reported::{Reported, Topic};
+use super::service::{Half, Id};
 use super::starter::{Starter, rest};
 use super::watched::Watched;
 use crate::error::Error;

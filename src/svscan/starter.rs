@@ -9,7 +9,7 @@
 //! system does not allow it, the child becomes that.
 
 use super::PROGRAM;
-use super::plan::Half;
+use super::service::Half;
 use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::formats::timeline::Event;

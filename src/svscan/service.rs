@@ -1,0 +1,96 @@
+//! One service as svscan knows it: the entries that lead to its directory, and its one or
+//! two supervises.
+
+use super::late::Late;
+use crate::child::Pid;
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+/// The shortest time from one start of a supervise to the next.
+pub const START_INTERVAL: Duration = Duration::from_secs(1);
+/// Which directory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Id {
+    /// Its device number.
+    pub device: u64,
+    /// Its inode number.
+    pub inode: u64,
+}
+
+/// Which of the two supervises of a service.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Half {
+    /// Of the service itself.
+    Main,
+    /// Of its `log`.
+    Log,
+}
+
+/// One supervise.
+#[derive(Debug, Default)]
+pub(super) struct Process {
+    pub(super) pid: Option<Pid>,
+    /// A start was asked for and is not answered yet.
+    pub(super) asked: bool,
+    pub(super) started: Option<Instant>,
+    /// The name it was last started under.
+    pub(super) name: OsString,
+    /// When it is to be started (again); None while it runs, and for a service not active.
+    pub(super) due: Option<Instant>,
+    /// The last one exited with an error within a second.
+    pub(super) gave_up: bool,
+}
+
+impl Process {
+    /// When it may be started, by the limit of one start a second.
+    pub(super) fn not_before(&self, now: Instant) -> Instant {
+        self.started
+            .map_or(now, |at| (at + START_INTERVAL).max(now))
+    }
+}
+
+/// A service directory that svscan has picked up.
+#[derive(Debug)]
+pub(super) struct Service {
+    /// The entries that lead to it; the first is the one it is started under.
+    pub(super) names: Vec<OsString>,
+    pub(super) main: Process,
+    /// None: it has no `log`.
+    pub(super) log: Option<Process>,
+    /// The pipe is not made yet.
+    pub(super) waits_for_pipe: bool,
+    /// It was picked up before its directory was complete, a short time ago.
+    pub(super) late: Option<Late>,
+    /// It has a `log` that came late: once its supervise has exited, it will be a pair.
+    pub(super) becomes_pair: bool,
+}
+
+impl Service {
+    pub(super) fn half(&mut self, half: Half) -> Option<&mut Process> {
+        match half {
+            Half::Main => Some(&mut self.main),
+            Half::Log => self.log.as_mut(),
+        }
+    }
+
+    pub(super) fn processes(&self) -> impl Iterator<Item = (Half, &Process)> {
+        [
+            (Half::Main, Some(&self.main)),
+            (Half::Log, self.log.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(half, process)| Some((half, process?)))
+    }
+
+    pub(super) fn running(&self) -> impl Iterator<Item = (Half, Pid)> {
+        self.processes()
+            .filter_map(|(half, process)| Some((half, process.pid?)))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.names.is_empty()
+            && self
+                .processes()
+                .all(|(_, process)| process.pid.is_none() && !process.asked)
+    }
+}
