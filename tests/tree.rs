@@ -215,6 +215,7 @@ fn dependencies_point_one_way() {
         ("limits.rs", &[]),
         ("fghack/family.rs", &["child"]),
         ("svclog/run_script.rs", &[]),
+        ("svclog/shell_words.rs", &[]),
         ("svclog/files.rs", &["formats"]),
         ("svclog/tail.rs", &["formats"]),
         ("svclog/merge.rs", &["formats"]),
