@@ -48,14 +48,20 @@ fn a_service_that_is_down_is_ok() {
     );
 }
 
+/// Waits until `a`, which is [`STUBBORN`], ignores TERM; its pid.
+fn wait_stubborn(scratch: &Scratch) -> u32 {
+    let pid = scratch.wait_up("a");
+    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    pid
+}
+
 #[test]
 fn a_service_that_does_not_stop_fails_and_kill_ends_it() {
     let scratch = Scratch::new();
     let _svscan = scratch.svscan();
     scratch.service("a", STUBBORN);
     scratch.link("a");
-    let pid = scratch.wait_up("a");
-    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    let pid = wait_stubborn(&scratch);
     let output = svcstop(&scratch, &["--timeout", "100ms", "service/a"]);
     assert_eq!(output.code, 1);
     assert!(output.text().ends_with("FAILED\n"));
@@ -149,8 +155,7 @@ fn a_service_that_ignores_what_its_stop_script_sends_is_no_lie_and_can_be_killed
     scratch.service("a", STUBBORN);
     scratch.script("a/stop", "svc -d .");
     scratch.link("a");
-    let pid = scratch.wait_up("a");
-    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    let pid = wait_stubborn(&scratch);
     let output = svcstop(&scratch, &["--timeout", "300ms", "service/a"]);
     assert_eq!(output.code, 1, "{output:?}");
     let why = reason(&output, "service/a");
@@ -208,8 +213,7 @@ fn a_wish_to_go_up_meanwhile_is_told() {
     let _svscan = scratch.svscan();
     scratch.service("a", STUBBORN);
     scratch.link("a");
-    scratch.wait_up("a");
-    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    wait_stubborn(&scratch);
     let output = std::thread::scope(|scope| {
         let output = scope.spawn(|| svcstop(&scratch, &["service/a"]));
         wait_until("svcstop has sent its command", || {
@@ -227,8 +231,7 @@ fn a_service_told_to_leave_meanwhile_is_down_all_the_same() {
     let scratch = Scratch::new();
     scratch.service("a", STUBBORN);
     let mut supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "supervise");
-    let pid = scratch.wait_up("a");
-    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    let pid = wait_stubborn(&scratch);
     let output = std::thread::scope(|scope| {
         let output = scope.spawn(|| svcstop(&scratch, &["a"]));
         wait_until("svcstop has sent its command", || {
@@ -288,8 +291,7 @@ fn a_service_whose_supervise_has_left_and_whose_entry_is_gone_is_down() {
     let svscan = scratch.svscan();
     scratch.service("a", STUBBORN);
     scratch.link("a");
-    let pid = scratch.wait_up("a");
-    wait_until("it ignores TERM", || scratch.at("a/ready").exists());
+    let pid = wait_stubborn(&scratch);
     let output = std::thread::scope(|scope| {
         let output = scope.spawn(|| svcstop(&scratch, &["a"]));
         wait_until("svcstop has sent its command", || {

@@ -52,6 +52,10 @@ impl Stat {
         self.is(libc::S_IFDIR)
     }
 
+    pub(super) fn is_link(self) -> bool {
+        self.is(libc::S_IFLNK)
+    }
+
     /// Whether it is a pipe or a FIFO.
     pub(super) fn is_fifo(self) -> bool {
         self.is(libc::S_IFIFO)
@@ -79,6 +83,11 @@ impl Stat {
 
     pub(super) fn inode(self) -> u64 {
         self.0.stx_ino
+    }
+
+    /// Who owns it.
+    pub(super) fn user(self) -> u32 {
+        self.0.stx_uid
     }
 
     /// How many names it has.
@@ -110,7 +119,10 @@ mod tests {
         assert!(stat.is_file() && !stat.is_directory() && !stat.is_fifo());
         assert_eq!(stat.device(), metadata.dev());
         assert_eq!(stat.inode(), metadata.ino());
-        assert_eq!(stat.links(), metadata.nlink());
+        assert_eq!(
+            (stat.user(), stat.links()),
+            (metadata.uid(), metadata.nlink())
+        );
         assert_eq!(stat.size(), metadata.size());
         assert_eq!(stat.blocks(), metadata.blocks());
         let changed = metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec();
@@ -120,7 +132,8 @@ mod tests {
     #[test]
     fn of_a_link_it_is_the_link_that_counts() {
         let proc = File::open("/proc/self").unwrap();
-        assert!(!at(&proc, c"cwd").unwrap().is_directory());
+        let cwd = at(&proc, c"cwd").unwrap();
+        assert!(cwd.is_link() && !cwd.is_directory());
         assert!(at(&proc, c"fd").unwrap().is_directory());
         assert!(of(io::pipe().unwrap().0).unwrap().is_fifo());
     }

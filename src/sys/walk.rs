@@ -1,9 +1,10 @@
 //! The way to a directory through places that others may change, for root: no link of
 //! another user leads it to what is not that user's own.
 
+use super::stat;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat};
-use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
+use nix::sys::stat::{Mode, mkdirat};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -31,7 +32,7 @@ pub fn open(start: &File, path: &Path, is_made: bool) -> io::Result<File> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let next = match openat(&here, name.as_os_str(), flags, Mode::empty()) {
             Err(Errno::ENOENT) if is_made && pending.is_empty() => {
-                check(&owners, fstat(&here).map_err(super::io)?.st_uid)?;
+                check(&owners, stat::of(&here)?.user())?;
                 // If that fails opening it tells why.
                 let _ = mkdirat(&here, name.as_os_str(), Mode::S_IRWXU);
                 is_made = false;
@@ -40,13 +41,12 @@ pub fn open(start: &File, path: &Path, is_made: bool) -> io::Result<File> {
             }
             next => next.map_err(super::io)?,
         };
-        let stat = fstat(&next).map_err(super::io)?;
-        let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-        if kind != SFlag::S_IFLNK {
+        let stat = stat::of(&next)?;
+        if !stat.is_link() {
             here = next;
             continue;
         }
-        owners.push(stat.st_uid);
+        owners.push(stat.user());
         if owners.len() > MOST_LINKS as usize {
             return Err(super::io(Errno::ELOOP));
         }

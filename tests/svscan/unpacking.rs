@@ -301,11 +301,16 @@ fn a_new_link_to_a_directory_that_is_being_made_waits_for_it() {
         if begin.elapsed() >= TOO_LONG {
             return false;
         }
-        scratch.wait_supervised("store/a");
-        scratch.wait_supervised("store/a/log");
-        assert_eq!(scratch.pid("store/a"), None);
+        assert_a_holds(scratch);
         true
     });
+}
+
+/// Waits for both supervises of `store/a`, which has a `down` and a `log`.
+fn assert_a_holds(scratch: &Scratch) {
+    scratch.wait_supervised("store/a");
+    scratch.wait_supervised("store/a/log");
+    assert_eq!(scratch.pid("store/a"), None);
 }
 
 #[test]
@@ -328,9 +333,7 @@ fn a_target_that_is_removed_and_made_again_and_again_is_the_last_one_in_the_end(
                 return false;
             }
         }
-        scratch.wait_supervised("store/a");
-        scratch.wait_supervised("store/a/log");
-        assert_eq!(scratch.pid("store/a"), None);
+        assert_a_holds(scratch);
         true
     });
 }
