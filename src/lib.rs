@@ -8,8 +8,6 @@
 pub mod account;
 /// How `svcstart`, `svcstop`, `svcreset` and `svcrestart` do what they promise.
 pub mod admin;
-/// Start everything at boot, and end it in order.
-pub mod boot;
 /// Plain facts about a child process: its id, how it ended.
 pub mod child;
 /// Plain facts about a date and time.
@@ -17,36 +15,38 @@ pub mod civil;
 /// One module per command: its arguments, its lines of output, its exit code.
 pub mod cmd;
 /// The environment of the next program.
-pub mod environment;
+pub mod envdir;
 /// The one error type, with daemontools' sentences and exit codes.
 pub mod error;
 /// Wait for a daemon that goes into the background, and for all it leaves.
 pub mod fghack;
 /// Bytes on disk and in pipes, and the types they stand for.
 pub mod formats;
-/// What softlimit's options ask for.
-pub mod limits;
 /// Write lines to log files that are kept from growing.
 pub mod multilog;
 /// Numbers that look random, for the tests.
 #[cfg(test)]
 #[path = "../tests/harness/numbers.rs"]
 mod numbers;
+/// Show the newest bytes in the own command line.
+pub mod readproctitle;
 /// A service directory seen from outside: its status, its control FIFO, its name.
 pub mod service;
-/// Stamps before lines, put there and made readable.
-pub mod stamps;
+/// What softlimit's options ask for.
+pub mod softlimit;
 /// Keep one service running.
 pub mod supervise;
 /// Show the logs of services.
 pub mod svclog;
 /// Keep one supervise running for each directory here.
 pub mod svscan;
+/// Start everything at boot, and end it in order.
+pub mod svscanboot;
 /// The system calls: the only place with unsafe.
 pub mod sys;
+/// Stamps before lines, put there and made readable.
+pub mod tai64n;
 /// Record how services start, and draw it.
 pub mod timeline;
-/// Show the newest bytes in the own command line.
-pub mod title;
 
 pub mod visible;

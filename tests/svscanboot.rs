@@ -10,7 +10,7 @@ use crate::harness::{
     Daemon, Scratch, Suite, finish, has, is_alive, is_root, signal, skip_unless, wait_until,
 };
 use crate::readproctitle::command_line;
-use daemontools_rs::boot::shell::{DOTS, PATH};
+use daemontools_rs::svscanboot::shell::{DOTS, PATH};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use daemontools_rs::stamps::localizer::Localizer;
+use daemontools_rs::tai64n::localizer::Localizer;
 use daemontools_rs::sys::zone;
 
 libfuzzer_sys::fuzz_target!(|given: (u16, &[u8])| {

@@ -1,7 +1,7 @@
 //! `envdir dir child`: run a program with the environment that files hold.
 
 use super::chain::Next;
-use crate::environment::{self, Environment};
+use crate::envdir::{self, Environment};
 use crate::error::{Error, TEMPORARY};
 use crate::sys::{errno, exec, folder, output};
 use std::ffi::OsStr;
@@ -50,7 +50,7 @@ fn read(directory: &OsStr, environment: &mut Environment) -> Result<(), Error> {
             let path = [directory.as_bytes(), b"/", name.as_bytes()].concat();
             Error::unable("read", OsStr::from_bytes(&path), "", error)
         })?;
-        let value = environment::value(&value);
+        let value = envdir::value(&value);
         environment.change(name.as_bytes(), value.as_deref());
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::chain::Next;
 use super::who;
-use crate::environment::Environment;
+use crate::envdir::Environment;
 use crate::error::Error;
 use crate::sys::exec;
 use std::ffi::OsString;

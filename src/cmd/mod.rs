@@ -60,7 +60,7 @@ fn split<'a>(arguments: &'a [OsString], program: &'a str) -> (&'a OsStr, &'a [Os
 /// fails ends it without a word, and SIGPIPE ends it, too.
 fn filter(filter: impl FnMut(&[u8], &mut Vec<u8>)) -> u8 {
     signals::restore_sigpipe();
-    match crate::stamps::run(filter) {
+    match crate::tai64n::run(filter) {
         Ok(()) => 0,
         Err(_) => TEMPORARY,
     }

@@ -3,7 +3,7 @@
 use super::chain::Next;
 use super::getopt::Options;
 use crate::error::Error;
-use crate::limits::{self, Resource, Wanted};
+use crate::softlimit::{self, Resource, Wanted};
 use crate::sys::{limits as system, output};
 use std::ffi::OsString;
 
@@ -18,7 +18,7 @@ pub fn main() -> u8 {
 
 fn run(arguments: &[OsString]) -> Error {
     let (called, words) = super::split(arguments, "softlimit");
-    let mut options = Options::new(words, b"", limits::LETTERS);
+    let mut options = Options::new(words, b"", softlimit::LETTERS);
     let mut wanted = Vec::new();
     for option in options.by_ref() {
         let (letter, argument) = match option {
@@ -31,7 +31,7 @@ fn run(arguments: &[OsString]) -> Error {
         let Some(value) = argument.and_then(Wanted::read) else {
             return Error::Usage(USAGE);
         };
-        wanted.extend(limits::resources(letter).iter().map(|one| (*one, value)));
+        wanted.extend(softlimit::resources(letter).iter().map(|one| (*one, value)));
     }
     let child = options.operands();
     if child.is_empty() {

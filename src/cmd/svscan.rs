@@ -1,8 +1,8 @@
 //! `svscan [--shared-group] [--timeline file] [dir]`: keep one supervise running for each directory.
 
-use crate::boot::shell::{SHARED_GROUP, TIMELINE};
 use crate::error::Error;
 use crate::svscan::{self, ScanOptions};
+use crate::svscanboot::shell::{SHARED_GROUP, TIMELINE};
 use std::ffi::OsString;
 
 /// The program. As in 0.76, arguments behind the directory are ignored.

@@ -3,7 +3,7 @@
 
 use super::svscan::options;
 use crate::error::TEMPORARY;
-use crate::{boot, service};
+use crate::{service, svscanboot};
 
 /// The program. Arguments behind the directory are ignored; 0.76 ignores all.
 pub fn main() -> u8 {
@@ -15,7 +15,7 @@ pub fn main() -> u8 {
             Some(directory) => directory.clone(),
             None => service::root().into_os_string(),
         };
-        let ended = boot::run(&directory, options)?;
+        let ended = svscanboot::run(&directory, options)?;
         Ok(if ended { 0 } else { TEMPORARY })
     })
 }

@@ -1,8 +1,8 @@
 //! `tai64n`: puts a stamp before each line.
 
 use crate::formats::tai64n::Tai64n;
-use crate::stamps::stamper::Stamper;
 use crate::sys::clock;
+use crate::tai64n::stamper::Stamper;
 
 /// The program. As in 0.76, arguments are ignored.
 pub fn main() -> u8 {

@@ -1,7 +1,7 @@
 //! `tai64nlocal`: makes the stamps before lines readable.
 
-use crate::stamps::localizer::Localizer;
 use crate::sys::zone;
+use crate::tai64n::localizer::Localizer;
 
 /// The program. As in 0.76, arguments are ignored.
 pub fn main() -> u8 {

@@ -3,8 +3,8 @@
 use super::Sink;
 use super::reading::AT_ONCE;
 use super::tail::begins_line;
-use crate::stamps::localizer::Localizer;
 use crate::sys::{stream, terminal, zone};
+use crate::tai64n::localizer::Localizer;
 use crate::visible::Visible;
 use std::io;
 

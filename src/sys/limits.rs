@@ -75,7 +75,7 @@ pub fn leaves_descriptors(file: &File, count: u64) -> bool {
         .is_ok_and(|limit| used.saturating_add(count) <= limit.soft)
 }
 
-impl crate::limits::Resource {
+impl crate::softlimit::Resource {
     fn nix(self) -> Resource {
         match self {
             Self::AddressSpace => Resource::RLIMIT_AS,
@@ -96,7 +96,7 @@ impl crate::limits::Resource {
 ///
 /// # Errors
 /// See getrlimit(2).
-pub fn soft(resource: crate::limits::Resource) -> io::Result<u64> {
+pub fn soft(resource: crate::softlimit::Resource) -> io::Result<u64> {
     Ok(prlimit(resource.nix(), None)?.soft)
 }
 
@@ -104,7 +104,7 @@ pub fn soft(resource: crate::limits::Resource) -> io::Result<u64> {
 ///
 /// # Errors
 /// See getrlimit(2).
-pub fn hard(resource: crate::limits::Resource) -> io::Result<u64> {
+pub fn hard(resource: crate::softlimit::Resource) -> io::Result<u64> {
     Ok(prlimit(resource.nix(), None)?.hard)
 }
 
@@ -112,6 +112,6 @@ pub fn hard(resource: crate::limits::Resource) -> io::Result<u64> {
 ///
 /// # Errors
 /// See setrlimit(2).
-pub fn set_soft(resource: crate::limits::Resource, soft: u64, hard: u64) -> io::Result<()> {
+pub fn set_soft(resource: crate::softlimit::Resource, soft: u64, hard: u64) -> io::Result<()> {
     prlimit(resource.nix(), Some(Limit { soft, hard })).map(|_| ())
 }

@@ -10,7 +10,7 @@
 use crate::error::Error;
 use crate::formats::tai64n::Tai64n;
 use crate::formats::timeline::{self, Event, Label};
-use crate::limits::Resource;
+use crate::softlimit::Resource;
 use crate::sys::shared::Flag;
 use crate::sys::{clock, errno, file, limits, output};
 use std::ffi::{OsStr, OsString};

@@ -1,7 +1,7 @@
 //! svscanboot: 0.76's is a script, so what it says can be read.
 
 use crate::harness::{Suite, has};
-use daemontools_rs::boot::shell::{DOTS, PATH};
+use daemontools_rs::svscanboot::shell::{DOTS, PATH};
 
 #[test]
 fn svscanboot_starts_what_the_script_of_the_reference_starts() {

@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::harness::{Scratch, Suite, finish, has, wait_until};
-use daemontools_rs::boot::machine::{GRACE, LOOK, REST, STOP};
+use daemontools_rs::svscanboot::machine::{GRACE, LOOK, REST, STOP};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
