@@ -7,13 +7,16 @@
 //! lock: `/proc` shows that one of the processes it descends from holds it. What a script
 //! has left behind waits like anybody else.
 
+use super::FAILED;
 use super::circle::{self, Waiting};
 use super::failure::{Failure, Stop};
 use super::wait::Waiter;
 use crate::child::Pid;
 use crate::sys::lock::LockId;
+use crate::sys::pidfd::Proc;
 use crate::sys::signals::Number;
-use crate::sys::{child, clock, errno, fifo, file, lock, process};
+use crate::sys::spawn::Spawn;
+use crate::sys::{clock, errno, fifo, file, lock, process};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -75,7 +78,7 @@ impl Lock {
         let longest = longest.unwrap_or_default().max(LONGEST);
         let deadline = clock::monotonic() + longest;
         let mut look = clock::monotonic() + FIRST_LOOK;
-        let mut helper = child::spawn_lock_waiter(&file).ok();
+        let mut helper = wait_in_child(&file).ok();
         loop {
             let wake = match waiter.wait([None, None, None], Some(look.min(deadline))) {
                 Ok(wake) => wake,
@@ -84,7 +87,8 @@ impl Lock {
                     return Err(stop);
                 }
             };
-            if helper.is_some_and(|helper| wake.ended.iter().any(|(pid, _)| *pid == helper)) {
+            let has_ended = |helper: &Proc| wake.ended.iter().any(|(pid, _)| *pid == helper.pid());
+            if helper.as_ref().is_some_and(has_ended) {
                 helper = None;
             }
             // It has ended: with the lock, which is ours then, too; or somebody has
@@ -99,7 +103,7 @@ impl Lock {
             if clock::monotonic() >= look {
                 look = deadline;
             }
-            if let Some(circle) = id.and_then(|id| circle(id, helper)) {
+            if let Some(circle) = id.and_then(|id| circle(id, helper.as_ref().map(Proc::pid))) {
                 end(helper);
                 return Err(Failure::Circle { circle }.into());
             }
@@ -117,10 +121,25 @@ impl Lock {
 }
 
 /// Ends the child that waits for the lock.
-fn end(helper: Option<Pid>) {
+fn end(helper: Option<Proc>) {
     if let Some(helper) = helper {
-        child::send(helper, Number::KILL);
+        helper.send(Number::KILL);
     }
+}
+
+/// Starts a child that waits for the lock on `file` in our stead and ends with code 0 when
+/// it has it. The lock belongs to the open file, which both share, so it is ours then.
+fn wait_in_child(file: &File) -> io::Result<Proc> {
+    let child = Spawn::new().dies_with_parent();
+    child.start(|_| {
+        loop {
+            match lock::exclusive(file) {
+                Ok(()) => return 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return FAILED,
+            }
+        }
+    })
 }
 
 /// Whether one of the processes that this one descends from holds the lock `wanted`. If

@@ -20,8 +20,10 @@ pub mod verdict;
 pub mod wait;
 pub mod watcher;
 
-use crate::child::{End, Pid};
+use crate::child::End;
+use crate::sys::pidfd::Proc;
 use crate::sys::signals::{Number, Signals, die_of, is_ignored};
+use crate::sys::spawn::Spawn;
 use crate::sys::{child, output, poll};
 use failure::{Failure, Stop};
 use progress::Progress;
@@ -117,16 +119,11 @@ fn all_at_once(
     one: impl Fn(&OsStr) -> u8,
 ) -> u8 {
     let mut code = 0;
-    let mut workers: Vec<(Pid, &OsStr)> = Vec::new();
+    let mut workers: Vec<(Proc, &OsStr)> = Vec::new();
     let mut left_over: Vec<&OsStr> = Vec::new();
-    let parent = std::process::id();
     for name in names {
-        let worker = || {
-            child::die_with_parent(parent);
-            one(name)
-        };
-        match child::spawn(worker) {
-            Ok(pid) => workers.push((pid, name)),
+        match Spawn::new().dies_with_parent().start(|_| one(name)) {
+            Ok(worker) => workers.push((worker, name)),
             Err(_) => left_over.push(name),
         }
     }
@@ -135,14 +132,12 @@ fn all_at_once(
         poll::wait([Some(signals.as_fd())], None);
         while let Some(number) = signals.next() {
             if number != Number::CHLD {
-                workers
-                    .iter()
-                    .for_each(|(pid, _)| child::send(*pid, number));
+                workers.iter().for_each(|(worker, _)| worker.send(number));
                 interrupted = Some(number);
             }
         }
         while let Some((pid, end)) = child::reap() {
-            let Some(index) = workers.iter().position(|(worker, _)| *worker == pid) else {
+            let Some(index) = workers.iter().position(|(worker, _)| worker.pid() == pid) else {
                 continue;
             };
             let (_, name) = workers.swap_remove(index);

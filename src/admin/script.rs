@@ -7,13 +7,16 @@
 use super::failure::{Failure, Stop};
 use super::progress::Stream;
 use super::wait::{Waiter, say};
-use crate::child::{End, Pid};
+use crate::child::End;
+use crate::sys::exec::Program;
 use crate::sys::fifo::{self, Input};
+use crate::sys::pidfd::Proc;
 use crate::sys::signals::Number;
+use crate::sys::spawn::{Fd, STDERR, STDIN, STDOUT, Spawn, SpawnError, SpawnErrors, Step};
 use crate::sys::{child, clock, errno, file, output, process};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -95,8 +98,13 @@ impl Script {
             }
         };
         running.pass_on_the_rest(waiter);
-        if let Some(error) = running.exec_error() {
-            return Err(explain(self, directory, error).into());
+        match running.errors.read() {
+            Some(SpawnError {
+                step: Step::Exec,
+                source,
+            }) => return Err(explain(self, directory, source).into()),
+            Some(SpawnError { source, .. }) => return Err(failed(source).into()),
+            None => {}
         }
         match end {
             End::Exited(0) => Ok(()),
@@ -111,47 +119,40 @@ impl Script {
 
 /// A script that runs.
 struct Running {
-    pid: Pid,
+    proc: Proc,
     out: Option<File>,
     err: Option<File>,
-    /// Gives the number of the error if it could not be executed, else its end.
-    exec: File,
+    /// Why it could not be executed.
+    errors: SpawnErrors,
 }
 
 impl Running {
     fn start(script: Script, home: &File) -> io::Result<Running> {
         let (out, out_writer) = io::pipe()?;
         let (err, err_writer) = io::pipe()?;
-        let (exec, mut exec_writer) = io::pipe()?;
+        let stdin = || file::open_read(Path::new("/dev/null"));
+        let descriptors = [
+            (STDIN, Fd::Open(&stdin)),
+            (STDOUT, Fd::Copy(out_writer.as_fd())),
+            (STDERR, Fd::Copy(err_writer.as_fd())),
+        ];
         let path = path_with_our_programs();
-        let parent = std::process::id();
-        let pid = child::spawn(|| {
-            child::lead_group();
-            // Without us there is no lock, and nobody who wants its verdict.
-            child::die_with_parent(parent);
-            let program = OsString::from(format!("./{}", script.name()));
-            let prepared = file::change_directory(home)
-                .and_then(|()| child::set_stdin(file::open_read(Path::new("/dev/null"))?))
-                .and_then(|()| child::set_stdout(&out_writer))
-                .and_then(|()| child::set_stderr(&err_writer));
-            let error = match prepared {
-                Ok(()) => child::exec_with(&program, &[&program], &[(OsStr::new("PATH"), &path)]),
-                Err(error) => error,
-            };
-            let number = error.raw_os_error().unwrap_or_default();
-            let _ = exec_writer.write_all(&number.to_ne_bytes());
-            crate::error::TEMPORARY
-        })?;
-        child::make_group(pid);
+        let name = OsString::from(format!("./{}", script.name()));
+        let program = Program::at(&name, &[&name])?.with_changes(&[(OsStr::new("PATH"), &path)])?;
+        // Without us there is no lock, and nobody who wants its verdict.
+        let child = Spawn::new().group().dies_with_parent();
+        let child = child.open_directory(home).descriptors(&descriptors);
+        let (proc, errors) = child.exec_told(&[program])?;
+        child::make_group(proc.pid());
         let file = |end: io::PipeReader| {
             let file = File::from(OwnedFd::from(end));
             file::set_nonblocking(&file).map(|()| file)
         };
         Ok(Running {
-            pid,
+            proc,
             out: Some(file(out)?),
             err: Some(file(err)?),
-            exec: file(exec)?,
+            errors,
         })
     }
 
@@ -175,7 +176,7 @@ impl Running {
         Ok(wake
             .ended
             .iter()
-            .find(|(pid, _)| *pid == self.pid)
+            .find(|(pid, _)| *pid == self.proc.pid())
             .map(|(_, end)| *end))
     }
 
@@ -191,12 +192,6 @@ impl Running {
         }
     }
 
-    fn exec_error(&mut self) -> Option<io::Error> {
-        let mut number = [0; 4];
-        self.exec.read_exact(&mut number).ok()?;
-        Some(io::Error::from_raw_os_error(i32::from_ne_bytes(number)))
-    }
-
     /// Ends the script, even one that has left the process group it was made
     /// leader of, and all that is in that group: TERM, and KILL for what is left
     /// after a moment. Another signal to us does not cut it short.
@@ -209,15 +204,16 @@ impl Running {
         // to end a script of its own.
         let deadline = clock::monotonic() + 2 * GRACE;
         while ended && clock::monotonic() < deadline {
-            let Some(member) = process::one_of_group(self.pid) else {
+            let Some(member) = process::one_of_group(self.proc.pid()) else {
                 break;
             };
-            match child::end_of(member) {
-                Ok(end) => _ = self.turn(Some(end.as_fd()), waiter, deadline),
-                Err(error) if errno::is_no_process(&error) => {}
-                // The kernel is too old for that: looked at again at the next dot.
-                Err(_) => _ = self.turn(None, waiter, deadline),
-            }
+            // Without a pidfd, it is looked at again at the next dot.
+            let member = match Proc::open(member) {
+                Err(error) if errno::is_no_process(&error) => continue,
+                opened => opened.ok(),
+            };
+            let end = member.as_ref().and_then(Proc::end);
+            let _ = self.turn(end, waiter, deadline);
         }
         self.send(Number::KILL);
         if !ended {
@@ -229,9 +225,9 @@ impl Running {
     }
 
     fn send(&self, number: Number) {
-        child::send_group(self.pid, number);
-        if child::has_left_group(self.pid) {
-            child::send(self.pid, number);
+        child::send_group(self.proc.pid(), number);
+        if child::has_left_group(self.proc.pid()) {
+            self.proc.send(number);
         }
     }
 

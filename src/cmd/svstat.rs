@@ -6,6 +6,7 @@ use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
 use crate::service::{self, NoStatus, Origin, Supervised, Trouble};
 use crate::sys::errno::reason;
+use crate::sys::spawn::Spawn;
 use crate::sys::{child, clock, output, signals};
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -108,15 +109,13 @@ impl Child {
     /// None if there cannot be one now.
     fn start(origin: &Origin, names: &[OsString]) -> Option<Child> {
         let (lines, mut writer) = io::pipe().ok()?;
-        let parent = std::process::id();
-        let started = child::spawn(|| {
-            // Its own copy of the other end would let it wait for room for ever.
-            child::die_with_parent(parent);
+        // Its own copy of the other end would let it wait for room for ever.
+        let started = Spawn::new().dies_with_parent().start(|_| {
             let mut all = Vec::new();
             let whole = look_at(origin, names, |lines| all.append(lines)).is_ok();
             u8::from(!whole || writer.write_all(&all).is_err())
         });
-        let pid = started.ok()?;
+        let pid = started.ok()?.pid();
         child::run_elsewhere(pid);
         Some(Child { pid, lines })
     }

@@ -4,7 +4,8 @@ use crate::child::{End, Pid};
 use crate::error::{Error, TEMPORARY};
 use crate::fghack::family::{Family, Send, Signal};
 use crate::sys::signals::{Given, Number, Signals};
-use crate::sys::{child, output, poll, process, signals};
+use crate::sys::spawn::Spawn;
+use crate::sys::{child, descriptors, output, poll, process, signals};
 use std::io::{self, ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
 
@@ -36,19 +37,19 @@ pub fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
     let (reader, writer) = io::pipe().map_err(unable("create pipe"))?;
     let given = Given::take_back_sigchld();
     let mut reader = Some(reader);
-    let pid = child::spawn(|| {
+    let child = Spawn::new().start(|_| {
         given.restore();
         // 0.76's copies begin with its number.
         drop(reader.take());
-        child::give_copies(writer.as_fd(), COPIES);
+        descriptors::give_copies(writer.as_fd(), COPIES);
         become_program(program)
-    })
-    .map_err(unable("fork"))?;
+    });
+    let child = child.map_err(unable("fork"))?;
     drop(writer);
     if let Some(reader) = &mut reader {
         drain(reader);
     }
-    match child::wait(pid) {
+    match child::wait(child.pid()) {
         Ok(End::Exited(code)) => Ok(code),
         Ok(End::Killed(_)) => Err(Error::ChildCrashed),
         Err(source) => Err(Error::Failed {
@@ -92,18 +93,19 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
     let mut front_end = Some(front_end);
     let strangers = children_from_before();
     child::adopt_orphans();
-    let guard = child::spawn(|| {
+    let guard = Spawn::new().start(|_| {
         drop(front_end.take());
         // As in the front: a child cannot inherit it.
         child::adopt_orphans();
         let started = Signals::new(&known).map_err(unable("wait for signals"));
         let started = started.and_then(|signals| {
-            child::spawn(|| {
+            let first = Spawn::new().start(|_| {
                 given.restore();
                 become_program(program)
-            })
-            .map_err(unable("fork"))
-            .map(|first| (signals, first))
+            });
+            first
+                .map_err(unable("fork"))
+                .map(|first| (signals, first.pid()))
         });
         match started {
             Ok((signals, first)) => end_as(wait_for_all(&signals, first, Vec::new(), Some(&front))),
@@ -114,7 +116,7 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
         }
     });
     let guard = guard.map_err(unable("fork"))?;
-    Ok(wait_for_all(&signals, guard, strangers, None))
+    Ok(wait_for_all(&signals, guard.pid(), strangers, None))
 }
 
 /// Ends this process as `end` says, or gives the exit code to do so.

@@ -1,9 +1,13 @@
 //! The processor of a directory: a command through which a full file is sent.
 
 use super::files::Files;
+use crate::child::Pid;
 use crate::error::Error;
+use crate::sys::exec::Program;
 use crate::sys::file::Identity;
-use crate::sys::{child, errno, file, output, signals};
+use crate::sys::signals::Number;
+use crate::sys::spawn::{Fd, Spawn};
+use crate::sys::{errno, file, output};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -12,35 +16,32 @@ use std::path::Path;
 
 const SHELL: &str = "/bin/sh";
 
-/// In a child, in the log directory called `name`, with these `files`: becomes the
-/// processor `command`, with `previous`, which is the file `id`, as descriptor 0,
-/// `processed` as 1, `state` as 4 and `newstate` as 5, as multilog(8) says. Gives the
-/// exit code if that fails, and says why.
-pub fn become_processor(command: &[u8], id: Identity, files: Files, name: &OsStr) -> u8 {
+/// Starts the processor `command`, in the current directory, a log directory called `name`,
+/// with `previous`, which is the file `id`, as descriptor 0, `processed` as 1, `state` as 4
+/// and `newstate` as 5, as multilog(8) says. If that fails in the child, it says why.
+///
+/// # Errors
+/// What fork(2) says.
+pub fn start(command: &[u8], id: Identity, files: Files, name: &OsStr) -> io::Result<Pid> {
     let command = OsStr::from_bytes(command);
-    let arguments = [OsStr::new("sh"), OsStr::new("-c"), command];
-    let error = match connect(id, files, name) {
-        Ok(()) => child::exec(OsStr::new(SHELL), &arguments),
-        Err(error) => error,
-    };
-    let error = Error::unable("run", command, "", error);
-    output::err_without_waiting(&error.line(super::waiter::PROGRAM));
-    error.code()
-}
-
-fn connect(id: Identity, files: Files, name: &OsStr) -> io::Result<()> {
-    // One after the other: each may be opened under the number of a later one.
-    let place = |file: File, number| {
-        file::set_blocking(&file)?;
-        child::set_descriptor(file, number)
-    };
-    place(open_previous(id)?, 0)?;
-    place(files.open_truncate(name, "processed")?, 1)?;
-    place(files.open_read("state")?, 4)?;
-    place(files.open_truncate(name, "newstate")?, 5)?;
-    signals::restore_default(signals::Number::TERM);
-    signals::restore_default(signals::Number::ALRM);
-    Ok(())
+    let shell = [Program::at(
+        OsStr::new(SHELL),
+        &[OsStr::new("sh"), OsStr::new("-c"), command],
+    )?];
+    let started = Spawn::new()
+        .descriptors(&[
+            (0, Fd::Open(&|| open_previous(id))),
+            (1, Fd::Open(&|| files.open_truncate(name, "processed"))),
+            (4, Fd::Open(&|| files.open_read("state"))),
+            (5, Fd::Open(&|| files.open_truncate(name, "newstate"))),
+        ])
+        .defaults(&[Number::TERM, Number::ALRM])
+        .exec(&shell, |error| {
+            let error = Error::unable("run", command, "", error.source);
+            output::err_without_waiting(&error.line(super::waiter::PROGRAM));
+            error.code()
+        });
+    started.map(|processor| processor.pid())
 }
 
 /// Opens `previous` for reading, if it is the file `id`.

@@ -10,7 +10,7 @@ use crate::child::End;
 use crate::error::Error;
 use crate::formats::{logname, tai64n::Tai64n};
 use crate::sys::file::Identity;
-use crate::sys::{child, clock, errno, file};
+use crate::sys::{clock, errno, file};
 use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
@@ -167,7 +167,7 @@ impl<'a> Worker<'a> {
         loop {
             self.insist("create", "/state", || files.keep_readable(name, "state"))?;
             let pid = self.insist("fork for processor in", "", || {
-                child::spawn(|| processor::become_processor(command, id, files, name))
+                processor::start(command, id, files, name)
             })?;
             match self.waiter.wait_for(pid, name) {
                 Some(End::Exited(0)) => break,

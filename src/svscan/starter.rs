@@ -16,9 +16,11 @@ use crate::formats::timeline::Event;
 use crate::supervise;
 use crate::sys::command_line::Map;
 use crate::sys::descriptors::Descriptors;
+use crate::sys::exec::Program;
 use crate::sys::file::{self, Identity};
 use crate::sys::limits::{OpenFiles, raise_open_files};
 use crate::sys::oom::OomScoreAdj;
+use crate::sys::spawn::{self, Fd, STDIN, STDOUT, Spawn, SpawnError, Step};
 use crate::sys::{child, heap, output, process, signals, terminal};
 use crate::timeline::recorder::{Record, Recorder};
 use std::ffi::{OsStr, OsString};
@@ -102,22 +104,30 @@ impl Starter {
         predecessors: &[Pid],
         is_quiet: bool,
     ) -> io::Result<Pid> {
-        child::spawn(|| {
+        let descriptors = match (half, pipe) {
+            (_, None) => None,
+            (Half::Main, Some((_, writer))) => Some((STDOUT, Fd::Copy(writer.as_fd()))),
+            (Half::Log, Some((reader, _))) => Some((STDIN, Fd::Copy(reader.as_fd()))),
+        };
+        let mut child = Spawn::new().descriptors(descriptors.as_slice());
+        if self.own_groups {
+            child = child.group();
+        }
+        if half == Half::Log {
+            child = child.directory(Path::new(name));
+        }
+        let started = child.start(|ready| {
             heap::leave();
             // The child's copy of it: that of svscan stays.
             let record = timeline.take().map(|all| all.of(name, half == Half::Log));
             if let Some(limit) = self.open_files {
                 limit.restore();
             }
-            if self.own_groups {
-                child::lead_group();
-            }
             let operand = match half {
                 Half::Main => name,
                 Half::Log => OsStr::new("log"),
             };
-            let connected = connect(half, name, pipe);
-            if connected.is_ok() && self.begin(operand, record.as_ref()).is_some() {
+            if ready.is_ok() && self.begin(operand, record.as_ref()).is_some() {
                 let successor = Successor {
                     name: operand.to_owned(),
                     oom_score_adj: self.oom_score_adj.clone(),
@@ -130,12 +140,12 @@ impl Starter {
                     record => successor.run(record),
                 };
             }
-            let error = match connected {
+            let error = match ready {
                 Ok(()) => {
                     if let Some(record) = &record {
                         record.write(Event::Other);
                     }
-                    self.become_supervise(half, name, operand)
+                    self.become_supervise(operand)
                 }
                 Err(error) => error,
             };
@@ -144,10 +154,11 @@ impl Starter {
             }
             if !is_quiet {
                 // Held up here, it would pass for a supervise.
-                output::err_without_waiting(&error.warning(PROGRAM));
+                output::err_without_waiting(&why(error, half, name).warning(PROGRAM));
             }
             TEMPORARY
-        })
+        });
+        started.map(|child| child.pid())
     }
 
     /// In the child: leaves behind what was svscan's. None, with little changed, if
@@ -166,17 +177,16 @@ impl Starter {
     }
 
     /// In the child. Comes back only with an error.
-    fn become_supervise(&self, half: Half, name: &OsStr, operand: &OsStr) -> Error {
+    fn become_supervise(&self, operand: &OsStr) -> SpawnError {
         let program = OsStr::new("supervise");
+        let words = [program, operand];
         if let Some(inherited) = &self.oom_score_adj {
             inherited.restore();
         }
-        if let Some(beside) = &self.beside {
-            // If it is there no longer, PATH is left.
-            child::exec(beside, &[program, operand]);
-        }
-        let error = child::exec_in_path(program, &[program, operand]);
-        Error::unable("start supervise", name, rest(half), error)
+        // If it is beside no longer, PATH is left.
+        let beside = self.beside.iter().map(|path| Program::at(path, &words));
+        let programs = beside.chain([Program::ours(program, &words)]);
+        spawn::exec_one_of(&programs.flatten().collect::<Vec<_>>())
     }
 }
 
@@ -190,19 +200,14 @@ impl Own {
     }
 }
 
-/// In the child: its directory, and its end of the pipe.
-fn connect(half: Half, name: &OsStr, pipe: Option<&(PipeReader, PipeWriter)>) -> Result<(), Error> {
-    match (half, pipe) {
-        (_, None) => Ok(()),
-        (Half::Main, Some((_, writer))) => child::set_stdout(writer),
-        (Half::Log, Some((reader, _))) => child::set_stdin(reader),
-    }
-    .map_err(|error| Error::unable("set up descriptors for", name, rest(half), error))?;
-    match half {
-        Half::Main => Ok(()),
-        Half::Log => std::env::set_current_dir(name)
-            .map_err(|error| Error::unable("switch to", name, "", error)),
-    }
+/// Why the child is no supervise.
+fn why(error: SpawnError, half: Half, name: &OsStr) -> Error {
+    let (doing, rest) = match error.step {
+        Step::Descriptors => ("set up descriptors for", rest(half)),
+        Step::Directory => ("switch to", ""),
+        Step::Exec => ("start supervise", rest(half)),
+    };
+    Error::unable(doing, name, rest, error.source)
 }
 
 /// A pidfd of the supervise `pid` if its directory was deleted. Without pidfds or `/proc`

@@ -7,14 +7,17 @@ use crate::error::{Error, TEMPORARY};
 use crate::formats::status::Want;
 use crate::service::{self, Supervised};
 use crate::svscan::ScanOptions;
+use crate::sys::exec::Program;
 use crate::sys::file::Identity;
 use crate::sys::oom::OomScoreAdj;
+use crate::sys::pidfd::Proc;
 use crate::sys::signals::{Number, Signals};
+use crate::sys::spawn::{Fd, STDERR, STDIN, STDOUT, Spawn};
 use crate::sys::{child, clock, descriptors, file, limits, poll, process};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -48,8 +51,10 @@ struct Shell<'a> {
     /// From the services and svscan to readproctitle; both ends are held, so that
     /// neither of them is missed while it is started again.
     pipe: Option<(PipeReader, PipeWriter)>,
-    scanner: OsString,
-    title: OsString,
+    /// svscan beside svscanboot, which is tried before PATH.
+    scanner: Option<OsString>,
+    /// readproctitle.
+    title: Option<OsString>,
     dots: OsString,
     /// What svscan and readproctitle are to inherit.
     oom_score_adj: Option<OomScoreAdj>,
@@ -88,15 +93,14 @@ pub fn run(directory: &OsStr, options: ScanOptions<'_>) -> Result<bool, Error> {
     become_quiet().map_err(|error| Error::unable("open", OsStr::new("/dev/null"), "", error))?;
     child::adopt_orphans();
     let told = clear_the_way(Path::new(directory), &mut signals);
-    let program = |name: &str| child::beside(name).unwrap_or_else(|| name.into());
     let mut shell = Shell {
         directory,
         options,
         machine: Machine::default(),
         signals,
         pipe: Some(pipe),
-        scanner: program("svscan"),
-        title: program("readproctitle"),
+        scanner: child::beside("svscan"),
+        title: child::beside("readproctitle"),
         dots: ".".repeat(DOTS).into(),
         oom_score_adj: OomScoreAdj::spare(),
         services: None,
@@ -111,9 +115,8 @@ pub fn run(directory: &OsStr, options: ScanOptions<'_>) -> Result<bool, Error> {
 /// Takes leave of stdin, stdout and stderr: `/dev/null`.
 fn become_quiet() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
-    child::set_stdin(&null)?;
-    child::set_stdout(&null)?;
-    child::set_stderr(&null)
+    let mut numbers = [STDIN, STDOUT, STDERR].into_iter();
+    numbers.try_for_each(|number| descriptors::place(null.as_fd(), number))
 }
 
 /// Ends what an earlier svscanboot left: its svscan, then what that started, as
@@ -124,8 +127,13 @@ fn clear_the_way(directory: &Path, signals: &mut Signals) -> bool {
     let scanners = process::by_directory(&own(process::named("svscan"), "svscan"));
     let scanners = file::identity_at(directory).and_then(|id| scanners.get(&id));
     let scanners = scanners.map_or(&[][..], Vec::as_slice);
-    for scanner in scanners {
-        child::send(*scanner, Number::TERM);
+    for pid in scanners {
+        // Whose pid that is, is asked when no other process can get the signal any more.
+        if let Ok(scanner) = Proc::open(*pid)
+            && process::is_own(*pid, "svscan")
+        {
+            scanner.send(Number::TERM);
+        }
     }
     if wait_for_all("svscan", scanners, deadline, signals) {
         return true;
@@ -157,13 +165,13 @@ fn own(mut pids: Vec<Pid>, name: &str) -> Vec<Pid> {
 /// svscanboot was told to end meanwhile.
 fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant, signals: &mut Signals) -> bool {
     for pid in pids {
-        let Ok(end) = child::end_of(*pid) else {
+        let proc = Proc::open(*pid).ok();
+        let Some(end) = proc.as_ref().and_then(Proc::end) else {
             continue;
         };
         let mut runs = process::is_own(*pid, name);
         while runs && clock::monotonic() < deadline {
-            let [ended, signal] =
-                poll::wait([Some(end.as_fd()), Some(signals.as_fd())], Some(deadline));
+            let [ended, signal] = poll::wait([Some(end), Some(signals.as_fd())], Some(deadline));
             if signal && is_told(signals) {
                 return true;
             }
@@ -317,32 +325,33 @@ impl Shell<'_> {
     /// Starts svscan or readproctitle, in a session of its own: what a terminal
     /// or an init sends to the group of svscanboot is for svscanboot.
     fn start(&self, role: Role) -> io::Result<Pid> {
-        child::spawn(|| {
-            child::lead_session();
-            if let Some(inherited) = &self.oom_score_adj {
-                inherited.restore();
-            }
-            let Some((reader, writer)) = &self.pipe else {
-                return TEMPORARY;
-            };
-            let connected = match role {
-                Role::Scanner => child::set_stdout(writer).and_then(|()| child::set_stderr(writer)),
-                Role::Title => child::set_stdin(reader),
-            };
-            let error = match connected {
-                Ok(()) => self.become_program(role),
-                Err(error) => error,
-            };
-            self.warn(&Error::unable("start", name(role), "", error));
+        let Some((reader, writer)) = &self.pipe else {
+            return Err(ErrorKind::BrokenPipe.into());
+        };
+        let errors = Fd::Copy(writer.as_fd());
+        let (scanner, title) = (
+            [(STDOUT, errors), (STDERR, errors)],
+            [(STDIN, Fd::Copy(reader.as_fd()))],
+        );
+        let child = Spawn::new()
+            .session()
+            .oom_score_adj(self.oom_score_adj.as_ref())
+            .descriptors(match role {
+                Role::Scanner => &scanner,
+                Role::Title => &title,
+            });
+        let started = child.exec(&self.programs(role)?, |error| {
+            self.warn(&Error::unable("start", name(role), "", error.source));
             TEMPORARY
-        })
+        });
+        started.map(|child| child.pid())
     }
 
-    /// In the child. Comes back only with an error.
-    fn become_program(&self, role: Role) -> io::Error {
+    /// The program beside svscanboot, if there is one, and that in PATH.
+    fn programs(&self, role: Role) -> io::Result<Vec<Program>> {
         let name = name(role);
         let mut words = vec![name];
-        let program = match role {
+        let beside = match role {
             Role::Scanner => {
                 if self.options.shared_group {
                     words.push(OsStr::new(SHARED_GROUP));
@@ -359,12 +368,13 @@ impl Shell<'_> {
             }
         };
         let path = OsStr::new(PATH);
-        let error = child::exec_alone(program, &words, path);
-        if program != name {
-            // It was beside svscanboot, and is there no longer: PATH is left.
-            return child::exec_alone(name, &words, path);
-        }
-        error
+        let beside = beside.as_ref().map(|beside| Program::at(beside, &words));
+        let programs = beside
+            .into_iter()
+            .chain([Program::in_path(name, &words, path)]);
+        programs
+            .map(|program| program?.with_path_alone(path))
+            .collect()
     }
 
     /// Which supervises run.

@@ -1,8 +1,8 @@
-//! The descriptors that this process was started with, for a child that is to have
-//! no others.
+//! Descriptors by number: those that this process was started with, for a child that is
+//! to have no others, and those of the next program.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// Numbers of open descriptors above 2, in rising order.
 #[derive(Debug)]
@@ -66,6 +66,39 @@ pub fn close_all_on_exec() {
             // SAFETY: takes numbers; what is open stays open.
             unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
+    }
+}
+
+/// Makes a copy of `fd` the descriptor `number` of this process and of the programs it
+/// becomes; that of itself is `fd`.
+///
+/// # Errors
+/// What dup2(2) says.
+pub fn place(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    // SAFETY: they take numbers. What was open as `number` belongs to nobody: those who
+    // call this give up what they have there.
+    let placed = unsafe {
+        match fd.as_raw_fd() == number {
+            true => libc::fcntl(number, libc::F_SETFD, 0),
+            false => libc::dup2(fd.as_raw_fd(), number),
+        }
+    };
+    match placed {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// In a child: leaves `fd`, and `copies` copies of it, open for the next program:
+/// as many as there are descriptors for.
+pub fn give_copies(fd: BorrowedFd<'_>, copies: usize) {
+    // SAFETY: they take and give numbers. The copies are nobody's here; they are
+    // for the next program.
+    unsafe {
+        for _ in 0..copies {
+            libc::dup(fd.as_raw_fd());
+        }
+        libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0);
     }
 }
 

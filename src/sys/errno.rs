@@ -181,6 +181,12 @@ pub fn is_unseekable(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ESPIPE)
 }
 
+/// Whether `error` is ENOSYS or EPERM: the kernel is too old for a system call, or a filter
+/// does not know it (seccomp(2)).
+pub fn is_not_available(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}
+
 /// Whether `error` is ESRCH: there is no such process.
 pub fn is_no_process(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ESRCH)

@@ -88,6 +88,28 @@ impl Program {
         })
     }
 
+    /// The same program, given this process's environment with these `changes`.
+    ///
+    /// # Errors
+    /// As [`Program::with_environment`].
+    pub fn with_changes(self, changes: &[(&OsStr, &OsStr)]) -> io::Result<Program> {
+        let mut entries = environment();
+        for (name, value) in changes {
+            let start = [name.as_bytes(), b"="].concat();
+            entries.retain(|entry| !entry.starts_with(&start));
+            entries.push([&start, value.as_bytes()].concat());
+        }
+        self.with_environment(&entries)
+    }
+
+    /// The same program, given nothing but PATH in its environment, which is `path`.
+    ///
+    /// # Errors
+    /// As [`Program::with_environment`].
+    pub fn with_path_alone(self, path: &OsStr) -> io::Result<Program> {
+        self.with_environment(&[[b"PATH=", path.as_bytes()].concat()])
+    }
+
     /// Becomes the program; comes back only if that fails. SIGPIPE is as this
     /// process was given it.
     ///

@@ -179,7 +179,7 @@ fn entry(line: &str) -> Option<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::child;
+    use crate::sys::spawn::Spawn;
 
     #[test]
     fn lines_are_understood_and_other_kinds_of_locks_passed_over() {
@@ -273,13 +273,14 @@ mod tests {
             its.map(|entry| entry.pid).collect()
         };
         assert_eq!(shown(false), [Pid::new(std::process::id())]);
-        let waiter = child::spawn_lock_waiter(&again).unwrap();
+        let waiter = Spawn::new().start(|_| u8::from(exclusive(&again).is_err()));
+        let waiter = waiter.unwrap();
         let deadline = crate::sys::clock::monotonic() + std::time::Duration::from_secs(60);
-        while shown(true) != [Some(waiter)] {
+        while shown(true) != [Some(waiter.pid())] {
             assert!(crate::sys::clock::monotonic() < deadline);
             std::thread::yield_now();
         }
-        child::send(waiter, crate::sys::signals::Number::KILL);
-        child::wait(waiter).unwrap();
+        waiter.send(crate::sys::signals::Number::KILL);
+        crate::sys::child::wait(waiter.pid()).unwrap();
     }
 }

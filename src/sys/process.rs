@@ -349,17 +349,17 @@ mod tests {
     #[test]
     fn of_a_group_only_those_count_that_have_not_ended() {
         use crate::sys::child;
+        use crate::sys::spawn::Spawn;
         assert!(has_ended(b"7 (a) b) Z 1 7 7 0 -1 4 1 2"));
         assert!(!has_ended(b"7 (Z) Z) S 1 7 7 0 -1 4 1 2"));
         let (reader, writer) = std::io::pipe().unwrap();
-        let leader = child::spawn(|| {
+        let leader = Spawn::new().group().start(|_| {
             use std::io::Read;
-            child::lead_group();
             let mut byte = [0];
             let _ = (&reader).read(&mut byte);
             0
-        })
-        .unwrap();
+        });
+        let leader = leader.unwrap().pid();
         child::make_group(leader);
         assert_eq!(one_of_group(leader), Some(leader));
         use std::io::Write;
