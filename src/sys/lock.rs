@@ -179,6 +179,7 @@ fn entry(line: &str) -> Option<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::child;
     use crate::sys::spawn::Spawn;
 
     #[test]
@@ -281,6 +282,6 @@ mod tests {
             std::thread::yield_now();
         }
         waiter.send(crate::sys::signals::Number::KILL);
-        crate::sys::child::wait(waiter.pid()).unwrap();
+        child::wait(waiter.pid()).unwrap();
     }
 }
