@@ -71,11 +71,13 @@ cross:
 	tools/install-needs cross
 	tools/cross play
 
-# The man pages say what docs says; after a change of a page, make them anew.
+# Converts the pages in docs to man pages, after a change of a page. Needs go-md2man
+# (tools/install-needs test), which builds and installs do not.
 man:
-	touch $(PROGRAMS:%=docs/man/%.8)
+	mkdir -p target
 	for program in $(PROGRAMS); do \
-		tools/man-page docs/$$program.md > docs/man/$$program.8 || exit 1; \
+		tools/man-page docs/$$program.md > target/man-page || exit 1; \
+		cat target/man-page > docs/man/$$program.8; \
 	done
 
 # A small service tree that is killed, stopped and started before your eyes.
