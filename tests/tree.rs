@@ -1,6 +1,6 @@
 //! What can be checked about the tree itself.
 
-use crate::harness::{has, Suite};
+use crate::harness::{Suite, has};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

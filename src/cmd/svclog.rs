@@ -36,7 +36,7 @@ pub fn main() -> u8 {
 
 fn command() -> Command {
     Command::new("svclog")
-        .about("Show the end of a service's log, or of several; without a service, the last errors that readproctitle holds")
+        .about("Show the last lines of the logs of services; without a service, the last errors in readproctitle")
         .version(env!("CARGO_PKG_VERSION"))
         .arg(
             Arg::new("service")
@@ -59,7 +59,7 @@ fn command() -> Command {
                 .long("follow")
                 .requires("what")
                 .action(ArgAction::SetTrue)
-                .help("Go on with the lines that come, across rotations"),
+                .help("Continue with new lines, across rotations"),
         )
         .arg(
             Arg::new("since")
@@ -67,14 +67,14 @@ fn command() -> Command {
                 .value_name("WHEN")
                 .requires("what")
                 .value_parser(since)
-                .help("Show lines since then: 10min ago (10min), a local time ('2026-11-21 08:30', 08:30) or a stamp (@4000...)"),
+                .help("Show lines since then: 10min ago (10min), a local time ('2026-11-21 08:30', 08:30) or a timestamp (@4000...)"),
         )
         .arg(
             Arg::new("dir")
                 .long("dir")
                 .value_name("DIR")
                 .value_parser(ValueParser::os_string())
-                .help("Which log directory, if there are several, as log/run has it; alone, any"),
+                .help("The log directory, if there are several, as log/run writes it; without a service, any"),
         )
         .arg(
             Arg::new("budget")

@@ -5,11 +5,8 @@ use crate::admin::Task;
 
 /// The program.
 pub fn main() -> u8 {
-    let command = admin::command(
-        "svcrestart",
-        "Stop and start services, but only those that run",
-    )
-    .arg(admin::settle())
-    .arg(admin::kill());
+    let command = admin::command("svcrestart", "Restart services that run")
+        .arg(admin::settle())
+        .arg(admin::kill());
     admin::main(command, Task::Restart)
 }

@@ -41,13 +41,13 @@ pub fn main() -> u8 {
 
 fn command() -> Command {
     Command::new(PROGRAM)
-        .about("Draw how services started, as `svscan --timeline FILE` has recorded it")
+        .about("Draw how services started, from the record of `svscan --timeline FILE`")
         .version(env!("CARGO_PKG_VERSION"))
         .arg(
             Arg::new("file")
                 .required(true)
                 .value_parser(ValueParser::os_string())
-                .help("What svscan --timeline has written"),
+                .help("The record of svscan --timeline"),
         )
         .arg(
             count("last", 'n')
@@ -71,7 +71,7 @@ fn command() -> Command {
                 .long("svg")
                 .value_name("OUT")
                 .value_parser(ValueParser::os_string())
-                .help("Write a picture (SVG) to OUT instead, '-' being stdout"),
+                .help("Write a picture (SVG) to OUT instead; '-' is stdout"),
         )
 }
 

@@ -316,7 +316,7 @@ impl Log {
             active.at = 0;
             warn(&[
                 show(self.directory.path()),
-                b"/current: it was cut, and is shown anew",
+                b"/current: it was truncated, and is shown from its start",
             ]);
         }
         let piece = read_piece(&active.file, &mut active.at, end, &mut self.buffer);

@@ -90,7 +90,7 @@ fn search(
         &[
             b"neither ",
             show(&logger.join("run")),
-            b" nor a running multilog tells where its log is; name it with --dir",
+            b" nor a running multilog names its log directory; name it with --dir",
         ],
     ))
 }
@@ -178,7 +178,7 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
     Err(Failure::nothing(
         name,
         &[
-            b"it has no log, so what it says goes where svscan's output goes; make ",
+            b"it has no log, so its output goes to that of svscan; make ",
             show(&log.join("run")),
             b" with multilog in it, then take the service out and put it in again",
         ],

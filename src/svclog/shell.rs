@@ -169,7 +169,7 @@ impl Source {
         let Logs { shown, others } = place::find(name, options.directory.as_deref())?;
         for other in &others {
             let what: [&[u8]; 5] = [
-                b"svclog: shown is ",
+                b"svclog: showing ",
                 show(&shown),
                 b"; there is also ",
                 show(other),

@@ -188,7 +188,7 @@ fn is_missing(path: &Path) -> bool {
 fn say(error: &io::Error) -> bool {
     let is_full = error.kind() == ErrorKind::StorageFull;
     if is_full {
-        let what = "no inotify watch is left, looking around every 5 seconds";
+        let what = "no inotify watch is left, polling every 5 seconds";
         output::err_without_waiting(format!("{PROGRAM}: warning: {what}\n").as_bytes());
     }
     is_full

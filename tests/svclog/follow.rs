@@ -167,7 +167,7 @@ fn a_line_shows_while_it_comes() {
     wait_until("what came after that shows", || {
         scratch.read("log.out") == expected
     });
-    assert!(said(&scratch).contains("current: it was cut"));
+    assert!(said(&scratch).contains("current: it was truncated"));
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn of_several_logs_the_first_is_shown_and_the_others_are_named() {
     }
     let output = svclog(&scratch, &["a"]);
     assert_eq!((output.code, output.text()), (0, "main\n".to_owned()));
-    let note = "svclog: shown is a/log/main; there is also a/log/errors (--dir)\n";
+    let note = "svclog: showing a/log/main; there is also a/log/errors (--dir)\n";
     assert_eq!(output.errors(), note);
     assert_eq!(printed(&scratch, &["--dir=errors", "a"]), "errors\n");
     assert_eq!(printed(&scratch, &["--dir=./more", "a"]), "more\n");
@@ -162,7 +162,7 @@ fn a_running_multilog_is_asked_first_and_strangers_are_not() {
         let output = svclog(&scratch, &["a"]);
         assert_eq!(texts(&output.text()), ["hello"]);
         assert!(
-            output.errors().starts_with("svclog: shown is /"),
+            output.errors().starts_with("svclog: showing /"),
             "{output:?}"
         );
         assert!(
@@ -284,7 +284,7 @@ fn where_there_is_no_log_it_says_why() {
         (
             "none",
             1,
-            "none: it has no log, so what it says goes where svscan's output goes; make none/log/run with multilog in it, then take the service out and put it in again",
+            "none: it has no log, so its output goes to that of svscan; make none/log/run with multilog in it, then take the service out and put it in again",
         ),
         (
             "odd",

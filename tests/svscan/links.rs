@@ -55,7 +55,7 @@ fn a_link_follows_though_there_are_not_watches_enough_and_that_is_told_once() {
         shell(&scratch, "ln -s ../rel/v2/run scan/file");
         let _svscan = scratch.start(command, "svscan");
         switch(&scratch);
-        let line = "svscan: warning: no inotify watch is left, looking around every 5 seconds\n";
+        let line = "svscan: warning: no inotify watch is left, polling every 5 seconds\n";
         assert_eq!(scratch.read("svscan.err"), line, "{watches} watches");
     }
 }
