@@ -1,4 +1,4 @@
-//! Who is meant by an account's name, as setuidgid and envuidgid are given it.
+//! Looks up the account that setuidgid and envuidgid are given.
 
 mod files;
 pub mod nsswitch;
@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-/// Somebody to become.
+/// The user and groups to change to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user and the group.
@@ -38,8 +38,8 @@ impl Identity {
         }
     }
 
-    /// As [`Identity::find`], by what can be had without the system's databases; None
-    /// if they have to be asked. What it finds is what they would say.
+    /// As [`Identity::find`], but without the system's databases; None if they have to be
+    /// asked. The result is the same as theirs.
     ///
     /// # Errors
     /// As [`Identity::find`].

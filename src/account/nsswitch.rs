@@ -1,15 +1,14 @@
-//! nsswitch.conf(5), as far as one question goes: is the file `/etc/passwd` asked
-//! for users before all else, and is what it says the answer?
+//! nsswitch.conf(5), as far as one question goes: is the file `/etc/passwd` the first
+//! source for users, and is its answer final?
 //!
-//! The rules are those of glibc (nss/nss_database.c and nss/nss_action_parse.c),
-//! and narrower: whatever is written in another way than people write it gets no
-//! yes. Three of them are easily missed. A last line without a newline is ignored;
-//! of two lines for one database one wins, which one depends on glibc's age; a
-//! mistake in the line of any database makes all databases fail.
+//! The rules are those of glibc (nss/nss_database.c and nss/nss_action_parse.c), and
+//! narrower: any unusual syntax gets no yes. Three of them are easily missed. A last line
+//! without a newline is ignored; of two lines for one database one wins, which one depends
+//! on the version of glibc; an error in the line of any database makes all databases fail.
 
-/// Whether glibc, given this nsswitch.conf, surely takes the first answer that
-/// `files` has for `passwd`. A file without a line for it gets no yes: what is
-/// meant then depends on how and when glibc was built.
+/// Whether glibc, with this nsswitch.conf, is certain to use the first answer of `files`
+/// for `passwd`. A file without a line for it gets no yes: the default depends on how and
+/// when glibc was built.
 pub fn files_come_first(configuration: &[u8]) -> bool {
     if configuration.contains(&0) {
         return false;
@@ -41,14 +40,14 @@ pub fn files_come_first(configuration: &[u8]) -> bool {
     answer.unwrap_or(false)
 }
 
-/// Whether the first source is `files`, with no actions behind it.
+/// Whether the first source is `files`, without actions after it.
 fn begins_with_files(sources: &[u8]) -> bool {
     let (source, rest) = cut(sources, |byte| is_blank(byte) || byte == b'[');
     source == b"files" && !without_blanks(rest).starts_with(b"[")
 }
 
-/// Whether all that stands in brackets is `[STATUS=ACTION]`, or several of these in
-/// one pair of brackets, of statuses and actions that every glibc knows.
+/// Whether all text in brackets is `[STATUS=ACTION]`, or several of these in one pair of
+/// brackets, with statuses and actions that every glibc knows.
 fn actions_are_known(sources: &[u8]) -> bool {
     let mut parts = sources.split(|byte| *byte == b'[');
     parts.next();
@@ -73,7 +72,7 @@ fn is_known(action: &[u8]) -> bool {
     is_one_of(&STATUSES, status) && is_one_of(&ACTIONS, action)
 }
 
-/// What stands before the first byte that `ends` it, and that byte with all behind it.
+/// The bytes before the first one for which `ends` holds, and the rest from that one on.
 fn cut(text: &[u8], ends: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| ends(*byte));
     text.split_at(end.unwrap_or(text.len()))

@@ -1,14 +1,14 @@
-//! passwd(5), as far as one question goes: whose line is the first of a name?
+//! passwd(5), as far as one question goes: which line is the first of a name?
 //!
-//! glibc reads the file line by line and takes the first line of the name that it
-//! can read. It reads much: blanks before a name, lines with too few fields or too
-//! many, NUL bytes, numbers that are none. All of that is no answer here, and what
-//! stands behind it is none either. Only a file that is written as passwd(5) says,
-//! down to the line in question, is sure to mean the same to both.
+//! glibc reads the file line by line and takes the first line of the name that it can
+//! parse. It accepts much: blanks before a name, lines with too few or too many fields,
+//! NUL bytes, invalid numbers. Here none of that gives an answer, nor does any line after
+//! it. Only a file in the format of passwd(5), up to the line in question, is certain to
+//! give the same result in both.
 
 use std::io::BufRead;
 
-/// What lines of `/etc/passwd` say about a name.
+/// The result of a search for a name in lines of `/etc/passwd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The first line of that name has these ids.
@@ -18,23 +18,23 @@ pub enum Answer {
         /// The group.
         gid: u32,
     },
-    /// Only the C library can say what is meant.
+    /// Only the C library can answer.
     AskNss,
-    /// The first so many bytes are whole lines, and none of them is of that name.
+    /// This number of bytes are complete lines, and none of them is of that name.
     Behind(usize),
 }
 
-/// Looks for `name` in `text`, which begins where a line does. A last line without
-/// its newline is not looked at: somebody may still be writing it.
+/// Searches for `name` in `text`, which begins with a line. A last line without a newline
+/// is ignored: a process may still be writing it.
 pub fn look_up(text: &[u8], name: &[u8]) -> Answer {
     if !is_plain(name) {
         return Answer::AskNss;
     }
     let mut rest = text;
     let mut read = 0;
-    // Not by the crate memchr: before its first search it asks the processor what it
-    // can do, and in a virtual machine that takes longer than all of this. The C
-    // library, which this asks, has done so at the start.
+    // Not by the crate memchr: before its first search it executes CPUID, and in a
+    // virtual machine that takes longer than all of this. The C library, which this
+    // calls, has done so at the start.
     while let Ok(length @ 1..) = rest.skip_until(b'\n') {
         let whole = text.get(read..read + length).unwrap_or_default();
         let Some(line) = whole.strip_suffix(b"\n") else {

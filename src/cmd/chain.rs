@@ -1,4 +1,4 @@
-//! The shared end of the run-script tools: they become the next program.
+//! The shared end of the run-script tools: the exec of the next program.
 
 use crate::error::Error;
 use crate::sys::exec::Program;
@@ -6,8 +6,8 @@ use crate::sys::start;
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-/// A program to become, made ready before anything about the process is changed:
-/// then becoming it needs no memory, and PATH is the one this program was given.
+/// A program to execute, prepared before anything about the process changes: then the
+/// exec needs no memory, and uses the PATH this program was given.
 pub(super) struct Next {
     name: OsString,
     program: io::Result<Program>,
@@ -34,8 +34,8 @@ impl Next {
         Next { program, ..self }
     }
 
-    /// Becomes the program. Comes back only if that fails: `unable to run NAME:
-    /// REASON`, exit code 111, as all of daemontools' tools say it.
+    /// Executes the program. Returns only if that fails: `unable to run NAME: REASON`, exit
+    /// status 111, as in all of daemontools' tools.
     pub(super) fn run(self) -> Error {
         start::hand_on_descriptors();
         let error = match self.program {

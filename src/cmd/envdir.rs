@@ -1,4 +1,4 @@
-//! `envdir dir child`: run a program with the environment that files hold.
+//! `envdir dir child`: run a program with an environment read from files.
 
 use super::chain::Next;
 use crate::envdir::{self, Environment};
@@ -10,11 +10,11 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The longest first line that is read, bytes. Linux takes no entry of an
-/// environment over 128 KiB (execve(2)), but blanks at its end are cut first.
+/// The longest first line that is read, in bytes. Linux accepts no environment entry over
+/// 128 KiB (execve(2)), but trailing blanks are removed first.
 const LONGEST: u64 = 16 << 20;
 
-/// The program. As in 0.76 a wrong command line is answered with 111, not 100.
+/// The program. As in 0.76 the exit status of a wrong command line is 111, not 100.
 pub fn main() -> u8 {
     super::main("envdir", |arguments| {
         let [_, directory, child @ ..] = arguments else {
@@ -35,8 +35,7 @@ fn usage() -> u8 {
     TEMPORARY
 }
 
-/// Makes the changes that the files in `directory` ask for, in the order in
-/// which the directory has them.
+/// Applies the files in `directory` to the environment, in the order of the directory.
 fn read(directory: &OsStr, environment: &mut Environment) -> Result<(), Error> {
     let unable = |doing| move |error| Error::unable(doing, directory, "", error);
     let folder =
@@ -56,8 +55,8 @@ fn read(directory: &OsStr, environment: &mut Environment) -> Result<(), Error> {
     Ok(())
 }
 
-/// The file up to its first newline, and perhaps more. One that is not there is
-/// empty: it may have been removed just now.
+/// The file up to its first newline, and perhaps more. A file that does not exist counts
+/// as empty: it may have been removed just now.
 fn first_line(folder: &File, name: &OsStr) -> io::Result<Vec<u8>> {
     let mut file = match folder::open_file(folder, name) {
         Ok(file) => file,

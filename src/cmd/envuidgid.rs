@@ -1,4 +1,4 @@
-//! `envuidgid account child`: tell a program the ids of an account.
+//! `envuidgid account child`: run a program with the ids of an account in its environment.
 
 use super::chain::Next;
 use super::who;

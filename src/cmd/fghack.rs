@@ -1,4 +1,4 @@
-//! `fghack [-f] child`: keep a daemon that goes into the background in sight.
+//! `fghack [-f] child`: supervise a daemon that goes to the background.
 
 use super::chain::Next;
 use crate::error::Error;

@@ -7,16 +7,16 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// What a command line of options without arguments holds.
+/// A parsed command line of options without arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parsed<'a> {
     /// The option letters in the order they were typed.
     pub letters: Vec<u8>,
-    /// The words behind the options.
+    /// The words after the options.
     pub operands: &'a [OsString],
 }
 
-/// What is wrong with an option.
+/// An error in an option.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Bad {
     /// A letter that is no option.
@@ -42,9 +42,9 @@ impl Bad {
 /// The options of a command line, one after the other.
 #[derive(Debug)]
 pub struct Options<'a, 'b> {
-    /// What has not been read, while there are options.
+    /// The words that are not parsed yet, while there are options.
     words: &'a [OsString],
-    /// What is left of the word that is being read.
+    /// The rest of the current word.
     cluster: &'a [u8],
     flags: &'b [u8],
     with_argument: &'b [u8],
@@ -52,9 +52,9 @@ pub struct Options<'a, 'b> {
 }
 
 impl<'a, 'b> Options<'a, 'b> {
-    /// Reads `words` (without the program's own name), in which the letters
-    /// `flags` are options, and those `with_argument` are options that have one:
-    /// the rest of the word or, if there is none, the next word, whatever it is.
+    /// Parses `words` (without the program's own name), in which the letters `flags` are
+    /// options, and those of `with_argument` are options that take an argument: the rest of
+    /// the word or, if it is empty, the next word, even if that begins with `-`.
     pub fn new(words: &'a [OsString], flags: &'b [u8], with_argument: &'b [u8]) -> Options<'a, 'b> {
         Options {
             words,
@@ -65,7 +65,7 @@ impl<'a, 'b> Options<'a, 'b> {
         }
     }
 
-    /// The words behind the options, once there are no more of these.
+    /// The words after the options, once all options are read.
     pub fn operands(&self) -> &'a [OsString] {
         self.operands
     }

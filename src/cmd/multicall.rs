@@ -1,15 +1,15 @@
-//! `daemontools-rs`: all programs in one file, which links give their names.
+//! `daemontools-rs`: all programs in one file, with one hard link for each name.
 //!
-//! Which program it is says the name of the file that was executed, as with any
-//! other program; only where that is its own name, or cannot be told, does the name
-//! that it was called by, so that a symbolic link is enough.
+//! The name of the file that was executed selects the program, as with any other program;
+//! if that is its own name, or cannot be determined, the name that it was called by does,
+//! so that a symbolic link is enough.
 //!
-//! That is how they are installed: one file is loaded once for all of them, and it
-//! is linked statically, so that it starts faster and keeps less memory to itself
-//! than the dynamic programs of `src/bin`. Beside it stands `daemontools-rs-nss`, a
-//! dynamic program of those two that look up users: what the system's nsswitch.conf
-//! names can only be loaded by a dynamic program, and they become that one if it has
-//! to be asked (`cmd/who.rs`).
+//! They are installed in this form: one file is loaded once for all of them, and it is
+//! linked statically, so that it starts faster and has less private memory than the
+//! dynamic programs of `src/bin`. `daemontools-rs-nss`, in the same directory, is a
+//! dynamic program of the two that look up users: only a dynamic program can load the
+//! modules that nsswitch.conf names, and the two execute it when a look-up needs them
+//! (`cmd/who.rs`).
 
 use super::chain::Next;
 use crate::error::{Error, TEMPORARY, USAGE};
@@ -53,8 +53,8 @@ const PROGRAMS: [Entry; 23] = [
     ("tai64nlocal", super::tai64nlocal::main),
 ];
 
-/// The program `daemontools-rs`. Under its own name it becomes the one that its first
-/// argument names, without arguments it lists them, and `--version` tells which it is.
+/// The program `daemontools-rs`. Under its own name it executes the program that its first
+/// argument names, without arguments it lists them, and `--version` prints the version.
 pub fn main() -> u8 {
     run("daemontools-rs", &PROGRAMS)
 }
@@ -64,7 +64,7 @@ pub fn dynamic_main() -> u8 {
     run(super::who::DYNAMIC, &DYNAMIC)
 }
 
-/// The program called `own`, which is all of `programs`.
+/// The program called `own`, which contains all of `programs`.
 fn run(own: &str, programs: &[Entry]) -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (called, words) = super::split(&arguments, "");
@@ -112,10 +112,10 @@ fn print(text: &str) -> u8 {
     }
 }
 
-/// Begins anew as the program `name`, with these words.
+/// Executes itself as the program `name`, with these words.
 fn become_program(name: &str, words: &[OsString]) -> Error {
     let this = Path::new("/proc/self/exe");
-    // A process is looked for by the name of the file that was executed.
+    // Tools find a process by the name of the file that was executed.
     let link = std::fs::read_link(this).map(|file| file.with_file_name(name));
     let link = link
         .ok()

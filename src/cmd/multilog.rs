@@ -3,8 +3,8 @@
 use crate::multilog::shell;
 use std::os::unix::ffi::OsStrExt;
 
-/// The program. As in 0.76 there is no usage: every argument is an action, and
-/// one that is unknown is passed over.
+/// The program. As in 0.76 there is no usage: every argument is an action, and unknown
+/// ones are ignored.
 pub fn main() -> u8 {
     super::main("multilog", |arguments| {
         let script: Vec<&[u8]> = arguments

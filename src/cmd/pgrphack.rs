@@ -1,4 +1,5 @@
-//! `pgrphack child`: run a program in a session and process group of its own.
+//! `pgrphack child`: run a program in its own session and process group, without a
+//! controlling terminal.
 
 use super::chain::Next;
 use crate::error::Error;

@@ -1,9 +1,9 @@
-//! `readproctitle word... ....`: the newest bytes of stdin instead of the last argument.
+//! `readproctitle word... ....`: show the newest bytes of stdin in place of the last argument.
 
 use crate::error::{TEMPORARY, USAGE};
 use crate::readproctitle::{self, Trouble};
 
-/// The program. As in 0.76 it never says a word: nobody would read it.
+/// The program. As in 0.76 it prints no message: its stderr has no reader.
 pub fn main() -> u8 {
     match readproctitle::run() {
         Ok(()) => 0,

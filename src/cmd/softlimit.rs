@@ -1,4 +1,4 @@
-//! `softlimit [options] child`: run a program under soft limits.
+//! `softlimit [options] child`: run a program with soft resource limits.
 
 use super::chain::Next;
 use super::getopt::Options;
@@ -37,7 +37,7 @@ fn run(arguments: &[OsString]) -> Error {
     if child.is_empty() {
         return Error::Usage(USAGE);
     }
-    // From the first limit on there may be no memory to be had.
+    // After the first limit an allocation may fail.
     let next = Next::new(child);
     for (resource, value) in wanted {
         if let Err(error) = limit(resource, value) {

@@ -44,7 +44,7 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
             }
             _ => {}
         }
-        // What went wrong is told before the way back, which may be barred.
+        // The error is printed before the chdir back, which may fail.
         let visit = origin.visit(name, || {
             if let Err(error) = service::send(Path::new(""), &commands, true) {
                 output::err(&not_sent(name, &error));

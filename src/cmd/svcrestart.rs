@@ -1,4 +1,4 @@
-//! `svcrestart [options] service...`: stop and start the services that run.
+//! `svcrestart [options] service...`: restart services that run.
 
 use super::admin;
 use crate::admin::Task;

@@ -1,4 +1,4 @@
-//! `svok dir`: does a supervise run there? 0: yes, 100: no, 111: cannot tell.
+//! `svok dir`: test whether a supervise runs. 0: yes, 100: no, 111: unknown.
 
 use crate::error::{Error, USAGE};
 use crate::service::{self, Supervised};
@@ -6,7 +6,7 @@ use crate::sys::signals;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The program. As in 0.76, arguments behind the first are ignored.
+/// The program. As in 0.76, arguments after the first are ignored.
 pub fn main() -> u8 {
     signals::restore_sigpipe();
     super::main("svok", |arguments| {

@@ -1,4 +1,4 @@
-//! `svstat dir...`: what services do now, one line each on stdout.
+//! `svstat dir...`: print the state of services, one line each on stdout.
 
 use crate::child::{End, Pid};
 use crate::error::Error;
@@ -14,12 +14,12 @@ use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Output is written whenever so much of it is there.
+/// Output is written whenever the buffer has this size.
 const BUFFER: usize = 8192;
 
-/// The program. Beyond 0.76, which says nothing then: without a name, every
-/// service in `$SVDIR`, else `/service`, else `/etc/service`. A bare name that does
-/// not exist here is looked up there.
+/// The program. Beyond 0.76, which prints nothing then: without a name, every service in
+/// `$SVDIR`, else `/service`, else `/etc/service`. A bare name that does not exist in the
+/// current directory is looked up there.
 pub fn main() -> u8 {
     signals::restore_sigpipe();
     super::main("svstat", run)
@@ -49,10 +49,10 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// From so many services on, a child looks at half of them meanwhile.
+/// From this number of services on, a child handles half of them in parallel.
 const SHARED: usize = 200;
 
-/// Looks at these services and gives their lines to `take`, some at a time.
+/// Reads the state of these services and passes their lines to `take`, some at a time.
 fn look_at(
     origin: &Origin,
     names: &[OsString],
@@ -84,7 +84,7 @@ fn look_at(
     Ok(())
 }
 
-/// Looks at one service.
+/// Reads the state of one service.
 fn visit(origin: &Origin, name: &OsStr) -> Result<Seen, Trouble> {
     match origin.here(name).map(look) {
         Some(seen @ Seen::Status { .. }) => Ok(seen),
@@ -92,16 +92,16 @@ fn visit(origin: &Origin, name: &OsStr) -> Result<Seen, Trouble> {
     }
 }
 
-/// As in 0.76, nobody is told that stdout does not take it.
+/// As in 0.76, a failed write to stdout is not reported.
 fn print(lines: &mut Vec<u8>) {
     let _ = output::out_text(lines);
     lines.clear();
 }
 
-/// A child that looks at services.
+/// A child that reads the state of services.
 struct Child {
     pid: Pid,
-    /// Here come their lines, when it has them all.
+    /// Its lines arrive here, when it has all of them.
     lines: PipeReader,
 }
 
@@ -109,7 +109,7 @@ impl Child {
     /// None if there cannot be one now.
     fn start(origin: &Origin, names: &[OsString]) -> Option<Child> {
         let (lines, mut writer) = io::pipe().ok()?;
-        // Its own copy of the other end would let it wait for room for ever.
+        // With its own copy of the read end it would wait for room for ever.
         let started = Spawn::new().dies_with_parent().start(|_| {
             let mut all = Vec::new();
             let whole = look_at(origin, names, |lines| all.append(lines)).is_ok();
@@ -129,7 +129,7 @@ impl Child {
     }
 }
 
-/// What there is to see in a service directory, in the order 0.76 looks.
+/// The state of a service directory, in the order in which 0.76 reads it.
 enum Seen {
     /// `down` cannot be examined.
     NoDown(io::Error),
@@ -170,7 +170,7 @@ fn unable(line: &mut Vec<u8>, what: &str, error: &io::Error) {
     }
 }
 
-/// Appends what is seen, as words.
+/// Appends the state as words.
 fn say(line: &mut Vec<u8>, seen: &Seen, now: Tai64n) {
     let (status, normally_up) = match seen {
         Seen::NoDown(error) => return unable(line, "stat down", error),

@@ -1,4 +1,4 @@
-//! `tai64n`: puts a stamp before each line.
+//! `tai64n`: put a timestamp before each line.
 
 use crate::formats::tai64n::Tai64n;
 use crate::sys::clock;

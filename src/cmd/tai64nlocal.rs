@@ -1,4 +1,4 @@
-//! `tai64nlocal`: makes the stamps before lines readable.
+//! `tai64nlocal`: convert timestamps to local time.
 
 use crate::sys::zone;
 use crate::tai64n::localizer::Localizer;

@@ -1,5 +1,5 @@
-//! Who the account of setuidgid and envuidgid is, also where this program cannot ask
-//! the system's databases: then the dynamic program beside it does all of the work.
+//! Looks up the account of setuidgid and envuidgid. If this program cannot ask the
+//! system's databases, it executes the dynamic program in its directory instead.
 
 use super::chain::Next;
 use crate::account::Identity;
@@ -11,7 +11,7 @@ use std::path::Path;
 /// The dynamic program: setuidgid and envuidgid, by the name it is called by.
 pub(super) const DYNAMIC: &str = "daemontools-rs-nss";
 
-/// Who is meant by `account`, a word of the `arguments` of `program`; `with_groups` if
+/// Looks up `account`, a word of the `arguments` of `program`; `with_groups` if
 /// the groups it is a member of will be asked for, too.
 pub(super) fn find(
     program: &str,
@@ -28,9 +28,9 @@ pub(super) fn find(
     Err(become_dynamic(program, arguments))
 }
 
-/// Begins anew as the dynamic program, with the same arguments; only the name it is
-/// called by is `daemontools-rs-nss/PROGRAM`. It stands where this file does: root
-/// runs it, so PATH has no say.
+/// Executes the dynamic program, with the same arguments; only the name it is called by
+/// is `daemontools-rs-nss/PROGRAM`. It is in the directory of this file: root runs it, so
+/// PATH does not count.
 fn become_dynamic(program: &str, arguments: &[OsString]) -> Error {
     const OWN: &str = "/proc/self/exe";
     let own = match std::fs::read_link(OWN) {
@@ -42,7 +42,7 @@ fn become_dynamic(program: &str, arguments: &[OsString]) -> Error {
     let [own_name, words @ ..] = arguments else {
         return Error::unable("run", dynamic.as_os_str(), "", errno::no_program());
     };
-    // What stands there in its place must not start itself for ever.
+    // Another program in its place must not execute itself for ever.
     if own_name == called.as_os_str() {
         return Error::unable("run", dynamic.as_os_str(), "", errno::no_program());
     }

@@ -1,42 +1,41 @@
-//! The files of a log directory in their order, and what has become of one that
-//! was `current`: decided from what a look at the directory saw.
+//! The files of a log directory in their order, and the fate of a file that was
+//! `current`, decided from a snapshot of the directory.
 //!
-//! What multilog does (`docs/multilog.md`, the same in 0.76), which all of this
-//! rests on: `current` is renamed to `previous`; an empty `current` is made;
-//! `previous`, or what a processor made of it (`processed`), gets its final name as
-//! a second name (a link) and loses its first one; then the oldest finished files
-//! are deleted, the smallest names first. Nothing is written to the new `current`
-//! before the old one has its final name. One that a crash left gets its final
-//! name by a link, too. So a file is never changed once it is not `current` any
-//! more, and it is there under one name or another until it is deleted or processed.
+//! All of this relies on the steps of multilog (`docs/multilog.md`, the same in 0.76):
+//! it renames `current` to `previous`; creates an empty `current`; gives `previous`, or
+//! the output of a processor for it (`processed`), its final name as a hard link and
+//! removes the old name; then deletes the oldest finished files, the smallest names
+//! first. It writes nothing to the new `current` before the old one has its final name.
+//! A file that a crash left gets its final name by a hard link, too. So a file never
+//! changes once it is not `current` any more, and it exists under one name or another
+//! until it is deleted or processed.
 
 use crate::formats::logname;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// A file, whatever its name: device and inode. Good as long as somebody has it open.
+/// A file independent of its name: device and inode. Valid while a process has it open.
 pub type Id = (u64, u64);
 
-/// What a look at a log directory saw. The parts are looked at in the order of
-/// their fields: what moves on meanwhile is seen twice rather than never.
+/// A snapshot of a log directory. The parts are examined in the order of their fields: a
+/// file that is renamed meanwhile is seen twice rather than never.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Look {
-    /// `previous`, and how many names it has.
+    /// `previous`, and its number of hard links.
     pub previous: Option<(Id, u64)>,
     /// Whether there is a `processed`.
     pub processed: bool,
     /// All finished files, in their order.
     pub finished: BTreeSet<OsString>,
-    /// Of those that are new, which file each is; None if it was deleted at once.
+    /// The identity of each new one; None if it was deleted at once.
     pub new: Vec<(OsString, Option<Id>)>,
-    /// Whether the last finished file that was read is still there; None if there
-    /// is none such. The oldest are deleted first, so as long as it is there, so are
-    /// all newer ones.
+    /// Whether the last finished file that was read still exists; None if none was read.
+    /// The oldest are deleted first, so as long as it exists, all newer ones do.
     pub last: Option<bool>,
     /// `current`, and its size in bytes.
     pub current: Option<(Id, u64)>,
-    /// Tells one content of the file `state` from another.
+    /// Identifies one version of the file `state`.
     pub state: Option<(u64, i64)>,
 }
 
@@ -48,10 +47,10 @@ pub fn is_finished(name: &OsStr) -> bool {
     logname::moment(stamp).is_some() && matches!(code, b".s" | b".u")
 }
 
-/// The endings of names that programs give to what they compress.
+/// The suffixes that programs give to the files they compress.
 const COMPRESSED: [&str; 8] = ["gz", "xz", "zst", "bz2", "lz4", "lzma", "Z", "zip"];
 
-/// Whether `name` is that of a finished file which something has compressed:
+/// Whether `name` is that of a finished file that a program has compressed:
 /// `@....s.gz`.
 pub fn is_compressed(name: &OsStr) -> bool {
     let name = name.as_bytes();
@@ -60,7 +59,7 @@ pub fn is_compressed(name: &OsStr) -> bool {
     is_finished(OsStr::from_bytes(finished)) && COMPRESSED.iter().any(|e| e.as_bytes() == ending)
 }
 
-/// The names that the finished file `name` may have when something has compressed it.
+/// The names that the finished file `name` may have when a program has compressed it.
 pub fn compressed_names(name: &OsStr) -> impl Iterator<Item = OsString> {
     COMPRESSED.iter().map(|ending| {
         let mut name = name.to_owned();
@@ -71,9 +70,9 @@ pub fn compressed_names(name: &OsStr) -> impl Iterator<Item = OsString> {
 }
 
 /// The finished files by two readings of the directory, `first` and then `second`.
-/// While a directory is read, what is made in it meanwhile may be shown or not,
-/// so a later file may be shown without an earlier one. Of what this gives, that is
-/// not so: no file is missing that is older than one of these.
+/// A reading of a directory may or may not contain files that are created meanwhile, so
+/// it may contain a later file without an earlier one. The result does not: no file is
+/// missing that is older than one of these.
 pub fn certain(
     first: &[OsString],
     second: Vec<OsString>,
@@ -97,32 +96,32 @@ impl Look {
         on_its_way && self.current.is_none_or(|(_, size)| size == 0)
     }
 
-    /// Whether what is new follows on what was read before, and nothing that came
+    /// Whether the new files follow directly on those that were read before: no file in
     /// between was deleted.
     pub fn follows(&self) -> bool {
         self.last != Some(false)
     }
 }
 
-/// What has become of a file that was `current` and is not any more.
+/// The fate of a file that was `current` and is not any more.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// It has no final name yet.
     Pending,
-    /// This is its final name, or that of what a processor made of it.
+    /// This is its final name, or that of the processor's output for it.
     Finished(OsString),
-    /// A processor made something of it, probably the file of this name; but that
-    /// may have been deleted already, and then this is made of a later one.
+    /// A processor has replaced it, probably by the file of this name; but that may have
+    /// been deleted already, and then this one replaces a later file.
     Processed(OsString),
     /// It was deleted, and some that came after it may have been, too.
     Deleted,
-    /// It changes its name now, or has none in this directory; if that is still so
-    /// when one looks again, somebody else has moved it away.
+    /// It is being renamed, or has no name in this directory; if that is still so at the
+    /// next snapshot, another program has moved it away.
     Unknown,
 }
 
-/// What has become of the file `id`, which was `current` and had `links` names
-/// before this look. `state` is that of the time when it was `current`.
+/// The fate of the file `id`, which was `current` and had `links` hard links before this
+/// snapshot. `state` is that of the time when it was `current`.
 pub fn fate(id: Id, links: u64, state: Option<(u64, i64)>, look: &Look) -> Fate {
     if let Some((name, _)) = look.new.iter().find(|(_, new)| *new == Some(id)) {
         return Fate::Finished(name.clone());
@@ -144,8 +143,8 @@ pub fn fate(id: Id, links: u64, state: Option<(u64, i64)>, look: &Look) -> Fate 
             Fate::Unknown
         };
     };
-    // It is gone: processed, or deleted. If a file older than it is still there, it
-    // was not deleted; and in good order only a processor makes a new `state`.
+    // It is gone: processed, or deleted. If a file older than it still exists, it was
+    // not deleted; and without a crash only a processor creates a new `state`.
     let is_processed = oldest_new.as_bytes().ends_with(b".s") && look.state != state;
     match look.last {
         Some(true) => Fate::Finished(oldest_new.clone()),
@@ -156,7 +155,7 @@ pub fn fate(id: Id, links: u64, state: Option<(u64, i64)>, look: &Look) -> Fate 
     }
 }
 
-/// Which file to go on with when no finished one is new.
+/// The file to continue with when no finished one is new.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
     /// `previous`, which has no final name yet.
@@ -167,7 +166,7 @@ pub enum Next {
     Nothing,
 }
 
-/// Which file to go on with.
+/// The file to continue with.
 pub fn next(look: &Look) -> Next {
     match (look.previous, look.current) {
         (Some((id, 1)), _) if look.is_pending() => Next::Previous(id),
@@ -177,19 +176,19 @@ pub fn next(look: &Look) -> Next {
     }
 }
 
-/// Whether the file `id` is the next one, which was opened between the two looks:
-/// no other one has come between what was read before and it.
+/// Whether the file `id`, opened between the two snapshots, is the next one: no other
+/// file came between it and the files that were read before.
 pub fn is_next(id: Id, before: &Look, after: &Look) -> bool {
     let others = after.new.iter().any(|(_, new)| *new != Some(id));
-    // What was there when `current` had been written to, and still is, is left over
-    // from something else: multilog does not go on so.
+    // A file that existed when `current` had been written to, and still does, is left
+    // over from another program: multilog does not proceed in that way.
     let is_written = before.current.is_some_and(|(_, size)| size > 0);
     let old = |there: bool| is_written && there;
     let previous = match after.previous {
         Some((previous, 1)) => previous != id && !old(before.previous == after.previous),
         _ => false,
     };
-    // While `previous` is there, `processed` is what is being made of it.
+    // While `previous` exists, `processed` is the unfinished output for it.
     let is_made_of_it = matches!(after.previous, Some((previous, 1)) if previous == id);
     let processed = after.processed && !is_made_of_it && !old(before.processed);
     !others && !previous && !processed && after.follows()
@@ -395,7 +394,7 @@ mod tests {
             others.iter().filter(|other| **other == Some(id)).count() as u64 + finished as u64
         }
 
-        /// A look, between the parts of which multilog goes on.
+        /// A snapshot, during which multilog goes on.
         fn look(
             &mut self,
             known: &BTreeSet<OsString>,

@@ -1,4 +1,4 @@
-//! A log directory that is read while multilog writes it.
+//! Reads a log directory while multilog writes it.
 
 use super::directory::{Directory, Finished};
 use super::files::{self, Fate, Id, Look, Next};
@@ -14,36 +14,36 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// So many finished files are opened before the first of them is read: what is
-/// open cannot be deleted before it was read.
+/// The number of finished files that are opened before the first of them is read: an
+/// open file can be read after it is deleted.
 const OPEN_AT_ONCE: usize = 64;
 
-/// How often something is looked at again that moved while it was looked at.
+/// The number of retries when a file is renamed during a snapshot.
 const TRIES: usize = 20;
 
-/// A log directory, and how far it was read.
+/// A log directory, and the position that was read up to.
 pub(super) struct Log {
     directory: Directory,
-    /// The finished files that were read, or are older than what is to be.
+    /// The finished files that were read, or are older than the start.
     known: BTreeSet<OsString>,
     /// The newest of them.
     last: Option<OsString>,
-    /// Those that something had compressed when the directory was opened.
+    /// Those that were compressed already when the directory was opened.
     compressed: BTreeSet<OsString>,
     /// The file that was `current` when it was opened.
     active: Option<Active>,
-    /// It was said that lines may be missing here.
+    /// The warning that lines may be missing here was printed.
     is_gap: bool,
-    /// Finished files to show, from which byte on; and whether they are new, so that it
-    /// is not known yet what became of them.
+    /// Finished files to show, from which byte on; and whether they are new, so that their
+    /// fate is not known yet.
     queue: VecDeque<(OsString, u64, bool)>,
     /// Those that are open, the first one first.
     opened: VecDeque<(OsString, u64, Finished)>,
-    /// The one that is read, and how far it was.
+    /// The one that is being read, and the position in it.
     reading: Option<(OsString, u64, File)>,
-    /// So often something has moved while it was looked at.
+    /// The number of snapshots so far during which a file was renamed.
     tries: usize,
-    /// Nothing is shown that comes from now on.
+    /// Lines that begin from now on are not shown.
     ends_here: bool,
     buffer: Vec<u8>,
 }
@@ -51,20 +51,20 @@ pub(super) struct Log {
 struct Active {
     file: File,
     id: Id,
-    /// So much of it was read, in bytes.
+    /// The number of bytes that were read.
     at: u64,
     /// Its start was shown to the printer.
     has_begun: bool,
-    /// No more of it is read than up to this byte.
+    /// It is read up to this byte.
     end: Option<u64>,
     state: Option<(u64, i64)>,
-    /// It is `current` no more, and had so many names then; what it holds is complete.
+    /// It is not `current` any more, and had this number of hard links then; it is complete.
     left: Option<u64>,
     tries: usize,
 }
 
 impl Log {
-    /// Opens the log directory `path` and finds out what is in it.
+    /// Opens the log directory `path` and takes a snapshot of it.
     pub(super) fn open(path: &Path) -> Result<Log, Failure> {
         let mut log = Log {
             directory: Directory::open(path)?,
@@ -84,7 +84,7 @@ impl Log {
             log.known.clear();
             log.last = None;
             let look = log.look()?;
-            // What is no file may stay there for ever, so it tells nothing.
+            // An entry that is no regular file may stay there for ever, so it is ignored.
             let files = look.new.iter().filter(|(_, id)| id.is_some());
             log.last = files.map(|(name, _)| name).next_back().cloned();
             log.known.clone_from(&look.finished);
@@ -97,7 +97,7 @@ impl Log {
         Ok(log)
     }
 
-    /// From now on, this log ends where the last line ends that has begun.
+    /// From now on, this log ends with the end of the last line that has begun.
     pub(super) fn end_here(&mut self) {
         self.ends_here = true;
         if let Some(active) = &mut self.active {
@@ -105,12 +105,12 @@ impl Log {
         }
     }
 
-    /// Whether there is nothing of multilog in the directory.
+    /// Whether the directory contains no file of multilog.
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty() && self.compressed.is_empty() && self.active.is_none()
     }
 
-    /// Whether nothing is open that multilog will write to.
+    /// Whether no file is open that multilog will write to.
     pub(super) fn is_idle(&self) -> bool {
         self.active.is_none()
     }
@@ -120,7 +120,7 @@ impl Log {
         &self.directory
     }
 
-    /// What a start is looked for in.
+    /// The files to search for a start.
     pub(super) fn files(&self) -> Files<'_> {
         Files {
             directory: &self.directory,
@@ -145,7 +145,7 @@ impl Log {
         self.is_gap = true;
     }
 
-    /// Opens what is written now. False if the directory has changed meanwhile.
+    /// Opens the file that multilog writes now. False if the directory has changed meanwhile.
     fn open_next(&mut self, before: &Look) -> Result<bool, Failure> {
         let (name, id) = match files::next(before) {
             Next::Previous(id) => ("previous", id),
@@ -220,8 +220,8 @@ impl Log {
         Ok(!self.ends_here && self.go_on()?)
     }
 
-    /// Finds out what comes behind all that was read. False if nothing does now, or if it
-    /// changes all the time: then the caller comes back.
+    /// Finds the file that follows everything that was read. False if there is none now, or
+    /// if the directory changes all the time: then the caller retries.
     fn go_on(&mut self) -> Result<bool, Failure> {
         if let Some(active) = &mut self.active {
             if self.directory.is_current(active.id) {
@@ -255,8 +255,8 @@ impl Log {
         Ok(true)
     }
 
-    /// Finds out what has become of the file that was `current`, and had `links`
-    /// names. False if that is to be waited for.
+    /// Determines the fate of the file that was `current`, and had `links` hard links. False
+    /// if that cannot be decided yet.
     fn leave_active(&mut self, links: u64) -> Result<bool, Failure> {
         let look = self.look()?;
         let Some(active) = &mut self.active else {
@@ -297,7 +297,7 @@ impl Log {
         self.last = Some(name);
     }
 
-    /// Shows a piece of what has come in the file that is written; false if nothing has.
+    /// Shows a piece of the new contents of the file that is written; false if there is none.
     fn read_active(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
         let Some(active) = &mut self.active else {
             return Ok(false);
@@ -312,7 +312,7 @@ impl Log {
         }
         let end = active.end.unwrap_or_else(|| size(&active.file));
         if end < active.at {
-            // Somebody else has emptied it, and what came since begins anew.
+            // Another program has truncated it; the new contents begin at the start.
             active.at = 0;
             warn(&[
                 show(self.directory.path()),

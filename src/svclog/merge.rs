@@ -1,18 +1,18 @@
-//! The lines of several logs as one, in the order of their timestamps: decided from
-//! what was read of each. Of each log little more than one line is held.
+//! Merges the lines of several logs in the order of their timestamps. Little more than one
+//! line of each log is in memory.
 
 use super::tail::begins_line;
 use crate::formats::tai64n::Tai64n;
 use memchr::memchr;
 
-/// A line that is longer goes on in pieces of this size, in bytes.
+/// A longer line is passed on in pieces of this size, in bytes.
 const LONGEST: usize = 64 * 1024;
 
-/// What was read of one log and is not shown yet.
+/// The bytes that were read of one log and are not shown yet.
 #[derive(Debug, Default)]
 pub struct Lines {
     bytes: Vec<u8>,
-    /// So much of it was taken.
+    /// The number of bytes taken.
     taken: usize,
     /// The last timestamp: that of the lines without one that follow.
     stamp: Option<Tai64n>,
@@ -21,15 +21,15 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// A file comes that begins with `head`. A line that the file before began goes on
-    /// in it, unless a crash has cut that line off.
+    /// The next file begins with `head`. A line that the previous file began continues in
+    /// it, unless a crash has truncated that line.
     pub fn begin(&mut self, head: &[u8]) {
         if begins_line(head) {
             self.end();
         }
     }
 
-    /// Ends a line that has no end.
+    /// Ends an incomplete line.
     pub fn end(&mut self) {
         let last = self.rest().last();
         if last.map_or(self.is_inside, |last| *last != b'\n') {

@@ -1,4 +1,4 @@
-//! What is shown, on its way to stdout.
+//! Writes lines to stdout.
 
 use super::Sink;
 use super::reading::AT_ONCE;
@@ -8,11 +8,11 @@ use crate::tai64n::localizer::Localizer;
 use crate::visible::Visible;
 use std::io;
 
-/// Writes to stdout, with local time for stamps.
+/// Writes to stdout, with local time in place of timestamps.
 pub(super) struct Printer {
     localizer: Localizer,
     is_at_start: bool,
-    /// None: the terminal gets the bytes of the log as they are.
+    /// None: the bytes of the log are written unchanged.
     visible: Option<Visible>,
     out: Vec<u8>,
 }
@@ -29,7 +29,7 @@ impl Printer {
         }
     }
 
-    /// Takes `bytes`, of which only the start of a stamp is kept back.
+    /// Takes `bytes`; only an incomplete timestamp stays in the buffer.
     fn take(&mut self, bytes: &[u8]) {
         let Some(last) = bytes.last() else {
             return;
@@ -51,7 +51,7 @@ impl Printer {
         Ok(())
     }
 
-    /// Writes what was taken.
+    /// Writes the bytes that were taken.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let mut out = std::mem::take(&mut self.out);
         if let Some(visible) = &mut self.visible {
@@ -66,7 +66,7 @@ impl Printer {
         Ok(())
     }
 
-    /// Ends a line that has no end.
+    /// Ends an incomplete line.
     pub(super) fn end_line(&mut self) -> io::Result<()> {
         if self.is_at_start {
             return Ok(());

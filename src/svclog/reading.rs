@@ -1,15 +1,15 @@
-//! Reading the files of a log, which may grow meanwhile.
+//! Reads the files of a log, which may grow meanwhile.
 
 use crate::formats::tai64n::Tai64n;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// How much is read at a time, in bytes.
+/// The number of bytes that are read at a time.
 pub(super) const AT_ONCE: usize = 64 * 1024;
 
-/// Reads what `file` has between the byte `at` and the byte `end`, as much as `buffer`
-/// takes, and moves `at` on.
+/// Reads the bytes of `file` from `at` to `end`, at most as many as `buffer` takes, and
+/// advances `at`.
 pub(super) fn read_piece<'a>(
     file: &File,
     at: &mut u64,
@@ -38,7 +38,7 @@ pub(super) fn read_up_to(file: &File, buffer: &mut [u8], at: u64) -> io::Result<
     Ok(there)
 }
 
-/// The first bytes of `file`: enough for a stamp.
+/// The first bytes of `file`: enough for a timestamp.
 pub(super) fn head(file: &File) -> Vec<u8> {
     let mut head = vec![0; Tai64n::TEXT];
     let count = read_up_to(file, &mut head, 0).unwrap_or(0);
@@ -51,8 +51,8 @@ pub(super) fn size(file: &File) -> u64 {
     file.metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// Where the line ends that goes on at the byte `at` of `file`: behind its newline, or
-/// where the file ends now. `at` itself if a line begins there.
+/// The end of the line that contains the byte `at` of `file`: after its newline, or at the
+/// current end of the file. `at` itself if a line begins there.
 pub(super) fn end_of_line(file: &File, at: u64) -> u64 {
     let mut newline = [0];
     let mut buffer = [0; 4096];

@@ -1,16 +1,16 @@
-//! Where a logger's `run` says that multilog writes. No shell is started: what only a
-//! shell could know stays unknown.
+//! Finds the log directories that a logger's `run` gives to multilog. No shell is started:
+//! values that only a shell could compute stay unknown.
 
 use super::shell_words::{Part, Word, commands, is_of_name};
 use std::collections::HashMap;
 
-/// What a script says.
+/// The result for a script.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Found {
     /// The log directories, in the order of the script; relative ones are
     /// relative to the directory of the script.
     pub directories: Vec<Vec<u8>>,
-    /// Others that may be meant: of a command that this reader does not know.
+    /// Possible others: from a command that this reader does not know.
     pub guesses: Vec<Vec<u8>>,
     /// Whether a variable or a command could add to these, or change them.
     pub is_uncertain: bool,
@@ -59,7 +59,7 @@ struct Chain {
     name: &'static [u8],
     /// Its options that take a value.
     with_value: &'static [u8],
-    /// The number of its arguments behind the options.
+    /// The number of its arguments after the options.
     arguments: usize,
 }
 
@@ -96,14 +96,14 @@ const RESERVED: [&[u8]; 10] = [
     b"if", b"then", b"else", b"elif", b"while", b"until", b"do", b"!", b"{", b"time",
 ];
 
-/// What a shell would know while it runs a script.
+/// The state of a shell while it runs a script.
 #[derive(Default)]
 struct Shell {
     /// None: not known.
     variables: HashMap<Vec<u8>, Option<Vec<u8>>>,
     /// Where it is, if it has left the directory of the script.
     base: Option<Vec<u8>>,
-    /// It has gone somewhere that is not known.
+    /// It has changed to an unknown directory.
     is_lost: bool,
 }
 
@@ -176,7 +176,7 @@ impl Shell {
         }
     }
 
-    /// What the multilog in `words` writes to, if there is one.
+    /// The directories of the multilog in `words`, if there is one.
     fn multilog(&self, words: &[Value]) -> Option<Found> {
         if let Some(arguments) = behind_chain(words) {
             return Some(self.found(arguments));
@@ -197,7 +197,7 @@ impl Shell {
         Some(found)
     }
 
-    /// What a multilog with these arguments writes to.
+    /// The directories of a multilog with these arguments.
     fn found(&self, arguments: &[Value]) -> Found {
         let unknown = |word: &Value| word.bytes.is_none() && word.may_be_directory;
         let is_uncertain = self.is_lost || arguments.iter().any(unknown);
@@ -210,10 +210,10 @@ impl Shell {
         }
     }
 
-    /// What the shell makes of a word.
+    /// The expansion of a word.
     fn values(&self, word: &Word) -> Vec<Value> {
         let first = word.parts.iter().find(|part| part.is_not_empty());
-        // A variable behind another first letter (`s"$SIZE"`) makes no directory.
+        // A variable after another first letter (`s"$SIZE"`) makes no directory.
         let may_be_directory = match first {
             Some(Part::Bytes(bytes)) => matches!(bytes.first(), Some(b'.' | b'/')),
             _ => true,
@@ -303,7 +303,7 @@ mod tests {
     use super::*;
     use crate::numbers::Numbers;
 
-    /// The directories, blanks between them; a `?` behind them if it is not certain.
+    /// The directories, separated by blanks; followed by a `?` if the result is not certain.
     fn read_text(script: &str) -> String {
         let found = read(script.as_bytes());
         let mut text = found.directories.join(&b' ').escape_ascii().to_string();
@@ -313,7 +313,7 @@ mod tests {
         text
     }
 
-    /// Each of these scripts gives what stands beside it, as by [`read_text`].
+    /// Each of these scripts gives the result on its right, in the form of [`read_text`].
     fn assert_read(scripts: &[(&str, &str)]) {
         for (script, directories) in scripts {
             assert_eq!(read_text(script), *directories, "{script}");
@@ -449,7 +449,7 @@ mod tests {
             ),
             ("M=/usr/bin/multilog; exec $M t ./main", "./main"),
         ]);
-        // What no table knows: the directories of the last multilog that has any.
+        // No command of the table: the directories of the last multilog that has any.
         let found = read(b"exec become multilog ./env multilog t ./logs");
         assert_eq!(found.directories, [b"./logs"]);
         assert_eq!(found.guesses, [b"./logs".as_slice(), b"./env"]);

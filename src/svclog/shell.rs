@@ -1,4 +1,4 @@
-//! svclog at work: finds the logs, shows what is there, and waits for more.
+//! The main loop of svclog: finds the logs, shows their lines, and waits for more.
 
 use super::log::Log;
 use super::merge::{self, Lines};
@@ -17,19 +17,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// So many lines are shown if nothing else is asked for, as by tail(1).
+/// The default number of lines, as in tail(1).
 const LINES: u64 = 10;
 
-/// How often to look where nobody tells us of changes.
+/// The interval of polling where inotify does not report all changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Shows the logs of the services `names`, which [`crate::service::locate`] finds; without
-/// a name, that in the directory which `options` name. Of several, the lines come in the
-/// order of their timestamps, each with the name before it, and those that cannot be
-/// shown are told of. Gives the exit code.
+/// a name, the log in the directory that `options` name. The lines of several logs come in
+/// the order of their timestamps, each with the name before it; a log that cannot be shown
+/// is reported. Returns the exit status.
 ///
 /// # Errors
-/// [`Failure`]: nothing can be shown any more.
+/// [`Failure`]: no log can be shown any more.
 pub fn run(names: &[OsString], options: &Options) -> Result<u8, Failure> {
     let mut viewer = Viewer {
         printer: Printer::new(options.raw),
@@ -53,7 +53,7 @@ pub fn run(names: &[OsString], options: &Options) -> Result<u8, Failure> {
         }
     }
     loop {
-        // Their events first: what happens after that wakes us again.
+        // Their events first: later changes wake us again.
         if let Some(watch) = &viewer.watch {
             while !watch.changes().is_empty() {}
         }
@@ -76,24 +76,24 @@ pub fn run(names: &[OsString], options: &Options) -> Result<u8, Failure> {
     }
 }
 
-/// All that is shown.
+/// All sources.
 struct Viewer {
     printer: Printer,
     sources: Vec<Source>,
     watch: Option<Watch>,
-    /// The exit code as far as is known.
+    /// The exit status so far.
     code: u8,
 }
 
 impl Viewer {
-    /// Says on stderr why a log is not shown, or not any more.
+    /// Prints on stderr why a log is not shown, or not any more.
     fn tell(&mut self, failure: &Failure) {
         output::err(&failure.line("svclog"));
         self.code = self.code.max(failure.code());
     }
 
-    /// Does `work` for each source; one for which that fails is left out from then on,
-    /// or ends it all if it is alone.
+    /// Does `work` for each source; a source that fails is dropped, and the only one ends
+    /// the program.
     fn each(
         &mut self,
         is_alone: bool,
@@ -113,7 +113,7 @@ impl Viewer {
         Ok(())
     }
 
-    /// Shows what is new in the only log.
+    /// Shows the new lines of the only log.
     fn show(&mut self) -> Result<(), Failure> {
         for source in &mut self.sources {
             for log in &mut source.logs {
@@ -123,7 +123,7 @@ impl Viewer {
         Ok(())
     }
 
-    /// Shows what is new in all logs.
+    /// Shows the new lines of all logs.
     fn merge(&mut self, follow: bool) -> Result<(), Failure> {
         loop {
             if self.sources.iter().any(Source::must_read) {
@@ -146,15 +146,15 @@ impl Viewer {
 struct Source {
     name: OsString,
     path: PathBuf,
-    /// What is followed: at most the directory that `path` led to before, which a
-    /// multilog may go on to write to, and the one that it leads to now.
+    /// The directories that are followed: at most the one that `path` led to before, to
+    /// which a multilog may still write, and the one that it leads to now.
     logs: Vec<Log>,
     lines: Lines,
-    /// What was read of its logs is all that is there now.
+    /// Everything in its logs has been read.
     is_read: bool,
-    /// When it was looked last where `path` leads.
+    /// When `path` was resolved last.
     checked: Tai64n,
-    /// It was said that the directory is waited for.
+    /// The message that svclog waits for the directory was printed.
     is_told: bool,
     /// `path` leads to the last of `logs`.
     is_settled: bool,
@@ -163,8 +163,8 @@ struct Source {
 }
 
 impl Source {
-    /// Finds the log of the service `name`, and opens it; with `-f` it may be made
-    /// later: right after a service was put in, its multilog has not made it yet.
+    /// Finds the log of the service `name`, and opens it; with `-f` it may be created
+    /// later: the multilog of a new service has not created it yet.
     fn find(name: Option<&OsStr>, options: &Options) -> Result<Source, Failure> {
         let Logs { shown, others } = place::find(name, options.directory.as_deref())?;
         for other in &others {
@@ -202,7 +202,7 @@ impl Source {
         Ok(source)
     }
 
-    /// With `-f`: looks where the path leads now.
+    /// With `-f`: resolves the path again.
     fn refresh(&mut self, options: &Options, watch: Option<&Watch>) -> Result<(), Failure> {
         self.is_read = false;
         if !options.follow {
@@ -217,10 +217,10 @@ impl Source {
         if self.is_settled {
             return Ok(());
         }
-        // From here on all changes are seen: before anything is read.
+        // inotify reports all changes from here on, before the first read.
         let is_watched = watch.is_some_and(|watch| watch_path(watch, &self.path));
         let mut log = match Log::open(&self.path) {
-            // One that was turned may have no log yet, and then the old one goes on.
+            // The new directory of a replaced link may have no log yet: the old one continues.
             Ok(log) if self.logs.is_empty() || !log.is_empty() => log,
             Ok(_) => return Ok(()),
             Err(Failure::Unable(Error::Unable { source, .. }))
@@ -245,8 +245,8 @@ impl Source {
         Ok(())
     }
 
-    /// Nothing is at the path. As long as its directory was only moved away, its log
-    /// goes on there.
+    /// The path does not exist. If its directory was only moved away, its log continues
+    /// there.
     fn wait_for_path(&mut self) -> Result<(), Failure> {
         let removed = self.logs.last().map(|log| log.directory().is_removed());
         if removed == Some(false) || self.is_told {
@@ -265,9 +265,9 @@ impl Source {
         Ok(())
     }
 
-    /// Whether something may happen that does not wake us.
+    /// Whether inotify may miss a change.
     fn must_look(&self) -> bool {
-        // Where there is no `current`, even the directory may go without a sign.
+        // Without a `current`, even the directory may be removed without an event.
         let is_idle = self.logs.last().is_none_or(Log::is_idle);
         !self.is_settled || !self.is_watched || is_idle
     }
@@ -312,7 +312,7 @@ fn now() -> Tai64n {
 /// Waits for a change or until the deadline.
 ///
 /// # Errors
-/// The reader of stdout is gone. That is seen now, and not at the next line only,
+/// The reader of stdout is gone. That is noticed at once, not only at the next line,
 /// which may come tomorrow.
 fn wait(watch: Option<&Watch>, deadline: Option<Instant>) -> Result<(), Failure> {
     let stdout = io::stdout();
@@ -328,8 +328,8 @@ fn wait(watch: Option<&Watch>, deadline: Option<Instant>) -> Result<(), Failure>
     Ok(())
 }
 
-/// Watches the directory `path` and all that it leads through: directories that may be
-/// moved, links that may be turned. False if changes may be missed.
+/// Watches the directory `path` and everything that it leads through: directories that may
+/// be moved, links that may be replaced. False if inotify may miss changes.
 fn watch_path(watch: &Watch, path: &Path) -> bool {
     let is_watched = !file::is_remote_at(path) && watch.entries_and_writes(path).is_ok();
     is_watched
@@ -338,7 +338,7 @@ fn watch_path(watch: &Watch, path: &Path) -> bool {
             .all(|step| watch.moves_of(step).is_ok())
 }
 
-/// A path may lead through so many links, as for the kernel.
+/// The maximum number of symbolic links in a path, as in the kernel.
 const LINKS: usize = 40;
 
 /// The directories and the links that `path` leads through.
@@ -358,11 +358,11 @@ fn steps(path: &Path, links: usize) -> Vec<PathBuf> {
     steps
 }
 
-/// Shows what every readproctitle of root or of this user holds. Another's may claim
-/// anything.
+/// Shows the contents of every readproctitle of root or of this user. The title of another
+/// user's process may be forged.
 ///
 /// # Errors
-/// [`Failure`]: none runs, or `/proc` cannot tell.
+/// [`Failure`]: none runs, or `/proc` cannot be read.
 pub fn read_title() -> Result<(), Failure> {
     let titles: Vec<_> = process::named("readproctitle")
         .into_iter()

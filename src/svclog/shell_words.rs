@@ -1,12 +1,12 @@
-//! The words of a shell script, told apart as sh(1) does: quotes, variables, redirections
-//! and texts that a script gives to a command.
+//! Splits a shell script into words as sh(1) does: quotes, variables, redirections and
+//! here-documents.
 
 /// A word of a command, as it is written.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Word {
-    /// One behind the other.
+    /// In their order.
     pub(super) parts: Vec<Part>,
-    /// A variable in it stands outside of quotes.
+    /// It contains a variable outside of quotes.
     pub(super) is_split: bool,
 }
 
@@ -28,7 +28,7 @@ impl Word {
 pub(super) enum Part {
     /// Bytes without quotes.
     Bytes(Vec<u8>),
-    /// The variable of this name, and what `${NAME:-DEFAULT}` says for one that is not set.
+    /// The variable of this name, and the default of `${NAME:-DEFAULT}` if it is not set.
     Variable(Vec<u8>, Option<Vec<u8>>),
     /// Only a shell could know.
     Unknown,
@@ -125,7 +125,7 @@ pub(super) fn commands(script: &[u8]) -> Vec<Vec<Word>> {
     lexer.commands
 }
 
-/// What begins with `sign`, a `$` or a backquote, in front of `bytes`.
+/// The part that begins with `sign`, a `$` or a backquote, before `bytes`.
 fn expansion(sign: u8, bytes: &mut Bytes<'_>) -> Part {
     if sign == b'`' {
         while let Some(byte) = bytes.next().filter(|byte| *byte != b'`') {
@@ -156,7 +156,7 @@ fn expansion(sign: u8, bytes: &mut Bytes<'_>) -> Part {
     }
 }
 
-/// What stands between `${` and `}`.
+/// The text between `${` and `}`.
 fn braces(inside: &[u8]) -> Part {
     let length = inside.iter().take_while(|byte| is_of_name(**byte)).count();
     let (name, rest) = inside.split_at_checked(length).unwrap_or_default();
@@ -173,8 +173,7 @@ fn braces(inside: &[u8]) -> Part {
     }
 }
 
-/// Passes over what stands between `open` and the `close` that belongs to it, and gives
-/// it. Quotes count.
+/// Skips the text between `open` and the matching `close`, and returns it. Quotes count.
 fn skip(bytes: &mut Bytes<'_>, open: u8, close: u8) -> Vec<u8> {
     let mut inside = Vec::new();
     let (mut depth, mut quote) = (0_usize, None);
@@ -214,9 +213,9 @@ struct Lexer {
     word: Option<Word>,
     /// The next word is where a redirection goes,
     is_target: bool,
-    /// or ends a text that begins with the next line.
+    /// or ends a here-document that begins with the next line.
     is_here: bool,
-    /// The words that end the texts that do.
+    /// The words that end these here-documents.
     here: Vec<Vec<u8>>,
 }
 

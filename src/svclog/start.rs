@@ -1,4 +1,4 @@
-//! Where to begin to show a log: so many lines before its end, or at a moment.
+//! Where to begin to show a log: a number of lines before its end, or at a moment.
 
 use super::directory::{Directory, Finished};
 use super::reading::{AT_ONCE, head, read_up_to, size};
@@ -14,7 +14,7 @@ use std::time::UNIX_EPOCH;
 
 /// Where to begin.
 pub(super) struct Start {
-    /// In this finished file; None: in the one that is still written.
+    /// In this finished file; None: in the one that multilog still writes.
     pub(super) file: Option<OsString>,
     /// At this byte of it.
     pub(super) at: u64,
@@ -32,14 +32,14 @@ impl Start {
     }
 }
 
-/// The files that a start is looked for in.
+/// The files in which a start is searched.
 pub(super) struct Files<'a> {
     pub(super) directory: &'a Directory,
     /// The names of the finished ones.
     pub(super) finished: &'a BTreeSet<OsString>,
-    /// The names of those that something has compressed.
+    /// The names of the compressed ones.
     pub(super) compressed: &'a BTreeSet<OsString>,
-    /// The one that is still written, and where it ends.
+    /// The one that multilog still writes, and its end.
     pub(super) active: Option<(&'a File, u64)>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Files<'a> {
     /// Where the last `lines` lines begin.
     pub(super) fn last_lines(&self, lines: u64) -> Result<Start, Failure> {
         let mut backwards = Backwards::new(lines);
-        // Of the file behind: whether it begins with a stamp.
+        // Whether the next file begins with a timestamp.
         let mut begins = false;
         let mut start = Start { file: None, at: 0 };
         let mut left_out = LeftOut::default();
@@ -85,7 +85,7 @@ impl<'a> Files<'a> {
             let head = head(file);
             if let Some(name) = name.as_ref().filter(|_| is_compressed(&head)) {
                 left_out.0.push(name.clone());
-                // What it ends in cannot be told.
+                // Whether its last line is complete is unknown.
                 begins = true;
                 continue;
             }
@@ -165,8 +165,8 @@ impl<'a> Files<'a> {
         Ok(start)
     }
 
-    /// Where the lines since `moment` begin in `file`: at its start if no line in it
-    /// has a stamp, because it was still written then.
+    /// Where the lines since `moment` begin in `file`: at its start if no line in it has a
+    /// timestamp, because it was still being written then.
     fn since_in(&self, name: &OsStr, file: &File, moment: Tai64n) -> Result<Option<u64>, Failure> {
         let mut since = Since::new(moment);
         let mut at = 0;
@@ -186,12 +186,12 @@ impl<'a> Files<'a> {
     }
 }
 
-/// Compressed files that were passed over.
+/// Compressed files that were skipped.
 #[derive(Default)]
 struct LeftOut(Vec<OsString>);
 
 impl LeftOut {
-    /// Says so of those before `start`; those behind it come up when they would be shown.
+    /// Reports those before `start`; later ones are reported when they would be shown.
     fn tell(&self, directory: &Directory, start: &Start) {
         let is_before = |name: &&OsString| start.file.as_ref().is_none_or(|file| *name < file);
         let before = || self.0.iter().filter(is_before);

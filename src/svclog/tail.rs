@@ -7,8 +7,7 @@ use memchr::{memchr, memrchr};
 /// Counts lines from the end of a log backwards.
 #[derive(Clone, Debug)]
 pub struct Backwards {
-    /// The end of so many lines is still to be passed; that of the last one does
-    /// not count.
+    /// The number of line ends still to be passed; that of the last line does not count.
     left: u64,
     is_at_end: bool,
 }
@@ -22,8 +21,8 @@ impl Backwards {
         }
     }
 
-    /// Takes the bytes before those that it was given until now. Some: the lines
-    /// begin at this place in `bytes`.
+    /// Takes the bytes before those it has taken so far. Some: the lines begin at this
+    /// offset in `bytes`.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
         if self.left == 0 {
             return Some(bytes.len());
@@ -46,8 +45,8 @@ impl Backwards {
         None
     }
 
-    /// What was given until now begins with a line, so one ends before it, with a
-    /// newline or without. Whether the lines begin here.
+    /// The bytes so far begin with a line, so a line ends before them, with or without a
+    /// newline. Whether the lines begin here.
     pub fn line_begins(&mut self) -> bool {
         if !self.is_at_end {
             self.left = self.left.saturating_sub(1);
@@ -57,13 +56,13 @@ impl Backwards {
     }
 }
 
-/// Looks for the first line that has a stamp of a moment or later.
+/// Searches for the first line with a timestamp of a moment or later.
 #[derive(Clone, Debug)]
 pub struct Since {
     moment: Tai64n,
-    /// How much was taken, in bytes.
+    /// The number of bytes taken.
     taken: u64,
-    /// The start of a line, if that is where we are: a stamp at most.
+    /// The start of the current line, if not more than a timestamp of it was taken.
     start: Option<Vec<u8>>,
     has_stamps: bool,
 }
@@ -88,7 +87,7 @@ impl Since {
                 let (more, behind) = rest
                     .split_at_checked(wanted.min(rest.len()))
                     .unwrap_or((rest, &[]));
-                // A shorter line has no stamp.
+                // A shorter line has no timestamp.
                 let more = memchr(b'\n', more).map_or(more, |end| more.get(..end).unwrap_or(more));
                 start.extend_from_slice(more);
                 if more.len() == wanted {
@@ -121,20 +120,20 @@ impl Since {
         }
     }
 
-    /// Whether any line so far had a stamp.
+    /// Whether any line so far had a timestamp.
     pub fn has_stamps(&self) -> bool {
         self.has_stamps
     }
 }
 
-/// Whether `bytes`, the start of a file, begin with a line that has a stamp: not
-/// with the rest of a line that the file before began.
+/// Whether `bytes`, the start of a file, begin with a line that has a timestamp, and not
+/// with the rest of a line that the previous file began.
 pub fn begins_line(bytes: &[u8]) -> bool {
     bytes.first_chunk().and_then(Tai64n::parse).is_some()
 }
 
-/// Whether something has compressed the file that begins with `bytes`: gzip, compress,
-/// bzip2, xz, zstd, lz4 or zip.
+/// Whether the file that begins with `bytes` is compressed: gzip, compress, bzip2, xz,
+/// zstd, lz4 or zip.
 pub fn is_compressed(bytes: &[u8]) -> bool {
     const MAGIC: [&[u8]; 7] = [
         b"\x1f\x8b",

@@ -1,9 +1,9 @@
-//! What a readproctitle holds: the last errors that nobody logged.
+//! The contents of a readproctitle: the last errors that no logger wrote.
 
-/// The text in `window`, the last argument of a readproctitle: without the dots
-/// that stand before it, and with a newline at its end. The first line may have
-/// lost its beginning. Empty if it holds nothing. What a terminal would obey is a
-/// `?`, as ps(1) shows it: anybody's service may have written it.
+/// The text in `window`, the last argument of a readproctitle: without the leading dots,
+/// and with a newline at its end. The first line may be truncated. Empty if there is no
+/// text. Terminal control characters become `?`, as in ps(1): any user's service may have
+/// written them.
 pub fn text(window: &[u8]) -> Vec<u8> {
     let dots = window.iter().take_while(|byte| **byte == b'.').count();
     let text = window.get(dots..).unwrap_or_default();

@@ -1,16 +1,16 @@
-//! A service that was picked up before its directory was complete: which of its files
-//! still count when they appear. Facts in, a decision out; no I/O and no clock.
+//! A service that was started before its directory was complete: which of its files still
+//! count when they appear. Facts in, a decision out; no I/O and no clock.
 
 use crate::formats::status::Want;
 use std::time::{Duration, Instant};
 
-/// For so long after it was picked up, a `down` or a `log` that appears is obeyed.
+/// How long after its start a `down` or a `log` that appears is obeyed.
 pub const PERIOD: Duration = Duration::from_secs(60);
 
 /// The time from one inspection to the next.
 pub const POLL: Duration = Duration::from_secs(1);
 
-/// A file that is obeyed though it came late.
+/// A file that is obeyed although it appeared late.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LateFile {
     /// `down`: the service is told to go down.
@@ -20,23 +20,23 @@ pub enum LateFile {
     Log,
 }
 
-/// What is found in the directory.
+/// The contents of the directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Inspection {
     /// It has something called `down`.
     pub has_down: bool,
     /// It has something called `log`.
     pub has_log: bool,
-    /// What its supervise is to keep; None: that cannot be read.
+    /// The wanted state of its supervise; None: it cannot be read.
     pub want: Option<Want>,
     /// The time since the last command to its supervise; None: there was none.
     pub commanded: Option<Duration>,
 }
 
-/// What is known of such a service.
+/// The state of such a service.
 #[derive(Debug)]
 pub struct Late {
-    /// Commands that were sent later than this are those of somebody else.
+    /// Commands that were sent later than this are not svscan's own.
     since: Instant,
     until: Instant,
     next: Instant,
@@ -74,8 +74,8 @@ impl Late {
         self.until < now
     }
 
-    /// The file that is to be obeyed, if there is one. Whoever has sent a command
-    /// knows better than a `down`, and a new supervise would not know of that command.
+    /// The file that is to be obeyed, if there is one. A command takes precedence over a
+    /// `down`, and a new supervise would not know of that command.
     pub fn decide(&mut self, seen: Inspection, has_log: bool, now: Instant) -> Option<LateFile> {
         if seen.has_down && !self.is_down_known {
             let sent = seen.commanded.and_then(|ago| now.checked_sub(ago));
@@ -96,7 +96,7 @@ impl Late {
         self.is_down_known = true;
     }
 
-    /// Its supervise was replaced: what was sent to the old one does not count.
+    /// Its supervise was replaced: commands to the old one do not count.
     pub fn replaced(&mut self, now: Instant) {
         self.since = now;
     }

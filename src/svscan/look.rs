@@ -1,4 +1,4 @@
-//! What is to be seen of a service directory that may not be complete yet.
+//! Examines a service directory that may not be complete yet.
 
 use super::late::Inspection;
 use super::settling::{Look, QUIET};
@@ -12,10 +12,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// An unpacker's temporary file that has not changed for so long was left behind.
+/// An unpacker's temporary file that has not changed for this time is left over.
 const STALE: Duration = Duration::from_secs(5);
 
-/// At most so many entries of a directory are examined.
+/// The maximum number of entries of a directory that are examined.
 const ENTRIES: usize = 4096;
 
 /// Whether the directory at `path`, of which these are the `metadata`, seems to have
@@ -81,7 +81,7 @@ pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
     }
 }
 
-/// Looks for what came late in the directory at `path`.
+/// Checks the directory at `path` for files that appeared late.
 pub(super) fn inspect(path: &Path) -> Inspection {
     let is_there = |name| path.join(name).metadata().is_ok();
     // A write to a FIFO changes its time. supervise makes `ok` after `control`.
@@ -102,7 +102,7 @@ fn may_run(path: &Path) -> bool {
     file::may_execute(&run) && !run.is_dir()
 }
 
-/// What tells one state of a file from another.
+/// A fingerprint of the state of a file.
 fn state(metadata: &Metadata) -> (u64, u64, u32, i64, i64) {
     (
         metadata.ino(),

@@ -1,11 +1,11 @@
-//! Which warnings were printed: one that would come every five seconds is printed once,
-//! until something changes.
+//! Suppresses repeated warnings: one that would be printed every five seconds is printed
+//! once, until something changes.
 
 use super::service::Half;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
-/// What a warning about an entry is about.
+/// The topic of a warning about an entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Topic {
     /// It cannot be examined.
@@ -18,18 +18,18 @@ pub enum Topic {
     Supervise(Half),
 }
 
-/// The last warning of each entry and topic, as long as the trouble lasts.
+/// The last warning of each entry and topic, as long as the error lasts.
 #[derive(Debug, Default)]
 pub struct Reported(BTreeMap<(OsString, Topic), Vec<u8>>);
 
 impl Reported {
-    /// Notes what is wrong with the entry `name`; tells whether it was not so before.
+    /// Notes an error of the entry `name`; returns whether it is new.
     pub fn is_new(&mut self, name: &OsStr, topic: Topic, what: Vec<u8>) -> bool {
         let before = self.0.insert((name.to_owned(), topic), what.clone());
         before != Some(what)
     }
 
-    /// Nothing is wrong any more.
+    /// The error is gone.
     pub fn clear(&mut self, name: &OsStr, topic: Topic) {
         if !self.0.is_empty() {
             self.0.remove(&(name.to_owned(), topic));

@@ -1,5 +1,5 @@
-//! One service as svscan knows it: the entries that lead to its directory, and its one or
-//! two supervises.
+//! The state of one service in svscan: the entries that lead to its directory, and its one
+//! or two supervises.
 
 use super::late::Late;
 use crate::child::Pid;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// The shortest time from one start of a supervise to the next.
 pub const START_INTERVAL: Duration = Duration::from_secs(1);
-/// Which directory.
+/// The identity of a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Id {
     /// Its device number.

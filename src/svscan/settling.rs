@@ -1,9 +1,9 @@
-//! When a directory that svscan does not know yet is complete: what was seen of it in, a
-//! verdict out; no I/O and no clock.
+//! When a directory that svscan does not know yet is complete: observations in, a verdict
+//! out; no I/O and no clock.
 //!
-//! A directory can come to be in many ways (tar, cp, dpkg, a link made before its
-//! target), most of which make it empty first. What counts is therefore not how it came
-//! but what is seen of it: it is picked up once it has a `run` and has been quiet.
+//! A directory can be made in many ways (tar, cp, dpkg, a link made before its target), and
+//! most of them create it empty. So its contents decide, not the way it was made: it is
+//! started once it has a `run` and has not changed for some time.
 
 use super::plan::INTERVAL;
 use super::service::Id;
@@ -11,22 +11,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};
 
-/// A directory is picked up when it is complete and nothing in it has changed for so long.
+/// A complete directory is started when nothing in it has changed for this time.
 pub const QUIET: Duration = Duration::from_millis(250);
 
-/// A new link is examined when it has existed for so long: `ln -sf` makes it under
-/// a name of its own and renames it then.
+/// A new link is examined when it has existed for this time: `ln -sf` makes it under a
+/// temporary name and then renames it.
 pub const LINK_QUIET: Duration = Duration::from_millis(20);
 
-/// A directory that has no `run`, but a file that an unpacker will rename, is waited for at
-/// most so long: dpkg renames the files of a package when it has written all of them, and
+/// The maximum time to wait for a directory that has no `run`, but a file that an unpacker
+/// will rename: dpkg renames the files of a package when it has written all of them, and
 /// a conffile when it configures the package.
 pub const UNPACKING: Duration = Duration::from_secs(600);
 
 /// The time from one look at such a directory to the next.
 pub const UNPACKING_POLL: Duration = Duration::from_secs(1);
 
-/// What was seen of a directory.
+/// An observation of a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Look {
     /// It has a `run` that may be executed, and nothing that an unpacker will rename.
@@ -35,21 +35,21 @@ pub struct Look {
     pub is_unpacking: bool,
     /// It has something called `down`.
     pub has_down: bool,
-    /// The time since the last change, by the wall clock; None: it cannot be told, as
-    /// for a change in the future or by the clock of another machine.
+    /// The time since the last change, by the wall clock; None: unknown, as for a change in
+    /// the future or by the clock of another machine.
     pub quiet_for: Option<Duration>,
     /// The same number for the same state, another one after any change.
     pub digest: u64,
 }
 
-/// What is to be done with a directory.
+/// The decision about a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// It is left alone for now.
     Wait,
     /// It is complete.
     PickUp,
-    /// It is picked up without being complete: 0.76 would not wait longer.
+    /// It is started although it is incomplete: 0.76 would not wait longer.
     PickUpIncomplete,
 }
 
@@ -60,7 +60,7 @@ struct Fresh {
     /// examined yet.
     seen: Option<(Id, Look)>,
     since: Instant,
-    /// It is picked up then, whatever it holds.
+    /// It is started then, whatever its contents.
     at_the_latest: Instant,
     next_look: Instant,
 }
@@ -90,7 +90,7 @@ impl Settling {
         self.renamed.insert(name.to_owned());
     }
 
-    /// What `name` led to is gone, or leads elsewhere.
+    /// The target of `name` is gone, or another one.
     pub fn forget(&mut self, name: &OsStr) {
         self.fresh.remove(name);
         self.renamed.remove(name);
@@ -120,8 +120,8 @@ impl Settling {
     /// if it needs none: svscan itself has just started. After any verdict but
     /// [`Verdict::Wait`] the name is forgotten here.
     ///
-    /// What was renamed to its place is complete, unless it is seen not to be: dpkg
-    /// renames a new directory when that is still empty.
+    /// A directory that was renamed into place is complete, unless its contents show that it
+    /// is not: dpkg renames a new directory when that is still empty.
     pub fn judge(&mut self, name: &OsStr, id: Id, look: Option<Look>, now: Instant) -> Verdict {
         let is_renamed = self.renamed.remove(name);
         let verdict = match look {

@@ -1,4 +1,4 @@
-//! What svscan has the kernel watch.
+//! The inotify watches of svscan.
 
 use super::PROGRAM;
 use crate::sys::watch::{Place, Watch};
@@ -8,15 +8,15 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
-/// What is watched: the scan directory, and all that its symbolic links lead through.
+/// The watches: the scan directory, and everything that its symbolic links lead through.
 pub(super) struct Watched {
     pub(super) watch: Watch,
     pub(super) here: Place,
-    /// Nothing can change in the scan directory without being told.
+    /// inotify reports every change in the scan directory.
     pub(super) is_complete: bool,
-    /// For each entry that is a link: what it leads through.
+    /// For each entry that is a link: the steps that it leads through.
     ways: HashMap<OsString, Vec<Step>>,
-    /// It has been said that there are not watches enough.
+    /// The warning that no watch is left was printed.
     is_said: bool,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Watched {
 enum Step {
     /// An entry of this name in that directory: a link on the way, or its end.
     Entry(Place, OsString),
-    /// A directory on the way that is not there: the way ends here for now.
+    /// A directory on the way that does not exist: the way ends here for now.
     Missing(Place, OsString),
     /// A directory on the way, which may be renamed.
     Directory(Place),
@@ -45,7 +45,7 @@ impl Step {
     }
 }
 
-/// A link may lead through so many others, as for the kernel.
+/// The maximum number of links in a path, as in the kernel.
 const LINKS: usize = 40;
 
 impl Watched {
@@ -93,9 +93,8 @@ impl Watched {
             || end.is_some_and(|end| matches!(end, Step::Entry(..)) && end.is_entry(place, name))
     }
 
-    /// Takes note of what the link `name` leads through: its target may be
-    /// replaced without a change here. Tells whether all of that is watched, and
-    /// by nobody else can be changed.
+    /// Notes the path that the link `name` leads through: its target may be replaced without
+    /// a change here. Returns whether inotify reports every change on that path.
     pub(super) fn follow(&mut self, name: &OsStr) -> bool {
         let is_link = std::fs::symlink_metadata(name).is_ok_and(|m| m.is_symlink());
         let (way, is_watched) = if is_link {
@@ -118,10 +117,9 @@ impl Watched {
         is_watched
     }
 
-    /// Goes the way of a path as the kernel does, as far as it is there, and watches each
-    /// step. Tells, too,
-    /// whether that went well: whatever the error, even that of a step that is not
-    /// there just now, its target may be replaced without a word.
+    /// Resolves a path as the kernel does, as far as it exists, and watches each step. Returns
+    /// also whether that succeeded: after any error, even a step that does not exist now, the
+    /// target may be replaced without an event.
     fn way(&mut self, name: &OsStr) -> (Vec<Step>, bool) {
         let mut steps = Vec::new();
         let mut is_watched = true;
@@ -183,8 +181,8 @@ fn is_missing(path: &Path) -> bool {
     metadata.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
-/// If `error` is that the user watches too much already, says what follows from it:
-/// what somebody can mend who knows of it.
+/// If `error` is the limit on watches of the user, prints a warning: an administrator can
+/// raise the limit.
 fn say(error: &io::Error) -> bool {
     let is_full = error.kind() == ErrorKind::StorageFull;
     if is_full {

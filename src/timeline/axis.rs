@@ -1,6 +1,6 @@
 //! Times as people read them, and round ones for an axis.
 
-/// In which unit a time is told: nanoseconds in one, and its name.
+/// A unit of time: the nanoseconds in one, and its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unit {
     /// How many nanoseconds it has.
@@ -34,8 +34,8 @@ pub struct Axis {
     pub step: u64,
     /// The first moment it shows, in nanoseconds.
     pub from: u64,
-    /// The last moment it shows, in nanoseconds; at least 1 behind the first, unless
-    /// that is as far as numbers go.
+    /// The last moment it shows, in nanoseconds; at least 1 after the first, unless that is
+    /// the largest number.
     pub end: u64,
 }
 
@@ -57,7 +57,7 @@ impl Axis {
         }
     }
 
-    /// Where between 0 and `width` a moment of so many nanoseconds stands.
+    /// The position between 0 and `width` of a moment in nanoseconds.
     pub fn place(&self, at: u64, width: u64) -> u64 {
         let length = self.end.saturating_sub(self.from).max(1);
         let behind = at.saturating_sub(self.from).min(length);
@@ -69,7 +69,7 @@ impl Axis {
     pub fn ticks(&self) -> impl Iterator<Item = (u64, String)> {
         let unit = self.unit;
         let digits = unit.nanoseconds.ilog10();
-        // As many decimals as tell one tick from the next.
+        // Enough decimals to distinguish one tick from the next.
         let decimals = digits.saturating_sub(trailing_zeros(self.step));
         let tell = move |at| told(at, unit, decimals);
         let moments = (self.from.div_ceil(self.step)..=self.end / self.step)
@@ -86,7 +86,8 @@ impl Axis {
     }
 }
 
-/// A number of nanoseconds in a unit, with so many decimals, at most as many as there are.
+/// A number of nanoseconds in a unit, with this number of decimals, or all if there are
+/// fewer.
 fn told(nanoseconds: u64, unit: Unit, decimals: u32) -> String {
     let digits = unit.nanoseconds.ilog10();
     let decimals = decimals.min(digits);
@@ -119,11 +120,11 @@ fn unit(nanoseconds: u64) -> Unit {
     }
 }
 
-/// A time of so many nanoseconds to three digits, as `84.2 ms`.
+/// A time in nanoseconds to three digits, as `84.2 ms`.
 pub fn time(nanoseconds: u64) -> String {
     let mut unit = unit(nanoseconds);
     let digits = |unit: Unit| {
-        // In thousandths of the unit, of which as many are told as make three digits.
+        // In thousandths of the unit, of which enough are printed for three digits.
         let thousandths = u128::from(nanoseconds) * 1000 / u128::from(unit.nanoseconds);
         let thousandths = u64::try_from(thousandths).unwrap_or(u64::MAX);
         let round = |per: u64| (thousandths + per / 2) / per;

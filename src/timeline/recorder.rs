@@ -1,11 +1,11 @@
-//! Write down how services start, from svscan, from its supervises and from what
-//! becomes `./run`.
+//! Records how services start: in svscan, in its supervises and in the children that
+//! become `./run`.
 //!
 //! They share one open file, to which each appends its lines with one write(2): the
-//! kernel puts them one behind the other, so nobody waits for anybody. svscan closes
-//! it when it has started all that it found, a supervise before it waits for its
-//! first event, and exec closes it for everybody else. A file that cannot be written
-//! is told once; then nobody writes any more.
+//! kernel orders the writes, so no process waits for another. svscan closes the file when
+//! it has started all services that it found, a supervise before it waits for its first
+//! event, and exec closes it in all other processes. A failed write is reported once; then
+//! no process writes any more.
 
 use crate::error::Error;
 use crate::formats::tai64n::Tai64n;
@@ -21,9 +21,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// More than all others can write between a look at the size and a write, in bytes.
+/// More bytes than all others can write between the check of the size and a write.
 const OTHERS: u64 = 64 * 1024;
-/// Not more is written at once, in bytes: so much of a write to a pipe stays together.
+/// The maximum number of bytes in one write: a write to a pipe is atomic up to this size.
 const AT_ONCE: usize = 4096;
 
 /// The moment at which svscan began, by both clocks.
@@ -49,7 +49,7 @@ struct Sink {
     /// As it was given, for the message.
     path: OsString,
     began: Instant,
-    /// Somebody could not write.
+    /// A process could not write.
     gave_up: Flag,
     /// The limit on the size of files, in bytes.
     most: u64,
@@ -62,7 +62,7 @@ impl Sink {
         u64::try_from(since).unwrap_or(u64::MAX)
     }
 
-    /// Whether what comes next could go beyond the limit: that is answered by SIGXFSZ.
+    /// Whether the next write could exceed the limit, which causes SIGXFSZ.
     fn is_too_large(&self) -> bool {
         let is = |size: u64| size.saturating_add(OTHERS) > self.most;
         self.most < u64::MAX && self.file.metadata().is_ok_and(|file| is(file.len()))
@@ -76,7 +76,7 @@ impl Sink {
             };
             let error = match written {
                 Ok(written) if written == lines.len() => return,
-                // What is left has to be tried, to know why.
+                // The rest has to be written to learn the error.
                 Ok(written @ 1..) => {
                     lines = lines.get(written..).unwrap_or_default();
                     continue;
@@ -102,7 +102,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Opens `path`, and makes it if need be; what it held is still there.
+    /// Opens `path`, and creates it if it does not exist; it keeps its contents.
     ///
     /// # Errors
     /// `unable to open PATH`.
@@ -121,15 +121,15 @@ impl Recorder {
         })
     }
 
-    /// Replaces what the file held by the first line.
+    /// Replaces the contents of the file by the first line.
     pub fn begin(&mut self) {
-        // What cannot be cut, a pipe say, held nothing.
+        // A file that cannot be truncated, as a pipe, has no contents.
         let _ = self.sink.file.set_len(0);
         let header = timeline::header(Tai64n::from_unix(self.began.wall));
         self.sink.write(&header);
     }
 
-    /// Notes an event, to be written before long.
+    /// Notes an event, to be written soon.
     pub fn note(&mut self, event: Event, at: Instant, name: &OsStr, is_log: bool) {
         let at = self.sink.nanoseconds(at);
         self.take(|lines| timeline::push(event, at, &label(name, is_log), lines));
@@ -150,15 +150,14 @@ impl Recorder {
         self.lines.clear();
     }
 
-    /// svscan has started all that it found.
+    /// svscan has started all services that it found.
     pub fn end(mut self) {
         let at = self.sink.nanoseconds(clock::monotonic());
         self.take(|lines| timeline::push_scanned(at, lines));
         self.write();
     }
 
-    /// In a child: its own part, of this supervise. What svscan has noted it writes
-    /// itself.
+    /// In a child: its own part, of this supervise. svscan writes its own notes itself.
     pub fn of(self, name: &OsStr, is_log: bool) -> Record<'_> {
         // To free it would change memory that is shared with svscan.
         std::mem::forget(self.lines);
@@ -171,7 +170,7 @@ impl Recorder {
     }
 }
 
-/// A supervise notes at most so many events.
+/// The maximum number of events of a supervise.
 const NOTED: usize = 4;
 
 /// The part of a supervise.
@@ -179,7 +178,7 @@ pub struct Record<'a> {
     sink: Sink,
     name: &'a OsStr,
     is_log: bool,
-    /// What is not written yet.
+    /// Bytes that are not written yet.
     noted: [Option<(Event, u64)>; NOTED],
 }
 
@@ -192,7 +191,7 @@ impl Record<'_> {
         }
     }
 
-    /// Writes what was noted, and closes the file.
+    /// Writes the notes, and closes the file.
     pub fn end(self) {
         self.write_all(self.noted.iter().flatten());
         // As in `of`.

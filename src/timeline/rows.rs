@@ -4,14 +4,14 @@ use super::axis::{Axis, time};
 use crate::formats::timeline::{Event, Label, Timeline};
 use std::collections::BTreeMap;
 
-/// What a supervise does meanwhile.
+/// The activity of a supervise in a part of its bar.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Phase {
     /// svscan has found its directory, and is busy with others.
     Waits,
-    /// It sets itself up: from its fork until it can be spoken to.
+    /// It sets itself up: from its fork until it accepts commands.
     SetsUp,
-    /// `./run` has been let go, and becomes a program.
+    /// The child has been released, and becomes `./run`.
     Starts,
 }
 
@@ -19,7 +19,7 @@ impl Phase {
     /// All of them, in their order.
     pub const ALL: [Phase; 3] = [Phase::Waits, Phase::SetsUp, Phase::Starts];
 
-    /// What a legend says of it.
+    /// Its text in the legend.
     pub fn meaning(self) -> &'static str {
         match self {
             Phase::Waits => "found, waits for its fork",
@@ -36,9 +36,9 @@ pub enum End {
     Began,
     /// It is not to be started: there is a file `down`.
     Down,
-    /// The first try has failed.
+    /// The first attempt has failed.
     Failed,
-    /// Its supervise is another program, which does not tell.
+    /// Its supervise is another program, which records nothing.
     Other,
     /// It had not come that far when the file was read.
     Open,
@@ -63,7 +63,7 @@ impl End {
 /// A stretch of a bar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
-    /// What happens in it.
+    /// The phase.
     pub phase: Phase,
     /// When it begins, in nanoseconds since svscan began.
     pub from: u64,
@@ -102,7 +102,7 @@ pub struct Row {
     pub label: Label,
     /// Its name as it can be shown: see [`shown`].
     pub name: String,
-    /// At most one of each phase, one behind the other without a gap.
+    /// At most one of each phase, in order and without a gap.
     pub parts: Vec<Part>,
     /// How it ends.
     pub end: End,
@@ -126,7 +126,7 @@ impl Row {
             .find_map(|(event, end)| of(event).map(|at| (end, at)));
         let last = moments.all().map(|(_, at)| at).max().unwrap_or(0);
         let (end, at) = end.unwrap_or((End::Open, last));
-        // A file may say anything: no part ends before it begins, nor after the bar.
+        // A file may be inconsistent: no part ends before it begins, nor after the bar.
         let mut from = moments.all().map(|(_, at)| at).min().unwrap_or(0).min(at);
         let mut parts = Vec::new();
         for (phase, first, last) in [
@@ -196,7 +196,7 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// Of what was recorded. Of two equal events of one supervise the earlier counts.
+    /// From a record. Of two equal events of one supervise the earlier counts.
     pub fn new(timeline: &Timeline) -> Chart {
         let mut events: BTreeMap<&Label, Moments> = BTreeMap::new();
         for record in &timeline.records {
@@ -221,7 +221,7 @@ impl Chart {
         }
     }
 
-    /// What it comes to.
+    /// The summary.
     pub fn summary(&self) -> Summary {
         let began = || self.rows.iter().filter(|row| row.end == End::Began);
         let moments = began().map(|row| row.at);
@@ -245,7 +245,7 @@ impl Chart {
         }
     }
 
-    /// Leaves those that `choice` chooses, and says how many are left out.
+    /// Keeps those that `choice` selects, and returns how many are left out.
     pub fn choose(&mut self, choice: Choice) -> usize {
         let all = self.rows.len();
         match choice {
@@ -271,14 +271,14 @@ impl Chart {
     }
 }
 
-/// What is drawn.
+/// The input of the drawing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Picture {
     /// Its bars.
     pub chart: Chart,
     /// How many are left out.
     pub left_out: usize,
-    /// What it comes to, together with those.
+    /// The summary, including those.
     pub summary: Summary,
     /// When svscan began, as people write it.
     pub when: String,
@@ -297,7 +297,7 @@ impl Picture {
         }
     }
 
-    /// What is said above it, each sentence by itself.
+    /// The sentences above it.
     pub fn sentences(&self) -> Vec<String> {
         let mut sentences = self.summary.sentences();
         if self.left_out > 0 {
@@ -328,13 +328,13 @@ impl Picture {
 pub enum Choice {
     /// Each.
     All,
-    /// The last so many, as they stand in the chart.
+    /// This number of the last ones, in the order of the chart.
     Last(usize),
-    /// The so many whose own start took longest: see [`Row::took`].
+    /// This number of those whose own start took longest: see [`Row::took`].
     Longest(usize),
 }
 
-/// What a chart comes to. Times are in nanoseconds.
+/// The summary of a chart. Times are in nanoseconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Summary {
     /// Whether that is all there is.
@@ -349,7 +349,7 @@ pub struct Summary {
     pub half: Option<u64>,
     /// The last one that has begun, and when.
     pub last: Option<(String, u64)>,
-    /// The median of what their own starts took.
+    /// The median duration of their own starts.
     pub took: Option<u64>,
     /// The one whose own start took longest, and how long.
     pub longest: Option<(String, u64)>,
@@ -357,7 +357,7 @@ pub struct Summary {
     pub failed: Vec<String>,
 }
 
-/// So many that have failed are named.
+/// The maximum number of failed services that are named.
 const NAMED: usize = 5;
 
 impl Summary {
@@ -430,8 +430,8 @@ impl Summary {
     }
 }
 
-/// In rising order, with the places they had. All that is sorted here goes through
-/// this: the code of a sort is large, and each kind of thing has its own.
+/// In ascending order, with their original positions. All sorting here uses this: the
+/// code of a sort is large, and each type has its own copy.
 fn rising(mut numbers: Vec<(u64, usize)>) -> Vec<(u64, usize)> {
     numbers.sort_unstable();
     numbers
@@ -444,9 +444,10 @@ fn median(numbers: impl Iterator<Item = u64>) -> Option<u64> {
     numbers.get(middle).map(|(number, _)| *number)
 }
 
-/// A name as it can be shown anywhere, on a terminal and in XML: text as it is, but
-/// `\xNN` for the bytes of what is none, of what would steer a terminal or change the
-/// direction of what stands beside it, and for `\` itself. Behind it `/log` for a log.
+/// A name in a form that is safe on a terminal and in XML: `\xNN` for the bytes of invalid
+/// UTF-8, of terminal control characters, of characters that change the direction of the
+/// text around them, and for `\` itself; other text is unchanged. A log has `/log` at its
+/// end.
 pub fn shown(label: &Label) -> String {
     let mut name = String::new();
     for chunk in label.name.utf8_chunks() {

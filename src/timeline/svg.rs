@@ -4,12 +4,12 @@ use super::axis::{Axis, time};
 use super::rows::{End, Phase, Picture, Row};
 use super::words::{broken, cut};
 
-/// A length, in hundredths of the picture's own unit, which is a pixel if it is not scaled.
+/// A length, in hundredths of the picture's unit, which is a pixel if it is not scaled.
 type Length = i64;
 
 const WIDTH: Length = 100_000;
 const EDGE: Length = 2_400;
-/// Room behind the bars, for the time at which the last ones end.
+/// The space after the bars, for the time at which the last ones end.
 const BEHIND: Length = 7_200;
 /// From one bar to the next, if there are few.
 const PITCH: Length = 2_000;
@@ -29,11 +29,11 @@ const LINE: usize = 150;
 const TICK: Length = 8_000;
 /// Of fewer that have begun one sees which is the middle one.
 const FEW: usize = 10;
-/// What is short is at least as wide as that, so that it can be seen.
+/// The minimum width of a part, so that it is visible.
 const THIN: Length = 80;
 
-/// The colours, which the colour-blind can tell apart, too (those of Okabe and Ito), and
-/// as light as they are different; for a light and for a dark page.
+/// The colours, which colour-blind people can distinguish (those of Okabe and Ito), and
+/// which differ in lightness; for a light and for a dark page.
 const STYLE: &str = "\
 text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;\
 font-variant-numeric:tabular-nums;fill:#1d2127}
@@ -46,7 +46,7 @@ font-variant-numeric:tabular-nums;fill:#1d2127}
 .runs{fill:#2fc79c;fill-opacity:.13}.bad{stroke:#ff7b3d}text.bad{fill:#ff7b3d}.off{stroke:#9aa4af}.hit{fill:#fff}}
 ";
 
-/// Where things stand.
+/// The layout.
 struct Layout {
     /// The left edge of the bars.
     left: Length,
@@ -64,8 +64,8 @@ impl Layout {
     fn new(picture: &Picture, top: Length) -> Layout {
         let rows = &picture.chart.rows;
         let count = number(rows.len().max(1));
-        // Whole pixels, as long as there are any: bars of different heights would
-        // look as if that meant something.
+        // Whole pixels, as long as there are any: bars of different heights would seem
+        // to have a meaning.
         let pitch = match HEIGHT / count {
             pitch @ 100.. => (pitch - pitch % 100).min(PITCH),
             pitch => (2 * pitch).clamp(1, 100),
@@ -228,7 +228,7 @@ fn sign(end: End, x: Length, y: Length, size: Length) -> String {
     format!("<path class=\"{class}\" d=\"{path}\"/>\n")
 }
 
-/// What runs already: all that is to the right of the bars.
+/// The running services: the area to the right of the bars.
 fn running(picture: &Picture, layout: &Layout, out: &mut String) {
     let mut path = String::new();
     for (row, number) in picture.chart.rows.iter().zip(0..) {
@@ -309,7 +309,7 @@ fn bar(row: &Row, y: Length, layout: &Layout, out: &mut String) {
     out.push_str("</g>\n");
 }
 
-/// The names: each one, or some of them, what has failed before all others.
+/// The names: each one, or some of them, first those that have failed.
 fn names(picture: &Picture, layout: &Layout, out: &mut String) {
     let rows = &picture.chart.rows;
     let size = font(layout.pitch);
@@ -365,7 +365,7 @@ fn half(picture: &Picture, layout: &Layout, out: &mut String) -> Length {
     y
 }
 
-/// `text` as it is written in XML.
+/// `text`, escaped for XML.
 fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -4,10 +4,10 @@ use super::axis::Axis;
 use super::rows::{End, Phase, Picture, Row};
 use super::words::{broken, cut};
 
-/// What it may be made of.
+/// The capabilities of the terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Look {
-    /// How many columns there are; at least 40 are taken.
+    /// The number of columns; at least 40 are used.
     pub columns: usize,
     /// Whether to use ANSI colours.
     pub has_colour: bool,
@@ -15,9 +15,9 @@ pub struct Look {
     pub has_unicode: bool,
 }
 
-/// The columns of the time behind a bar, with a blank before it.
+/// The columns of the time after a bar, with a blank before it.
 const TIME: usize = 9;
-/// From one label of the axis to the next there are at least so many columns.
+/// The minimum distance of two labels of the axis, in columns.
 const TICK: usize = 9;
 
 /// From one entry of the legend to the next.
@@ -62,7 +62,7 @@ impl Look {
         })
     }
 
-    /// `cells` as text; a colour is told where it changes.
+    /// `cells` as text; a colour is set where it changes.
     fn paint(self, cells: &[Cell]) -> String {
         let mut text = String::new();
         let mut before = None;
@@ -83,7 +83,7 @@ impl Look {
         text
     }
 
-    /// A text of ours, in the letters there are.
+    /// A text of ours, in the available characters.
     fn text(self, text: &str) -> String {
         match self.has_unicode {
             true => text.to_owned(),
@@ -91,7 +91,7 @@ impl Look {
         }
     }
 
-    /// A name, in the letters there are, and in not more than `columns` of them.
+    /// A name, in the available characters, and in at most `columns` of them.
     fn name(self, name: &str, columns: usize) -> String {
         let plain = |letter: char| match letter.is_ascii() || self.has_unicode {
             true => letter,
@@ -103,7 +103,7 @@ impl Look {
     }
 }
 
-/// Draws `picture`: what it comes to, the axis, a line for each bar, a legend.
+/// Draws `picture`: the summary, the axis, a line for each bar, a legend.
 pub fn draw(picture: &Picture, look: Look) -> String {
     let columns = look.columns.max(40);
     let mut text = String::new();
@@ -141,7 +141,7 @@ pub fn draw(picture: &Picture, look: Look) -> String {
     text
 }
 
-/// The line with the labels of the axis, which begins `before` columns behind the edge.
+/// The line with the labels of the axis, which begins `before` columns after the edge.
 fn scale(axis: &Axis, before: usize, width: usize) -> String {
     let mut line = " ".repeat(before);
     let mut used = before;
@@ -179,8 +179,8 @@ fn cells(row: &Row, axis: &Axis, width: usize) -> Vec<Cell> {
         let place = column(axis, at, width);
         put(place, place, Cell::Tick);
     }
-    // Where two phases share a column, it is the later one's: that ./run has started
-    // is seen of every service.
+    // Where two phases share a column, it shows the later one, so that the start of
+    // ./run is visible for every service.
     for part in &row.parts {
         let (first, last) = (column(axis, part.from, width), column(axis, part.to, width));
         put(first, last, Cell::Phase(part.phase));
@@ -214,7 +214,7 @@ fn legend(picture: &Picture, look: Look, columns: usize) -> String {
     text
 }
 
-/// Appends `sentence` in lines of at most so many columns, if its words allow.
+/// Appends `sentence` in lines of at most this number of columns, if its words allow.
 fn wrap(sentence: &str, columns: usize, text: &mut String) {
     let lines = broken(sentence, columns.saturating_sub(2));
     text.push_str(&lines.join("\n  "));

@@ -1,7 +1,7 @@
-//! Texts that fit.
+//! Texts that are shortened or wrapped to a width.
 
-/// A name in not more than `most` letters. Of a long one the end tells as much as the
-/// beginning, so `mark` stands for its middle.
+/// A name in at most `most` characters. The end of a long name is as significant as its
+/// beginning, so `mark` replaces its middle.
 pub(super) fn cut(name: &str, most: usize, mark: char) -> String {
     let count = name.chars().count();
     if count <= most {
@@ -15,7 +15,7 @@ pub(super) fn cut(name: &str, most: usize, mark: char) -> String {
     short
 }
 
-/// A sentence in lines of not more than `most` letters, if its words allow.
+/// A sentence in lines of at most `most` characters, if its words allow.
 pub(super) fn broken(sentence: &str, most: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
