@@ -1,10 +1,11 @@
 //! multilog: a budget for all logs.
 
 use crate::bad_input::Mount;
-use crate::harness::{Output, Scratch, Suite, finish, has, wait_until};
+use crate::harness::{Output, Scratch, Suite, finish, has, is_root, wait_until};
+use crate::supervise::stat;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::process::Stdio;
 
 /// Sends `lines` numbered lines of 100 bytes through multilog with this script.
@@ -380,6 +381,68 @@ fn shown(scratch: &Scratch, arguments: &[&str]) -> String {
     assert_eq!((output.code, output.errors()), (0, String::new()));
     let top = fs::canonicalize(scratch.at(".")).unwrap();
     output.text().replace(top.to_str().unwrap(), "TOP")
+}
+
+#[test]
+fn where_a_link_called_budget_leads_nothing_is_opened_but_a_plain_file() {
+    let scratch = Scratch::new();
+    scratch.mkdir("logs");
+    let mut command = scratch.command(Suite::Ours, "sh");
+    command.args(["-c", "mkfifo fifo; : >begun; : >fifo"]);
+    // An open of the FIFO lets it go on.
+    let mut writer = scratch.start(command, "writer");
+    wait_until("it waits", || {
+        scratch.at("begun").exists() && stat(writer.pid())[0] == "S"
+    });
+    symlink("../fifo", scratch.at("logs/budget")).unwrap();
+    let line = "budget in ./logs/busy/..: not followed: it is no plain file\n";
+    let output = log(&scratch, 1, &["./logs/busy"]);
+    assert_eq!(output.errors(), format!("multilog: warning: {line}"));
+    assert!(writer.runs());
+    fs::remove_file(scratch.at("logs/budget")).unwrap();
+    scratch.write("limits", "total 1G\n");
+    symlink("../limits", scratch.at("logs/budget")).unwrap();
+    let said = shown(&scratch, &["logs/busy"]);
+    assert!(
+        said.starts_with("TOP/logs/budget: total 1073741824, used "),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_budget_is_shown_as_the_user_of_multilog_follows_it_whoever_asks() {
+    if !is_root("a budget of another user") {
+        return;
+    }
+    let scratch = Scratch::new();
+    old_log(&scratch, "logs/a", &[1], 100);
+    scratch.write("logs/budget", "total 1G\n");
+    let others = "not followed: others than root and this user can write it";
+    for (budget, lock, expected) in [
+        (0, 0, "total 1073741824, used "),
+        (1, 1, "total 1073741824, used "),
+        (0, 1, "total 1073741824, used "),
+        (1, 0, others),
+        (1, 2, others),
+    ] {
+        for (name, owner) in [("logs/budget", budget), ("logs/a/lock", lock)] {
+            chown(scratch.at(name), Some(owner), None).unwrap();
+        }
+        let said = shown(&scratch, &["logs/a"]);
+        let expected = format!("TOP/logs/budget: {expected}");
+        assert!(said.starts_with(&expected), "{budget} {lock}: {said}");
+    }
+    // Of one that runs its process tells.
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("multilog"));
+    command
+        .arg("./logs/a")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut multilog = command.spawn().unwrap();
+    chown(scratch.at("logs/a/lock"), Some(1), None).unwrap();
+    wait_until("it runs", || shown(&scratch, &["logs/a"]).contains(others));
+    drop(multilog.stdin.take());
+    assert!(multilog.wait().unwrap().success());
 }
 
 #[test]

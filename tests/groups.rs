@@ -344,6 +344,28 @@ fn below_svscanboot_each_supervise_leads_a_group_unless_it_is_told_otherwise() {
 }
 
 #[test]
+fn a_paused_service_whose_supervise_is_killed_is_hung_up_and_goes_on() {
+    let scratch = Scratch::new();
+    programs(&scratch, true);
+    scratch.service(
+        "scan/a",
+        "trap 'echo $$ >>../../got' HUP; echo >ready; while :; do sleep 1000 & wait; done",
+    );
+    let _svscan = svscan(&scratch, "");
+    let service = scratch.wait_up("scan/a");
+    wait_until("it is ready", || scratch.at("scan/a/ready").exists());
+    svc(&scratch, "-p", "scan/a");
+    wait_until("it has stopped", || stat(service)[0] == "T");
+    signal(parent(service), "KILL");
+    wait_until("it was hung up", || {
+        scratch.read("got") == format!("{service}\n")
+    });
+    wait_until("another one runs", || {
+        scratch.pid("scan/a").is_some_and(|pid| pid != service)
+    });
+}
+
+#[test]
 fn a_supervise_outlives_svscan_while_its_service_is_paused() {
     let scratch = Scratch::new();
     programs(&scratch, true);

@@ -125,7 +125,10 @@ mod tests {
         for name in names.chain(["nosuch", "", "0", "+"]) {
             let name = OsStr::new(name);
             if let Some(certain) = look_up(name) {
-                assert_eq!(ids::account(name).unwrap(), Some(certain), "{name:?}");
+                let found = ids::account(name).unwrap();
+                // A package that is installed just now may change it.
+                let has_changed = std::fs::read_to_string(PASSWD).unwrap() != accounts;
+                assert!(found == Some(certain) || has_changed, "{name:?}: {found:?}");
             }
         }
     }

@@ -64,7 +64,7 @@ impl Dir {
         let name = OsStr::from_bytes(&place.settings.name).to_owned();
         let unable = |doing, rest, error| Error::unable(doing, &name, rest, error);
         file::change_directory(&place.directory).map_err(|error| unable("switch to", "", error))?;
-        let files = place.files;
+        let files = place.files();
         let stat = |file, rest| {
             files
                 .stat(file)
@@ -403,7 +403,6 @@ impl Dir {
             }
         };
         self.place.directory = again.place.directory;
-        self.place.files = again.place.files;
         self.lock = again.lock;
         self.current = again.current;
         self.size = again.size;
@@ -412,7 +411,7 @@ impl Dir {
 
     /// Opens a `current` where there is none. Gives the file that was `current`.
     fn begin_current(&mut self, waiter: &mut Waiter) -> Result<File, Stop> {
-        let files = self.place.files;
+        let files = self.place.files();
         let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
@@ -434,7 +433,7 @@ impl Dir {
             return Ok(());
         }
         let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
-        let files = self.place.files;
+        let files = self.place.files();
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
         let again = worker.insist("create", "/lock", || match Lock::open(files) {

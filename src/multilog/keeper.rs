@@ -114,7 +114,7 @@ impl Keeper {
         let mut above = OsStr::from_bytes(&self.name).to_owned();
         let result = each_above(directory, |place| {
             above.push("/..");
-            let kept = match read(place) {
+            let kept = match read(place, file::user()) {
                 Found::Budget(budget) => {
                     keep_one(&place.parent, directory, self.pace, budget, self.file)
                 }
@@ -271,10 +271,10 @@ enum Found {
     Unmarked { is_budget: bool },
 }
 
-/// Reads the budget in `place`. Nobody but root and this user can have logs deleted
-/// by it.
-fn read(place: &Place) -> Found {
-    let (text, wrong) = match text(&place.parent) {
+/// Reads the budget in `place`. Nobody but root and `user`, as whom multilog runs, can
+/// have logs deleted by it.
+fn read(place: &Place, user: u32) -> Found {
+    let (text, wrong) = match text(&place.parent, user) {
         Ok(Some(found)) => found,
         Ok(None) => return Found::Nothing,
         Err(error) => return Found::Wrong(reason(error)),
@@ -290,13 +290,14 @@ fn read(place: &Place) -> Found {
     }
 }
 
-/// The text of the budget in `top`, and why it is not followed, if so.
-fn text(top: &File) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
-    let opened = match folder::open_file(top, OsStr::new(NAME)) {
+/// The text of the budget in `top`, and why a multilog of `user` does not follow it, if so.
+fn text(top: &File, user: u32) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
+    let name = OsStr::new(NAME);
+    let found = match folder::find(top, name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
+        found => found?,
     };
-    let metadata = opened.metadata()?;
+    let metadata = found.metadata()?;
     if metadata.is_dir() {
         // A service of this name, say.
         return Ok(None);
@@ -305,9 +306,10 @@ fn text(top: &File) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
         let why = "not followed: it is no plain file".to_owned();
         return Ok(Some((Vec::new(), Some(why))));
     }
+    let opened = file::open_found(&found, || folder::open_file(top, name))?;
     let mut text = Vec::new();
-    (&opened).take(LONGEST).read_to_end(&mut text)?;
-    let why = if !file::is_trusted(&metadata) {
+    opened.take(LONGEST).read_to_end(&mut text)?;
+    let why = if !file::is_trusted(&metadata, user) {
         Some("not followed: others than root and this user can write it".to_owned())
     } else if metadata.len() > LONGEST {
         // Half of it may say `total 5` where the whole says `total 500M`.
@@ -319,15 +321,15 @@ fn text(top: &File) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
 }
 
 /// What there is of budgets for the log directory `directory`, whose files have at most
-/// `file` bytes, as text for its administrator.
+/// `file` bytes and whose multilog runs as `user`, as text for its administrator.
 ///
 /// # Errors
 /// What openat(2) and fstat(2) say.
-pub fn report(directory: &File, file: u64) -> io::Result<Vec<u8>> {
+pub fn report(directory: &File, file: u64, user: u32) -> io::Result<Vec<u8>> {
     let mut report = Vec::new();
     let mut is_any = false;
     each_above(directory, |place| {
-        let state = match read(place) {
+        let state = match read(place, user) {
             Found::Nothing | Found::Unmarked { is_budget: false } => return,
             Found::Unmarked { is_budget: true } => UNMARKED.to_owned(),
             Found::Wrong(why) => why,

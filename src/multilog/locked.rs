@@ -64,15 +64,13 @@ impl Locked {
             Ok(directory)
         });
         let directory = opened.map_err(|error| Error::unable("open directory", name, "", error))?;
-        let files = Files::of(&directory);
-        let lock = Lock::open(files).and_then(Lock::of);
+        let lock = Lock::open(Files::of(&directory)).and_then(Lock::of);
         let lock = lock.map_err(|error| Error::unable("lock directory", name, "", error))?;
         let noted = lock.read();
         Ok(Locked {
             place: Place {
                 settings: settings.clone(),
                 directory,
-                files,
                 budget: Keeper::new(settings),
             },
             start: Rc::clone(start),

@@ -46,7 +46,7 @@ pub fn start(command: &[u8], id: Identity, files: Files, name: &OsStr) -> io::Re
 
 /// Opens `previous` for reading, if it is the file `id`.
 fn open_previous(id: Identity) -> io::Result<File> {
-    let previous = file::open_read(Path::new("previous"))?;
+    let previous = file::open_read_plain(Path::new("previous"))?;
     match file::identity(&previous.metadata()?) == id {
         true => Ok(previous),
         false => Err(errno::not_own()),

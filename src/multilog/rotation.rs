@@ -42,19 +42,22 @@ pub struct Place {
     pub settings: Directory,
     /// The directory.
     pub directory: File,
-    /// How files in it are opened.
-    pub files: Files,
     /// Keeps the budgets that it is under.
     pub budget: Keeper,
 }
 
 impl Place {
+    /// How files in it are opened now: it may have been given to another user meanwhile.
+    pub fn files(&self) -> Files {
+        Files::of(&self.directory)
+    }
+
     /// One who does things in it.
     pub fn worker<'a>(&'a mut self, waiter: &'a mut Waiter) -> Worker<'a> {
         Worker {
             settings: &self.settings,
             directory: &self.directory,
-            files: self.files,
+            files: self.files(),
             budget: &mut self.budget,
             waiter,
         }

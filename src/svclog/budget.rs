@@ -6,6 +6,7 @@ use crate::child::Pid;
 use crate::error::Error;
 use crate::multilog::keeper;
 use crate::multilog::script::Script;
+use crate::sys::process::Process;
 use crate::sys::{file, folder, output, process};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -30,24 +31,47 @@ pub fn budget(names: &[OsString], options: &Options) -> Result<u8, Failure> {
 fn show(name: Option<&OsStr>, options: &Options) -> Result<(), Failure> {
     let Logs { shown, .. } = place::find(name, options.directory.as_deref())?;
     let unable = |error| Error::unable("read", shown.as_os_str(), "", error);
-    let directory = file::open_read(&shown).map_err(unable)?;
-    let file = limit(&shown).unwrap_or_else(|| largest(&directory));
-    let report = keeper::report(&directory, file).map_err(unable)?;
-    output::out_text(&report).map_err(Failure::Output)
+    let directory = file::open_directory(&shown).map_err(unable)?;
+    let writers = writers(&shown);
+    let file = limit(&writers).unwrap_or_else(|| largest(&directory));
+    let report = keeper::report(&directory, file, user(&writers, &directory));
+    output::out_text(&report.map_err(unable)?).map_err(Failure::Output)
 }
 
-/// How large a file of the log in `log` can be, in bytes, if its multilog runs and this
-/// process may know that.
-fn limit(log: &Path) -> Option<u64> {
-    let lock = log.canonicalize().ok()?.join("lock");
-    let holds = |pid: &Pid| process::open_files(*pid).contains(&lock);
-    let arguments = process::named("multilog").into_iter().filter(holds);
-    let directories = arguments.flat_map(|pid| {
-        let arguments = process::arguments(pid);
+/// The multilog that runs for the log in `log`, and the children that it has not made
+/// another program of yet, if this process may know them.
+fn writers(log: &Path) -> Vec<Pid> {
+    let lock = log.canonicalize().map(|log| log.join("lock"));
+    let holds = |pid: &Pid| {
+        lock.as_ref()
+            .is_ok_and(|lock| process::open_files(*pid).contains(lock))
+    };
+    process::named("multilog")
+        .into_iter()
+        .filter(holds)
+        .collect()
+}
+
+/// How large a file of the log of these `writers` can be, in bytes, if there are any.
+fn limit(writers: &[Pid]) -> Option<u64> {
+    let directories = writers.iter().flat_map(|pid| {
+        let arguments = process::arguments(*pid);
         Script::parse(arguments.iter().skip(1).map(Vec::as_slice)).directories
     });
     // Under which name it has that directory is not known for certain.
     directories.map(|directory| directory.size).max()
+}
+
+/// As whom multilog runs that writes, or wrote last, to `directory`.
+fn user(writers: &[Pid], directory: &File) -> u32 {
+    let running = writers
+        .first()
+        .and_then(|pid| Process::open(*pid).ok()?.users());
+    let owner = || folder::facts(directory, OsStr::new("lock")).map(|lock| lock.user);
+    match running {
+        Some([_, effective, ..]) => effective,
+        None => owner().unwrap_or_else(|_| file::user()),
+    }
 }
 
 /// The size of the largest file in `directory`, in bytes.

@@ -29,7 +29,7 @@ pub(super) enum Finished {
 impl Directory {
     /// Opens the log directory `path`.
     pub(super) fn open(path: &Path) -> Result<Directory, Failure> {
-        let folder = file::open_read(path)
+        let folder = file::open_directory(path)
             .map_err(|error| Error::unable("open directory", path.as_os_str(), "", error))?;
         let path = path.to_owned();
         Ok(Directory { path, folder })

@@ -88,7 +88,7 @@ impl From<Error> for Failure {
 
 /// Whether there is a log of `service` that can be read.
 pub fn shows(service: &OsStr) -> bool {
-    let current = |logs: place::Logs| file::open_read(&logs.shown.join("current"));
+    let current = |logs: place::Logs| file::open_read_plain(&logs.shown.join("current"));
     place::find_quietly(service).is_ok_and(|logs| current(logs).is_ok())
 }
 

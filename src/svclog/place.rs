@@ -9,13 +9,13 @@ use crate::service::{self, Supervised};
 use crate::sys::{file, process};
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// No `run` is read beyond this, in bytes.
-const LONGEST_SCRIPT: u64 = 1 << 20;
+const LONGEST_SCRIPT: usize = 1 << 20;
 
 /// The log directories of a service.
 pub(super) struct Logs {
@@ -187,11 +187,8 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
 
 /// What the `run` of `logger` says; nothing if it cannot be read.
 fn script(logger: &Path) -> run_script::Found {
-    let mut script = Vec::new();
-    if let Ok(run) = file::open_read(&logger.join("run")) {
-        let _ = run.take(LONGEST_SCRIPT).read_to_end(&mut script);
-    }
-    run_script::read(&script)
+    let script = file::read_start(&logger.join("run"), LONGEST_SCRIPT);
+    run_script::read(&script.unwrap_or_default())
 }
 
 /// The log directories of the multilog that runs for `logger`; none if none is

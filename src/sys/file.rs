@@ -33,15 +33,54 @@ pub fn open_read(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Opens the directory `path` for reading, links followed.
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_directory(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY)
+        .open(path)
+}
+
+/// Opens the plain file at `path` for reading, links followed. Nothing else is opened:
+/// another user may have made a link to a device or a FIFO, and to some of these the open
+/// itself does something.
+///
+/// # Errors
+/// What open(2) says; EINVAL if it is no plain file.
+pub fn open_read_plain(path: &Path) -> io::Result<File> {
+    let found = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH)
+        .open(path)?;
+    open_found(&found, || open_read(path))
+}
+
+/// Opens for reading what is open with O_PATH as `found`, if it is a plain file; `again`
+/// opens it by its name, where there is no `/proc` to do without that.
+///
+/// # Errors
+/// As [`open_read_plain`].
+pub fn open_found(found: &File, again: impl FnOnce() -> io::Result<File>) -> io::Result<File> {
+    use std::os::fd::AsRawFd;
+    if !found.metadata()?.is_file() {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let link = format!("/proc/self/fd/{}", found.as_raw_fd());
+    match open_read(Path::new(&link)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => again(),
+        opened => opened,
+    }
+}
+
 /// The first `length` bytes of a plain file; no more is read.
 ///
 /// # Errors
-/// What open(2) and read(2) say; EINVAL if it is no plain file.
+/// As [`open_read_plain`], and what read(2) says.
 pub fn read_start(path: &Path, length: usize) -> io::Result<Vec<u8>> {
-    let file = open_read(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
-    }
+    let file = open_read_plain(path)?;
     let mut start = Vec::new();
     file.take(length as u64).read_to_end(&mut start)?;
     Ok(start)
@@ -260,10 +299,10 @@ pub fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Whether only root and this user can have written the file of which these are
-/// the `metadata`, and it is a plain file.
-pub fn is_trusted(metadata: &Metadata) -> bool {
-    let owned = [0, user()].contains(&metadata.uid());
+/// Whether only root and `user` can have written the file of which these are the
+/// `metadata`, and it is a plain file.
+pub fn is_trusted(metadata: &Metadata, user: u32) -> bool {
+    let owned = [0, user].contains(&metadata.uid());
     metadata.is_file() && owned && metadata.mode() & 0o022 == 0
 }
 
@@ -493,6 +532,40 @@ mod tests {
         std::fs::write(&name, "").unwrap();
         assert!(own_at(opened, &name, &[user()]).is_err());
         assert!(own_at(open_write_nofollow(&name).unwrap(), &name, &[user()]).is_ok());
+        std::fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn only_a_plain_file_is_opened_whatever_a_link_leads_to() {
+        use crate::sys::{child, clock, process};
+        let base = std::env::temp_dir().join(format!("plain-{}", std::process::id()));
+        std::fs::create_dir(&base).unwrap();
+        let (fifo, link, plain) = (base.join("fifo"), base.join("link"), base.join("plain"));
+        super::super::fifo::make(&fifo).unwrap();
+        std::fs::write(&plain, "text").unwrap();
+        // An open of the FIFO for reading would let it go on.
+        let writer = child::spawn(|| u8::from(std::fs::write(&fifo, "").is_err())).unwrap();
+        let deadline = clock::monotonic() + std::time::Duration::from_secs(60);
+        let sleeps = || {
+            let stat = std::fs::read_to_string(process::path(writer).join("stat"));
+            stat.is_ok_and(|stat| stat.contains(") S "))
+        };
+        while !sleeps() {
+            assert!(clock::monotonic() < deadline);
+            std::thread::yield_now();
+        }
+        for special in [&fifo, Path::new("/dev/null"), &base] {
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(special, &link).unwrap();
+            let error = read_start(&link, 9).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{special:?}");
+        }
+        assert!(sleeps());
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&plain, &link).unwrap();
+        assert_eq!(read_start(&link, 3).unwrap(), b"tex");
+        drop(open_read(&fifo));
+        child::wait(writer).unwrap();
         std::fs::remove_dir_all(&base).unwrap();
     }
 

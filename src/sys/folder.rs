@@ -30,6 +30,8 @@ pub struct Facts {
     pub device: u64,
     /// Its inode's number.
     pub inode: u64,
+    /// Who owns it.
+    pub user: u32,
     /// How many names it has.
     pub links: u64,
     /// When it was changed, renamed or linked last, in nanoseconds since
@@ -69,6 +71,16 @@ pub fn open_file_to_name(folder: &File, name: &str) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let opened = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(opened))
+}
+
+/// What stands under `name` in `folder`, links followed, for [`super::file::open_found`].
+///
+/// # Errors
+/// What openat(2) says.
+pub fn find(folder: &File, name: &OsStr) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let found = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    Ok(File::from(found))
 }
 
 /// Opens the directory `name` in `folder`; a link is none.
@@ -188,6 +200,7 @@ pub fn facts(folder: &File, name: &OsStr) -> io::Result<Facts> {
         stored: stat.blocks().saturating_mul(512),
         device: stat.device(),
         inode: stat.inode(),
+        user: stat.user(),
         links: stat.links(),
         changed: stat.changed(),
     })

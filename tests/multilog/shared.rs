@@ -195,6 +195,33 @@ fn files_that_are_made_to_lead_elsewhere_while_it_runs_are_made_anew() {
 }
 
 #[test]
+fn a_directory_that_is_given_to_another_user_while_it_runs_is_no_longer_trusted() {
+    if !is_root("a directory that is given away") {
+        return;
+    }
+    for is_hard in [false, true] {
+        let scratch = place(0o600);
+        chown(scratch.at("main"), Some(0), None).unwrap();
+        let mut feed = Feed::new();
+        let script = ["s4096", "n10", "!cat", "./main"];
+        let mut multilog = Multilog::start(&scratch, &script, feed.stdin());
+        feed.write_lines(10);
+        wait_logged(&scratch, "main", 9);
+        chown(scratch.at("main"), Some(OWNER), None).unwrap();
+        links(&scratch, "main/processed", is_hard);
+        multilog.signal(SIGALRM);
+        wait_until("a file is finished", || {
+            finished(&scratch, "main").len() == 1
+        });
+        feed.close();
+        assert_eq!(multilog.wait(), 0);
+        assert_eq!(scratch.read("said"), anew("./main/processed"));
+        assert_eq!(text(&scratch, "main"), lines(10));
+        is_untouched(&scratch, 0o600);
+    }
+}
+
+#[test]
 fn a_status_file_that_leads_elsewhere_is_made_anew() {
     if !is_root("a status file that leads elsewhere") {
         return;
