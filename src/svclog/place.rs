@@ -166,7 +166,9 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
         }
         None => {}
     }
-    if examine(&service.join("current"))?.is_some() {
+    let has = |name: &str| Ok::<_, Failure>(examine(&service.join(name))?.is_some());
+    // While multilog finishes `current` there is none.
+    if has("current")? || has("lock")? && !has("run")? {
         return Ok(None);
     }
     // What was named is a logger itself, as `squid/log`.

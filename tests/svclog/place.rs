@@ -255,6 +255,17 @@ fn a_logger_that_does_not_run_is_mentioned() {
 }
 
 #[test]
+fn a_log_directory_is_one_while_multilog_finishes_its_current() {
+    let scratch = Scratch::new();
+    scratch.mkdir("a");
+    scratch.write("a/lock", "");
+    scratch.write("a/@400000006553f10b00000000.s", "finished\n");
+    assert_eq!(printed(&scratch, &["a"]), "finished\n");
+    scratch.write("a/previous", "previous\n");
+    assert_eq!(printed(&scratch, &["a"]), "finished\nprevious\n");
+}
+
+#[test]
 fn where_there_is_no_log_it_says_why() {
     let scratch = Scratch::new();
     scratch.mkdir("none");
