@@ -1,5 +1,5 @@
-//! The fast way to an account's ids: `/etc/passwd` itself, where that is sure to be
-//! what the C library would come to, too.
+//! The fast look-up of an account's ids: `/etc/passwd` itself, where the C library is
+//! certain to have the same result.
 
 use super::nsswitch;
 use super::passwd::{self, Answer};
@@ -10,21 +10,21 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
-/// Where the C library looks for nscd, which it asks before all else.
+/// The socket of nscd, which the C library asks first.
 const NSCD: &CStr = c"/var/run/nscd/socket";
 const NSSWITCH: &str = "/etc/nsswitch.conf";
 const PASSWD: &str = "/etc/passwd";
 
-/// What makes the dynamic linker load other code than the system's: nss_wrapper and
-/// the like answer instead of the system's databases.
+/// The variables that make the dynamic linker load other code than the system's:
+/// nss_wrapper and the like answer instead of the system's databases.
 const LINKER: [&str; 3] = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"];
 
-/// Of a longer nsswitch.conf, and of a longer line of `/etc/passwd`, nothing is
-/// believed. In bytes; 4 times as much for each step from a page.
+/// The maximum size in bytes of nsswitch.conf, and of a line of `/etc/passwd`; a longer
+/// one gives no answer. The buffer grows from a page by a factor of 4.
 const MOST: usize = 64 << 10;
 
-/// The ids of the account `name`, if it is certain that getpwnam(3) in a dynamic
-/// program would say the same. None says nothing: only that it is to be asked.
+/// The ids of the account `name`, if it is certain that getpwnam(3) in a dynamic program
+/// would return the same. None means: ask getpwnam(3).
 pub(super) fn look_up(name: &OsStr) -> Option<Ids> {
     let unchanged = LINKER.iter().all(|name| std::env::var_os(name).is_none());
     if unchanged && file::is_missing(NSCD) && files_come_first() {
@@ -51,7 +51,7 @@ fn files_come_first() -> bool {
 fn in_passwd(name: &OsStr) -> Option<Ids> {
     let mut file = File::open(PASSWD).ok()?;
     let mut text = Text::new();
-    // Only as far as is needed: what stands behind the line makes no difference.
+    // Only as far as necessary: the rest of the file makes no difference.
     while text.read(&mut file).ok()? > 0 {
         match passwd::look_up(text.get(), name.as_bytes()) {
             Answer::Certain { uid, gid } => return Some(Ids { uid, gid }),
@@ -62,20 +62,20 @@ fn in_passwd(name: &OsStr) -> Option<Ids> {
     None
 }
 
-/// What was read of a file and is still needed.
+/// The part of a file that was read and is still needed.
 struct Text {
     room: Vec<u8>,
     length: usize,
 }
 
 impl Text {
-    /// A page is enough for most files, and more would have to be cleared first.
+    /// A page is enough for most files, and a larger buffer would have to be cleared first.
     fn new() -> Text {
         let room = vec![0; 4096];
         Text { room, length: 0 }
     }
 
-    /// Reads as much as there is room for; 0 at the end of the file.
+    /// Reads until the buffer is full; 0 at the end of the file.
     fn read(&mut self, file: &mut File) -> io::Result<usize> {
         if self.length == self.room.len() {
             self.make_room()?;
@@ -103,7 +103,7 @@ impl Text {
         self.room.get(..self.length).unwrap_or_default()
     }
 
-    /// Forgets the first `count` bytes. A file that goes on is read in larger pieces.
+    /// Drops the first `count` bytes. The rest of the file is read in larger pieces.
     fn drop_first(&mut self, count: usize) {
         if self.length == self.room.len() {
             let _ = self.make_room();

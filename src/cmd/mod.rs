@@ -1,5 +1,5 @@
-//! One module per command, and what they share: how a program starts, prints
-//! its error and ends. The only place that knows a command line.
+//! One module per command, and their shared code: how a program starts, prints its error
+//! and exits. The only place that parses command lines.
 
 pub mod admin;
 mod chain;
@@ -34,8 +34,8 @@ use crate::error::{Error, TEMPORARY};
 use crate::sys::{output, signals};
 use std::ffi::{OsStr, OsString};
 
-/// Runs a program: gives `run` the command line (the program's own name first),
-/// prints its error as `PROGRAM: ...` and turns the result into an exit code.
+/// Runs a program: passes the command line to `run` (the program's own name first), prints
+/// its error as `PROGRAM: ...` and turns the result into an exit status.
 pub fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match run(&arguments) {
@@ -47,8 +47,8 @@ pub fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -
     }
 }
 
-/// A command line as the name that a program was called by, or `program` if it was
-/// given none, and the words behind it.
+/// Splits a command line into the name that a program was called by, or `program` if it
+/// was given none, and the words after it.
 fn split<'a>(arguments: &'a [OsString], program: &'a str) -> (&'a OsStr, &'a [OsString]) {
     match arguments {
         [called, words @ ..] => (called, words),
@@ -56,8 +56,8 @@ fn split<'a>(arguments: &'a [OsString], program: &'a str) -> (&'a OsStr, &'a [Os
     }
 }
 
-/// A program that is nothing but a filter: as in 0.76 a read or a write that
-/// fails ends it without a word, and SIGPIPE ends it, too.
+/// A program that is only a filter: as in 0.76 it exits without a message when a read or a
+/// write fails, and SIGPIPE ends it, too.
 fn filter(filter: impl FnMut(&[u8], &mut Vec<u8>)) -> u8 {
     signals::restore_sigpipe();
     match crate::tai64n::run(filter) {

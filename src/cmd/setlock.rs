@@ -43,7 +43,7 @@ fn is_last(parsed: &Parsed<'_>, yes: u8, no: u8) -> bool {
     letters.find(|letter| [yes, no].contains(letter)) == Some(&yes)
 }
 
-/// Locks `name` for this process and whatever it becomes.
+/// Locks `name` for this process and the program that it executes.
 fn hold(name: &OsStr, wait: bool) -> Result<(), Error> {
     let file = file::open_append(Path::new(name))
         .map_err(|error| Error::unable("open", name, "", error))?;

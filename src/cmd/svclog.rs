@@ -1,4 +1,4 @@
-//! `svclog [options] [service]`: the log of a service, as one would read it.
+//! `svclog [options] [service]`: show the log of a service.
 
 use super::admin;
 use crate::civil::Civil;
@@ -104,7 +104,7 @@ fn options(matches: &ArgMatches) -> Options {
     }
 }
 
-/// What `--since` means, now.
+/// The moment of `--since`.
 fn since(text: &str) -> Result<Tai64n, String> {
     let now = clock::wall();
     let today = i64::try_from(now.as_secs()).ok().and_then(zone::local);
@@ -112,9 +112,9 @@ fn since(text: &str) -> Result<Tai64n, String> {
         .ok_or_else(|| "write it as 10min, 08:30, '2026-11-21 08:30' or @4000...".to_owned())
 }
 
-/// The moment that `text` means: a duration before `now`, a local time, or a stamp.
-/// `today` is local time now, `zone` tells what moment a local time is, in seconds
-/// since 1970-01-01 00:00 UTC.
+/// The moment that `text` means: a duration before `now`, a local time, or a timestamp.
+/// `today` is the current local time, `zone` converts a local time to seconds since
+/// 1970-01-01 00:00 UTC.
 fn moment(
     text: &str,
     now: Duration,
@@ -143,7 +143,7 @@ fn moment(
             _ => return None,
         },
     };
-    // svclog prints nine digits behind the second.
+    // svclog prints nine digits after the second.
     let (time, fraction) = match time.trim().split_once('.') {
         Some((time, fraction)) if time.matches(':').count() == 2 => (time, nanoseconds(fraction)?),
         Some(_) => return None,
@@ -167,7 +167,7 @@ fn moment(
     Some(Tai64n::from_unix(since_epoch))
 }
 
-/// The digits behind a second, one to nine, as nanoseconds.
+/// The digits after a second, one to nine, as nanoseconds.
 fn nanoseconds(digits: &str) -> Option<u32> {
     let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     let fits = (1..=9).contains(&digits.len()) && are_digits;

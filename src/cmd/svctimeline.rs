@@ -1,4 +1,4 @@
-//! `svctimeline [options] file`: how services started, as bars.
+//! `svctimeline [options] file`: draw how services started.
 
 use super::admin;
 use crate::error::Error;
@@ -20,11 +20,11 @@ const PROGRAM: &str = "svctimeline";
 /// The file is no timeline.
 const NONE: u8 = 1;
 
-/// So many bars are drawn on a terminal if nothing else is asked for.
+/// The default number of bars on a terminal.
 const BARS: usize = 40;
 
-/// A file may be this long, in bytes: 50,000 services with logs make as much. It takes
-/// ten times that in memory, thirty if each line is of another service.
+/// The maximum size of a file, in bytes: that of 50,000 services with logs. It takes ten
+/// times that in memory, thirty if each line is of another service.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// The program.
@@ -119,7 +119,7 @@ fn run(matches: &ArgMatches) -> Result<u8, Error> {
 fn read(path: &OsStr) -> Result<Vec<u8>, Error> {
     let unable = |doing| move |error| Error::unable(doing, path, "", error);
     let open = file::open_read(Path::new(path)).map_err(unable("open"))?;
-    // A pipe is waited for while somebody has it open for writing.
+    // A pipe is read until all writers have closed it.
     let _ = file::set_blocking(&open);
     let mut bytes = Vec::new();
     let read = open.take(LONGEST + 1).read_to_end(&mut bytes);
@@ -131,7 +131,7 @@ fn read(path: &OsStr) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Says which lines were passed over.
+/// Reports the lines that were left out.
 fn warn(path: &OsStr, timeline: &Timeline) {
     let Some(Strange { first, count }) = timeline.strange else {
         return;
@@ -146,7 +146,8 @@ fn warn(path: &OsStr, timeline: &Timeline) {
     output::err(&line.concat());
 }
 
-/// A moment in local time, as `2026-11-21 08:31:02.412`; as a stamp if no calendar has it.
+/// A moment in local time, as `2026-11-21 08:31:02.412`; as a timestamp if no calendar has
+/// it.
 fn when(moment: Tai64n) -> String {
     match zone::local(moment.unix_seconds()) {
         Some(at) => format!(
@@ -163,7 +164,7 @@ fn when(moment: Tai64n) -> String {
     }
 }
 
-/// What stdout can show.
+/// The capabilities of stdout.
 fn look() -> Look {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let columns = set("COLUMNS").and_then(|value| value.to_str()?.parse().ok());

@@ -1,11 +1,11 @@
 //! `svscanboot [--shared-group] [--timeline file] [dir]`: start svscan and readproctitle,
-//! and end all in order.
+//! and stop all services in order.
 
 use super::svscan::options;
 use crate::error::TEMPORARY;
 use crate::{service, svscanboot};
 
-/// The program. Arguments behind the directory are ignored; 0.76 ignores all.
+/// The program. Arguments after the directory are ignored; 0.76 ignores all.
 pub fn main() -> u8 {
     super::main("svscanboot", |arguments| {
         let (_, words) = super::split(arguments, "svscanboot");

@@ -12,9 +12,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::Path;
 
-/// Prints the budgets for the logs of the services `names`, or without any for the log
-/// that `options` name; and those that are not followed, with the reason. Gives the exit
-/// code.
+/// Prints the budgets for the logs of the services `names`, or without names for the log
+/// that `options` name, and the budgets that are not followed, with the reason. Returns
+/// the exit status.
 ///
 /// # Errors
 /// [`Failure`].
@@ -58,7 +58,7 @@ fn limit(writers: &[Pid]) -> Option<u64> {
         let arguments = process::arguments(*pid);
         Script::parse(arguments.iter().skip(1).map(Vec::as_slice)).directories
     });
-    // Under which name it has that directory is not known for certain.
+    // The path that multilog uses for that directory is not known for certain.
     directories.map(|directory| directory.size).max()
 }
 

@@ -1,4 +1,4 @@
-//! A log directory as it is now: what is in it, under which name.
+//! The current state of a log directory: its files and their names.
 
 use super::Failure;
 use super::files::{self, Id, Look};
@@ -12,17 +12,17 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A log directory that is open.
+/// An open log directory.
 pub(super) struct Directory {
     path: PathBuf,
     folder: File,
 }
 
-/// What is there under the name of a finished file.
+/// The type of an entry with the name of a finished file.
 pub(super) enum Finished {
     Open(File),
     Deleted,
-    /// A directory, a link: nothing of multilog's.
+    /// A directory or a symbolic link: not created by multilog.
     NoFile,
 }
 
@@ -40,7 +40,7 @@ impl Directory {
         self.folder.metadata().is_ok_and(|m| m.nlink() == 0)
     }
 
-    /// Which directory it is.
+    /// Its identity.
     pub(super) fn identity(&self) -> Option<Id> {
         identity(&self.folder)
     }
@@ -56,7 +56,7 @@ impl Directory {
         Error::unable(doing, path.as_os_str(), "", error).into()
     }
 
-    /// What `name` is, if it is a plain file.
+    /// The metadata of `name`, if it is a regular file.
     fn facts(&self, name: impl AsRef<OsStr>) -> Option<Facts> {
         folder::facts(&self.folder, name.as_ref())
             .ok()
@@ -71,7 +71,7 @@ impl Directory {
             Err(error) => Err(error),
         };
         match opened {
-            // The owner of the directory may have put a link there in between.
+            // The owner of the directory may have put a symbolic link there in between.
             Ok((file, id)) if identity(&file) != Some(id) => Ok(Finished::NoFile),
             Ok((file, _)) => Ok(Finished::Open(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finished::Deleted),
@@ -79,7 +79,7 @@ impl Directory {
         }
     }
 
-    /// Opens `name`, which is written to or was last; and says which file it is.
+    /// Opens `name`, the file that multilog writes or wrote last, and returns its identity.
     pub(super) fn open_written(&self, name: &str) -> io::Result<(File, Id)> {
         let file = open_file(&self.folder, OsStr::new(name))?;
         let metadata = file.metadata()?;
@@ -92,7 +92,7 @@ impl Directory {
         current.is_ok_and(|facts| self::id(&facts) == id)
     }
 
-    /// Looks at the directory, in the order that [`Look`] demands. The finished files in
+    /// Examines the directory, in the order that [`Look`] requires. The finished files in
     /// `known` are not new; `last` is the newest of them.
     pub(super) fn look(
         &self,
@@ -128,8 +128,8 @@ impl Directory {
         })
     }
 
-    /// The finished files that something has compressed. Where the file itself is there,
-    /// too, it is not one of these.
+    /// The finished files that a program has compressed. If the file itself still exists, it
+    /// is not one of these.
     pub(super) fn compressed(&self) -> BTreeSet<OsString> {
         let names: BTreeSet<OsString> = folder::names(&self.folder)
             .unwrap_or_default()
@@ -143,15 +143,15 @@ impl Directory {
         compressed.filter(|name| is_alone(name)).cloned().collect()
     }
 
-    /// Tells one content of the file `state` from another.
+    /// Identifies one version of the file `state`.
     pub(super) fn state(&self) -> Option<(u64, i64)> {
         self.facts("state")
             .map(|facts| (facts.inode, facts.changed))
     }
 }
 
-/// Opens a file. The owner of the directory may have put a link in its place just now:
-/// it is as good as gone.
+/// Opens a file. If the owner of the directory has just put a symbolic link in its place,
+/// the file counts as gone.
 fn open_file(folder: &File, name: &OsStr) -> io::Result<File> {
     folder::open_file_nofollow(folder, name).map_err(|error| match errno::is_link(&error) {
         true => io::ErrorKind::NotFound.into(),
@@ -159,12 +159,12 @@ fn open_file(folder: &File, name: &OsStr) -> io::Result<File> {
     })
 }
 
-/// Which file is open.
+/// The identity of an open file.
 fn identity(file: &File) -> Option<Id> {
     file.metadata().ok().as_ref().map(file::identity)
 }
 
-/// Which file it is.
+/// The identity of a file.
 fn id(facts: &Facts) -> Id {
     (facts.device, facts.inode)
 }

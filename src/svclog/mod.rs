@@ -1,9 +1,9 @@
-//! svclog: the log of a service, as one would read it.
+//! svclog: shows the log of a service.
 //!
 //! `run_script`, `files`, `tail`, `merge` and `title` decide and do no I/O; `place` finds
-//! the log directory, `directory` looks at it, `start` finds where to begin,
+//! the log directory, `directory` takes snapshots of it, `start` finds where to begin,
 //! `log` follows multilog from there, `reading` reads its files, `printer` writes,
-//! `shell` puts it together; `budget` is `--budget`.
+//! `shell` is the main loop; `budget` is `--budget`.
 
 mod budget;
 mod directory;
@@ -34,11 +34,11 @@ pub use shell::{read_title, run};
 /// Which lines of a log to show, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
-    /// Not more than so many of the last lines.
+    /// At most this number of the last lines.
     pub lines: Option<u64>,
     /// Only lines since this moment.
     pub since: Option<Tai64n>,
-    /// Then go on with what comes.
+    /// Then continue with new lines.
     pub follow: bool,
     /// Which log directory, if the logger writes several.
     pub directory: Option<OsString>,
@@ -46,14 +46,14 @@ pub struct Options {
     pub raw: bool,
 }
 
-/// Why svclog ends early.
+/// The reason why svclog exits early.
 #[derive(Debug)]
 pub enum Failure {
-    /// There is nothing to show; a sentence that says so.
+    /// There is nothing to show; the message.
     Nothing(Vec<u8>),
-    /// The system refused.
+    /// A system call failed.
     Unable(Error),
-    /// stdout takes nothing: a filter ends without a word then.
+    /// A write to stdout failed: a filter exits without a message.
     Output(io::Error),
 }
 
@@ -62,7 +62,7 @@ impl Failure {
         Failure::Nothing([name.as_bytes(), b": ", &why.concat()].concat())
     }
 
-    /// The line to print, newline included; empty if there is nothing to say.
+    /// The line to print, newline included; empty if there is no message.
     pub fn line(&self, program: &str) -> Vec<u8> {
         match self {
             Failure::Nothing(why) => [program.as_bytes(), b": fatal: ", why, b"\n"].concat(),
@@ -71,7 +71,7 @@ impl Failure {
         }
     }
 
-    /// The exit code: 1 if there is nothing to show, 111 if the system failed.
+    /// The exit status: 1 if there is nothing to show, 111 if a system call failed.
     pub fn code(&self) -> u8 {
         match self {
             Failure::Nothing(_) => 1,
@@ -92,10 +92,10 @@ pub fn shows(service: &OsStr) -> bool {
     place::find_quietly(service).is_ok_and(|logs| current(logs).is_ok())
 }
 
-/// Where the bytes of a log go.
+/// The destination of the bytes of a log.
 trait Sink {
-    /// A file comes that begins with `head`. A line that the file before began goes
-    /// on in it, unless a crash has cut that line off.
+    /// The next file begins with `head`. A line that the previous file began continues in
+    /// it, unless a crash has truncated that line.
     fn begin(&mut self, head: &[u8]) -> io::Result<()>;
 
     /// Takes the next bytes.
@@ -119,7 +119,7 @@ fn show(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-/// Says `what` to whoever reads on.
+/// Prints `what` on stderr.
 fn warn(what: &[&[u8]]) {
     output::err(&[b"svclog: warning: ".as_slice(), &what.concat(), b"\n"].concat());
 }

@@ -1,4 +1,4 @@
-//! Where the log of a service is.
+//! Finds the log directory of a service.
 
 use super::run_script;
 use super::{Failure, show, warn};
@@ -14,20 +14,20 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// No `run` is read beyond this, in bytes.
+/// The maximum number of bytes that are read of a `run`.
 const LONGEST_SCRIPT: usize = 1 << 20;
 
 /// The log directories of a service.
 pub(super) struct Logs {
     /// The one to show.
     pub(super) shown: PathBuf,
-    /// The others, as the logger was told of them.
+    /// The others, as the arguments of the logger name them.
     pub(super) others: Vec<PathBuf>,
 }
 
-/// Finds the log of the service `name`; `choice` is which of its log directories is
-/// wanted, as the run script has it. Without a name, `choice` is the log directory.
-/// Says so if the logger does not run.
+/// Finds the log of the service `name`; `choice` selects one of its log directories, as
+/// the run script writes it. Without a name, `choice` is the log directory. Prints a
+/// warning if the logger does not run.
 pub(super) fn find(name: Option<&OsStr>, choice: Option<&OsStr>) -> Result<Logs, Failure> {
     search(name, choice, warn_if_silent)
 }
@@ -117,7 +117,7 @@ fn holds_log(directory: &Path) -> bool {
     has("current") || has("previous") || has("lock")
 }
 
-/// Says so if the logger of `logger`, which has no multilog, does not run.
+/// Prints a warning if the logger of `logger`, which has no multilog, does not run.
 fn warn_if_silent(logger: &Path) {
     let why: &[u8] = match service::is_supervised(logger) {
         Supervised::Unknown(error) if error.kind() == ErrorKind::NotFound => {
@@ -171,7 +171,7 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
     if has("current")? || has("lock")? && !has("run")? {
         return Ok(None);
     }
-    // What was named is a logger itself, as `squid/log`.
+    // The name is that of a logger itself, as `squid/log`.
     let found = script(service);
     let is_logger = service.file_name() == Some(OsStr::new("log"));
     if is_logger || found.is_uncertain || !found.directories.is_empty() {
@@ -187,14 +187,14 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
     ))
 }
 
-/// What the `run` of `logger` says; nothing if it cannot be read.
+/// The log directories that the `run` of `logger` names; none if it cannot be read.
 fn script(logger: &Path) -> run_script::Found {
     let script = file::read_start(&logger.join("run"), LONGEST_SCRIPT);
     run_script::read(&script.unwrap_or_default())
 }
 
-/// The log directories of the multilog that runs for `logger`; none if none is
-/// found, or it is hidden from us.
+/// The log directories of the multilog that runs for `logger`; none if no multilog is
+/// found, or this process may not examine it.
 fn running(logger: &Path) -> Vec<PathBuf> {
     let users = users(logger);
     let mut directories = Vec::new();
@@ -206,8 +206,8 @@ fn running(logger: &Path) -> Vec<PathBuf> {
     directories
 }
 
-/// Whose supervise, or whose multilog without one, is that of `logger`: root's, the
-/// caller's, or the owner's of the directory. Others can give a process any name.
+/// The users whose supervise, or multilog without a supervise, counts for `logger`: root,
+/// the caller, and the owner of the directory. Others can give a process any name.
 fn users(logger: &Path) -> Vec<u32> {
     let owner = std::fs::metadata(logger)
         .ok()
@@ -269,7 +269,7 @@ fn written_by(pid: Pid, logger: &Path, directories: &mut Vec<PathBuf>) {
     directories.append(&mut locked);
 }
 
-/// What is at `path`; None if nothing is.
+/// The metadata of `path`; None if it does not exist.
 fn examine(path: &Path) -> Result<Option<Metadata>, Failure> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),

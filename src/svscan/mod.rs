@@ -4,9 +4,9 @@
 //! `plan`, `settling` and `late` decide, `shell` acts, `look` examines directories, `starter`
 //! starts, `watched` knows what is watched.
 //! Source of the rules: <https://cr.yp.to/daemontools/svscan.html>, and Debian's
-//! package where that page is silent. Unlike 0.76, which looks around every five seconds, this one
-//! is told of changes by the kernel (inotify) and sleeps otherwise; where
-//! inotify cannot be relied on, it looks every five seconds, too.
+//! package where that page is silent. Unlike 0.76, which polls every five seconds, this one
+//! sleeps until the kernel reports a change (inotify); where inotify is not reliable, it
+//! polls every five seconds, too.
 
 pub mod late;
 mod look;
@@ -22,7 +22,7 @@ pub use shell::run;
 
 use std::ffi::OsStr;
 
-/// What svscan is asked for beside its directory.
+/// The options of svscan.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScanOptions<'a> {
     /// The file in which it records how the services start.

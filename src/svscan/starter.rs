@@ -1,12 +1,11 @@
-//! Start a supervise, as svscan's child.
+//! Starts a supervise, as svscan's child.
 //!
-//! Where the program beside svscan under the name `supervise` is the very file that
-//! svscan runs from, nothing would be gained by becoming it: the child is a
-//! supervise as it stands, with svscan's descriptors closed and its own name and
-//! command line. That starts it in less time than becoming a program takes, and
-//! leaves most of its memory shared with svscan and all the others. Where it is
-//! another file (an upgrade, another suite, the programs of `src/bin`), or the
-//! system does not allow it, the child becomes that.
+//! If the program `supervise` in svscan's directory is the file that svscan runs from, an
+//! exec is unnecessary: the child continues as a supervise, with svscan's descriptors
+//! closed and its own name and command line. That takes less time than an exec, and keeps
+//! most of its memory shared with svscan and all the others. If it is another file (an
+//! upgrade, another suite, the programs of `src/bin`), or the kernel does not allow it,
+//! the child executes that file.
 
 use super::PROGRAM;
 use super::service::Half;
@@ -29,30 +28,30 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// What it takes to start a supervise.
+/// Everything that is needed to start a supervise.
 pub(super) struct Starter {
-    /// The program `supervise` beside this one, which is tried before PATH.
+    /// The program `supervise` in this one's directory, which is tried before PATH.
     beside: Option<OsString>,
-    /// None: a child has to become that program.
+    /// None: a child has to execute that program.
     own: Option<Own>,
     /// The limit on open files that a supervise is to have; None: the present one.
     open_files: Option<OpenFiles>,
-    /// Whether each supervise leads a process group of its own.
+    /// Whether each supervise leads its own process group.
     own_groups: bool,
-    /// What a supervise that is executed is to inherit.
+    /// The environment and descriptors that an executed supervise inherits.
     oom_score_adj: Option<OomScoreAdj>,
 }
 
-/// What a child needs to be a supervise without becoming another program.
+/// Everything that a child needs to continue as a supervise without an exec.
 struct Own {
     /// The device and the inode of this program's file.
     file: Identity,
-    /// What svscan was given, and every supervise is.
+    /// The descriptors that svscan was given, and that every supervise gets.
     given: Descriptors,
     command_line: Map,
 }
 
-/// What a child needs of svscan to be a supervise.
+/// The data of svscan that a child needs to continue as a supervise.
 #[derive(Clone)]
 struct Successor {
     name: OsString,
@@ -75,9 +74,9 @@ impl Successor {
 }
 
 impl Starter {
-    /// Looks around. To be called before svscan opens anything. Each supervise leads a
-    /// process group of its own unless there is a controlling terminal, whose Ctrl-C is
-    /// for all of them, or `shared_group` is asked for.
+    /// Examines the environment. To be called before svscan opens any file. Each supervise
+    /// leads its own process group unless there is a controlling terminal, whose Ctrl-C is
+    /// for all of them, or `shared_group` is set.
     pub(super) fn new(shared_group: bool) -> Starter {
         Starter {
             own: Own::new(),
@@ -136,7 +135,7 @@ impl Starter {
                 };
                 return match record {
                     None => heap::without(&successor, |successor| successor.run(None)),
-                    // That holds more than can be copied.
+                    // That contains more than can be copied.
                     record => successor.run(record),
                 };
             }
@@ -171,7 +170,7 @@ impl Starter {
         let words = [b"supervise\0", operand.as_bytes(), b"\0"].concat();
         own.command_line.show(c"supervise", words.leak()).ok()?;
         own.given.close_others(record.map(AsFd::as_fd)).ok()?;
-        // What svscan was given blocked, TERM for instance, must end a supervise.
+        // A signal that svscan inherited blocked, TERM for instance, must end a supervise.
         signals::block_none();
         Some(())
     }
@@ -210,8 +209,8 @@ fn why(error: SpawnError, half: Half, name: &OsStr) -> Error {
     Error::unable(doing, name, rest, error.source)
 }
 
-/// A pidfd of the supervise `pid` if its directory was deleted. Without pidfds or `/proc`
-/// nothing can be told.
+/// A pidfd of the supervise `pid` if its directory was deleted. None without pidfds or
+/// `/proc`.
 fn deleted(pid: Pid) -> Option<OwnedFd> {
     let end = child::end_of(pid).ok()?;
     file::is_deleted(&process::directory_link(pid)).then_some(end)

@@ -1,13 +1,13 @@
-//! What svscanboot decides: what happened and what was seen in, actions out; no
-//! I/O and no clock.
+//! The decisions of svscanboot: events and observations in, actions out; no I/O and no
+//! clock.
 //!
-//! It has two programs, svscan (the *scanner*) and readproctitle (the *title*),
-//! and keeps them running. Told to end, it goes this way:
+//! It keeps two programs running, svscan (the *scanner*) and readproctitle (the *title*).
+//! The shutdown has these steps:
 //!
 //! 1. The scanner ends, so that nothing is started any more.
-//! 2. Each service gets `dx`. When its supervise is gone, the supervise of its log
-//!    gets `x`: the log ends when it has read all, because nobody has the other end
-//!    of its pipe any more.
+//! 2. Each service gets `dx`. When its supervise is gone, the supervise of its log gets
+//!    `x`: the log ends at end of file, because no process has the write end of its pipe
+//!    any more.
 //! 3. The title ends by itself, for the same reason.
 
 use crate::child::{End, Pid};
@@ -15,19 +15,19 @@ use std::time::{Duration, Instant};
 
 /// The shortest time from one start of a program to the next.
 pub const START_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a service may take to end before it gets KILL: what svcstop waits, too.
+/// How long a service may take to end before it gets KILL: the same as in svcstop.
 pub const STOP: Duration = Duration::from_secs(60);
 /// How long a log may take to read the rest before it gets TERM.
 pub const REST: Duration = Duration::from_secs(10);
-/// How long anything may take that should take no time, before it is given up.
+/// The timeout of each step that should take no time.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// While services end, they are looked at so often: the supervises of an earlier
-/// svscanboot are not our children, and nothing tells of their end. And so often is
-/// told again what has not heard.
+/// The interval of polling while services end: the supervises of an earlier svscanboot are
+/// not our children, and no event reports their end. Also the interval of repeating an
+/// unanswered command.
 pub const LOOK: Duration = Duration::from_secs(1);
 
-/// As long as a supervise begins or is on its way out, they are looked at so often: that
-/// one can be spoken to now tells nobody.
+/// The interval of polling while a supervise is starting or exiting: no event reports that
+/// it accepts commands.
 pub const SHORT_LOOK: Duration = Duration::from_millis(50);
 
 /// Which of the two programs.
@@ -48,15 +48,15 @@ pub enum Half {
     Log,
 }
 
-/// What a look at a supervise shows.
+/// The observed state of a supervise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Run {
     /// None runs there.
     No,
-    /// One runs, and its service does, which is wanted down: `d` was heard.
+    /// One runs, and its service does, which is wanted down: `d` was executed.
     Stopping,
-    /// One runs, and there is no sign of `d`. It may be another than the one that
-    /// was told: where svscan was killed, one waits for the place of the other.
+    /// One runs, and there is no sign of `d`. It may be another than the one that received
+    /// the command: where svscan was killed, one waits to replace the other.
     Unaware,
 }
 
@@ -69,16 +69,16 @@ pub struct Sight {
     pub log: Run,
 }
 
-/// What happened.
+/// An event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// All is set up.
+    /// The setup is complete.
     Boot,
     /// The answer to [`Action::Start`].
     Started(Role, Pid),
     /// The same: it could not be, which has been reported.
     StartFailed(Role),
-    /// A child ended, perhaps one that was somebody else's.
+    /// A child ended, perhaps an orphan.
     Ended(Pid, End),
     /// TERM or INT came.
     Told,
@@ -86,16 +86,15 @@ pub enum Event {
     Seen {
         /// All services, always in the same order, new ones at the end.
         sights: Vec<Sight>,
-        /// None of them runs, but one of our children is a supervise: one that begins,
-        /// or is on its way out, or that nobody can tell anything, for its directory
-        /// was deleted.
+        /// None of them runs, but one of our children is a supervise: one that is starting
+        /// or exiting, or that cannot receive commands because its directory was deleted.
         others: bool,
     },
     /// [`Machine::deadline`] has passed.
     Timer,
 }
 
-/// What the shell is to do, in this order.
+/// The actions of the shell, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Start a program, and answer.
@@ -104,7 +103,7 @@ pub enum Action {
     Term(Pid),
     /// Send KILL to this process.
     Kill(Pid),
-    /// Nobody reads what the services write: throw it away, or they would wait.
+    /// No process reads the output of the services: discard it, or they would block.
     Drain,
     /// Look which supervises run, and answer.
     Look,
@@ -137,7 +136,7 @@ impl Program {
 /// How far the end has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// Nobody told us to end.
+    /// svscanboot was not told to end.
     Running,
     /// The scanner was told to end; when it gets KILL, if it has not yet.
     Scanner(Option<Instant>),
@@ -150,17 +149,17 @@ enum Phase {
 /// How far a supervise has been brought to its end. While none runs, not at all.
 #[derive(Clone, Copy, Debug, Default)]
 struct Task {
-    /// When it was told first.
+    /// When the first command was sent.
     told: Option<Instant>,
-    /// When it was told last.
+    /// When the last command was sent.
     told_last: Option<Instant>,
-    /// When it was told again, with force.
+    /// When the command with KILL was sent.
     forced: Option<Instant>,
     given_up: bool,
 }
 
 impl Task {
-    /// What to send now to a supervise that still runs, if anything.
+    /// The command to send now to a supervise that still runs, if any.
     fn push(&mut self, run: Run, now: Instant, way: &Way) -> Option<&'static [u8]> {
         match (self.told, self.forced) {
             (None, _) => {
@@ -212,7 +211,7 @@ struct Service {
     log: Task,
 }
 
-/// All that svscanboot knows.
+/// The state of svscanboot.
 #[derive(Debug)]
 pub struct Machine {
     phase: Phase,
@@ -222,8 +221,8 @@ pub struct Machine {
     look_at: Option<Instant>,
     /// When the last look was asked for.
     looked: Option<Instant>,
-    /// Not before this is there another because somebody ended: one takes longer the
-    /// more services there are, and most of the time is to be left to them.
+    /// The earliest time of another look because a process ended: a look takes longer the
+    /// more services there are, and most of the CPU time is to be left to them.
     rested: Option<Instant>,
     /// There are other supervises, by the last look.
     others: bool,
@@ -261,7 +260,7 @@ impl Machine {
             .min()
     }
 
-    /// What to do now that this happened.
+    /// The actions that follow from an event.
     pub fn step(&mut self, event: Event, now: Instant) -> Vec<Action> {
         match event {
             Event::Boot => vec![Action::Start(Role::Title), Action::Start(Role::Scanner)],

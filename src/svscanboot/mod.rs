@@ -1,5 +1,5 @@
-//! svscanboot: start svscan and readproctitle and keep them running; told to
-//! end, end the whole tree in order.
+//! svscanboot: starts svscan and readproctitle and keeps them running; at TERM, stops the
+//! whole tree in order.
 //!
 //! `machine` decides, `shell` acts. Source of the rules: the script svscanboot of
 //! 0.76, and what an init, systemd and a container expect of their child.
