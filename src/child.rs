@@ -29,3 +29,12 @@ pub struct PidSpace {
     /// The inode of the pid namespace; never 0.
     pub namespace: u64,
 }
+
+/// What a process prints on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stream {
+    /// Its stdout.
+    Out,
+    /// Its stderr.
+    Err,
+}

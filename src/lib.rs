@@ -8,6 +8,8 @@
 pub mod account;
 /// How `svcstart`, `svcstop`, `svcreset` and `svcrestart` do what they promise.
 pub mod admin;
+/// Run a script of a service's, with a limit and under the service's lock.
+pub mod checks;
 /// Plain facts about a child process: its id, how it ended.
 pub mod child;
 /// Plain facts about a date and time.

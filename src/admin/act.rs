@@ -3,7 +3,7 @@
 use super::down_file;
 use super::end_record::EndRecord;
 use super::failure::{Failure, Stop};
-use super::lock::Lock;
+use super::lock;
 use super::owner;
 use super::progress::Progress;
 use super::script::{self, Script};
@@ -11,6 +11,7 @@ use super::verdict::{Down, PATIENCE, Start, Verdict, Vouched};
 use super::wait::{Waiter, say};
 use super::watcher::{AGE_ERROR, Watcher};
 use super::{Options, Task};
+use crate::checks::lock::Lock;
 use crate::child::{End, Pid};
 use crate::error::TEMPORARY;
 use crate::formats::status::{Status, Want};
@@ -58,7 +59,7 @@ pub fn perform(
     })?;
     let mut watcher = Watcher::new(directory);
     watcher.wait_supervised(&mut waiter)?;
-    let lock = Lock::take(watcher.directory(), options.timeout, &mut waiter)?;
+    let lock = lock::take(watcher.directory(), options.timeout, &mut waiter)?;
     let mut work = Work {
         name,
         options,

@@ -8,7 +8,6 @@
 //! people. `end_record` is how a service ends, `down_file` its `down`.
 
 pub mod act;
-pub mod circle;
 mod down_file;
 mod end_record;
 pub mod failure;

@@ -6,6 +6,7 @@
 //! stands on the terminal before its end, and a script's lines are named.
 
 use super::Task;
+use crate::child::Stream;
 
 /// Where we are on the terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,15 +31,6 @@ pub struct Progress {
     at: At,
     /// Of each script stream, when together: a line that has not ended yet.
     partial: [Vec<u8>; 2],
-}
-
-/// Which stream of a script.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stream {
-    /// Its stdout.
-    Out,
-    /// Its stderr.
-    Err,
 }
 
 /// A line of a script's that is longer is cut when services are worked at

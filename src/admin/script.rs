@@ -1,36 +1,19 @@
-//! A service's own `./start` and `./stop`.
-//!
-//! A script is run in the service directory, as the leader of a process group
-//! of its own, with no input and with its output through us, so that it and the
-//! progress line stay readable and nothing it leaves behind can hold us up.
+//! A service's own `./start` and `./stop`: run with dots, and their verdict in words.
+//! Both the script's output and the progress line stay readable.
 
 use super::failure::{Failure, Stop};
-use super::progress::Stream;
 use super::wait::{Waiter, say};
-use crate::child::End;
-use crate::sys::exec::Program;
-use crate::sys::fifo::{self, Input};
-use crate::sys::pidfd::Proc;
-use crate::sys::signals::Number;
-use crate::sys::spawn::{Fd, STDERR, STDIN, STDOUT, Spawn, SpawnError, SpawnErrors, Step};
-use crate::sys::{child, clock, errno, file, output, process};
-use std::ffi::{OsStr, OsString};
+use crate::checks::Over;
+use crate::checks::script::{Outcome, Running};
+use crate::child::{End, Stream};
+use crate::sys::spawn::Step;
+use crate::sys::{errno, file, output};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
-
-/// How long a script that has not ended in time may take to end at TERM.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// How much a script's output is read on after its end, in pieces of
-/// [`PIECE`] bytes: what it left behind might print for ever.
-const LAST_PIECES: usize = 256;
-
-/// How much of a script's output is passed on at a time.
-const PIECE: usize = 4096;
 
 /// No `./run` is looked at beyond so many bytes.
 const LONGEST_RUN: usize = 1 << 20;
@@ -76,210 +59,52 @@ impl Script {
     ) -> Result<(), Stop> {
         let script = self.name();
         let failed = |source| Failure::NotRun { script, source };
-        let mut running = Running::start(self, home).map_err(failed)?;
-        let deadline = clock::monotonic() + limit;
-        let end = loop {
-            match running.turn(None, waiter, deadline) {
-                Ok(Some(end)) => break end,
-                Ok(None) if clock::monotonic() >= deadline => {
-                    running.end_group(waiter);
-                    return Err(Failure::Hung {
-                        script,
-                        waited: limit,
-                        state: state(),
-                    }
-                    .into());
-                }
-                Ok(None) => {}
+        let mut running = Running::start(script, home, limit).map_err(failed)?;
+        let mut told = None;
+        let outcome = loop {
+            let woken = waiter.wait(running.descriptors(), running.deadline());
+            let (ready, ended) = match woken {
+                Ok(wake) => (wake.ready, wake.end_of(running.pid())),
                 Err(stop) => {
-                    running.end_group(waiter);
-                    return Err(stop);
+                    running.stop();
+                    told.get_or_insert(stop);
+                    ([false; 3], None)
                 }
+            };
+            let outcome = running.turn(ready, ended, |stream, bytes| {
+                let (before, said) = waiter.progress.script(stream, bytes);
+                say(&before);
+                match stream {
+                    Stream::Out => say(&said),
+                    Stream::Err => output::err_bytes(&said),
+                }
+            });
+            if let Some(outcome) = outcome {
+                break outcome;
             }
         };
-        running.pass_on_the_rest(waiter);
-        match running.errors.read() {
-            Some(SpawnError {
-                step: Step::Exec,
-                source,
-            }) => return Err(explain(self, directory, source).into()),
-            Some(SpawnError { source, .. }) => return Err(failed(source).into()),
-            None => {}
-        }
-        match end {
-            End::Exited(0) => Ok(()),
-            End::Exited(code) => {
+        let failure = match (outcome, told) {
+            (Outcome::Over(Over::Stopped), Some(stop)) => return Err(stop),
+            (Outcome::NotExecuted(error), _) => match error.step {
+                Step::Exec => explain(self, directory, error.source),
+                Step::Directory | Step::Descriptors => failed(error.source),
+            },
+            (Outcome::Over(Over::Ended(End::Exited(0))), _) => return Ok(()),
+            (Outcome::Over(Over::Ended(End::Exited(code))), _) => {
                 let log = None;
-                Err(Failure::Refused { script, code, log }.into())
+                Failure::Refused { script, code, log }
             }
-            End::Killed(number) => Err(Failure::ScriptKilled { script, number }.into()),
-        }
-    }
-}
-
-/// A script that runs.
-struct Running {
-    proc: Proc,
-    out: Option<File>,
-    err: Option<File>,
-    /// Why it could not be executed.
-    errors: SpawnErrors,
-}
-
-impl Running {
-    fn start(script: Script, home: &File) -> io::Result<Running> {
-        let (out, out_writer) = io::pipe()?;
-        let (err, err_writer) = io::pipe()?;
-        let stdin = || file::open_read(Path::new("/dev/null"));
-        let descriptors = [
-            (STDIN, Fd::Open(&stdin)),
-            (STDOUT, Fd::Copy(out_writer.as_fd())),
-            (STDERR, Fd::Copy(err_writer.as_fd())),
-        ];
-        let path = path_with_our_programs();
-        let name = OsString::from(format!("./{}", script.name()));
-        let program = Program::at(&name, &[&name])?.with_changes(&[(OsStr::new("PATH"), &path)])?;
-        // Without us there is no lock, and nobody who wants its verdict.
-        let child = Spawn::new().group().dies_with_parent();
-        let child = child.open_directory(home).descriptors(&descriptors);
-        let (proc, errors) = child.exec_told(&[program])?;
-        child::make_group(proc.pid());
-        let file = |end: io::PipeReader| {
-            let file = File::from(OwnedFd::from(end));
-            file::set_nonblocking(&file).map(|()| file)
+            (Outcome::Over(Over::Ended(End::Killed(number))), _) => {
+                Failure::ScriptKilled { script, number }
+            }
+            (Outcome::Over(Over::TimedOut | Over::Stopped), _) => Failure::Hung {
+                script,
+                waited: limit,
+                state: state(),
+            },
         };
-        Ok(Running {
-            proc,
-            out: Some(file(out)?),
-            err: Some(file(err)?),
-            errors,
-        })
+        Err(failure.into())
     }
-
-    /// Waits for something to happen, `other` being one more thing to wait for;
-    /// how the script ended, if it has.
-    fn turn(
-        &mut self,
-        other: Option<BorrowedFd<'_>>,
-        waiter: &mut Waiter<'_>,
-        deadline: std::time::Instant,
-    ) -> Result<Option<End>, Stop> {
-        let [out, err] = [&self.out, &self.err].map(|fd| fd.as_ref().map(AsFd::as_fd));
-        let wake = waiter.wait([out, err, other], Some(deadline))?;
-        let [out, err, _] = wake.ready;
-        if out {
-            pass_on(&mut self.out, Stream::Out, waiter);
-        }
-        if err {
-            pass_on(&mut self.err, Stream::Err, waiter);
-        }
-        Ok(wake
-            .ended
-            .iter()
-            .find(|(pid, _)| *pid == self.proc.pid())
-            .map(|(_, end)| *end))
-    }
-
-    fn pass_on_the_rest(&mut self, waiter: &mut Waiter<'_>) {
-        for _ in 0..LAST_PIECES {
-            let more = [
-                pass_on(&mut self.out, Stream::Out, waiter),
-                pass_on(&mut self.err, Stream::Err, waiter),
-            ];
-            if more == [false, false] {
-                return;
-            }
-        }
-    }
-
-    /// Ends the script, even one that has left the process group it was made
-    /// leader of, and all that is in that group: TERM, and KILL for what is left
-    /// after a moment. Another signal to us does not cut it short.
-    fn end_group(&mut self, waiter: &mut Waiter<'_>) {
-        self.send(Number::TERM);
-        self.send(Number::CONT);
-        let mut ended = self.ends_within(GRACE, waiter);
-        // The others are no children of ours: they are waited for one after the
-        // other. One of them may be one of our own commands, which takes this long
-        // to end a script of its own.
-        let deadline = clock::monotonic() + 2 * GRACE;
-        while ended && clock::monotonic() < deadline {
-            let Some(member) = process::one_of_group(self.proc.pid()) else {
-                break;
-            };
-            // Without a pidfd, it is looked at again at the next dot.
-            let member = match Proc::open(member) {
-                Err(error) if errno::is_no_process(&error) => continue,
-                opened => opened.ok(),
-            };
-            let end = member.as_ref().and_then(Proc::end);
-            let _ = self.turn(end, waiter, deadline);
-        }
-        self.send(Number::KILL);
-        if !ended {
-            ended = self.ends_within(GRACE, waiter);
-        }
-        if ended {
-            self.pass_on_the_rest(waiter);
-        }
-    }
-
-    fn send(&self, number: Number) {
-        child::send_group(self.proc.pid(), number);
-        if child::has_left_group(self.proc.pid()) {
-            self.proc.send(number);
-        }
-    }
-
-    fn ends_within(&mut self, limit: Duration, waiter: &mut Waiter<'_>) -> bool {
-        let deadline = clock::monotonic() + limit;
-        while clock::monotonic() < deadline {
-            if let Ok(Some(_)) = self.turn(None, waiter, deadline) {
-                return true;
-            }
-        }
-        false
-    }
-}
-
-/// Passes a piece of output on; whether there was any.
-fn pass_on(from: &mut Option<File>, stream: Stream, waiter: &mut Waiter<'_>) -> bool {
-    let Some(file) = from else {
-        return false;
-    };
-    let mut piece = [0; PIECE];
-    let count = match fifo::read(file, &mut piece) {
-        Input::Bytes(count) => count,
-        Input::Nothing => return false,
-        Input::End => {
-            *from = None;
-            return false;
-        }
-    };
-    let bytes = piece.get(..count).unwrap_or_default();
-    let (before, said) = waiter.progress.script(stream, bytes);
-    say(&before);
-    match stream {
-        Stream::Out => say(&said),
-        Stream::Err => output::err_bytes(&said),
-    }
-    true
-}
-
-/// PATH with the directory of this program behind it, so that a script finds
-/// the `svc` that belongs to it wherever that stands.
-fn path_with_our_programs() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
-    if let Some(directory) = std::env::current_exe()
-        .ok()
-        .as_deref()
-        .and_then(Path::parent)
-        && !std::env::split_paths(&path).any(|element| element == directory)
-    {
-        path.push(":");
-        path.push(directory);
-    }
-    path
 }
 
 /// Whether the file `script` is there and may be executed.

@@ -30,6 +30,14 @@ pub struct Wake {
     pub ended: Vec<(Pid, End)>,
 }
 
+impl Wake {
+    /// How the child `pid` ended, if it did.
+    pub fn end_of(&self, pid: Pid) -> Option<End> {
+        let mut ended = self.ended.iter();
+        ended.find(|(child, _)| *child == pid).map(|(_, end)| *end)
+    }
+}
+
 impl<'a> Waiter<'a> {
     /// Nothing is waited for yet.
     pub fn new(signals: &'a Signals, progress: &'a mut Progress) -> Waiter<'a> {
