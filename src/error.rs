@@ -1,6 +1,9 @@
 //! The one error type: daemontools' sentences and exit codes.
 
-use crate::sys::errno::reason;
+mod reason;
+
+pub use reason::reason;
+
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;

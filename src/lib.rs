@@ -22,6 +22,8 @@ pub mod envdir;
 pub mod error;
 /// Wait for a daemon that goes into the background, and for all it leaves.
 pub mod fghack;
+/// Which file systems can be trusted with inotify and with times.
+pub mod file_systems;
 /// Bytes on disk and in pipes, and the types they stand for.
 pub mod formats;
 /// Write lines to log files that are kept from growing.

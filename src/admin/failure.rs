@@ -1,7 +1,7 @@
 //! Why a service is not as it was asked to be, and what to do next.
 
 use crate::child::{End, Pid};
-use crate::sys::errno::reason;
+use crate::error::reason;
 use crate::sys::signals::Number;
 use std::ffi::OsStr;
 use std::io;

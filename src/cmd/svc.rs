@@ -1,10 +1,9 @@
 //! `svc [-udopchaitkx] dir...`: send commands to supervise.
 
 use super::getopt;
-use crate::error::{Error, USAGE};
+use crate::error::{Error, USAGE, reason};
 use crate::formats::control::Command;
 use crate::service::{self, NotSent, Origin, Trouble};
-use crate::sys::errno::reason;
 use crate::sys::output;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,11 +1,10 @@
 //! `svstat dir...`: print the state of services, one line each on stdout.
 
 use crate::child::{End, Pid};
-use crate::error::Error;
+use crate::error::{Error, reason};
 use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
 use crate::service::{self, NoStatus, Origin, Supervised, Trouble};
-use crate::sys::errno::reason;
 use crate::sys::spawn::Spawn;
 use crate::sys::{child, clock, output, signals};
 use std::borrow::Cow;

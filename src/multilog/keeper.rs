@@ -376,5 +376,5 @@ fn state(top: &File, own: &File, budget: Budget, file: u64) -> io::Result<String
 }
 
 fn reason(error: io::Error) -> String {
-    errno::reason(&error).to_owned()
+    crate::error::reason(&error).to_owned()
 }

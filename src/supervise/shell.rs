@@ -13,7 +13,7 @@ use crate::sys::exec::Program;
 use crate::sys::fifo::Input;
 use crate::sys::oom::OomScoreAdj;
 use crate::sys::signals::{self, Number, Received, Sender, Signals};
-use crate::sys::{clock, errno, fifo, output, poll, start, terminal};
+use crate::sys::{clock, fifo, output, poll, start, terminal};
 use crate::timeline::recorder::Record;
 use std::ffi::OsStr;
 use std::io;
@@ -425,7 +425,7 @@ impl Shell<'_> {
             Ok((pid, held)) => (self.step(Event::Started(pid)), held),
             Err(error) => {
                 note(record, Moment::Failed);
-                let reason = errno::reason(&error);
+                let reason = crate::error::reason(&error);
                 let wait = self.machine.fork_wait().as_secs();
                 output::err_without_waiting(&line(
                     self.name,

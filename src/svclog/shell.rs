@@ -6,6 +6,7 @@ use super::place::{self, Logs};
 use super::printer::Printer;
 use super::{Failure, Options, show, title};
 use crate::error::Error;
+use crate::file_systems;
 use crate::formats::tai64n::Tai64n;
 use crate::sys::poll::{self, Event};
 use crate::sys::watch::Watch;
@@ -331,7 +332,7 @@ fn wait(watch: Option<&Watch>, deadline: Option<Instant>) -> Result<(), Failure>
 /// Watches the directory `path` and everything that it leads through: directories that may
 /// be moved, links that may be replaced. False if inotify may miss changes.
 fn watch_path(watch: &Watch, path: &Path) -> bool {
-    let is_watched = !file::is_remote_at(path) && watch.entries_and_writes(path).is_ok();
+    let is_watched = !file_systems::is_remote_at(path) && watch.entries_and_writes(path).is_ok();
     is_watched
         && steps(path, LINKS)
             .iter()

@@ -2,6 +2,7 @@
 
 use super::late::Inspection;
 use super::settling::{Look, QUIET};
+use crate::file_systems;
 use crate::service;
 use crate::sys::{clock, file};
 use std::ffi::OsStr;
@@ -76,7 +77,7 @@ pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
         is_unpacking: has_temporary && !may_start,
         has_down,
         // The times of a server's files are those of the server's clock.
-        quiet_for: quiet_for(now, newest).filter(|_| !file::is_remote_at(path)),
+        quiet_for: quiet_for(now, newest).filter(|_| !file_systems::is_remote_at(path)),
         digest: digest.finish(),
     }
 }

@@ -1,8 +1,9 @@
 //! The inotify watches of svscan.
 
 use super::PROGRAM;
+use crate::file_systems;
+use crate::sys::output;
 use crate::sys::watch::{Place, Watch};
-use crate::sys::{file, output};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -61,7 +62,7 @@ impl Watched {
         Some(Watched {
             watch,
             here: place,
-            is_complete: !file::is_change_missed_at(here),
+            is_complete: !file_systems::is_change_missed_at(here),
             ways: HashMap::new(),
             is_said: false,
         })
@@ -143,7 +144,7 @@ impl Watched {
             } else {
                 (self.watch.itself(&path).map(Step::Directory), &path)
             };
-            is_watched &= step.is_ok() && !file::is_change_missed_at(watched);
+            is_watched &= step.is_ok() && !file_systems::is_change_missed_at(watched);
             match step {
                 Ok(step) => steps.push(step),
                 Err(error) if !self.is_said => self.is_said = say(&error),

@@ -1,6 +1,22 @@
-//! The text of an error number, in daemontools' words (never the C library's).
+//! Error numbers, and what they mean where it matters.
 
 use std::io;
+
+/// The numbers, whatever they are on this machine.
+pub mod numbers {
+    pub use libc::{
+        E2BIG, EACCES, EADDRINUSE, EADDRNOTAVAIL, EADV, EAFNOSUPPORT, EAGAIN, EALREADY, EBADF,
+        EBADMSG, EBUSY, ECHILD, ECOMM, ECONNABORTED, ECONNREFUSED, ECONNRESET, EDEADLK,
+        EDESTADDRREQ, EDOM, EDQUOT, EEXIST, EFAULT, EFBIG, EHOSTDOWN, EHOSTUNREACH, EIDRM,
+        EINPROGRESS, EINTR, EINVAL, EIO, EISCONN, EISDIR, ELOOP, EMFILE, EMLINK, EMSGSIZE,
+        EMULTIHOP, ENAMETOOLONG, ENETDOWN, ENETRESET, ENETUNREACH, ENFILE, ENOBUFS, ENODEV, ENOENT,
+        ENOEXEC, ENOLCK, ENOLINK, ENOMEM, ENOMSG, ENONET, ENOPROTOOPT, ENOSPC, ENOSR, ENOSTR,
+        ENOSYS, ENOTBLK, ENOTCONN, ENOTDIR, ENOTEMPTY, ENOTSOCK, ENOTTY, ENXIO, EOPNOTSUPP, EPERM,
+        EPFNOSUPPORT, EPIPE, EPROTO, EPROTONOSUPPORT, EPROTOTYPE, ERANGE, EREMCHG, EREMOTE, EROFS,
+        ESHUTDOWN, ESOCKTNOSUPPORT, ESPIPE, ESRCH, ESRMNT, ESTALE, ETIME, ETIMEDOUT, ETOOMANYREFS,
+        ETXTBSY, EUSERS, EXDEV,
+    };
+}
 
 /// A file is larger than anything that makes sense (EFBIG).
 pub fn too_big() -> io::Error {
@@ -51,106 +67,6 @@ pub fn no_program() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOEXEC)
 }
 
-/// What daemontools 0.76 prints for the number of `error`; `unknown error` for
-/// one it has no text for, and
-/// `partial write` for an [`io::ErrorKind::WriteZero`], which has no number. Note the pair EPERM `permission denied` and EACCES
-/// `access denied`.
-pub fn reason(error: &io::Error) -> &'static str {
-    if error.kind() == io::ErrorKind::WriteZero {
-        return "partial write";
-    }
-    match error.raw_os_error().unwrap_or(0) {
-        0 => "unknown error",
-        libc::EPERM => "permission denied",
-        libc::ENOENT => "file does not exist",
-        libc::EINTR => "interrupted system call",
-        libc::EIO => "input/output error",
-        libc::ENOMEM => "out of memory",
-        libc::ENXIO => "device not configured",
-        libc::EAGAIN => "temporary failure",
-        libc::EEXIST => "file already exists",
-        libc::ENOTDIR => "not a directory",
-        libc::EISDIR => "is a directory",
-        libc::ETXTBSY => "text busy",
-        libc::EPIPE => "broken pipe",
-        libc::ETIMEDOUT => "timed out",
-        libc::EINPROGRESS => "operation in progress",
-        libc::EPROTO => "protocol error",
-        libc::ECONNREFUSED => "connection refused",
-        libc::EACCES => "access denied",
-        libc::ESRCH => "no such process",
-        libc::E2BIG => "argument list too long",
-        libc::ENOEXEC => "exec format error",
-        libc::EBADF => "file descriptor not open",
-        libc::ECHILD => "no child processes",
-        libc::EDEADLK => "operation would cause deadlock",
-        libc::EFAULT => "bad address",
-        libc::ENOTBLK => "not a block device",
-        libc::EBUSY => "device busy",
-        libc::EXDEV => "cross-device link",
-        libc::ENODEV => "device does not support operation",
-        libc::EINVAL => "invalid argument",
-        libc::ENFILE => "system cannot open more files",
-        libc::EMFILE => "process cannot open more files",
-        libc::ENOTTY => "not a tty",
-        libc::EFBIG => "file too big",
-        libc::ENOSPC => "out of disk space",
-        libc::ESPIPE => "unseekable descriptor",
-        libc::EROFS => "read-only file system",
-        libc::EMLINK => "too many links",
-        libc::EDOM => "input out of range",
-        libc::ERANGE => "output out of range",
-        libc::ENAMETOOLONG => "file name too long",
-        libc::ELOOP => "symbolic link loop",
-        libc::ENOTEMPTY => "directory not empty",
-        libc::ENOLCK => "no locks available",
-        libc::ENOSYS => "system call not available",
-        libc::EDQUOT => "disk quota exceeded",
-        libc::ESTALE => "stale NFS file handle",
-        libc::EREMOTE => "too many levels of remote in path",
-        libc::EUSERS => "too many users",
-        libc::ENOMSG => "no message of desired type",
-        libc::EIDRM => "identifier removed",
-        libc::EBADMSG => "bad message type",
-        libc::ENOSTR => "not a stream device",
-        libc::ETIME => "timer expired",
-        libc::ENOSR => "out of stream resources",
-        libc::ENONET => "machine not on network",
-        libc::ENOLINK => "link severed",
-        libc::EADV => "advertise error",
-        libc::ESRMNT => "srmount error",
-        libc::ECOMM => "communication error",
-        libc::EMULTIHOP => "multihop attempted",
-        libc::EREMCHG => "remote address changed",
-        libc::EALREADY => "operation already in progress",
-        libc::ENOTSOCK => "not a socket",
-        libc::EDESTADDRREQ => "destination address required",
-        libc::EMSGSIZE => "message too long",
-        libc::EPROTOTYPE => "incorrect protocol type",
-        libc::ENOPROTOOPT => "protocol not available",
-        libc::EPROTONOSUPPORT => "protocol not supported",
-        libc::ESOCKTNOSUPPORT => "socket type not supported",
-        libc::EOPNOTSUPP => "operation not supported",
-        libc::EPFNOSUPPORT => "protocol family not supported",
-        libc::EAFNOSUPPORT => "address family not supported",
-        libc::EADDRINUSE => "address already used",
-        libc::EADDRNOTAVAIL => "address not available",
-        libc::ENETDOWN => "network down",
-        libc::ENETUNREACH => "network unreachable",
-        libc::ENETRESET => "network reset",
-        libc::ECONNABORTED => "connection aborted",
-        libc::ECONNRESET => "connection reset",
-        libc::ENOBUFS => "out of buffer space",
-        libc::EISCONN => "already connected",
-        libc::ENOTCONN => "not connected",
-        libc::ESHUTDOWN => "socket shut down",
-        libc::ETOOMANYREFS => "too many references",
-        libc::EHOSTDOWN => "host down",
-        libc::EHOSTUNREACH => "host unreachable",
-        _ => "unknown error",
-    }
-}
-
 /// Whether `error` is ENXIO: a FIFO that nobody has open for reading.
 pub fn is_no_reader(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENXIO)
@@ -190,18 +106,4 @@ pub fn is_not_available(error: &io::Error) -> bool {
 /// Whether `error` is ESRCH: there is no such process.
 pub fn is_no_process(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ESRCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_two_denials_are_told_apart() {
-        let of = |number| reason(&io::Error::from_raw_os_error(number));
-        assert_eq!(of(libc::EPERM), "permission denied");
-        assert_eq!(of(libc::EACCES), "access denied");
-        assert_eq!(of(libc::EWOULDBLOCK), "temporary failure");
-        assert_eq!(of(libc::EOVERFLOW), "unknown error");
-    }
 }

@@ -3,7 +3,7 @@
 
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, openat};
 use nix::sys::stat::{Mode, UtimensatFlags, utimensat};
-use nix::sys::statfs::{self, FsType};
+use nix::sys::statfs;
 use nix::sys::time::TimeSpec;
 use std::ffi::{CStr, CString};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
@@ -464,48 +464,18 @@ fn is_shown_deleted(link: &Path, directory: Identity) -> bool {
     })
 }
 
-/// Whether another machine or a daemon can change the directory at `path`, which need not
-/// be readable, and its times may be those of another clock: NFS, SMB, 9p, FUSE and the like
-/// (statfs(2) gives the numbers).
-pub fn is_remote_at(path: &Path) -> bool {
-    statfs::statfs(path).is_ok_and(|fs| is_among(fs.filesystem_type(), &REMOTE))
-}
-
-/// Whether inotify may miss changes in the directory at `path`: it is remote, or what it
-/// holds is stored in another file system of this machine, where it can be changed.
-pub fn is_change_missed_at(path: &Path) -> bool {
-    let is_missed = |kind| is_among(kind, &REMOTE) || is_among(kind, &LAYERED);
-    statfs::statfs(path).is_ok_and(|fs| is_missed(fs.filesystem_type()))
-}
-
-const REMOTE: [i64; 13] = [
-    0x6969,      // NFS
-    0x517B,      // SMB
-    0xFF53_4D42, // CIFS
-    0xFE53_4D42, // SMB2
-    0x0102_1997, // 9p
-    0x6573_5546, // FUSE
-    0x5346_414F, // AFS
-    0x7375_7245, // Coda
-    0x00C3_6400, // Ceph
-    0x0116_1970, // GFS2
-    0x7461_636F, // OCFS2
-    0x0BD0_0BD0, // Lustre
-    0x786F_4256, // VirtualBox's shared folders
-];
-
-const LAYERED: [i64; 3] = [
-    0x794C_7630, // overlayfs
-    0x6175_6673, // aufs
-    0xF15F,      // eCryptfs
-];
-
-fn is_among(kind: FsType, kinds: &[i64]) -> bool {
+/// The number of the kind of file system that the directory at `path`, which need not be
+/// readable, is in: see statfs(2).
+///
+/// # Errors
+/// What statfs(2) says.
+pub fn file_system_at(path: &Path) -> io::Result<i64> {
+    let found = statfs::statfs(path).map_err(super::io)?;
     #[allow(
         clippy::useless_conversion,
         reason = "the type's width differs by architecture"
     )]
-    kinds.contains(&i64::from(kind.0))
+    Ok(i64::from(found.filesystem_type().0))
 }
 
 #[cfg(test)]

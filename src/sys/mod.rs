@@ -2,7 +2,7 @@
 //!
 //! Rules of this folder: one file per subject; every descriptor is opened
 //! close-on-exec; errors are [`std::io::Error`] and keep their number; nothing
-//! here decides anything.
+//! here decides anything: wordings, lists of file systems and policies are elsewhere.
 #![allow(
     unsafe_code,
     reason = "system calls live here, each with its SAFETY line"
