@@ -101,6 +101,18 @@ impl Files {
         }
     }
 
+    /// Opens `previous`, which was `current`, for reading.
+    ///
+    /// # Errors
+    /// What open(2) says; ELOOP if another user has put a link there.
+    pub fn open_previous(self) -> io::Result<File> {
+        let path = Path::new("previous");
+        match self.shared {
+            Some(_) => file::open_read_nofollow(path),
+            None => file::open_read(path),
+        }
+    }
+
     /// Sees that `name` can be read by [`Files::open_read`]: what cannot gives way to an
     /// empty file.
     ///

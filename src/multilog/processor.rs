@@ -12,7 +12,6 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 const SHELL: &str = "/bin/sh";
 
@@ -30,7 +29,7 @@ pub fn start(command: &[u8], id: Identity, files: Files, name: &OsStr) -> io::Re
     )?];
     let started = Spawn::new()
         .descriptors(&[
-            (0, Fd::Open(&|| open_previous(id))),
+            (0, Fd::Open(&|| open_previous(id, files))),
             (1, Fd::Open(&|| files.open_truncate(name, "processed"))),
             (4, Fd::Open(&|| files.open_read("state"))),
             (5, Fd::Open(&|| files.open_truncate(name, "newstate"))),
@@ -45,8 +44,8 @@ pub fn start(command: &[u8], id: Identity, files: Files, name: &OsStr) -> io::Re
 }
 
 /// Opens `previous` for reading, if it is the file `id`.
-fn open_previous(id: Identity) -> io::Result<File> {
-    let previous = file::open_read_plain(Path::new("previous"))?;
+fn open_previous(id: Identity, files: Files) -> io::Result<File> {
+    let previous = files.open_previous()?;
     match file::identity(&previous.metadata()?) == id {
         true => Ok(previous),
         false => Err(errno::not_own()),
