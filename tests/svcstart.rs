@@ -4,7 +4,7 @@ mod nested;
 mod owner;
 
 use crate::harness::{Output, Scratch, Suite, finish, is_alive, signal, wait_until};
-use crate::supervise::children;
+use crate::supervise::{children, shell};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -772,6 +772,53 @@ fn a_supervise_that_was_told_to_exit_is_waited_for_and_its_successor_told() {
         let new = scratch.wait_up(name);
         assert!(new != old && is_alive(new));
     }
+}
+
+/// A script that fails because its supervise has left says nothing about the service.
+#[test]
+fn a_script_whose_supervise_leaves_is_no_verdict_and_the_successor_is_told() {
+    const LEAVES: &str = "[ -e left ] && exec svc $1 .
+        >left; svc -dx .; while svok .; do sleep 0.1; done; exit 1";
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.script("a/start", &LEAVES.replace("$1", "-u"));
+    scratch.script("a/stop", &LEAVES.replace("$1", "-d"));
+    scratch.link("a");
+    scratch.wait_up("a");
+    for (program, state) in [("svcstart", "up"), ("svcstop", "down")] {
+        shell(&scratch, "rm -f a/left");
+        let output = scratch.run(Suite::Ours, program, &["service/a"]);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert!(output.out.ends_with(b"OK\n"), "{output:?}");
+        assert!(scratch.svstat("a").starts_with(state));
+    }
+}
+
+/// It leaves between two looks of svcstart: at `ok`, at `control`, at its lock.
+#[test]
+fn a_supervise_that_is_just_leaving_is_not_taken_for_one_that_cannot_be_known() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    let names: Vec<String> = (0..12).map(|number| format!("s{number}")).collect();
+    for name in &names {
+        scratch.service(name, STAYS);
+        scratch.script(format!("{name}/start"), "exec svc -u .");
+        scratch.script(format!("{name}/stop"), "exec svc -d .");
+        scratch.link(name);
+        scratch.wait_up(name);
+    }
+    std::thread::scope(|scope| {
+        for (number, name) in names.iter().enumerate() {
+            let scratch = &scratch;
+            scope.spawn(move || {
+                scratch.run(Suite::Ours, "svc", &["-dx", name]);
+                let program = ["svcstart", "svcstop"][number % 2];
+                let output = scratch.run(Suite::Ours, program, &[&format!("service/{name}")]);
+                assert_eq!(output.code, 0, "{output:?}");
+            });
+        }
+    });
 }
 
 #[test]

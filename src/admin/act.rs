@@ -58,8 +58,7 @@ pub fn perform(
         source,
     })?;
     let mut watcher = Watcher::new(directory);
-    watcher.wait_supervised(&mut waiter)?;
-    let lock = lock::take(watcher.directory(), options.timeout, &mut waiter)?;
+    let lock = take_lock(&mut watcher, options.timeout, &mut waiter)?;
     let mut work = Work {
         name,
         options,
@@ -81,6 +80,24 @@ pub fn perform(
         }
         Task::Restart => work.restart(),
     }
+}
+
+/// Waits for a supervise and takes the lock. A supervise that was told to exit (`x`) may do
+/// so in between; then the next one is waited for.
+fn take_lock(
+    watcher: &mut Watcher,
+    longest: Option<Duration>,
+    waiter: &mut Waiter<'_>,
+) -> Result<Lock, Stop> {
+    for _ in 1..SUPERVISES {
+        watcher.wait_supervised(waiter)?;
+        match lock::take(watcher.directory(), longest, waiter) {
+            Err(Stop::Failed(Failure::SuperviseGone)) => {}
+            taken => return taken,
+        }
+    }
+    watcher.wait_supervised(waiter)?;
+    lock::take(watcher.directory(), longest, waiter)
 }
 
 /// The work on one service, its lock held.
@@ -140,8 +157,8 @@ impl Work<'_> {
 
     fn stop(&mut self) -> Result<(), Stop> {
         let (begun, pid) = (clock::monotonic(), self.watcher.status()?.pid);
-        let stopped = if self.script_is_to_run(Script::Stop)? {
-            match self.run(Script::Stop) {
+        let stopped = match self.script_is_to_run(Script::Stop) {
+            Ok(true) => match self.run(Script::Stop) {
                 Ok(()) => match self.check_that_it_is_down() {
                     Err(Stop::Failed(Failure::StopLied { .. } | Failure::StillUp { .. }))
                         if self.options.kill =>
@@ -151,10 +168,10 @@ impl Work<'_> {
                     checked => checked,
                 },
                 Err(Stop::Failed(_)) if self.options.kill => self.kill(),
-                Err(stop) => return Err(stop),
-            }
-        } else {
-            self.stop_and_watch()
+                refused => refused,
+            },
+            Ok(false) => self.stop_and_watch(),
+            Err(failure) => Err(failure.into()),
         };
         self.see_that_it_stays_down(stopped, pid, begun)?;
         if self.options.persist {
@@ -202,8 +219,12 @@ impl Work<'_> {
         if !script.exists(self.watcher.directory())? {
             return Ok(false);
         }
-        owner::check(&self.home, script.name())?;
-        Ok(true)
+        match owner::check(&self.home, script.name()) {
+            Err(Failure::Unowned { .. }) if self.watcher.is_unsupervised() => {
+                Err(Failure::SuperviseGone)
+            }
+            checked => checked.map(|()| true),
+        }
     }
 
     fn run(&mut self, script: Script) -> Result<(), Stop> {
@@ -222,6 +243,12 @@ impl Work<'_> {
             state,
         );
         ran.map_err(|stop| match stop {
+            // The script could not reach supervise; svscan starts another.
+            Stop::Failed(Failure::Refused { .. })
+                if self.watcher.is_unsupervised() && self.watcher.svscan_runs() != Some(false) =>
+            {
+                Failure::SuperviseGone.into()
+            }
             Stop::Failed(Failure::Refused { script, code, .. }) => {
                 let log = self.log();
                 Failure::Refused { script, code, log }.into()
@@ -385,10 +412,10 @@ impl Work<'_> {
             }
             let has_left = match stopped {
                 Err(Stop::Failed(Failure::SuperviseGone)) => true,
-                // Another supervise takes it up by itself.
-                Err(Stop::Failed(Failure::TakenUp | Failure::StopLied { .. })) => {
-                    self.watcher.is_supervise_newer(begun)
-                }
+                // Another supervise takes it up by itself, or came during the script.
+                Err(Stop::Failed(
+                    Failure::TakenUp | Failure::StopLied { .. } | Failure::Refused { .. },
+                )) => self.watcher.is_supervise_newer(begun),
                 _ => false,
             };
             if !has_left || pid.is_some_and(|pid| process::age(pid).is_some()) {

@@ -67,6 +67,11 @@ impl Watcher {
         self.answered = true;
     }
 
+    /// Whether its supervise has left.
+    pub fn is_unsupervised(&self) -> bool {
+        matches!(service::is_supervised(&self.directory), Supervised::No)
+    }
+
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.watch.as_ref().map(AsFd::as_fd)
     }
@@ -296,7 +301,7 @@ impl Watcher {
                     },
                 }
             }
-            if matches!(service::is_supervised(&self.directory), Supervised::No) {
+            if self.is_unsupervised() {
                 return Err(Failure::SuperviseGone.into());
             }
             if now >= deadline {
