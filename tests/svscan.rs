@@ -210,6 +210,28 @@ fn a_directory_made_in_place_of_a_removed_one_gets_a_supervise_of_its_own() {
 }
 
 #[test]
+fn a_directory_made_in_place_of_one_whose_supervise_has_just_ended_is_a_new_one() {
+    let scratch = Scratch::new();
+    scratch.service("scan/a", WAITS);
+    scratch.service("template", WAITS);
+    scratch.service("template/log", "exec cat >> got");
+    scratch.write("template/down", "");
+    let svscan = svscan(&scratch);
+    scratch.wait_up("scan/a");
+    // The end and the changes are told as one. Most file systems give the new directory the
+    // inode number of the old one.
+    svscan.signal("STOP");
+    svc(&scratch, "-dx", "scan/a");
+    wait_until("supervise has ended", || {
+        scratch.svstat("scan/a") == "supervise not running"
+    });
+    shell(&scratch, "rm -r scan/a; cp -r template scan/a");
+    svscan.signal("CONT");
+    scratch.wait_supervised("scan/a/log");
+    assert_eq!(scratch.pid("scan/a"), None);
+}
+
+#[test]
 fn a_supervise_that_is_killed_or_told_to_exit_is_back() {
     let scratch = Scratch::new();
     scratch.service("scan/a", WAITS);

@@ -190,14 +190,20 @@ impl Plan {
         self.settling.renamed(name);
     }
 
+    /// The supervises of the service that `name` leads to, as far as their end is not known.
+    pub fn running(&self, name: &OsStr) -> impl Iterator<Item = Pid> {
+        let service = self.names.get(name).and_then(|id| self.services.get(id));
+        service.into_iter().flat_map(Service::running).map(|(_, pid)| pid)
+    }
+
     /// What `name` led to was removed or renamed: what is there now is something else. A
     /// new directory may have the inode number of the old one if no process is in that.
     pub fn replaced(&mut self, name: &OsStr) -> Vec<Action> {
         self.settling.forget(name);
-        let service = self.names.get(name).and_then(|id| self.services.get(id));
-        match service.is_some_and(|service| service.running().next().is_none()) {
-            true => self.unlink(name),
-            false => Vec::new(),
+        let is_running = self.running(name).next().is_some();
+        match is_running {
+            true => Vec::new(),
+            false => self.unlink(name),
         }
     }
 

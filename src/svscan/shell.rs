@@ -155,7 +155,32 @@ impl Shell {
         }
     }
 
+    /// Supervises that have ended hold their directory no more. If its entry was removed
+    /// after that, their end is to be known before: what has taken its place since then may
+    /// have its inode number.
+    fn reap_what_was_replaced(&mut self, changes: &[Change]) {
+        let Some(watched) = &self.watch else {
+            return;
+        };
+        let is_over = |entry: OsString| {
+            let mut running = self.plan.running(&entry).peekable();
+            running.peek().is_some() && running.all(child::has_ended)
+        };
+        let mut replaced = changes.iter().flat_map(|change| match change {
+            Change::Entry {
+                place,
+                name,
+                how: How::Moved,
+            } => watched.concerned(*place, name),
+            _ => Vec::new(),
+        });
+        if replaced.any(is_over) {
+            self.reap();
+        }
+    }
+
     fn examine_changed(&mut self, changes: Vec<Change>) {
+        self.reap_what_was_replaced(&changes);
         let mut entries = BTreeSet::new();
         let mut actions = Vec::new();
         for change in changes {

@@ -173,6 +173,17 @@ pub fn wait(pid: Pid) -> io::Result<End> {
     }
 }
 
+/// Whether the child `pid` has ended and was not waited for yet.
+pub fn has_ended(pid: Pid) -> bool {
+    let mut facts = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `facts` is a valid place to write to; zeroes are facts, too, of no child.
+    unsafe {
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        libc::waitid(libc::P_PID, pid.get(), facts.as_mut_ptr(), flags) == 0
+            && facts.assume_init().si_pid() != 0
+    }
+}
+
 /// Whether this process has any child, ended or not.
 pub fn is_any() -> bool {
     // SAFETY: a null pointer is where no facts are written to.
@@ -258,7 +269,9 @@ mod tests {
                 [true]
             );
         }
+        assert!(has_ended(pid));
         wait(pid).unwrap();
+        assert!(!has_ended(pid));
         let gone = end_of(pid).unwrap_err();
         assert!(crate::sys::errno::is_no_process(&gone));
     }
