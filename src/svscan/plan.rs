@@ -79,6 +79,8 @@ pub enum Action {
     Forget(Id),
     /// Wake this supervise: no entry leads to its directory any more, which may be deleted.
     Wake(Pid),
+    /// Wake this supervise if its directory was deleted.
+    WakeIfDeleted(Pid),
     /// This supervise is the log's of a service that has none any more and never will: if
     /// the log's directory is deleted, close the pipe, so that the log ends.
     CloseIfDeleted(Id, Pid),
@@ -193,7 +195,8 @@ impl Plan {
     /// The supervises of the service that `name` leads to, as far as their end is not known.
     pub fn running(&self, name: &OsStr) -> impl Iterator<Item = Pid> {
         let service = self.names.get(name).and_then(|id| self.services.get(id));
-        service.into_iter().flat_map(Service::running).map(|(_, pid)| pid)
+        let running = service.into_iter().flat_map(Service::running);
+        running.map(|(_, pid)| pid)
     }
 
     /// What `name` led to was removed or renamed: what is there now is something else. A
@@ -355,6 +358,16 @@ impl Plan {
         }
         actions.extend(self.lonely_log(id));
         actions
+    }
+
+    /// Those that no entry leads to: their directories may have been deleted after their
+    /// entries, which nobody tells.
+    pub fn look_after_nameless(&self) -> Vec<Action> {
+        let known = self.nameless.keys().filter_map(|id| self.services.get(id));
+        let wake = known.flat_map(Service::running);
+        let wake = wake.map(|(_, pid)| Action::WakeIfDeleted(pid));
+        let logs = self.nameless.keys().filter_map(|id| self.lonely_log(*id));
+        wake.chain(logs).collect()
     }
 
     /// Of a service that no entry leads to and whose main supervise has ended.

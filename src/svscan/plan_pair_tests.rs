@@ -75,15 +75,20 @@ fn the_pipe_is_kept_until_both_halves_have_ended() {
 fn the_log_of_a_deleted_pair_is_to_end_when_the_service_has() {
     let closes = Action::CloseIfDeleted(id(1), pid(11));
     let mut case = Case::running_pair();
+    assert_eq!(case.plan.look_after_nameless(), []);
     assert_eq!(case.is_gone("a"), []);
     let wakes = [10, 11].map(|number| Action::Wake(pid(number)));
     assert_eq!(case.deleted, wakes);
+    // It may be deleted later than the entry.
+    let [main, log] = [10, 11].map(|number| Action::WakeIfDeleted(pid(number)));
+    assert_eq!(case.plan.look_after_nameless(), [main, log.clone()]);
     assert_eq!(
         case.plan.predecessors(Half::Log, OsStr::new("a")),
         [pid(11)]
     );
     assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
     assert_eq!(case.deleted, std::slice::from_ref(&closes));
+    assert_eq!(case.plan.look_after_nameless(), [log, closes.clone()]);
     // Or it has ended before.
     let mut case = Case::running_pair();
     assert_eq!(case.ended(10, TOLD_TO_EXIT), []);

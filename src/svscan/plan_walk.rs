@@ -244,7 +244,7 @@ impl World {
                     self.counts[2] += 1;
                     Vec::new()
                 }
-                Action::Wake(pid) | Action::CloseIfDeleted(_, pid) => {
+                Action::Wake(pid) | Action::WakeIfDeleted(pid) | Action::CloseIfDeleted(_, pid) => {
                     let (id, _) = plan.pids[&pid];
                     assert!(plan.nameless.contains_key(&id), "an entry leads to {id:?}");
                     Vec::new()

@@ -139,6 +139,7 @@ impl Shell {
         }
         let actions = self.plan.tick(now);
         self.perform(actions);
+        self.perform(self.plan.look_after_nameless());
     }
 
     /// Up to so many buffers of changes at a time: dead supervises wait meanwhile.
@@ -357,6 +358,12 @@ impl Shell {
                 Action::Wake(pid) => {
                     // It looks then whether its directory is there.
                     child::send(pid, Number::CHLD);
+                    Vec::new()
+                }
+                Action::WakeIfDeleted(pid) => {
+                    if file::is_deleted(&process::directory_link(pid)) {
+                        child::send(pid, Number::CHLD);
+                    }
                     Vec::new()
                 }
                 Action::CloseIfDeleted(id, pid) => {

@@ -128,6 +128,23 @@ fn a_supervise_with_nothing_to_do_ends_when_its_directory_is_deleted() {
 }
 
 #[test]
+fn a_directory_that_is_deleted_after_its_entry_is_noticed_with_the_next_change() {
+    let scratch = Scratch::new();
+    pair(&scratch, "store/a");
+    shell(&scratch, "mkdir scan; ln -s ../store/a scan");
+    let svscan = svscan(&scratch);
+    wait_hello(&scratch, "store/a");
+    // An uninstaller that neither says `x` nor thinks of the log.
+    shell(&scratch, "rm scan/a");
+    svc(&scratch, "-d", "store/a");
+    wait_until("it is down", || scratch.pid("store/a").is_none());
+    shell(&scratch, "rm -rf store/a");
+    shell(&scratch, "touch scan/file");
+    wait_until("both have ended", || children(svscan.pid()).is_empty());
+    assert_eq!(scratch.read("svscan.err"), "");
+}
+
+#[test]
 fn a_supervise_without_svscan_ends_with_the_service_of_a_deleted_directory() {
     let scratch = Scratch::new();
     scratch.service("a", WAITS);
