@@ -2,9 +2,10 @@
 //! group, which is ended with it, and under the lock of the service.
 //!
 //! Nothing here waits. Whoever runs a script has a loop of its own: it waits for the
-//! descriptors and the deadline of a [`script::Running`] or [`lock::LockWait`], says what
-//! happened, and is given output and an outcome. `machine` decides how a script is ended,
-//! `circle` whether commands wait for each other.
+//! descriptors and the deadline of a [`crate::checks::script::Running`] or
+//! [`crate::checks::lock::LockWait`], says what happened, and is given output and an
+//! outcome. `machine` decides how a script is ended, `circle` whether commands wait for
+//! each other.
 
 pub mod circle;
 pub mod lock;

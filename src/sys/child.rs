@@ -64,11 +64,11 @@ impl Held {
     }
 }
 
-/// As [`spawn`], but the child begins with `work` only when it is let go. Without
+/// As [`spawn()`], but the child begins with `work` only when it is let go. Without
 /// that, or if this process ends before, it ends without having done anything.
 ///
 /// # Errors
-/// As [`spawn`].
+/// As [`spawn()`].
 pub fn spawn_held(gate: Gate, work: impl FnOnce() -> u8) -> io::Result<(Pid, Held)> {
     let Gate(mut reader, writer) = gate;
     let mut writer = Some(writer);
