@@ -1,7 +1,9 @@
 //! What nobody would do on purpose: 0.76's warnings, no panic, no busy loop.
 
-use crate::harness::{self, Daemon, Scratch, Suite, finish, wait_until};
-use crate::supervise::{Stranger, WAITS, cpu, let_time_pass, shell, status, supervise, svc};
+use crate::harness::{
+    self, Daemon, Mount, Scratch, Stranger, Suite, WAITS, cpu, finish, let_time_pass, shell,
+    status, supervise, svc, wait_until,
+};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
@@ -87,40 +89,6 @@ fn a_run_that_cannot_be_executed_is_told_each_second_until_it_can() {
             fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == b"sleep\n")
         });
         is_calm(&scratch, &supervise, &name);
-    }
-}
-
-/// A file system that is gone when the test is.
-pub(crate) struct Mount(PathBuf);
-
-impl Mount {
-    /// mount(8) with these arguments, on `place`.
-    fn new(scratch: &Scratch, arguments: &[&str], place: &str) -> Option<Mount> {
-        let mut command = scratch.command(Suite::Ours, "mount");
-        command.args(arguments).arg(scratch.at(place));
-        (finish(command).code == 0).then(|| Mount(scratch.at(place)))
-    }
-
-    /// As [`Mount::new`]; None, having said why, if there can be none here.
-    pub(crate) fn if_possible(
-        test: &str,
-        scratch: &Scratch,
-        arguments: &[&str],
-        place: &str,
-    ) -> Option<Mount> {
-        if !harness::is_root(test) || !harness::has(test, &["mount", "umount"]) {
-            return None;
-        }
-        let mount = Mount::new(scratch, arguments, place);
-        harness::skip_unless(test, mount.is_some(), "nothing can be mounted here");
-        mount
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let mut command = std::process::Command::new("umount");
-        let _ = command.arg("-l").arg(&self.0).status();
     }
 }
 

@@ -1,8 +1,6 @@
 //! multilog: a budget for all logs.
 
-use crate::bad_input::Mount;
-use crate::harness::{Output, Scratch, Suite, finish, has, is_root, wait_until};
-use crate::supervise::stat;
+use crate::harness::{Mount, Output, Scratch, Suite, finish, has, is_root, stat, wait_until};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};

@@ -45,7 +45,7 @@ fn many_variables_are_all_set() {
 fn a_current_directory_that_may_not_be_read_does_not_matter() {
     let test = "envdir in a closed directory";
     let scratch = Scratch::new();
-    let Some(stranger) = crate::supervise::Stranger::new(test, &scratch) else {
+    let Some(stranger) = crate::harness::Stranger::new(test, &scratch) else {
         return;
     };
     scratch.mkdir("closed/e");

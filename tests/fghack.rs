@@ -1,9 +1,8 @@
 //! fghack: daemons that go into the background, with and without `-f`.
 
 use crate::harness::{
-    Daemon, Output, Scratch, Suite, finish, has, is_alive, is_root, signal, wait_until,
+    Daemon, Output, Scratch, Suite, finish, has, is_alive, is_root, shell, signal, wait_until,
 };
-use crate::supervise::shell;
 
 /// A daemon as they used to be written: forks twice, leads a session, closes all
 /// descriptors; then notes its pid and the signals it gets, and ends on TERM with

@@ -1,9 +1,10 @@
 //! Process groups: what a service sends to its own reaches nobody else, and everything
 //! that ends a tree goes on to do so.
 
-use crate::harness::{Daemon, Scratch, Suite, has, is_alive, signal, wait_until};
-use crate::supervise::{WAITS, children, shell, stat, svc};
-use crate::svscan_starts::programs;
+use crate::harness::{
+    Daemon, Scratch, Suite, WAITS, children, has, is_alive, programs, shell, signal, stat, svc,
+    wait_until,
+};
 use std::fs;
 use std::io::Write;
 use std::process::Stdio;

@@ -1,9 +1,7 @@
 //! What the kernel may end when memory runs out: a service as before, and never its
 //! supervise, svscan or svscanboot, where these may say so.
 
-use crate::harness::{Daemon, Scratch, Suite, has, wait_until};
-use crate::supervise::{children, shell, stat};
-use crate::svscan_starts::programs;
+use crate::harness::{Daemon, Scratch, Suite, children, has, programs, shell, stat, wait_until};
 use std::fs;
 
 /// Tells its own value.

@@ -1,52 +1,11 @@
 //! readproctitle: what ps shows, and that nobody waits for it.
 
-use crate::harness::{Daemon, Scratch, Suite, called, finish, wait_until};
+use crate::harness::title::{expected, newest, start};
+use crate::harness::{Scratch, Suite, command_line, finish, wait_until};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Write, pipe};
-use std::process::Stdio;
-
-/// Starts readproctitle of `suite` under its bare name, with `words`, to read `input`.
-pub(crate) fn start(
-    scratch: &Scratch,
-    suite: Suite,
-    words: &[&OsStr],
-    input: impl Into<Stdio>,
-) -> Daemon {
-    let mut command = scratch.command(suite, suite.program("readproctitle"));
-    called(&mut command, "readproctitle");
-    command.args(words).stdin(input);
-    scratch.start(command, "readproctitle")
-}
-
-/// The command line of the process `pid` as the kernel shows it, each word with
-/// the 0 behind it.
-pub(crate) fn command_line(pid: u32) -> Vec<u8> {
-    fs::read(format!("/proc/{pid}/cmdline")).unwrap()
-}
-
-/// The command line that is to be seen when the last word is `last`.
-pub(crate) fn expected(words: &[&OsStr], last: &[u8]) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut line = b"readproctitle\0".to_vec();
-    for word in &words[..words.len() - 1] {
-        line.extend_from_slice(word.as_bytes());
-        line.push(0);
-    }
-    line.extend_from_slice(last);
-    line.push(0);
-    line
-}
-
-/// What `len` bytes show of `input`.
-pub(crate) fn newest(len: usize, input: &[u8]) -> Vec<u8> {
-    let mut all = vec![b'.'; len];
-    all.extend(input.iter().filter(|byte| **byte != 0));
-    let mut word = b"...".to_vec();
-    word.extend_from_slice(&all[all.len() - (len - 3)..]);
-    word
-}
 
 #[test]
 fn ps_shows_the_newest_errors_of_the_services() {

@@ -2,8 +2,10 @@
 //! `supervise/`, who can make processes of any name, whose tree root looks at.
 //! `docs/security.md` says who is trusted with what.
 
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, is_alive, is_root, wait_until};
-use crate::svscanboot::{World, children, wait_child};
+use crate::harness::{
+    Daemon, Output, Scratch, Suite, World, children_called, finish, is_alive, is_root, wait_child,
+    wait_until,
+};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -389,7 +391,7 @@ fn a_process_of_another_user_cannot_pass_for_an_earlier_svscan() {
     wait_until("it is daemon's", is_daemon);
     fs::write(scratch.at("go"), "go\n").unwrap();
     wait_until("our svscan runs", || {
-        children(world.first, "svscan").len() == 2
+        children_called(world.first, "svscan").len() == 2
     });
     assert!(is_alive(forged));
     assert_eq!(world.end("TERM"), 0);
@@ -413,8 +415,10 @@ fn the_services_get_no_descriptor_of_whoever_started_svscanboot() {
     let title = wait_child(world.first, "readproctitle");
     let mut services = Vec::new();
     wait_until("both services run", || {
-        let supervises = children(scanner, "supervise").into_iter();
-        services = supervises.flat_map(|pid| children(pid, "sleep")).collect();
+        let supervises = children_called(scanner, "supervise").into_iter();
+        services = supervises
+            .flat_map(|pid| children_called(pid, "sleep"))
+            .collect();
         services.len() == 2
     });
     let has_secret = |pid: u32| {

@@ -1,54 +1,16 @@
 //! supervise with real processes: what the machine's own tests cannot see.
 
-use crate::harness::{self, Daemon, Scratch, Suite, finish, wait_until};
+use crate::harness::{
+    self, Daemon, NOTES_AND_ENDS, Scratch, Stranger, Suite, WAITS, children, descriptors, finish,
+    let_time_pass, shell, sleeps, stat, status, supervise, svc, wait_until,
+};
 use daemontools_rs::formats::status::{Status, Want};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::SystemTime;
-
-/// A service that only waits.
-pub(crate) const WAITS: &str = "exec sleep 1000";
-
-/// A service that notes when its process was made, in hundredths of a second
-/// since boot, and ends.
-const NOTES_AND_ENDS: &str = "cut -d' ' -f22 /proc/$$/stat >> starts";
-
-/// Starts our supervise on `name`.
-pub(crate) fn supervise(scratch: &Scratch, name: &str) -> Daemon {
-    let daemon = scratch.daemon(Suite::Ours, "supervise", &[name], "supervise");
-    scratch.wait_supervised(name);
-    daemon
-}
-
-/// Does this in the scratch directory.
-pub(crate) fn shell(scratch: &Scratch, script: &str) {
-    let mut command = scratch.command(Suite::Ours, "sh");
-    command.args(["-ec", script]);
-    let output = finish(command);
-    assert_eq!(
-        (output.code, output.errors()),
-        (0, String::new()),
-        "{script}"
-    );
-}
-
-/// Sends commands to `name`.
-pub(crate) fn svc(scratch: &Scratch, options: &str, name: &str) {
-    let output = scratch.run(Suite::Ours, "svc", &[options, name]);
-    assert_eq!((output.code, output.errors()), (0, String::new()));
-}
-
-/// The status of `name`.
-pub(crate) fn status(scratch: &Scratch, name: &str) -> Status {
-    let bytes = fs::read(scratch.at(name).join("supervise/status")).unwrap();
-    assert_eq!(bytes.len(), Status::BYTES);
-    Status::decode(&bytes).unwrap()
-}
 
 /// Waits until the status of `name` is such.
 fn wait_status(scratch: &Scratch, name: &str, is_so: impl Fn(Status) -> bool) -> Status {
@@ -56,107 +18,6 @@ fn wait_status(scratch: &Scratch, name: &str, is_so: impl Fn(Status) -> bool) ->
         is_so(status(scratch, name))
     });
     status(scratch, name)
-}
-
-/// The fields of `/proc/PID/stat` from the third on; none if it is gone.
-pub(crate) fn stat(pid: u32) -> Vec<String> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat).into_owned();
-    let rest = stat.rsplit_once(')').unwrap_or_default().1;
-    rest.split_ascii_whitespace().map(str::to_owned).collect()
-}
-
-/// The pids of the children of `parent`, zombies among them.
-pub(crate) fn children(parent: u32) -> Vec<u32> {
-    let numbers = fs::read_dir("/proc").unwrap().flatten();
-    numbers
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| stat(*pid).get(1) == Some(&parent.to_string()))
-        .collect()
-}
-
-/// The processor time that `pid` has used, in hundredths of a second.
-pub(crate) fn cpu(pid: u32) -> u64 {
-    let number = |place: usize| stat(pid)[place].parse::<u64>().unwrap();
-    number(11) + number(12)
-}
-
-/// How often `pid` has gone to sleep.
-pub(crate) fn sleeps(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("voluntary_"));
-    let number = line.unwrap().split_ascii_whitespace().nth(1).unwrap();
-    number.parse().unwrap()
-}
-
-/// The open descriptors of `pid`.
-pub(crate) fn descriptors(pid: u32) -> BTreeSet<u32> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
-    entries
-        .map(|entry| entry.file_name().to_str().unwrap().parse().unwrap())
-        .collect()
-}
-
-/// Lets some seconds pass, told by the starts of a service that ends at once.
-pub(crate) fn let_time_pass(scratch: &Scratch) {
-    let ticks = || scratch.read("clock/starts").lines().count();
-    scratch.service("clock", NOTES_AND_ENDS);
-    let before = ticks();
-    let _clock = scratch.daemon(Suite::Ours, "supervise", &["clock"], "clock");
-    wait_until("the clock ticks", || ticks() >= before + 3);
-}
-
-/// An ordinary user that nobody else is: no test run, no process.
-pub(crate) struct Stranger {
-    id: u32,
-    /// Copies of our programs: the checkout may be closed to others.
-    programs: PathBuf,
-}
-
-impl Stranger {
-    /// None, having said why, if there can be none here.
-    pub(crate) fn new(test: &str, scratch: &Scratch) -> Option<Stranger> {
-        if !harness::is_root(test) || !harness::has(test, &["setpriv", "prlimit"]) {
-            return None;
-        }
-        let mut copy = scratch.command(Suite::Ours, "install");
-        copy.args(["-D", "-m", "755", "-t", "bin"]);
-        for program in [
-            "supervise",
-            "svscan",
-            "svc",
-            "svok",
-            "svstat",
-            "svcstart",
-            "svcstop",
-            "envdir",
-            "svclog",
-        ] {
-            copy.arg(Suite::Ours.program(program));
-        }
-        assert_eq!(finish(copy).code, 0);
-        Some(Stranger {
-            id: 100_000 + std::process::id(),
-            programs: scratch.at("bin"),
-        })
-    }
-
-    /// As [`Scratch::command`] for our programs, run by this user.
-    pub(crate) fn command(&self, scratch: &Scratch, program: &str) -> Command {
-        let mut command = scratch.command(Suite::Ours, "setpriv");
-        let id = self.id.to_string();
-        command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
-        command.arg(self.programs.join(program));
-        command
-    }
-
-    /// Gives `name` and all in it to this user.
-    pub(crate) fn owns(&self, scratch: &Scratch, name: &str) {
-        let mut command = scratch.command(Suite::Ours, "chown");
-        command.args(["-R", &format!("{0}:{0}", self.id)]);
-        command.arg(scratch.at(name));
-        assert_eq!(finish(command).code, 0);
-    }
 }
 
 /// Starts our supervise on `name` under strace, which writes to the file `trace`.

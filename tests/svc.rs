@@ -1,8 +1,8 @@
 //! svc: no look-up of names, and encore's signals.
 
-use crate::harness::{Scratch, Suite, finish, wait_until};
-use crate::supervise::{WAITS, shell, supervise};
-use crate::svstat::{two_of_a_name, with_svdir};
+use crate::harness::{
+    Scratch, Suite, WAITS, finish, shell, supervise, two_of_a_name, wait_until, with_svdir,
+};
 use daemontools_rs::formats::status::Want;
 
 #[test]
@@ -80,6 +80,6 @@ fn svc_waits_for_room_in_the_control_fifo() {
     assert_eq!(svc.wait(), 0);
     assert_eq!(scratch.read("svc.err"), "");
     wait_until("the command is obeyed", || {
-        crate::supervise::status(&scratch, "a").want == Want::Once
+        crate::harness::status(&scratch, "a").want == Want::Once
     });
 }

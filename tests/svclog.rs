@@ -5,8 +5,9 @@ mod follow;
 mod place;
 mod terminal;
 
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, signal, wait_until};
-use crate::supervise::{Stranger, shell};
+use crate::harness::{
+    Daemon, Output, Scratch, Stranger, Suite, finish, has, shell, signal, wait_until,
+};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
-use crate::harness::{Scratch, Suite};
-
 const STAYS: &str = "exec sleep 1000";
+
+use crate::harness::{Scratch, Suite};
 
 #[test]
 fn a_service_with_a_down_file_is_stopped_and_one_without_started() {

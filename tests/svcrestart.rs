@@ -1,6 +1,6 @@
-use crate::harness::{Scratch, Suite, is_alive, wait_until};
-
 const STAYS: &str = "exec sleep 1000";
+
+use crate::harness::{Scratch, Suite, is_alive, wait_until};
 
 #[test]
 fn a_running_service_gets_a_new_process() {

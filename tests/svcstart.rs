@@ -3,8 +3,9 @@ mod nested;
 /// Whose supervise it is, and whose script then.
 mod owner;
 
-use crate::harness::{Output, Scratch, Suite, finish, is_alive, signal, wait_until};
-use crate::supervise::{children, shell};
+use crate::harness::{
+    Output, Scratch, Suite, children, finish, is_alive, shell, signal, wait_until,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -741,7 +742,7 @@ fn a_supervise_that_was_told_to_exit_is_waited_for_and_its_successor_told() {
         if let Some(script) = start {
             scratch.script(format!("{name}/start"), script);
         }
-        crate::supervise::shell(&scratch, &format!("mkfifo {name}/gate"));
+        crate::harness::shell(&scratch, &format!("mkfifo {name}/gate"));
         scratch.link(name);
         scratch.wait_supervised(name);
         scratch.run(Suite::Ours, "svc", &["-u", name]);
@@ -994,7 +995,7 @@ fn what_a_script_leaves_behind_does_not_have_its_lock() {
 fn in_parallel_a_fork_that_fails_holds_nobody_up() {
     let scratch = Scratch::new();
     let test = "svcstart --parallel without processes";
-    let Some(stranger) = crate::supervise::Stranger::new(test, &scratch) else {
+    let Some(stranger) = crate::harness::Stranger::new(test, &scratch) else {
         return;
     };
     for name in ["x", "y", "z"] {
@@ -1340,7 +1341,7 @@ fn a_logger_that_fails_is_told_of_as_a_service_is_without_a_word_of_svclog() {
 fn an_interpreter_that_cannot_be_reached_is_named() {
     let scratch = Scratch::new();
     let test = "an interpreter that cannot be reached";
-    let Some(stranger) = crate::supervise::Stranger::new(test, &scratch) else {
+    let Some(stranger) = crate::harness::Stranger::new(test, &scratch) else {
         return;
     };
     scratch.mkdir("closed");

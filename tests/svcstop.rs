@@ -1,7 +1,6 @@
-use crate::harness::{Output, Scratch, Suite, is_alive, wait_until};
-use crate::supervise::{Stranger, shell};
-
 const STAYS: &str = "exec sleep 1000";
+
+use crate::harness::{Output, Scratch, Stranger, Suite, is_alive, shell, wait_until};
 
 /// A service that does not listen to TERM.
 const STUBBORN: &str = "trap '' TERM; : > ready; while :; do sleep 1000; done";
@@ -303,7 +302,7 @@ fn a_service_whose_supervise_has_left_and_whose_entry_is_gone_is_down() {
     });
     assert_eq!(output.code, 0, "{output:?}");
     assert!(!is_alive(pid));
-    assert_eq!(crate::supervise::children(svscan.pid()), [0; 0]);
+    assert_eq!(crate::harness::children(svscan.pid()), [0; 0]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! `svscan --timeline` over real services, and `svctimeline` of what it wrote.
 
-use crate::bad_input::Mount;
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, wait_until};
-use crate::supervise::{WAITS, children, descriptors};
-use crate::svscan_starts::programs;
+use crate::harness::{
+    Daemon, Mount, Output, Scratch, Suite, WAITS, children, descriptors, finish, has, programs,
+    wait_until,
+};
 use daemontools_rs::formats::timeline::{Event, Label, Timeline};
 use std::ffi::OsStr;
 use std::fs;

@@ -1,6 +1,6 @@
 //! svok: no look-up of names.
 
-use crate::svstat::{two_of_a_name, with_svdir};
+use crate::harness::{two_of_a_name, with_svdir};
 
 #[test]
 fn no_name_is_looked_up_in_svdir() {

@@ -5,9 +5,9 @@ mod late;
 mod links;
 mod unpacking;
 
-use crate::harness::{Daemon, Scratch, Suite, is_alive, signal, wait_until};
-use crate::supervise::{
-    Stranger, WAITS, children, cpu, descriptors, let_time_pass, shell, sleeps, svc,
+use crate::harness::{
+    Daemon, Scratch, Stranger, Suite, WAITS, children, cpu, descriptors, is_alive, let_time_pass,
+    shell, signal, sleeps, svc, wait_until,
 };
 use daemontools_rs::service::{Supervised, is_supervised};
 use std::collections::BTreeSet;

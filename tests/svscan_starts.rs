@@ -1,8 +1,9 @@
 //! How svscan starts a supervise: as a child that goes on as one, where that is the
 //! same program, and by exec, where it is not. A service must not see which.
 
-use crate::harness::{Daemon, Scratch, Suite, finish, has, signal, wait_until};
-use crate::supervise::{children, descriptors};
+use crate::harness::{
+    Daemon, Scratch, Suite, children, descriptors, finish, has, programs, signal, wait_until,
+};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -14,19 +15,6 @@ const TELLS: &str = "{ \
     cat /proc/$PPID/comm; tr '\\0' ' ' </proc/$PPID/cmdline; \
     ulimit -S -n; ulimit -H -n; env | grep -Ev '^(DAEMONTOOLS_RS|PWD)' | sort | cksum; pwd; echo $0; \
     } >told 2>&1; mv told tells; exec sleep 1000";
-
-/// Puts a svscan with a supervise beside it, the same file or another one, into
-/// `programs`.
-pub(crate) fn programs(scratch: &Scratch, is_same_file: bool) {
-    scratch.mkdir("programs");
-    let svscan = Suite::Ours.program("svscan");
-    fs::hard_link(&svscan, scratch.at("programs/svscan")).unwrap();
-    if is_same_file {
-        fs::hard_link(&svscan, scratch.at("programs/supervise")).unwrap();
-    } else {
-        scratch.executable("programs/supervise", fs::read(&svscan).unwrap());
-    }
-}
 
 /// Starts that svscan on `scan`, as a shell does that is given these redirections.
 fn svscan(scratch: &Scratch, redirections: &str) -> Daemon {

@@ -7,125 +7,14 @@ mod end;
 mod places;
 
 use crate::harness::{
-    Daemon, Scratch, Suite, finish, has, is_alive, is_root, signal, skip_unless, wait_until,
+    Scratch, Suite, World, children_called, command_line, has, is_alive, signal, wait_child,
+    wait_until,
 };
-use crate::readproctitle::command_line;
 use daemontools_rs::svscanboot::shell::{DOTS, PATH};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// A pid namespace and its process 1.
-pub(crate) struct World {
-    unshare: Option<Daemon>,
-    /// The pid of process 1 as seen from here.
-    pub(crate) first: u32,
-}
-
-impl World {
-    /// Starts one whose process 1 is `program` with `words`; None, having said
-    /// why, if that cannot be had here.
-    fn start(
-        test: &str,
-        scratch: &Scratch,
-        program: &Path,
-        words: &[&str],
-        variables: &[(&str, &Path)],
-    ) -> Option<World> {
-        World::start_with("-Urpf", test, scratch, program, words, variables)
-    }
-
-    /// The same with all of root's users in it, for root.
-    pub(crate) fn of_root(
-        test: &str,
-        scratch: &Scratch,
-        program: &Path,
-        words: &[&str],
-    ) -> Option<World> {
-        is_root(test)
-            .then(|| World::start_with("-pf", test, scratch, program, words, &[]))
-            .flatten()
-    }
-
-    fn start_with(
-        namespaces: &str,
-        test: &str,
-        scratch: &Scratch,
-        program: &Path,
-        words: &[&str],
-        variables: &[(&str, &Path)],
-    ) -> Option<World> {
-        let unshare = || {
-            let mut command = scratch.command(Suite::Ours, "unshare");
-            command.args([namespaces, "--mount-proc", "--kill-child"]);
-            command
-        };
-        let mut probe = unshare();
-        probe.arg("true");
-        let can = has(test, &["unshare"]) && finish(probe).code == 0;
-        if !skip_unless(test, can, "no user namespaces here") {
-            return None;
-        }
-        let mut command = unshare();
-        command.arg(program).args(words);
-        command.envs(variables.iter().copied());
-        let daemon = scratch.start(command, "world");
-        let name = program.file_name().unwrap().to_str().unwrap();
-        let first = wait_child(daemon.pid(), name);
-        Some(World {
-            unshare: Some(daemon),
-            first,
-        })
-    }
-
-    /// Starts svscanboot as process 1, over the directory `service`.
-    fn svscanboot(test: &str, scratch: &Scratch) -> Option<World> {
-        let program = Suite::Ours.program("svscanboot");
-        World::start(test, scratch, &program, &["service"], &[])
-    }
-
-    /// Sends process 1 `name` and waits for its end; its exit code.
-    pub(crate) fn end(&mut self, name: &str) -> i32 {
-        signal(self.first, name);
-        self.unshare.take().unwrap().wait()
-    }
-
-    pub(crate) fn scanner(&self) -> u32 {
-        wait_child(self.first, "svscan")
-    }
-
-    fn title(&self) -> u32 {
-        wait_child(self.first, "readproctitle")
-    }
-}
-
-/// The children of `parent` that are called `name`.
-pub(crate) fn children(parent: u32, name: &str) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid: &u32| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let Some((before, behind)) = stat.rsplit_once(')') else {
-                return false;
-            };
-            // The kernel keeps fifteen bytes of a name.
-            before.split_once('(').unwrap().1 == &name[..name.len().min(15)]
-                && behind.split_ascii_whitespace().nth(1) == Some(&parent.to_string())
-                && is_alive(*pid)
-        })
-        .collect()
-}
-
-pub(crate) fn wait_child(parent: u32, name: &str) -> u32 {
-    let mut found = None;
-    wait_until(&format!("{name} runs"), || {
-        found = children(parent, name).first().copied();
-        found.is_some()
-    });
-    found.unwrap()
-}
 
 /// What the process `pid` was given as its environment.
 fn environment(pid: u32) -> String {
@@ -136,7 +25,7 @@ fn environment(pid: u32) -> String {
 fn wait_title(boot: u32, text: &str) {
     let words = "readproctitle\0service\0errors:\0";
     wait_until(&format!("the title shows {text:?}"), || {
-        children(boot, "readproctitle").iter().any(|pid| {
+        children_called(boot, "readproctitle").iter().any(|pid| {
             let line = command_line(*pid);
             let shown = String::from_utf8_lossy(&line);
             shown.starts_with(words) && shown.trim_end_matches('\0').ends_with(text)
@@ -235,7 +124,7 @@ fn svscan_that_is_killed_is_back_and_the_services_do_not_notice() {
     let old = world.scanner();
     signal(old, "KILL");
     wait_until("another svscan runs", || {
-        children(world.first, "svscan")
+        children_called(world.first, "svscan")
             .iter()
             .any(|pid| *pid != old)
     });
@@ -321,18 +210,20 @@ fn the_next_svscanboot_clears_the_way() {
         .into();
     signal(boot, "KILL");
     wait_until("the next one starts svscan", || {
-        children(world.first, "svscanboot")
+        children_called(world.first, "svscanboot")
             .iter()
-            .any(|next| *next != boot && !children(*next, "svscan").is_empty())
+            .any(|next| *next != boot && !children_called(*next, "svscan").is_empty())
     });
     let next = wait_child(world.first, "svscanboot");
     let next_scanner = wait_child(next, "svscan");
     assert!(!is_alive(scanner), "one svscan");
     wait_until("both services run below it", || {
-        let supervises = children(next_scanner, "supervise");
+        let supervises = children_called(next_scanner, "supervise");
         let mut services: Vec<usize> = supervises
             .iter()
-            .map(|pid| children(*pid, "sleep").len() + 2 * children(*pid, "cat").len())
+            .map(|pid| {
+                children_called(*pid, "sleep").len() + 2 * children_called(*pid, "cat").len()
+            })
             .collect();
         services.sort_unstable();
         services == [1, 2]
@@ -365,7 +256,7 @@ fn the_first_svscan_records_the_boot_and_the_next_one_leaves_that_alone() {
     assert_eq!(words(first), "svscan\0--timeline\0boot\0service\0");
     signal(first, "KILL");
     wait_until("there is another", || {
-        children(world.first, "svscan")
+        children_called(world.first, "svscan")
             .iter()
             .any(|pid| *pid != first)
     });
@@ -402,12 +293,12 @@ fn there_may_be_more_services_than_descriptors() {
     let old: Vec<u32> = names.iter().map(up).collect();
     signal(boot, "KILL");
     let next = || {
-        let mut boots = children(world.first, "svscanboot").into_iter();
+        let mut boots = children_called(world.first, "svscanboot").into_iter();
         let next = boots.find(|next| *next != boot)?;
-        Some((next, *children(next, "svscan").first()?))
+        Some((next, *children_called(next, "svscan").first()?))
     };
     wait_until("all services run below the next one", || {
-        next().is_some_and(|(_, scanner)| children(scanner, "supervise").len() == old.len())
+        next().is_some_and(|(_, scanner)| children_called(scanner, "supervise").len() == old.len())
     });
     let new: Vec<u32> = names.iter().map(up).collect();
     assert!(old.iter().all(|pid| !new.contains(pid)));
@@ -445,12 +336,12 @@ fn a_tree_of_the_original_is_taken_over() {
     fs::write(&go, "go\n").unwrap();
     wait_child(world.first, "readproctitle");
     wait_until("our svscan runs alone", || {
-        let scanners = children(world.first, "svscan");
+        let scanners = children_called(world.first, "svscan");
         scanners.len() == 1 && scanners[0] != reference
     });
     let scanner = world.scanner();
     wait_until("both supervises are below it", || {
-        let supervises = children(scanner, "supervise");
+        let supervises = children_called(scanner, "supervise");
         let inode = |path: &str| fs::metadata(path).map(|file| file.ino()).ok();
         let ours = inode(Suite::Ours.program("supervise").to_str().unwrap());
         supervises.len() == 2

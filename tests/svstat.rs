@@ -1,33 +1,11 @@
 //! svstat beyond the original: all services, bare names, and a status that cannot be read.
 
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_root, wait_until};
-use crate::supervise::{WAITS, shell, supervise};
+use crate::harness::{
+    Scratch, Suite, WAITS, finish, has, is_root, shell, supervise, two_of_a_name, wait_until,
+    with_svdir,
+};
 use std::fs;
 use std::process::Command;
-
-/// Runs one of our programs in the directory `here` of the scratch directory,
-/// with its `services` as $SVDIR.
-pub(crate) fn with_svdir(scratch: &Scratch, here: &str, program: &str, words: &[&str]) -> Output {
-    let mut command = scratch.command(Suite::Ours, Suite::Ours.program(program));
-    command.current_dir(scratch.at(here)).args(words);
-    command.env("SVDIR", scratch.at("services"));
-    finish(command)
-}
-
-/// Two services `a`, one in the scratch directory itself and one in
-/// `services`, and a service `b` there; all are supervised. Here `b` is a file.
-pub(crate) fn two_of_a_name(scratch: &Scratch) -> Vec<Daemon> {
-    ["a", "services/a", "services/b"]
-        .iter()
-        .map(|name| {
-            scratch.service(name, WAITS);
-            scratch.write(format!("{name}/down"), "");
-            scratch.write("b", "");
-            scratch.mkdir("elsewhere");
-            supervise(scratch, name)
-        })
-        .collect()
-}
 
 #[test]
 fn a_bare_name_that_is_not_here_is_looked_up_in_svdir_and_shown_with_its_path() {

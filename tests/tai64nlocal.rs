@@ -1,8 +1,7 @@
 //! tai64nlocal: local time at once, by the zone that is set.
 
 use crate::harness::numbers::Numbers;
-use crate::harness::{Output, Scratch, Suite, finish, has, skip_unless};
-use crate::tai64n::talk;
+use crate::harness::{Output, Scratch, Suite, finish, has, skip_unless, talk};
 use std::path::Path;
 
 const STAMP: &str = "@4000000037c219bf2ef02e94";

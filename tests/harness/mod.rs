@@ -2,9 +2,25 @@
 //! programs of either suite run with a deadline, daemons, and waiting for a
 //! condition.
 
+mod filter;
+mod mount;
 /// Numbers that look random.
 pub(crate) mod numbers;
+mod processes;
+mod services;
+mod stranger;
+/// readproctitle, and what it should show.
+pub(crate) mod title;
+mod world;
 
+pub(crate) use filter::talk;
+pub(crate) use mount::Mount;
+pub(crate) use processes::*;
+pub(crate) use services::*;
+pub(crate) use stranger::Stranger;
+pub(crate) use world::World;
+
+use nix::sys::signal::{SigHandler, Signal};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
@@ -12,8 +28,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 /// No event in a test takes longer, however slow the machine.
@@ -80,27 +96,39 @@ fn installed() -> &'static Path {
     })
 }
 
-/// Our programs linked as `make build` links them, built as the tests are, not for
-/// speed; None if that cannot be had, for [`has`] and its like have said why.
+/// Our programs linked as `make build` links them; None if that cannot be had, for
+/// [`skip_unless`] has said why. `make static` builds them, outside of the tests.
 pub(crate) fn linked_statically(test: &str) -> Option<&'static Path> {
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    let can = has(test, &["make"]) && skip_unless(test, cfg!(target_env = "gnu"), "no glibc");
-    can.then(|| {
-        DIRECTORY
-            .get_or_init(|| {
-                let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
-                let mut make = Command::new("make");
-                make.args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), "build"]);
-                make.args(["PROFILE=dev", concat!("CARGO=", env!("CARGO"))]);
-                make.arg(format!("BUILT={}", directory.display()));
-                // Those of a make that runs the tests.
-                make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
-                let output = make.stdin(Stdio::null()).output().unwrap();
-                assert!(output.status.success(), "{output:?}");
-                directory
-            })
-            .as_path()
+    let directory = Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/static"));
+    static IS_CURRENT: OnceLock<bool> = OnceLock::new();
+    skip_unless(test, cfg!(target_env = "gnu"), "no glibc").then(|| {
+        assert!(
+            *IS_CURRENT.get_or_init(|| is_current(&directory.join("built"))),
+            "{} is missing or older than the sources: run `make static`, or all tests by `make test`",
+            directory.display()
+        );
+        directory
     })
+}
+
+/// Whether no source of the programs is newer than the file `built`.
+fn is_current(built: &Path) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    let Ok(built) = changed(built) else {
+        return false;
+    };
+    let sources = ["src", "Cargo.toml", "Cargo.lock", "Makefile"];
+    let mut waiting = sources.map(|name| root.join(name)).to_vec();
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(path).unwrap();
+            waiting.extend(entries.map(|entry| entry.unwrap().path()));
+        } else if changed(&path).unwrap() > built {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether the programs `needed` (by PATH) are all there. If not, says which
@@ -198,10 +226,12 @@ fn hand_on_no_ignored_signals() {
     let ignored = status.split("SigIgn:").nth(1).unwrap();
     let ignored = ignored.split_ascii_whitespace().next().unwrap();
     let ignored = u64::from_str_radix(ignored, 16).unwrap();
-    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
-        if ignored & (1 << (number - 1)) != 0 {
-            let nobody_looks = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(number, nobody_looks).unwrap();
+    extern "C" fn nothing(_: i32) {}
+    for caught in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        if ignored & (1 << (caught as i32 - 1)) != 0 {
+            #[allow(unsafe_code, reason = "a handler may do what is not safe")]
+            // SAFETY: this one does nothing.
+            unsafe { nix::sys::signal::signal(caught, SigHandler::Handler(nothing)) }.unwrap();
         }
     }
 }

@@ -3,9 +3,7 @@
 use super::{
     Feed, Multilog, Twice, check, command, finished, line, lines, text, wait_logged, wait_said,
 };
-use crate::bad_input::Mount;
-use crate::harness::{Scratch, Suite, has, linked_statically, wait_until};
-use crate::supervise::let_time_pass;
+use crate::harness::{Mount, Scratch, Suite, has, let_time_pass, linked_statically, wait_until};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
 use std::fs::{self, File};

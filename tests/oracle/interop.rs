@@ -1,10 +1,8 @@
 //! Mixed casts: the programs of one suite on the daemons of the other, in what
 //! must not show a difference to either suite played alone.
 
-use super::stage::{RECORDER, Stage};
-use super::supervise::begin;
-use super::svscan::{scan, second_look, wait_name};
-use super::{Cast, Situation, compare, situation, supervise};
+use super::stage::Stage;
+use super::{Cast, compare_casts};
 use crate::harness::Suite::{Ours, Reference};
 use crate::harness::{is_alive, signal};
 
@@ -37,42 +35,62 @@ const SVSCANS: [Cast; 2] = [
     },
 ];
 
-/// Neither supervise lets the other one in.
-fn locks() -> Situation {
-    situation("a supervise of the other suite gives way", |stage| {
-        begin(stage, false, RECORDER);
-        let mut other = stage.command(stage.cast.clients.program("supervise"));
-        other.arg("s");
-        stage.finish("the other supervise", other);
-        stage.svc("h");
-        stage.svc("dx");
-    })
+/// The clients of each suite drive the supervise of the other.
+mod clients {
+    use super::super::stage::{RECORDER, Stage};
+    use super::super::supervise::{begin, command, commands, every_command, sequence};
+    use super::*;
+    use std::io::Write;
+
+    fn compare(play: impl Fn(&mut Stage)) {
+        compare_casts(&CLIENTS, play);
+    }
+
+    commands! {}
+
+    /// Neither supervise lets the other one in.
+    #[test]
+    fn a_supervise_of_the_other_suite_gives_way() {
+        compare(|stage| {
+            begin(stage, false, RECORDER);
+            let mut other = stage.command(stage.cast.clients.program("supervise"));
+            other.arg("s");
+            stage.finish("the other supervise", other);
+            stage.svc("h");
+            stage.svc("dx");
+        });
+    }
+
+    /// One takes over from the other.
+    #[test]
+    fn a_supervise_of_the_other_suite_takes_over() {
+        compare(|stage| {
+            begin(stage, false, RECORDER);
+            stage.svc("h");
+            let orphan = stage.scratch.pid("s").unwrap();
+            stage.daemon().signal("KILL");
+            stage.ends();
+            signal(orphan, "KILL");
+            stage.wait_gone(orphan);
+            stage.look();
+            stage.cast.supervise = stage.cast.clients;
+            stage.supervise();
+            stage.look();
+            stage.svc("k");
+            stage.svc("dx");
+            stage.files("s/supervise");
+        });
+    }
 }
 
-/// One takes over from the other.
-fn succession() -> Situation {
-    situation("a supervise of the other suite takes over", |stage| {
-        begin(stage, false, RECORDER);
-        stage.svc("h");
-        let orphan = stage.scratch.pid("s").unwrap();
-        stage.daemon().signal("KILL");
-        stage.ends();
-        signal(orphan, "KILL");
-        stage.wait_gone(orphan);
-        stage.look();
-        stage.cast.supervise = stage.cast.clients;
-        stage.supervise();
-        stage.look();
-        stage.svc("k");
-        stage.svc("dx");
-        stage.files("s/supervise");
-    })
-}
+/// The svscan of each suite runs the supervise of the other.
+mod svscan {
+    use super::super::svscan::{scan, second_look, wait_name};
+    use super::*;
 
-fn tree() -> Situation {
-    situation(
-        "a svscan keeps the other suite's supervises running",
-        |stage| {
+    #[test]
+    fn a_svscan_keeps_the_other_suites_supervises_running() {
+        compare_casts(&SVSCANS, |stage: &mut Stage| {
             scan(stage, "service s/log; service a; service b; touch b/down");
             stage.start("svscan", &["scan"]);
             for name in ["s", "s/log", "a"] {
@@ -97,8 +115,8 @@ fn tree() -> Situation {
             let lives = is_alive(stage.scratch.wait_up("scan/s"));
             stage.say(format!("the service lives: {lives}"));
             stage.tell_errors();
-        },
-    )
+        });
+    }
 }
 
 /// What a shell says, in which svc, svok and svstat are those of the cast.
@@ -109,17 +127,4 @@ fn tell(stage: &mut Stage, script: &str) {
         .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
         .args(["-c", script]);
     stage.finish(script, command);
-}
-
-#[test]
-fn the_clients_of_each_suite_drive_the_supervise_of_the_other() {
-    let mut situations = supervise::commands();
-    situations.retain(|situation| !situation.name.contains("plain file"));
-    situations.extend([locks(), succession()]);
-    compare("oracle::interop, clients", &situations, &CLIENTS);
-}
-
-#[test]
-fn the_svscan_of_each_suite_runs_the_supervise_of_the_other() {
-    compare("oracle::interop, svscan", &[tree()], &SVSCANS);
 }

@@ -12,6 +12,22 @@
 //! supervise. So nothing here depends on when something happens: a stage waits
 //! until everything has come to rest.
 
+/// Makes a test of each line, in a module called as the function: the test's name, and
+/// what the function gets, which gives what is played. `compare` plays it.
+macro_rules! situations {
+    ($function:ident $($name:ident($($argument:expr),* $(,)?);)+) => {
+        mod $function {
+            use super::*;
+            $(
+                #[test]
+                fn $name() {
+                    compare($function($($argument),*));
+                }
+            )+
+        }
+    };
+}
+
 mod interop;
 mod multilog;
 mod readproctitle;
@@ -26,14 +42,12 @@ mod svstat;
 mod tools;
 mod zoo;
 
-use crate::harness::{Suite, each, has};
+use crate::harness::{Suite, has};
 use stage::Stage;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-
-/// How many situations are played at a time: most of them only wait.
-const WORKERS: usize = 16;
+use std::process::Command;
+use std::sync::OnceLock;
 
 /// Which suite plays which part.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +71,7 @@ impl Cast {
 /// Where situations are played.
 trait Scenery {
     /// Which suite plays which part.
-    type Cast: Copy + Debug + Sync;
-    /// The parts: programs that the reference must have.
-    const PARTS: &[&str];
+    type Cast: Copy + Debug;
     /// The reference plays them all.
     const REFERENCE: Self::Cast;
 
@@ -69,61 +81,39 @@ trait Scenery {
     fn transcript(&mut self) -> Vec<String>;
 }
 
-/// Something to be played: its name is a sentence, or what is run.
-struct Situation<S = Stage> {
-    name: String,
-    play: Box<dyn Fn(&mut S) + Send + Sync>,
+/// Whether there is a reference; if not, that is said once.
+fn has_reference() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| has("oracle", &["svscan", "supervise", "multilog", "softlimit"]))
 }
 
-impl<S> Situation<S> {
-    fn new(name: impl Into<String>, play: impl Fn(&mut S) + Send + Sync + 'static) -> Situation<S> {
-        Situation {
-            name: name.into(),
-            play: Box::new(play),
-        }
-    }
+/// Plays the situation with the reference and with ours, and fails if the transcripts
+/// differ.
+fn compare(play: impl Fn(&mut Stage)) {
+    compare_casts(&[Cast::all(Suite::Ours)], play);
 }
 
-fn situation(
-    name: impl Into<String>,
-    play: impl Fn(&mut Stage) + Send + Sync + 'static,
-) -> Situation {
-    Situation::new(name, play)
-}
-
-/// Plays all `situations` with the reference and with each of `casts`, and
-/// fails, after the last, if any transcript differs.
-fn compare<S: Scenery>(test: &str, situations: &[Situation<S>], casts: &[S::Cast]) {
-    if !has(test, S::PARTS) {
+/// As [`compare`], with each of `casts`.
+fn compare_casts<S: Scenery>(casts: &[S::Cast], play: impl Fn(&mut S)) {
+    if !has_reference() {
         return;
     }
-    let differences = Mutex::new(Vec::new());
-    each(WORKERS, situations, |situation| {
-        let reference = play(situation, S::REFERENCE);
-        for cast in casts {
-            let ours = play(situation, *cast);
-            if let Some(difference) = difference(&reference, &ours) {
-                let name = &situation.name;
-                let text = format!("=== {name}\n    {cast:?}\n{difference}");
-                differences.lock().unwrap().push(text);
-            }
+    let reference = transcript(S::REFERENCE, &play);
+    for cast in casts {
+        let ours = transcript(*cast, &play);
+        if let Some(difference) = difference(&reference, &ours) {
+            panic!("{cast:?} differs from the reference\n{difference}");
         }
-    });
-    let differences = differences.into_inner().unwrap();
-    eprintln!("{test}: {} situations", situations.len());
-    assert!(
-        differences.is_empty(),
-        "{test}: {} of {} situations differ from the reference\n{}",
-        differences.len(),
-        situations.len(),
-        differences.join("\n")
-    );
+    }
 }
 
 /// The transcript; or why it could not be played to its end.
-fn play<S: Scenery>(situation: &Situation<S>, cast: S::Cast) -> Result<Vec<String>, Vec<String>> {
+fn transcript<S: Scenery>(
+    cast: S::Cast,
+    play: impl Fn(&mut S),
+) -> Result<Vec<String>, Vec<String>> {
     let mut scenery = S::new(cast);
-    let played = catch_unwind(AssertUnwindSafe(|| (situation.play)(&mut scenery)));
+    let played = catch_unwind(AssertUnwindSafe(|| play(&mut scenery)));
     let mut lines = scenery.transcript();
     let Err(panic) = played else {
         return Ok(lines);
@@ -169,17 +159,11 @@ fn difference(
 }
 
 #[test]
-fn well_over_a_hundred_situations_are_compared() {
-    let count: usize = [
-        svc::situations(),
-        svok::situations(),
-        svstat::situations(),
-        supervise::situations(),
-        svscan::situations(),
-    ]
-    .iter()
-    .map(Vec::len)
-    .sum();
-    eprintln!("{count} situations are compared with the reference");
-    assert!(count >= 100, "only {count} situations");
+fn well_over_a_thousand_situations_are_compared() {
+    let listed = Command::new(std::env::current_exe().unwrap())
+        .args(["--list", "oracle::"])
+        .output()
+        .unwrap();
+    let count = String::from_utf8(listed.stdout).unwrap().lines().count();
+    assert!(count >= 1000, "only {count} situations");
 }

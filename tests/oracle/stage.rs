@@ -2,7 +2,10 @@
 //! and the transcript of all that happens.
 
 use super::{Cast, Scenery};
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, is_alive, skip_unless, wait_until};
+use crate::harness::{
+    Daemon, Output, Scratch, Suite, finish, is_alive, is_asleep, skip_unless, status_field,
+    wait_until,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, Permissions};
@@ -49,7 +52,6 @@ pub(super) struct Stage {
 
 impl Scenery for Stage {
     type Cast = Cast;
-    const PARTS: &[&str] = &["svscan", "supervise", "svc", "svok", "svstat"];
     const REFERENCE: Cast = Cast::all(Suite::Reference);
 
     fn new(cast: Cast) -> Stage {
@@ -346,7 +348,7 @@ impl Stage {
         let new = new.replace("cont term", "term cont");
         self.record.push_str(&new);
         self.say(format!("record: {}", blank_pids(&self.record)));
-        let state = self.scratch.pid("s").map(|pid| field(pid, "State:"));
+        let state = self.scratch.pid("s").map(|pid| status_field(pid, "State:"));
         self.say(format!("the process: {state:?}"));
         if self.daemon().runs() {
             self.say("supervise runs");
@@ -434,24 +436,6 @@ fn is_empty(path: &Path) -> bool {
     let mut polled = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
     poll(&mut polled, PollTimeout::ZERO).unwrap();
     !polled[0].revents().unwrap().contains(PollFlags::POLLIN)
-}
-
-/// Whether the process waits and no signal waits for it; or it is stopped.
-pub(super) fn is_asleep(pid: u32) -> bool {
-    let undelivered = |name| field(pid, name).bytes().any(|digit| digit != b'0');
-    match &*field(pid, "State:") {
-        "T" => true,
-        "S" => !undelivered("SigPnd:") && !undelivered("ShdPnd:"),
-        _ => false,
-    }
-}
-
-/// The first word behind `name` in what the kernel says of the process.
-fn field(pid: u32, name: &str) -> String {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with(name));
-    let word = line.and_then(|line| line.split_ascii_whitespace().nth(1));
-    word.unwrap_or_default().to_owned()
 }
 
 /// What a status file holds, but for its stamp.

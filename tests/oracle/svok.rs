@@ -1,87 +1,101 @@
 //! svok: whether a supervise runs, and why that cannot be told.
 
-use super::stage::unread;
-use super::zoo::{DENIED, DIRECTORIES, Zoo, invalid_name};
-use super::{Cast, Situation, compare, situation};
-use crate::harness::{Suite, called};
+use super::compare;
+use super::stage::{Stage, unread};
+use super::zoo::{Zoo, each_denied, each_directory, invalid_name};
+use crate::harness::called;
 
-/// What is typed, and what it shows.
-const COMMAND_LINES: [(&[&str], &str); 8] = [
-    (&[], "nothing at all is wrong usage"),
-    (&["s", "missing"], "a second argument is ignored"),
-    (
-        &["missing", "s"],
-        "a second argument does not help the first",
-    ),
-    (&["--", "s"], "two dashes are a directory"),
-    (&["-x"], "an option is a directory"),
-    (&["--help"], "a long option is a directory"),
-    (&["."], "the directory one is in is like any other"),
-    (
-        &["s/supervise"],
-        "a directory inside a service is like any other",
-    ),
-];
+/// What is typed.
+fn typed(words: &'static [&str]) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = Zoo::new(stage);
+        stage.run("svok", words);
+    }
+}
 
-pub(super) fn situations() -> Vec<Situation> {
-    let mut all = Vec::new();
-    for (words, name) in COMMAND_LINES {
-        all.push(situation(format!("svok: {name}"), move |stage| {
-            let _zoo = Zoo::new(stage);
-            stage.run("svok", words);
-        }));
+situations! { typed
+    nothing_at_all_is_wrong_usage(&[]);
+    a_second_argument_is_ignored(&["s", "missing"]);
+    a_second_argument_does_not_help_the_first(&["missing", "s"]);
+    two_dashes_are_a_directory(&["--", "s"]);
+    an_option_is_a_directory(&["-x"]);
+    a_long_option_is_a_directory(&["--help"]);
+    the_directory_one_is_in_is_like_any_other(&["."]);
+    a_directory_inside_a_service_is_like_any_other(&["s/supervise"]);
+}
+
+/// On what is, or is not, a service.
+fn on(directory: &'static str) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = Zoo::new(stage);
+        stage.run("svok", &[directory]);
     }
-    for (directory, what) in DIRECTORIES {
-        all.push(situation(format!("svok on {what}"), move |stage| {
-            let _zoo = Zoo::new(stage);
-            stage.run("svok", &[directory]);
-        }));
+}
+
+each_directory! {
+    directories_in_the_place_of_the_fifos("directories");
+}
+
+/// On a path that may not be touched.
+fn denied(path: &'static str) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = Zoo::new(stage);
+        stage.deny(path, 0);
+        stage.run_as_ordinary_user("", "svok", &["s"]);
     }
-    for (path, what) in DENIED {
-        all.push(situation(format!("svok on {what} denied"), move |stage| {
-            let _zoo = Zoo::new(stage);
-            stage.deny(path, 0);
-            stage.run_as_ordinary_user("", "svok", &["s"]);
-        }));
-    }
-    all.extend([
-        situation("svok complains by its own name, however called", |stage| {
-            let mut command = stage.command(stage.program("svok"));
-            called(&mut command, "/somewhere/else");
-            stage.finish("svok", command);
-        }),
-        situation("svok prints a name that is no UTF-8 as it is", |stage| {
-            stage.run("svok", &[invalid_name()]);
-        }),
-        situation("svok refuses a name that is too long", |stage| {
-            stage.run("svok", &["n".repeat(256)]);
-        }),
-        situation(
-            "svok and svc end at a pipe that nobody reads, or not",
-            |stage| {
-                let _zoo = Zoo::new(stage);
-                stage.sh(&unread("svok missing", "2>&4"));
-                stage.sh(&unread("svok", "2>&4"));
-                stage.sh(&unread("svok s", "2>&4"));
-                stage.sh(&unread("svc -u missing", "2>&4"));
-            },
-        ),
-        situation("svok does without its descriptors", |stage| {
-            let _zoo = Zoo::new(stage);
-            stage.sh("svok s <&- >&- 2>&-");
-            stage.sh("svok missing <&- >&- 2>&-");
-        }),
-        situation("svok in a directory that may not be read", |stage| {
-            let _zoo = Zoo::new(stage);
-            stage.scratch.mkdir("closed");
-            stage.deny("closed", 0o111);
-            stage.run_as_ordinary_user("closed", "svok", &["../link"]);
-        }),
-    ]);
-    all
+}
+
+each_denied! {}
+
+#[test]
+fn complains_by_its_own_name_however_called() {
+    compare(|stage| {
+        let mut command = stage.command(stage.program("svok"));
+        called(&mut command, "/somewhere/else");
+        stage.finish("svok", command);
+    });
 }
 
 #[test]
-fn svok_is_as_the_reference() {
-    compare("oracle::svok", &situations(), &[Cast::all(Suite::Ours)]);
+fn prints_a_name_that_is_no_utf_8_as_it_is() {
+    compare(|stage| {
+        stage.run("svok", &[invalid_name()]);
+    });
+}
+
+#[test]
+fn refuses_a_name_that_is_too_long() {
+    compare(|stage| {
+        stage.run("svok", &["n".repeat(256)]);
+    });
+}
+
+#[test]
+fn and_svc_end_at_a_pipe_that_nobody_reads_or_not() {
+    compare(|stage| {
+        let _zoo = Zoo::new(stage);
+        stage.sh(&unread("svok missing", "2>&4"));
+        stage.sh(&unread("svok", "2>&4"));
+        stage.sh(&unread("svok s", "2>&4"));
+        stage.sh(&unread("svc -u missing", "2>&4"));
+    });
+}
+
+#[test]
+fn does_without_its_descriptors() {
+    compare(|stage| {
+        let _zoo = Zoo::new(stage);
+        stage.sh("svok s <&- >&- 2>&-");
+        stage.sh("svok missing <&- >&- 2>&-");
+    });
+}
+
+#[test]
+fn in_a_directory_that_may_not_be_read() {
+    compare(|stage| {
+        let _zoo = Zoo::new(stage);
+        stage.scratch.mkdir("closed");
+        stage.deny("closed", 0o111);
+        stage.run_as_ordinary_user("closed", "svok", &["../link"]);
+    });
 }

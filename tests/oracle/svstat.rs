@@ -1,244 +1,287 @@
 //! svstat: all its lines, from status files made by hand.
 
+use super::compare;
 use super::stage::{Stage, unread};
-use super::zoo::{DENIED, DIRECTORIES, Zoo, invalid_name, now, stamped, status};
-use super::{Cast, Situation, compare, situation};
+use super::zoo::{Zoo, each_denied, each_directory, invalid_name, now, stamped, status};
 use crate::harness::{Scratch, Suite, called, finish, has};
 use std::os::unix::fs::symlink;
 
-/// What is typed, and what it shows.
-const COMMAND_LINES: [(&[&str], &str); 7] = [
-    (&["s", "down", "two words"], "one line for each directory"),
-    (
-        &["missing", "s", "bare", "dead", "s"],
-        "errors are lines among the others",
-    ),
-    (&["--", "s"], "two dashes are a directory"),
-    (&["-x"], "an option is a directory"),
-    (&["--help"], "a long option is a directory"),
-    (&["."], "the directory one is in is like any other"),
-    (
-        &["s/", "./s", "s/.", "link/../s"],
-        "a name is printed as it was given",
-    ),
-];
-
-/// Seconds from 2^62 that no clock shows, and those of a clock.
-const STAMPS: [(u64, &str); 5] = [
-    (0, "1969"),
-    (10, "1970"),
-    (1_000_000_000, "2001"),
-    (u64::MAX - (1 << 62), "the end of all time"),
-    (u64::MAX - (1 << 62) + 1, "the beginning of all time"),
-];
-
-/// How a stamp differs from now, in seconds, and how it is called.
-const AGES: [(i64, &str); 6] = [
-    (-2, "two seconds ago"),
-    (-100, "a minute ago"),
-    (-1_000_000, "days ago"),
-    (-400_000_000, "years ago"),
-    (1000, "in a while"),
-    (4_000_000_000, "in a century"),
-];
-
-pub(super) fn situations() -> Vec<Situation> {
-    let mut all = Vec::new();
-    for (words, name) in COMMAND_LINES {
-        all.push(situation(format!("svstat: {name}"), move |stage| {
-            let _zoo = Zoo::new(stage);
-            stage.run("svstat", words);
-        }));
+/// What is typed.
+fn typed(words: &'static [&str]) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = Zoo::new(stage);
+        stage.run("svstat", words);
     }
-    for (directory, what) in DIRECTORIES {
-        // A failed read is told by ours: see below.
-        if directory == "directories" {
-            continue;
+}
+
+situations! { typed
+    one_line_for_each_directory(&["s", "down", "two words"]);
+    errors_are_lines_among_the_others(&["missing", "s", "bare", "dead", "s"]);
+    two_dashes_are_a_directory(&["--", "s"]);
+    an_option_is_a_directory(&["-x"]);
+    a_long_option_is_a_directory(&["--help"]);
+    the_directory_one_is_in_is_like_any_other(&["."]);
+    a_name_is_printed_as_it_was_given(&["s/", "./s", "s/.", "link/../s"]);
+}
+
+/// On what is, or is not, a service.
+fn on(directory: &'static str) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = Zoo::new(stage);
+        stage.run("svstat", &[directory]);
+    }
+}
+
+// Not directories in the place of the FIFOs: a failed read is told by ours, see below.
+each_directory! {}
+
+/// On a path that may not be touched.
+fn denied(path: &'static str) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = Zoo::new(stage);
+        // To be got at but for what is denied.
+        stage.deny("s/supervise", 0o755);
+        stage.deny("s/supervise/ok", 0o666);
+        stage.deny(path, 0);
+        stage.run_as_ordinary_user("", "svstat", &["s"]);
+    }
+}
+
+each_denied! {}
+
+/// On a service of this pid: 0 if it is down.
+fn with_pid(pid: u32, is_normally_down: bool) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = service(stage);
+        if is_normally_down {
+            stage.scratch.write("s/down", "");
         }
-        all.push(situation(format!("svstat on {what}"), move |stage| {
-            let _zoo = Zoo::new(stage);
-            stage.run("svstat", &[directory]);
-        }));
-    }
-    for (path, what) in DENIED {
-        all.push(situation(
-            format!("svstat on {what} denied"),
-            move |stage| {
-                let _zoo = Zoo::new(stage);
-                // To be got at but for what is denied.
-                stage.deny("s/supervise", 0o755);
-                stage.deny("s/supervise/ok", 0o666);
-                stage.deny(path, 0);
-                stage.run_as_ordinary_user("", "svstat", &["s"]);
-            },
-        ));
-    }
-    for (pid, state) in [
-        (0, "down"),
-        (1, "up"),
-        (77, "up with another pid"),
-        (u32::MAX, "up with the last pid"),
-    ] {
-        for normally in ["up", "down"] {
-            all.push(situation(
-                format!("svstat on a service that is {state} and normally {normally}"),
-                move |stage| {
-                    let _zoo = service(stage);
-                    if normally == "down" {
-                        stage.scratch.write("s/down", "");
-                    }
-                    for paused in [0, 1, 2, 255] {
-                        for want in *b"ud\0oxUD\xff" {
-                            tell(stage, &status(pid, paused, want));
-                        }
-                    }
-                },
-            ));
-        }
-    }
-    for (offset, when) in AGES {
-        all.push(situation(
-            format!("svstat on a stamp of {when}"),
-            move |stage| {
-                let _zoo = service(stage);
-                let then = (now() + 10).wrapping_add_signed(offset);
-                tell_age(stage, then, (-offset).max(0).unsigned_abs());
-            },
-        ));
-    }
-    for (seconds, when) in STAMPS {
-        all.push(situation(
-            format!("svstat on a stamp of {when}"),
-            move |stage| {
-                let _zoo = service(stage);
-                let age = (now() + 10).wrapping_sub(seconds);
-                tell_age(stage, seconds, age);
-            },
-        ));
-    }
-    for length in [0, 1, 12, 16, 17, 18, 19, 20, 35, 4096] {
-        all.push(situation(
-            format!("svstat on a status of {length} bytes"),
-            move |stage| {
-                let _zoo = service(stage);
-                let mut bytes = status(77, 1, b'd').to_vec();
-                bytes.resize(length, 0x44);
-                tell(stage, &bytes);
-            },
-        ));
-    }
-    all.extend([
-        situation("svstat: what is here is not looked up in $SVDIR", |stage| {
-            let mut zoo = Zoo::new(stage);
-            for name in ["run", "gone"] {
-                zoo.supervise(stage, name);
+        for paused in [0, 1, 2, 255] {
+            for want in *b"ud\0oxUD\xff" {
+                tell(stage, &status(pid, paused, want));
             }
-            stage.scratch.mkdir("here");
-            stage.sh(
-                "cd here; export SVDIR=\"${PWD%/here}\"; touch run; mkdir s; \
+        }
+    }
+}
+
+situations! { with_pid
+    down_and_normally_up(0, false);
+    down_and_normally_down(0, true);
+    up_and_normally_up(1, false);
+    up_and_normally_down(1, true);
+    up_with_another_pid_and_normally_up(77, false);
+    up_with_another_pid_and_normally_down(77, true);
+    up_with_the_last_pid_and_normally_up(u32::MAX, false);
+    up_with_the_last_pid_and_normally_down(u32::MAX, true);
+}
+
+/// On a stamp that differs so much from now, in seconds.
+fn stamp_of(offset: i64) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = service(stage);
+        let then = (now() + 10).wrapping_add_signed(offset);
+        tell_age(stage, then, (-offset).max(0).unsigned_abs());
+    }
+}
+
+situations! { stamp_of
+    two_seconds_ago(-2);
+    a_minute_ago(-100);
+    days_ago(-1_000_000);
+    years_ago(-400_000_000);
+    in_a_while(1000);
+    in_a_century(4_000_000_000);
+}
+
+/// On a stamp of so many seconds from 2^62 that no clock shows, and those of a clock.
+fn stamp(seconds: u64) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = service(stage);
+        let age = (now() + 10).wrapping_sub(seconds);
+        tell_age(stage, seconds, age);
+    }
+}
+
+situations! { stamp
+    year_1969(0);
+    year_1970(10);
+    year_2001(1_000_000_000);
+    the_end_of_all_time(u64::MAX - (1 << 62));
+    the_beginning_of_all_time(u64::MAX - (1 << 62) + 1);
+}
+
+/// On a status of so many bytes.
+fn status_of(length: usize) -> impl Fn(&mut Stage) {
+    move |stage| {
+        let _zoo = service(stage);
+        let mut bytes = status(77, 1, b'd').to_vec();
+        bytes.resize(length, 0x44);
+        tell(stage, &bytes);
+    }
+}
+
+situations! { status_of
+    no_bytes(0);
+    one_byte(1);
+    bytes_12(12);
+    bytes_16(16);
+    bytes_17(17);
+    bytes_18(18);
+    bytes_19(19);
+    bytes_20(20);
+    bytes_35(35);
+    bytes_4096(4096);
+}
+
+#[test]
+fn what_is_here_is_not_looked_up_in_svdir() {
+    compare(|stage| {
+        let mut zoo = Zoo::new(stage);
+        for name in ["run", "gone"] {
+            zoo.supervise(stage, name);
+        }
+        stage.scratch.mkdir("here");
+        stage.sh(
+            "cd here; export SVDIR=\"${PWD%/here}\"; touch run; mkdir s; \
                  ln -s nowhere gone; ln -s circle circle; svstat gone circle run s ./down missing",
-            );
-        }),
-        situation("svstat on a status of garbage", |stage| {
-            let _zoo = service(stage);
-            for byte in [0x00, 0x01, 0x20, 0x7f, 0x80, 0xff] {
-                stage.scratch.write("s/supervise/status", [byte; 18]);
-                let said = said(stage);
-                // Beyond what a clock shows only the first digits can be compared.
-                let digits = |c: char| c.is_ascii_digit();
-                let words = said.split(' ').map(|word| match word.len() {
-                    13.. if word.chars().all(digits) => &word[..word.len() - 7],
-                    _ => word,
-                });
-                stage.say(words.collect::<Vec<_>>().join(" "));
-            }
-        }),
-        situation("svstat on a link named down", |stage| {
-            let _zoo = service(stage);
-            for target in ["nothing", "supervise", "/etc/passwd/nothing"] {
-                let down = stage.scratch.at("s/down");
-                let _ = std::fs::remove_file(&down);
-                symlink(target, &down).unwrap();
-                stage.run("svstat", &["s"]);
-            }
-        }),
-        situation("svstat on a status that is a FIFO", |stage| {
-            let _zoo = service(stage);
-            let status = stage.scratch.at("s/supervise/status");
-            std::fs::remove_file(&status).unwrap();
-            nix::unistd::mkfifo(&status, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        );
+    });
+}
+
+#[test]
+fn on_a_status_of_garbage() {
+    compare(|stage| {
+        let _zoo = service(stage);
+        for byte in [0x00, 0x01, 0x20, 0x7f, 0x80, 0xff] {
+            stage.scratch.write("s/supervise/status", [byte; 18]);
+            let said = said(stage);
+            // Beyond what a clock shows only the first digits can be compared.
+            let digits = |c: char| c.is_ascii_digit();
+            let words = said.split(' ').map(|word| match word.len() {
+                13.. if word.chars().all(digits) => &word[..word.len() - 7],
+                _ => word,
+            });
+            stage.say(words.collect::<Vec<_>>().join(" "));
+        }
+    });
+}
+
+#[test]
+fn on_a_link_named_down() {
+    compare(|stage| {
+        let _zoo = service(stage);
+        for target in ["nothing", "supervise", "/etc/passwd/nothing"] {
+            let down = stage.scratch.at("s/down");
+            let _ = std::fs::remove_file(&down);
+            symlink(target, &down).unwrap();
             stage.run("svstat", &["s"]);
-        }),
-        situation(
-            "svstat looks for down, then for ok, then for the status",
-            |stage| {
-                let _zoo = Zoo::new(stage);
-                for name in ["s", "downloop"] {
-                    std::fs::remove_file(stage.scratch.at(name).join("supervise/status")).unwrap();
-                    stage.run("svstat", &[name]);
-                    std::fs::remove_file(stage.scratch.at(name).join("supervise/ok")).unwrap();
-                    stage.run("svstat", &[name]);
-                }
-            },
-        ),
-        situation(
-            "svstat complains by its own name, however called",
-            |stage| {
-                stage.scratch.mkdir("closed");
-                stage.deny("closed", 0o111);
-                if let Some(mut command) = stage.as_ordinary_user("svstat") {
-                    command.arg("..").current_dir(stage.scratch.at("closed"));
-                    stage.finish("svstat", command);
-                }
-                let mut command = stage.command(stage.program("svstat"));
-                called(&mut command, "/somewhere/else");
-                command.arg("missing");
-                stage.finish("svstat", command);
-            },
-        ),
-        situation("svstat has words for every error there is", |stage| {
-            if !has("the words for every error", &["strace"]) {
-                return;
-            }
-            stage.scratch.mkdir("s");
-            // Those of Linux end with EHWPOISON.
-            for number in 1..=133 {
-                let inject = format!("inject=chdir:error={number}");
-                let mut command = stage.command("strace");
-                command.args(["-o", "calls", "-e", &inject]);
-                command.arg(stage.program("svstat")).arg("s");
-                stage.finish(&format!("svstat, error {number}"), command);
-            }
-        }),
-        situation("svstat prints a name that is no UTF-8 as it is", |stage| {
-            stage.run("svstat", &[invalid_name()]);
-            stage.scratch.mkdir(invalid_name());
-            stage.run("svstat", &[invalid_name()]);
-        }),
-        situation("svstat refuses a name that is too long", |stage| {
-            stage.run(
-                "svstat",
-                &["n".repeat(255), "n".repeat(256), "n".repeat(4096)],
-            );
-        }),
-        situation("svstat does without its descriptors", |stage| {
-            let _zoo = Zoo::new(stage);
-            for redirection in ["<&-", "2>&-", "<&- >&- 2>&-", ">&-", ">/dev/full"] {
-                stage.sh(&format!("svstat s missing {redirection}"));
-            }
-        }),
-        situation("svstat ends at a pipe that nobody reads", |stage| {
-            let _zoo = Zoo::new(stage);
-            stage.sh(&unread("svstat s missing", ">&4"));
-            stage.sh(&unread("trap '' PIPE; svstat s missing", ">&4"));
-        }),
-        situation("svstat has lines for a thousand directories", |stage| {
-            let _zoo = Zoo::new(stage);
-            let names: Vec<&str> = ["s", "missing", "dead", "two\nlines"].repeat(250);
-            stage.run("svstat", &names);
-        }),
-    ]);
-    all
+        }
+    });
+}
+
+#[test]
+fn on_a_status_that_is_a_fifo() {
+    compare(|stage| {
+        let _zoo = service(stage);
+        let status = stage.scratch.at("s/supervise/status");
+        std::fs::remove_file(&status).unwrap();
+        nix::unistd::mkfifo(&status, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        stage.run("svstat", &["s"]);
+    });
+}
+
+#[test]
+fn looks_for_down_then_for_ok_then_for_the_status() {
+    compare(|stage| {
+        let _zoo = Zoo::new(stage);
+        for name in ["s", "downloop"] {
+            std::fs::remove_file(stage.scratch.at(name).join("supervise/status")).unwrap();
+            stage.run("svstat", &[name]);
+            std::fs::remove_file(stage.scratch.at(name).join("supervise/ok")).unwrap();
+            stage.run("svstat", &[name]);
+        }
+    });
+}
+
+#[test]
+fn complains_by_its_own_name_however_called() {
+    compare(|stage| {
+        stage.scratch.mkdir("closed");
+        stage.deny("closed", 0o111);
+        if let Some(mut command) = stage.as_ordinary_user("svstat") {
+            command.arg("..").current_dir(stage.scratch.at("closed"));
+            stage.finish("svstat", command);
+        }
+        let mut command = stage.command(stage.program("svstat"));
+        called(&mut command, "/somewhere/else");
+        command.arg("missing");
+        stage.finish("svstat", command);
+    });
+}
+
+#[test]
+fn has_words_for_every_error_there_is() {
+    compare(|stage| {
+        if !has("the words for every error", &["strace"]) {
+            return;
+        }
+        stage.scratch.mkdir("s");
+        // Those of Linux end with EHWPOISON.
+        for number in 1..=133 {
+            let inject = format!("inject=chdir:error={number}");
+            let mut command = stage.command("strace");
+            command.args(["-o", "calls", "-e", &inject]);
+            command.arg(stage.program("svstat")).arg("s");
+            stage.finish(&format!("svstat, error {number}"), command);
+        }
+    });
+}
+
+#[test]
+fn prints_a_name_that_is_no_utf_8_as_it_is() {
+    compare(|stage| {
+        stage.run("svstat", &[invalid_name()]);
+        stage.scratch.mkdir(invalid_name());
+        stage.run("svstat", &[invalid_name()]);
+    });
+}
+
+#[test]
+fn refuses_a_name_that_is_too_long() {
+    compare(|stage| {
+        stage.run(
+            "svstat",
+            &["n".repeat(255), "n".repeat(256), "n".repeat(4096)],
+        );
+    });
+}
+
+#[test]
+fn does_without_its_descriptors() {
+    compare(|stage| {
+        let _zoo = Zoo::new(stage);
+        for redirection in ["<&-", "2>&-", "<&- >&- 2>&-", ">&-", ">/dev/full"] {
+            stage.sh(&format!("svstat s missing {redirection}"));
+        }
+    });
+}
+
+#[test]
+fn ends_at_a_pipe_that_nobody_reads() {
+    compare(|stage| {
+        let _zoo = Zoo::new(stage);
+        stage.sh(&unread("svstat s missing", ">&4"));
+        stage.sh(&unread("trap '' PIPE; svstat s missing", ">&4"));
+    });
+}
+
+#[test]
+fn has_lines_for_a_thousand_directories() {
+    compare(|stage| {
+        let _zoo = Zoo::new(stage);
+        let names: Vec<&str> = ["s", "missing", "dead", "two\nlines"].repeat(250);
+        stage.run("svstat", &names);
+    });
 }
 
 /// The service `s`, without a status.
@@ -279,11 +322,6 @@ fn tell_age(stage: &mut Stage, seconds: u64, age: u64) {
     });
     let words: Vec<String> = words.collect();
     stage.say(words.join("  "));
-}
-
-#[test]
-fn svstat_is_as_the_reference() {
-    compare("oracle::svstat", &situations(), &[Cast::all(Suite::Ours)]);
 }
 
 #[test]

@@ -13,45 +13,60 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a client may be pointed at, and what it is.
-pub(super) const DIRECTORIES: [(&str, &str); 23] = [
-    ("s", "a supervised service"),
-    ("./s/../s//", "a supervised service by a long path"),
-    ("link", "a link to a supervised service"),
-    ("-d", "a supervised service named as an option"),
-    ("-", "a supervised service named -"),
-    ("two words", "a supervised service with a blank in its name"),
-    (
-        "two\nlines",
-        "a supervised service with a newline in its name",
-    ),
-    ("dead", "FIFOs without a reader"),
-    ("bare", "a directory without supervise"),
-    ("never", "an empty supervise"),
-    ("odd", "a supervise that is a file"),
-    ("files", "files in the place of the FIFOs"),
-    ("directories", "directories in the place of the FIFOs"),
-    ("sockets", "sockets in the place of the FIFOs"),
-    ("dangling", "dangling links in the place of the FIFOs"),
-    ("loops", "loops of links in the place of the FIFOs"),
-    ("down", "a supervised service with a file down"),
-    (
-        "downloop",
-        "a supervised service with a loop of links named down",
-    ),
-    ("plain", "a plain file"),
-    ("nothing", "a dangling link"),
-    ("circle", "a loop of links"),
-    ("missing", "nothing"),
-    ("", "the empty name"),
-];
-
 /// What an ordinary user may not touch, after [`Stage::deny`].
-pub(super) const DENIED: [(&str, &str); 4] = [
-    ("s", "a directory"),
-    ("s/supervise", "a supervise"),
-    ("s/supervise/control", "a control FIFO"),
-    ("s/supervise/status", "a status"),
+macro_rules! each_denied {
+    () => {
+        situations! { denied
+            a_directory("s");
+            a_supervise("s/supervise");
+            a_control_fifo("s/supervise/control");
+            a_status("s/supervise/status");
+        }
+    };
+}
+
+/// What a client may be pointed at: how it is called, and its name.
+macro_rules! each_directory {
+    ($($more:tt)*) => {
+        situations! { on
+            a_supervised_service("s");
+            a_supervised_service_by_a_long_path("./s/../s//");
+            a_link_to_a_supervised_service("link");
+            a_supervised_service_named_as_an_option("-d");
+            a_supervised_service_named("-");
+            a_supervised_service_with_a_blank_in_its_name("two words");
+            a_supervised_service_with_a_newline_in_its_name("two\nlines");
+            fifos_without_a_reader("dead");
+            a_directory_without_supervise("bare");
+            an_empty_supervise("never");
+            a_supervise_that_is_a_file("odd");
+            files_in_the_place_of_the_fifos("files");
+            sockets_in_the_place_of_the_fifos("sockets");
+            dangling_links_in_the_place_of_the_fifos("dangling");
+            loops_of_links_in_the_place_of_the_fifos("loops");
+            a_supervised_service_with_a_file_down("down");
+            a_supervised_service_with_a_loop_of_links_named_down("downloop");
+            a_plain_file("plain");
+            a_dangling_link("nothing");
+            a_loop_of_links("circle");
+            nothing("missing");
+            the_empty_name("");
+            $($more)*
+        }
+    };
+}
+
+pub(super) use {each_denied, each_directory};
+
+/// Services that seem to be supervised.
+const SUPERVISED: [&str; 7] = [
+    "s",
+    "-d",
+    "-",
+    "two words",
+    "two\nlines",
+    "down",
+    "downloop",
 ];
 
 /// The readers of the FIFOs: as long as they live, supervise seems to run.
@@ -69,12 +84,7 @@ impl Zoo {
             _others: Vec::new(),
             _sockets: Vec::new(),
         };
-        for (name, what) in DIRECTORIES {
-            if what.starts_with("a supervised service") && !name.contains(['.', 'l']) {
-                zoo.supervise(stage, name);
-            }
-        }
-        for name in ["two\nlines", "downloop"] {
+        for name in SUPERVISED {
             zoo.supervise(stage, name);
         }
         let at = |name: &str| stage.scratch.at(name);

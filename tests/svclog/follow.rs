@@ -3,8 +3,9 @@
 use super::{
     RUN, Writer, command, follow, make, numbers, said, service, stamp, suites, texts, wait_open,
 };
-use crate::harness::{Scratch, Suite, finish, is_alive, signal, wait_until};
-use crate::supervise::{let_time_pass, shell, sleeps};
+use crate::harness::{
+    Scratch, Suite, finish, is_alive, let_time_pass, shell, signal, sleeps, wait_until,
+};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;

@@ -4,8 +4,7 @@ use super::{
     RUN, SILENT, Writer, command, make, printed, refused, service, suites, svclog, texts,
     without_silent,
 };
-use crate::harness::{Scratch, finish, wait_until};
-use crate::supervise::{Stranger, shell};
+use crate::harness::{Scratch, Stranger, finish, shell, wait_until};
 use std::path::PathBuf;
 
 #[test]

@@ -1,8 +1,7 @@
 //! Scripts that call svcstart: for their own service, for what they need, in a circle.
 
 use super::{STAYS, svcstart};
-use crate::harness::{Output, Scratch, Suite, wait_until};
-use crate::supervise::children;
+use crate::harness::{Output, Scratch, Suite, children, wait_until};
 use std::os::unix::fs::MetadataExt;
 
 /// The service `name`, not started by itself, with this script `start`.

@@ -2,8 +2,7 @@
 //! user's supervise.
 
 use super::{STAYS, reason, svcstart};
-use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_root, wait_until};
-use crate::supervise::shell;
+use crate::harness::{Daemon, Output, Scratch, Suite, finish, has, is_root, shell, wait_until};
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -1,8 +1,9 @@
 //! Service directories that are deleted while their services run.
 
 use super::{children, pair, supervises, svscan, wait_another, wait_hello, wait_supervise, words};
-use crate::harness::{Scratch, Suite, is_alive, signal, wait_until};
-use crate::supervise::{WAITS, cpu, let_time_pass, shell, sleeps, svc};
+use crate::harness::{
+    Scratch, Suite, WAITS, cpu, is_alive, let_time_pass, shell, signal, sleeps, svc, wait_until,
+};
 
 /// Replaces the service `name` by a copy of `template`, as an installer does.
 fn replace(scratch: &Scratch, name: &str) {

@@ -3,8 +3,7 @@
 
 use super::unpacking::{TOO_LONG, retry_if_slow};
 use super::{pair, pipes, svscan, wait_hello, wait_supervise};
-use crate::harness::{Scratch, is_alive, wait_until};
-use crate::supervise::{WAITS, children, let_time_pass, shell, svc};
+use crate::harness::{Scratch, WAITS, children, is_alive, let_time_pass, shell, svc, wait_until};
 use std::fs;
 use std::time::Instant;
 

@@ -1,8 +1,10 @@
 //! Links of which nobody tells when they lead elsewhere, and those of which one does.
 
 use super::{rename, svscan};
-use crate::harness::{Scratch, Suite, finish, is_alive, is_root, skip_unless, wait_until};
-use crate::supervise::{Stranger, WAITS, children, descriptors, let_time_pass, shell, sleeps};
+use crate::harness::{
+    Scratch, Stranger, Suite, WAITS, children, descriptors, finish, is_alive, is_root,
+    let_time_pass, shell, skip_unless, sleeps, wait_until,
+};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -2,8 +2,7 @@
 //! and nothing of ours is in them before they are complete.
 
 use super::svscan;
-use crate::harness::{Daemon, Scratch, Suite, wait_until};
-use crate::supervise::{WAITS, children, descriptors, shell};
+use crate::harness::{Daemon, Scratch, Suite, WAITS, children, descriptors, shell, wait_until};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

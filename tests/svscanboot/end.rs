@@ -1,7 +1,7 @@
 //! How svscanboot ends: everything, in order.
 
-use super::{World, children, fifo, wait_child};
-use crate::harness::{Scratch, Suite, signal, wait_until};
+use super::fifo;
+use crate::harness::{Scratch, Suite, World, children_called, signal, wait_child, wait_until};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -120,7 +120,7 @@ sleep 2147483647 & echo ready >told; wait; echo ended >>told";
     signal(world.first, "TERM");
     wait_until("it is told", || scratch.read("one/told") == "ready\nTERM\n");
     wait_until("svscan is gone", || {
-        children(world.first, "svscan").is_empty()
+        children_called(world.first, "svscan").is_empty()
     });
     fs::write(&slow, "go\n").unwrap();
     assert_eq!(world.end("TERM"), 0);
@@ -174,11 +174,11 @@ fn told_to_end_while_it_starts_it_leaves_nothing_and_says_so() {
             blocks_term()
                 && match round {
                     0 => true,
-                    1 => !children(world.first, "readproctitle").is_empty(),
-                    2 => !children(world.first, "svscan").is_empty(),
-                    3 => children(world.first, "svscan")
+                    1 => !children_called(world.first, "readproctitle").is_empty(),
+                    2 => !children_called(world.first, "svscan").is_empty(),
+                    3 => children_called(world.first, "svscan")
                         .iter()
-                        .any(|scanner| !children(*scanner, "supervise").is_empty()),
+                        .any(|scanner| !children_called(*scanner, "supervise").is_empty()),
                     _ => {
                         let name = format!("service/{}/supervise/lock", round - 4);
                         scratch.at(name).exists()
@@ -233,7 +233,7 @@ fn a_supervise_on_its_way_out_is_waited_for() {
     });
     signal(world.first, "TERM");
     wait_until("the title has ended", || {
-        children(world.first, "readproctitle").is_empty()
+        children_called(world.first, "readproctitle").is_empty()
     });
     gate.write_all(b"go\n").unwrap();
     assert_eq!(world.end("TERM"), 0);
@@ -252,9 +252,11 @@ fn what_hangs_on_to_the_pipe_of_a_log_does_not_hold_up_the_end_for_ever() {
     };
     scratch.wait_up("service/runaway");
     scratch.wait_up("service/runaway/log");
-    let supervise = children(world.scanner(), "supervise");
+    let supervise = children_called(world.scanner(), "supervise");
     wait_until("it is in the background", || {
-        let sleeps = supervise.iter().flat_map(|pid| children(*pid, "sleep"));
+        let sleeps = supervise
+            .iter()
+            .flat_map(|pid| children_called(*pid, "sleep"));
         sleeps.count() == 1
             && fs::read_dir("/proc").unwrap().flatten().any(|entry| {
                 let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! The files in `docs/boot` that start svscanboot, and what its page says of them.
 
-use super::World;
-use crate::harness::{Scratch, Suite, finish, has, wait_until};
+use crate::harness::{Scratch, Suite, World, finish, has, wait_until};
 use daemontools_rs::svscanboot::machine::{GRACE, LOOK, REST, STOP};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -32,7 +32,6 @@ pub(super) struct Scene {
 
 impl Scenery for Scene {
     type Cast = Cast;
-    const PARTS: &[&str] = &["multilog"];
     const REFERENCE: Cast = [Suite::Reference; 2];
 
     fn new(cast: Cast) -> Scene {
