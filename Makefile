@@ -50,7 +50,7 @@ needs:
 
 lint:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 
 # The programs linked as they are installed, but not built for speed: some tests take
 # these. The file `built` says to the tests that no source is newer.

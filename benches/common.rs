@@ -47,16 +47,11 @@ pub(crate) fn watch_limits(end: fn()) {
     });
 }
 
-/// The program of ours of this name: one that `make build` has made, if it says so.
+/// The program of ours of this name, one that `make build` has made.
 pub(crate) fn ours(program: &str) -> PathBuf {
-    let built = || {
-        Path::new(env!("CARGO_BIN_EXE_svscan"))
-            .parent()
-            .unwrap()
-            .into()
-    };
-    let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(built, PathBuf::from);
-    directory.join(program)
+    let directory = std::env::var_os("BENCH_PROGRAMS");
+    let directory = directory.expect("`make bench` says in BENCH_PROGRAMS where they are");
+    Path::new(&directory).join(program)
 }
 
 /// The numbers that may stand in the environment.

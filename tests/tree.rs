@@ -87,6 +87,11 @@ fn every_command_is_documented_tested_and_installed() {
         }
         let stub = read(&format!("src/bin/{name}.rs"));
         assert!(stub.lines().count() <= 5, "src/bin/{name}.rs is no stub");
+        let only_if_asked_for = format!("{{ name = \"{name}\", required-features = [\"thin\"] }}");
+        assert!(
+            read("Cargo.toml").contains(&only_if_asked_for),
+            "Cargo.toml lacks {name}"
+        );
     }
 }
 
