@@ -162,7 +162,7 @@ fn wait_in_child(file: &File) -> io::Result<Proc> {
     let child = Spawn::new().dies_with_parent();
     child.start(|_| {
         loop {
-            match lock::exclusive(file) {
+            match file.lock() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 ended => return u8::from(ended.is_err()),
             }

@@ -48,7 +48,7 @@ fn hold(name: &OsStr, wait: bool) -> Result<(), Error> {
     let file = file::open_append(Path::new(name))
         .map_err(|error| Error::unable("open", name, "", error))?;
     let locked = if wait {
-        lock::exclusive(&file)
+        file.lock()
     } else {
         lock::try_exclusive(&file)
     };

@@ -4,34 +4,22 @@
 use crate::child::Pid;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Takes the exclusive lock on `file`, which lives as long as `file` is open.
+/// As [`File::try_lock`], which is flock(2) on Linux: takes the exclusive lock on `file`,
+/// which lives as long as `file` is open.
 ///
 /// # Errors
 /// EWOULDBLOCK (`temporary failure`) if another holds it; what flock(2) says.
 pub fn try_exclusive(file: &File) -> io::Result<()> {
-    // SAFETY: flock takes any descriptor and touches no memory.
-    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Takes the exclusive lock on `file`, waiting for it.
-///
-/// # Errors
-/// What flock(2) says, EINTR included.
-pub fn exclusive(file: &File) -> io::Result<()> {
-    // SAFETY: flock takes any descriptor and touches no memory.
-    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::from_raw_os_error(libc::EWOULDBLOCK),
+        TryLockError::Error(error) => error,
+    })
 }
 
 /// Takes the record lock (fcntl(2)) on all of `file`, which must be open for writing. It
@@ -274,7 +262,7 @@ mod tests {
             its.map(|entry| entry.pid).collect()
         };
         assert_eq!(shown(false), [Pid::new(std::process::id())]);
-        let waiter = Spawn::new().start(|_| u8::from(exclusive(&again).is_err()));
+        let waiter = Spawn::new().start(|_| u8::from(again.lock().is_err()));
         let waiter = waiter.unwrap();
         let deadline = crate::sys::clock::monotonic() + std::time::Duration::from_secs(60);
         while shown(true) != [Some(waiter.pid())] {
