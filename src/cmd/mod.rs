@@ -9,6 +9,7 @@ pub mod fghack;
 pub mod getopt;
 pub mod multicall;
 pub mod multilog;
+mod parse;
 pub mod pgrphack;
 pub mod readproctitle;
 pub mod setlock;

@@ -1,6 +1,6 @@
 //! `svclog [options] [service]`: show the log of a service.
 
-use super::admin;
+use super::parse::parse;
 use crate::civil::Civil;
 use crate::formats::tai64n::Tai64n;
 use crate::svclog::{self, Options};
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The program.
 pub fn main() -> u8 {
     signals::restore_sigpipe();
-    admin::parsed(command(), |matches| {
+    parse(command(), |matches| {
         let result = if matches.contains_id("what") {
             let names = matches.get_many::<OsString>("service").unwrap_or_default();
             let names: Vec<_> = names.cloned().collect();

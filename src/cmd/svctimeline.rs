@@ -1,6 +1,6 @@
 //! `svctimeline [options] file`: draw how services started.
 
-use super::admin;
+use super::parse::parse;
 use crate::error::Error;
 use crate::formats::tai64n::Tai64n;
 use crate::formats::timeline::{NoTimeline, Strange, Timeline};
@@ -30,7 +30,7 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 /// The program.
 pub fn main() -> u8 {
     signals::restore_sigpipe();
-    admin::parsed(command(), |matches| match run(&matches) {
+    parse(command(), |matches| match run(&matches) {
         Ok(code) => code,
         Err(error) => {
             output::err(&error.line(PROGRAM));

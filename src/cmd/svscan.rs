@@ -2,8 +2,10 @@
 
 use crate::error::Error;
 use crate::svscan::{self, ScanOptions};
-use crate::svscanboot::shell::{SHARED_GROUP, TIMELINE};
 use std::ffi::OsString;
+
+const SHARED_GROUP: &str = "--shared-group";
+const TIMELINE: &str = "--timeline";
 
 /// The program. As in 0.76, arguments behind the directory are ignored.
 pub fn main() -> u8 {
@@ -36,5 +38,40 @@ pub(super) fn options<'a>(
             }
             _ => return Ok((options, words)),
         };
+    }
+}
+
+/// The words that [`options`] reads as these.
+pub(super) fn words(options: ScanOptions<'_>) -> Vec<OsString> {
+    let shared_group = options.shared_group.then(|| SHARED_GROUP.into());
+    let timeline = options
+        .timeline
+        .map(|file| [TIMELINE.into(), file.to_owned()]);
+    let words = shared_group
+        .into_iter()
+        .chain(timeline.into_iter().flatten());
+    words.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_as_they_are_written() {
+        let file = OsString::from("--shared-group");
+        for timeline in [None, Some(file.as_os_str())] {
+            for shared_group in [false, true] {
+                let given = ScanOptions {
+                    timeline,
+                    shared_group,
+                };
+                let mut line = words(given);
+                line.push("dir".into());
+                let (read, rest) = options(&line, "").unwrap();
+                assert_eq!((read.timeline, read.shared_group), (timeline, shared_group));
+                assert_eq!(rest, ["dir"]);
+            }
+        }
     }
 }

@@ -1,19 +1,31 @@
 //! `svscanboot [--shared-group] [--timeline file] [dir]`: start svscan and readproctitle,
 //! and stop all services in order.
 
-use super::svscan::options;
+use super::svscan::{options, words};
 use crate::error::TEMPORARY;
-use crate::{service, svscanboot};
+use crate::service;
+use crate::svscan::ScanOptions;
+use crate::svscanboot::{self, ScannerOptions};
 
 /// The program. Arguments after the directory are ignored; 0.76 ignores all.
 pub fn main() -> u8 {
     super::main("svscanboot", |arguments| {
-        let (_, words) = super::split(arguments, "svscanboot");
+        let (_, given) = super::split(arguments, "svscanboot");
         let usage = "usage: svscanboot [--shared-group] [--timeline file] [dir]";
-        let (options, words) = options(words, usage)?;
-        let directory = match words.first() {
+        let (options, rest) = options(given, usage)?;
+        let directory = match rest.first() {
             Some(directory) => directory.clone(),
             None => service::root().into_os_string(),
+        };
+        // Only the first svscan is to record how the services start: the next one would
+        // record nothing but that they run.
+        let later = ScanOptions {
+            timeline: None,
+            ..options
+        };
+        let options = ScannerOptions {
+            next: words(options),
+            later: words(later),
         };
         let ended = svscanboot::run(&directory, options)?;
         Ok(if ended { 0 } else { TEMPORARY })

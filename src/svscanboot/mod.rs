@@ -7,4 +7,4 @@
 pub mod machine;
 pub mod shell;
 
-pub use shell::run;
+pub use shell::{ScannerOptions, run};

@@ -6,7 +6,6 @@ use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::formats::status::Want;
 use crate::service::{self, Supervised};
-use crate::svscan::ScanOptions;
 use crate::sys::exec::Program;
 use crate::sys::file::Identity;
 use crate::sys::oom::OomScoreAdj;
@@ -31,11 +30,6 @@ pub const PATH: &str = "/command:/usr/local/bin:/usr/local/sbin:\
 /// How many dots readproctitle is given, as in 0.76's script.
 pub const DOTS: usize = 400;
 
-/// An option of svscan.
-pub const TIMELINE: &str = "--timeline";
-/// Another one.
-pub const SHARED_GROUP: &str = "--shared-group";
-
 /// How long what an earlier svscanboot left is waited for. A supervise that takes
 /// longer is replaced later: svscan tries every five seconds.
 const OLD: Duration = Duration::from_secs(5);
@@ -43,9 +37,8 @@ const OLD: Duration = Duration::from_secs(5);
 /// One running svscanboot.
 struct Shell<'a> {
     directory: &'a OsStr,
-    /// What svscan is asked for. Only the first one is to record how the services start:
-    /// the next one would record nothing but that they run.
-    options: ScanOptions<'a>,
+    /// The options of svscan.
+    options: ScannerOptions,
     machine: Machine,
     signals: Signals,
     /// From the services and svscan to readproctitle; both ends are held, so that
@@ -76,12 +69,21 @@ struct Place {
     _directory: Option<File>,
 }
 
+/// The options of svscan, as words of its command line.
+#[derive(Debug)]
+pub struct ScannerOptions {
+    /// Those of the svscan that is started next.
+    pub next: Vec<OsString>,
+    /// Those of all later ones.
+    pub later: Vec<OsString>,
+}
+
 /// Runs svscanboot over `directory`, with these `options` of svscan; comes back when it
 /// was told to end and everything has ended. False: something had to be left running.
 ///
 /// # Errors
 /// Those of the set-up.
-pub fn run(directory: &OsStr, options: ScanOptions<'_>) -> Result<bool, Error> {
+pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
     // A lock that is held for svscanboot stays held, by svscanboot alone.
     descriptors::close_all_on_exec();
     let mut signals = Signals::new(&[Number::CHLD, Number::TERM, Number::INT])
@@ -283,7 +285,7 @@ impl Shell<'_> {
                 Action::Start(role) => match self.start(role) {
                     Ok(pid) => {
                         if role == Role::Scanner {
-                            self.options.timeline = None;
+                            self.options.next.clone_from(&self.options.later);
                         }
                         Event::Started(role, pid)
                     }
@@ -353,12 +355,7 @@ impl Shell<'_> {
         let mut words = vec![name];
         let beside = match role {
             Role::Scanner => {
-                if self.options.shared_group {
-                    words.push(OsStr::new(SHARED_GROUP));
-                }
-                let timeline = self.options.timeline;
-                let timeline = timeline.map(|file| [OsStr::new(TIMELINE), file]);
-                words.extend(timeline.iter().flatten());
+                words.extend(self.options.next.iter().map(OsString::as_os_str));
                 words.push(self.directory);
                 &self.scanner
             }
