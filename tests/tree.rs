@@ -1,6 +1,7 @@
 //! What can be checked about the tree itself.
 
 use crate::harness::{Suite, has};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -279,6 +280,121 @@ fn dependencies_point_one_way() {
                 "{place:?} knows a command line"
             );
         }
+    }
+}
+
+/// The modules that are compiled for the tests only, as paths of files.
+fn test_modules() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in files("src", ".rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let directory = path.parent().unwrap();
+        for behind in text.split("#[cfg(test)]\n").skip(1) {
+            let name = match behind.strip_prefix("#[path = \"") {
+                Some(path) => path.split('"').next().unwrap().to_owned(),
+                None => match behind.split_once(';').unwrap().0.split_once("mod ") {
+                    Some((_, name)) => format!("{name}.rs"),
+                    None => continue,
+                },
+            };
+            found.push(directory.join(name));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_architecture_names_every_module() {
+    let page = read("docs/architecture.md");
+    // The row of a directory, or of a file beside `lib.rs`.
+    let row = |place: &str| {
+        let place = format!("`src/{place}`");
+        let rows = page.lines().filter(|line| line.starts_with("| `src/"));
+        let mut rows = rows.filter_map(|line| line[2..].split_once(" | "));
+        rows.find(|(places, _)| places.split(", ").any(|one| one == place))
+            .map(|(_, what)| what)
+    };
+    let tests_only = test_modules();
+    for path in files("src", ".rs") {
+        let place = path.strip_prefix(root().join("src")).unwrap();
+        let name = place.file_name().unwrap().to_str().unwrap();
+        let directory = place.parent().unwrap().to_str().unwrap();
+        if tests_only.contains(&path) || ["mod.rs", "lib.rs"].contains(&name) {
+            continue;
+        }
+        // Of `bin` and `cmd`, the row names what is no command.
+        let stem = name.trim_end_matches(".rs").to_owned();
+        let is_named = match directory {
+            "" => row(name).is_some(),
+            "bin" | "cmd" if commands().contains(&stem) => row(&format!("{directory}/")).is_some(),
+            _ => {
+                let row = row(&format!("{directory}/")).unwrap_or_default();
+                let whole = format!("`{}`", place.display());
+                row.contains(&format!("`{name}`")) || page.contains(&whole)
+            }
+        };
+        assert!(
+            is_named,
+            "the table of docs/architecture.md lacks src/{}",
+            place.display()
+        );
+    }
+    for (at, _) in page.match_indices("`src/") {
+        let place = page[at + 1..].split('`').next().unwrap();
+        assert!(
+            root().join(place).exists(),
+            "docs/architecture.md names {place}"
+        );
+    }
+}
+
+/// Names that more than one public type may have: each is to go, and no other is to come.
+const DOUBLES: &[&str] = &[
+    "Action", "Dir", "End", "Event", "Failure", "Found", "Half", "Id", "Identity", "Lines", "Lock",
+    "Look", "Machine", "Options", "Place", "Plan", "Record", "Script", "Sight", "Signal", "Stop",
+    "Trouble", "Verdict", "Waiter",
+];
+
+#[test]
+fn no_two_public_types_have_one_name() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let tests_only = test_modules();
+    for path in files("src", ".rs") {
+        if tests_only.contains(&path) {
+            continue;
+        }
+        let code = code(&path);
+        for line in code.lines() {
+            let line = line.trim_start();
+            let public = ["pub ", "pub(crate) "];
+            let Some(item) = public.iter().find_map(|public| line.strip_prefix(public)) else {
+                continue;
+            };
+            let kinds = ["struct ", "enum ", "type ", "trait ", "union "];
+            if let Some(name) = kinds.iter().find_map(|kind| item.strip_prefix(kind)) {
+                let is_letter = |c: &char| c.is_alphanumeric() || *c == '_';
+                let name = name.chars().take_while(is_letter).collect();
+                let place = path.strip_prefix(root()).unwrap().display().to_string();
+                places.entry(name).or_default().push(place);
+            }
+        }
+    }
+    places.retain(|_, places| places.len() > 1);
+    places.retain(|name, _| !DOUBLES.contains(&name.as_str()));
+    assert!(places.is_empty(), "{places:#?}");
+}
+
+#[test]
+fn options_are_spelled_where_command_lines_are_read() {
+    for path in files("src", ".rs") {
+        let place = path.strip_prefix(root().join("src")).unwrap();
+        let code = code(&path);
+        let mut strings = code.split("\"--").skip(1);
+        let spells = strings.any(|text| text.starts_with(|c: char| c.is_ascii_alphabetic()));
+        assert!(
+            place.starts_with("cmd") || !spells,
+            "{place:?} spells an option"
+        );
     }
 }
 
