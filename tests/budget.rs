@@ -260,7 +260,8 @@ fn a_burst_is_looked_at_even_if_nothing_more_comes() {
     scratch.write("logs/budget", "total 2M\n");
     let program = Suite::Ours.program("multilog");
     let mut command = scratch.command(Suite::Ours, program);
-    command.args(["s4096", "n10000", "./logs/busy"]);
+    // A look takes time for each file, and the next one comes fifty times that later.
+    command.args(["s16384", "n10000", "./logs/busy"]);
     command.stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
@@ -273,7 +274,7 @@ fn a_burst_is_looked_at_even_if_nothing_more_comes() {
     });
     scratch.write("logs/budget", "total 1M\n");
     // Less than 1%.
-    pipe.write_all(&[b'y'; 4097]).unwrap();
+    pipe.write_all(&[b'y'; 16_385]).unwrap();
     wait_until("the new budget is kept", || {
         size(&scratch, "logs/busy") <= 1 << 20
     });
