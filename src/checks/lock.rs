@@ -160,14 +160,16 @@ impl Drop for LockWait {
 /// The lock belongs to the open file, which both share, so it is ours then.
 fn wait_in_child(file: &File) -> io::Result<Proc> {
     let child = Spawn::new().dies_with_parent();
-    child.start(|_| {
+    let helper = child.start(|_| {
         loop {
             match file.lock() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 ended => return u8::from(ended.is_err()),
             }
         }
-    })
+    });
+    // Its end is told after it has been waited for.
+    helper.map(Proc::with_pidfd)
 }
 
 /// Whether one of the processes that this one descends from holds the lock `wanted`. If

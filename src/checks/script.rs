@@ -66,6 +66,8 @@ impl Running {
         let child = child.open_directory(home).descriptors(&descriptors);
         let (proc, errors) = child.exec_told(&[program])?;
         child::make_group(proc.pid());
+        // Its end is told after it has been waited for.
+        let proc = proc.with_pidfd();
         Ok(Running {
             proc,
             out: Some(out),

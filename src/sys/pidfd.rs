@@ -41,6 +41,13 @@ impl Proc {
         Ok(Proc { pid, pidfd, gate })
     }
 
+    /// The same, of a child that may have been waited for before its handle is dropped: with
+    /// a pidfd, where the kernel has them and there is a descriptor left.
+    pub fn with_pidfd(self) -> Proc {
+        let pidfd = open(self.pid).ok();
+        Proc { pidfd, ..self }
+    }
+
     /// Its pid.
     pub fn pid(&self) -> Pid {
         self.pid
@@ -119,17 +126,19 @@ mod tests {
 
     #[test]
     fn a_process_gets_its_signals_and_has_its_start_whoever_started_it() {
-        let (first, second) = (held(), held());
+        let (first, second, third) = (held(), held(), held().with_pidfd());
         let opened = Proc::open(second.pid()).unwrap();
-        assert!(first.end().is_none());
-        for proc in [&first, &opened] {
+        assert!(first.end().is_none() && third.end().is_some());
+        for proc in [&first, &opened, &third] {
             let started = proc.started();
             assert!(started.is_some() && started == process::started(proc.pid()));
             proc.send(Number::KILL);
             assert_eq!(wait(proc.pid()).unwrap(), End::Killed(9));
         }
         // It is gone, and nobody gets what was for it.
-        assert!(opened.signal(0).is_err() && opened.started().is_none());
+        for proc in [opened, third] {
+            assert!(proc.signal(0).is_err() && proc.started().is_none());
+        }
     }
 
     #[test]
