@@ -32,7 +32,7 @@ fn events(timeline: &Timeline, name: &str) -> Vec<Event> {
     let name = name.as_bytes().to_vec();
     let label = Label { name, is_log };
     let of = |record: &&_| {
-        let record: &daemontools_rs::formats::timeline::Record = record;
+        let record: &daemontools_rs::formats::timeline::TimelineRecord = record;
         record.label == label
     };
     let mut events: Vec<(u64, Event)> = timeline

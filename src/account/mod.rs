@@ -12,14 +12,14 @@ use std::os::unix::ffi::OsStrExt;
 
 /// The user and groups to change to.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct Account {
     /// The user and the group.
     pub ids: Ids,
     /// The account's name, unless the user was given as a number.
     pub name: Option<OsString>,
 }
 
-impl Identity {
+impl Account {
     /// Looks up `text`, as the system's databases have it.
     ///
     /// An account's name is what daemontools takes. Only where there is no such
@@ -30,7 +30,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::UnknownAccount`]; [`Error::Unable`] if a database could not be asked.
-    pub fn find(text: &OsStr) -> Result<Identity, Error> {
+    pub fn find(text: &OsStr) -> Result<Account, Error> {
         match find(text, ids::account, ids::group) {
             Ok(Some(identity)) => Ok(identity),
             Ok(None) => Err(Error::UnknownAccount(text.as_bytes().to_vec())),
@@ -38,18 +38,18 @@ impl Identity {
         }
     }
 
-    /// As [`Identity::find`], but without the system's databases; None if they have to be
+    /// As [`Account::find`], but without the system's databases; None if they have to be
     /// asked. The result is the same as theirs.
     ///
     /// # Errors
-    /// As [`Identity::find`].
-    pub fn find_without_databases(text: &OsStr) -> Option<Result<Identity, Error>> {
+    /// As [`Account::find`].
+    pub fn find_without_databases(text: &OsStr) -> Option<Result<Account, Error>> {
         if text.as_bytes().starts_with(b":") {
-            return Some(Identity::find(text));
+            return Some(Account::find(text));
         }
         let ids = files::look_up(text)?;
         let name = Some(text.to_owned());
-        Some(Ok(Identity { ids, name }))
+        Some(Ok(Account { ids, name }))
     }
 
     /// The groups of the account: its own and, if `all`, those it is a member of.
@@ -69,7 +69,7 @@ fn find(
     text: &OsStr,
     account: impl Fn(&OsStr) -> io::Result<Option<Ids>>,
     group: impl Fn(&OsStr) -> io::Result<Option<u32>>,
-) -> io::Result<Option<Identity>> {
+) -> io::Result<Option<Account>> {
     let bytes = text.as_bytes();
     let (bytes, names) = match bytes.strip_prefix(b":") {
         Some(numbers) => (numbers, false),
@@ -77,7 +77,7 @@ fn find(
     };
     if names && let Some(ids) = account(text)? {
         let name = Some(text.to_owned());
-        return Ok(Some(Identity { ids, name }));
+        return Ok(Some(Account { ids, name }));
     }
     let Some(colon) = bytes.iter().position(|byte| *byte == b':') else {
         return Ok(None);
@@ -93,7 +93,7 @@ fn find(
     let known = if names { group(right)? } else { None };
     let gid = known.or_else(|| number(right));
     let ids = uid.zip(gid).map(|(uid, gid)| Ids { uid, gid });
-    Ok(ids.map(|ids| Identity { ids, name }))
+    Ok(ids.map(|ids| Account { ids, name }))
 }
 
 /// Digits and nothing else. 2^32-1 is no id: setresuid(2) takes it for "as it is".

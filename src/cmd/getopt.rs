@@ -1,6 +1,6 @@
 //! Option letters as daemontools' own getopt reads them.
 //!
-//! Options end at the first word that does not begin with `-`; `-` alone is an
+//! OptionLetters end at the first word that does not begin with `-`; `-` alone is an
 //! operand and ends them, too; a word that begins with `--` ends them and is
 //! dropped, whatever follows in it. Letters may be clustered.
 
@@ -41,7 +41,7 @@ impl Bad {
 
 /// The options of a command line, one after the other.
 #[derive(Debug)]
-pub struct Options<'a, 'b> {
+pub struct OptionLetters<'a, 'b> {
     /// The words that are not parsed yet, while there are options.
     words: &'a [OsString],
     /// The rest of the current word.
@@ -51,12 +51,16 @@ pub struct Options<'a, 'b> {
     operands: &'a [OsString],
 }
 
-impl<'a, 'b> Options<'a, 'b> {
+impl<'a, 'b> OptionLetters<'a, 'b> {
     /// Parses `words` (without the program's own name), in which the letters `flags` are
     /// options, and those of `with_argument` are options that take an argument: the rest of
     /// the word or, if it is empty, the next word, even if that begins with `-`.
-    pub fn new(words: &'a [OsString], flags: &'b [u8], with_argument: &'b [u8]) -> Options<'a, 'b> {
-        Options {
+    pub fn new(
+        words: &'a [OsString],
+        flags: &'b [u8],
+        with_argument: &'b [u8],
+    ) -> OptionLetters<'a, 'b> {
+        OptionLetters {
             words,
             cluster: &[],
             flags,
@@ -86,7 +90,7 @@ impl<'a, 'b> Options<'a, 'b> {
     }
 }
 
-impl<'a> Iterator for Options<'a, '_> {
+impl<'a> Iterator for OptionLetters<'a, '_> {
     /// A letter and its argument, if it has one.
     type Item = Result<(u8, Option<&'a OsStr>), Bad>;
 
@@ -120,7 +124,7 @@ impl<'a> Iterator for Options<'a, '_> {
 /// # Errors
 /// The first letter that is not known.
 pub fn parse<'a>(words: &'a [OsString], known: &[u8]) -> Result<Parsed<'a>, Bad> {
-    let mut options = Options::new(words, known, b"");
+    let mut options = OptionLetters::new(words, known, b"");
     let mut letters = Vec::new();
     for option in options.by_ref() {
         letters.push(option?.0);
@@ -157,7 +161,7 @@ mod tests {
     #[test]
     fn an_argument_is_the_rest_of_the_word_or_the_next_one() {
         let words = words("-m1000 -o = -c0o64 -nX -m  -- -n");
-        let options: Vec<_> = Options::new(&words, b"nX", b"moc")
+        let options: Vec<_> = OptionLetters::new(&words, b"nX", b"moc")
             .map(|option| option.unwrap())
             .map(|(letter, text)| (letter, text.map(|text| text.to_str().unwrap())))
             .collect();
@@ -170,11 +174,11 @@ mod tests {
             (b'm', Some("")),
         ];
         assert_eq!(options, expected);
-        let mut lacking = Options::new(&words[..1], b"", b"m");
+        let mut lacking = OptionLetters::new(&words[..1], b"", b"m");
         assert!(lacking.next().unwrap().is_ok());
         assert!(lacking.next().is_none());
         let words = [OsString::from("-m")];
-        let lacking = Options::new(&words, b"", b"m").next().unwrap();
+        let lacking = OptionLetters::new(&words, b"", b"m").next().unwrap();
         assert_eq!(lacking, Err(Bad::Lacking(b'm')));
         assert_eq!(
             Bad::Lacking(b'm').line(OsStr::new("softlimit")),

@@ -2,7 +2,7 @@
 
 use super::chain::Next;
 use super::who;
-use crate::account::Identity;
+use crate::account::Account;
 use crate::error::Error;
 use crate::sys::ids;
 use std::ffi::OsString;
@@ -33,7 +33,7 @@ fn run(arguments: &[OsString]) -> Error {
     }
 }
 
-fn become_user(who: &Identity, all_groups: bool) -> Result<(), Error> {
+fn become_user(who: &Account, all_groups: bool) -> Result<(), Error> {
     let groups = who.groups(all_groups)?;
     ids::set_group(who.ids.gid, &groups).map_err(|error| Error::unable_to("setgid", error))?;
     ids::set_user(who.ids.uid).map_err(|error| Error::unable_to("setuid", error))

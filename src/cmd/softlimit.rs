@@ -1,7 +1,7 @@
 //! `softlimit [options] child`: run a program with soft resource limits.
 
 use super::chain::Next;
-use super::getopt::Options;
+use super::getopt::OptionLetters;
 use crate::error::Error;
 use crate::softlimit::{self, Resource, Wanted};
 use crate::sys::{limits as system, output};
@@ -18,7 +18,7 @@ pub fn main() -> u8 {
 
 fn run(arguments: &[OsString]) -> Error {
     let (called, words) = super::split(arguments, "softlimit");
-    let mut options = Options::new(words, b"", softlimit::LETTERS);
+    let mut options = OptionLetters::new(words, b"", softlimit::LETTERS);
     let mut wanted = Vec::new();
     for option in options.by_ref() {
         let (letter, argument) = match option {

@@ -3,7 +3,7 @@
 use super::parse::parse;
 use crate::civil::Civil;
 use crate::formats::tai64n::Tai64n;
-use crate::svclog::{self, Options};
+use crate::svclog::{self, SvclogOptions};
 use crate::sys::{clock, output, signals, zone};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
@@ -94,8 +94,8 @@ fn command() -> Command {
         )
 }
 
-fn options(matches: &ArgMatches) -> Options {
-    Options {
+fn options(matches: &ArgMatches) -> SvclogOptions {
+    SvclogOptions {
         lines: matches.get_one("lines").copied(),
         since: matches.get_one("since").copied(),
         follow: matches.get_flag("follow"),

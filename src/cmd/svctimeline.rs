@@ -7,7 +7,7 @@ use crate::formats::timeline::{NoTimeline, Strange, Timeline};
 use crate::sys::{errno, file, output, signals, terminal, zone};
 use crate::timeline::rows::{Chart, Choice, Picture};
 use crate::timeline::svg;
-use crate::timeline::terminal::{Look, draw};
+use crate::timeline::terminal::{TerminalLook, draw};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::{OsStr, OsString};
@@ -165,7 +165,7 @@ fn when(moment: Tai64n) -> String {
 }
 
 /// The capabilities of stdout.
-fn look() -> Look {
+fn look() -> TerminalLook {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let columns = set("COLUMNS").and_then(|value| value.to_str()?.parse().ok());
     let is_dumb = set("TERM").is_none_or(|term| term == "dumb");
@@ -174,7 +174,7 @@ fn look() -> Look {
     locale.make_ascii_lowercase();
     let is_utf8 = |part: &[u8]| part.starts_with(b"utf-8") || part.starts_with(b"utf8");
     let mut parts = locale.as_bytes().split(|byte| *byte == b'.');
-    Look {
+    TerminalLook {
         columns: columns
             .filter(|columns| *columns > 0)
             .or_else(terminal::columns)

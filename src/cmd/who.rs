@@ -2,7 +2,7 @@
 //! system's databases, it executes the dynamic program in its directory instead.
 
 use super::chain::Next;
-use crate::account::Identity;
+use crate::account::Account;
 use crate::error::Error;
 use crate::sys::{errno, ids};
 use std::ffi::{OsStr, OsString};
@@ -18,11 +18,11 @@ pub(super) fn find(
     arguments: &[OsString],
     account: &OsStr,
     with_groups: bool,
-) -> Result<Identity, Error> {
+) -> Result<Account, Error> {
     if ids::HAS_DATABASES {
-        return Identity::find(account);
+        return Account::find(account);
     }
-    if !with_groups && let Some(found) = Identity::find_without_databases(account) {
+    if !with_groups && let Some(found) = Account::find_without_databases(account) {
         return found;
     }
     Err(become_dynamic(program, arguments))

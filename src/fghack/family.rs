@@ -4,7 +4,7 @@ use crate::child::{End, Pid};
 
 /// A signal that is passed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Signal {
+pub enum PassedSignal {
     /// One that asks to end: who comes back to us later is asked, too.
     End(i32),
     /// Any other.
@@ -28,10 +28,10 @@ pub struct Send(pub Pid, pub i32);
 
 impl Family {
     /// `signal` has come, and `children` are there.
-    pub fn signalled(&mut self, signal: Signal, children: &[Pid]) -> Vec<Send> {
+    pub fn signalled(&mut self, signal: PassedSignal, children: &[Pid]) -> Vec<Send> {
         let number = match signal {
-            Signal::Other(number) => number,
-            Signal::End(number) => {
+            PassedSignal::Other(number) => number,
+            PassedSignal::End(number) => {
                 self.ending = Some(number);
                 self.asked = children.to_vec();
                 number
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_signal_goes_to_all_that_are_there() {
         let mut family = Family::default();
-        let sent = family.signalled(Signal::Other(HUP), &pids(&[5, 6]));
+        let sent = family.signalled(PassedSignal::Other(HUP), &pids(&[5, 6]));
         assert_eq!(sent, [Send(pid(5), HUP), Send(pid(6), HUP)]);
         family.ended(pid(5), End::Exited(0));
         assert_eq!(family.left_with(&pids(&[6, 7])), []);
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn who_comes_back_after_a_term_is_asked_once_too() {
         let mut family = Family::default();
-        family.signalled(Signal::End(TERM), &pids(&[5]));
+        family.signalled(PassedSignal::End(TERM), &pids(&[5]));
         family.ended(pid(5), End::Killed(15));
         let sent = family.left_with(&pids(&[6, 7]));
         assert_eq!(sent, [Send(pid(6), TERM), Send(pid(7), TERM)]);

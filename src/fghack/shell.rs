@@ -2,7 +2,7 @@
 
 use crate::child::{End, Pid};
 use crate::error::{Error, TEMPORARY};
-use crate::fghack::family::{Family, Send, Signal};
+use crate::fghack::family::{Family, PassedSignal, Send};
 use crate::sys::signals::{Given, Number, Signals};
 use crate::sys::spawn::Spawn;
 use crate::sys::{child, descriptors, output, poll, process, signals};
@@ -146,7 +146,7 @@ fn wait_for_all(
         let [_, is_gone] = poll::wait([Some(signals.as_fd()), front.map(AsFd::as_fd)], None);
         if is_gone {
             front = None;
-            let kill = Signal::End(Number::KILL.raw());
+            let kill = PassedSignal::End(Number::KILL.raw());
             send(family.signalled(kill, &children(first, &strangers)));
         }
         while let Some(number) = signals.next() {
@@ -155,8 +155,8 @@ fn wait_for_all(
             }
             let raw = number.raw();
             let signal = match ASKING_TO_END.contains(&number) {
-                true => Signal::End(raw),
-                false => Signal::Other(raw),
+                true => PassedSignal::End(raw),
+                false => PassedSignal::Other(raw),
             };
             send(family.signalled(signal, &children(first, &strangers)));
         }

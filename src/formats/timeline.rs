@@ -163,7 +163,7 @@ pub fn push_scanned(at: u64, out: &mut Vec<u8>) {
 
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Record {
+pub struct TimelineRecord {
     /// What happened.
     pub event: Event,
     /// When, in nanoseconds since svscan began.
@@ -178,7 +178,7 @@ pub struct Timeline {
     /// When svscan began.
     pub began: Tai64n,
     /// The events, as they stand in the file.
-    pub records: Vec<Record>,
+    pub records: Vec<TimelineRecord>,
     /// When svscan was through, in nanoseconds since it began.
     pub scanned: Option<u64>,
     /// The lines that are none of the table, if there are any. One at the end
@@ -232,7 +232,7 @@ impl Timeline {
         let (word, at) = (words.next()?, number(words.next()?)?);
         match (words.next(), words.next()) {
             (None, None) if word == SCANNED => self.scanned = Some(at),
-            (Some(label), None) => self.records.push(Record {
+            (Some(label), None) => self.records.push(TimelineRecord {
                 event: Event::ALL
                     .into_iter()
                     .find(|event| event.word().as_bytes() == word)?,
@@ -311,7 +311,7 @@ mod tests {
                 for event in Event::ALL {
                     let label = label(name, is_log);
                     push(event, at, &label.encode(), &mut text);
-                    expected.push(Record { event, at, label });
+                    expected.push(TimelineRecord { event, at, label });
                 }
             }
         }

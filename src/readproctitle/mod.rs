@@ -10,7 +10,7 @@ use window::Window;
 const AT_ONCE: usize = 64 * 1024;
 
 /// Why nothing can be shown.
-pub enum Trouble {
+pub enum TitleError {
     /// There is no argument, or the last one is too short: [`window::SHORTEST`].
     NoRoom,
     /// stdin cannot be read.
@@ -21,17 +21,17 @@ pub enum Trouble {
 /// ends. Nothing but reading takes its time: who writes does not wait.
 ///
 /// # Errors
-/// [`Trouble`].
-pub fn run() -> Result<(), Trouble> {
-    let mut title = Title::take().ok_or(Trouble::NoRoom)?;
+/// [`TitleError`].
+pub fn run() -> Result<(), TitleError> {
+    let mut title = Title::take().ok_or(TitleError::NoRoom)?;
     let mut window = Window::new(title.len());
     title.show(window.bytes());
     if title.len() < window::SHORTEST {
-        return Err(Trouble::NoRoom);
+        return Err(TitleError::NoRoom);
     }
     let mut buffer = vec![0; AT_ONCE];
     loop {
-        let count = stream::read(&mut buffer).map_err(Trouble::Read)?;
+        let count = stream::read(&mut buffer).map_err(TitleError::Read)?;
         if count == 0 {
             return Ok(());
         }

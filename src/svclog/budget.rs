@@ -1,7 +1,7 @@
 //! `svclog --budget`: which budgets are in force for a log.
 
 use super::place::{self, Logs};
-use super::{Failure, Options};
+use super::{SvclogFailure, SvclogOptions};
 use crate::child::Pid;
 use crate::error::Error;
 use crate::multilog::keeper;
@@ -17,8 +17,8 @@ use std::path::Path;
 /// the exit status.
 ///
 /// # Errors
-/// [`Failure`].
-pub fn budget(names: &[OsString], options: &Options) -> Result<u8, Failure> {
+/// [`SvclogFailure`].
+pub fn budget(names: &[OsString], options: &SvclogOptions) -> Result<u8, SvclogFailure> {
     if names.is_empty() {
         show(None, options)?;
     }
@@ -28,14 +28,14 @@ pub fn budget(names: &[OsString], options: &Options) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn show(name: Option<&OsStr>, options: &Options) -> Result<(), Failure> {
+fn show(name: Option<&OsStr>, options: &SvclogOptions) -> Result<(), SvclogFailure> {
     let Logs { shown, .. } = place::find(name, options.directory.as_deref())?;
     let unable = |error| Error::unable("read", shown.as_os_str(), "", error);
     let directory = file::open_directory(&shown).map_err(unable)?;
     let writers = writers(&shown);
     let file = limit(&writers).unwrap_or_else(|| largest(&directory));
     let report = keeper::report(&directory, file, user(&writers, &directory));
-    output::out_text(&report.map_err(unable)?).map_err(Failure::Output)
+    output::out_text(&report.map_err(unable)?).map_err(SvclogFailure::Output)
 }
 
 /// The multilog that runs for the log in `log`, and the children that it has not made

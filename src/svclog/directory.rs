@@ -1,7 +1,7 @@
 //! The current state of a log directory: its files and their names.
 
-use super::Failure;
-use super::files::{self, Id, Look};
+use super::SvclogFailure;
+use super::files::{self, LogFileId, LogSnapshot};
 use crate::error::Error;
 use crate::sys::folder::{self, Facts};
 use crate::sys::{errno, file};
@@ -28,7 +28,7 @@ pub(super) enum Finished {
 
 impl Directory {
     /// Opens the log directory `path`.
-    pub(super) fn open(path: &Path) -> Result<Directory, Failure> {
+    pub(super) fn open(path: &Path) -> Result<Directory, SvclogFailure> {
         let folder = file::open_directory(path)
             .map_err(|error| Error::unable("open directory", path.as_os_str(), "", error))?;
         let path = path.to_owned();
@@ -41,7 +41,7 @@ impl Directory {
     }
 
     /// Its identity.
-    pub(super) fn identity(&self) -> Option<Id> {
+    pub(super) fn identity(&self) -> Option<LogFileId> {
         identity(&self.folder)
     }
 
@@ -51,7 +51,12 @@ impl Directory {
     }
 
     /// The failure of `doing` something to the file `name` here.
-    pub(super) fn unable(&self, doing: &'static str, name: &OsStr, error: io::Error) -> Failure {
+    pub(super) fn unable(
+        &self,
+        doing: &'static str,
+        name: &OsStr,
+        error: io::Error,
+    ) -> SvclogFailure {
         let path = self.path.join(name);
         Error::unable(doing, path.as_os_str(), "", error).into()
     }
@@ -64,7 +69,7 @@ impl Directory {
     }
 
     /// Opens a finished file.
-    pub(super) fn open_finished(&self, name: &OsStr) -> Result<Finished, Failure> {
+    pub(super) fn open_finished(&self, name: &OsStr) -> Result<Finished, SvclogFailure> {
         let opened = match folder::facts(&self.folder, name) {
             Ok(facts) if !facts.is_file => return Ok(Finished::NoFile),
             Ok(facts) => open_file(&self.folder, name).map(|file| (file, id(&facts))),
@@ -80,28 +85,28 @@ impl Directory {
     }
 
     /// Opens `name`, the file that multilog writes or wrote last, and returns its identity.
-    pub(super) fn open_written(&self, name: &str) -> io::Result<(File, Id)> {
+    pub(super) fn open_written(&self, name: &str) -> io::Result<(File, LogFileId)> {
         let file = open_file(&self.folder, OsStr::new(name))?;
         let metadata = file.metadata()?;
         Ok((file, file::identity(&metadata)))
     }
 
     /// Whether `current` is the file `id`.
-    pub(super) fn is_current(&self, id: Id) -> bool {
+    pub(super) fn is_current(&self, id: LogFileId) -> bool {
         let current = folder::facts(&self.folder, OsStr::new("current"));
         current.is_ok_and(|facts| self::id(&facts) == id)
     }
 
-    /// Examines the directory, in the order that [`Look`] requires. The finished files in
+    /// Examines the directory, in the order that [`LogSnapshot`] requires. The finished files in
     /// `known` are not new; `last` is the newest of them.
     pub(super) fn look(
         &self,
         known: &BTreeSet<OsString>,
         last: Option<&OsStr>,
-    ) -> Result<Look, Failure> {
+    ) -> Result<LogSnapshot, SvclogFailure> {
         let names = || {
             folder::names(&self.folder).map_err(|error| {
-                Failure::from(Error::unable("read", self.path.as_os_str(), "", error))
+                SvclogFailure::from(Error::unable("read", self.path.as_os_str(), "", error))
             })
         };
         let previous = self
@@ -114,7 +119,7 @@ impl Directory {
             .difference(known)
             .map(|name| (name.clone(), self.facts(name).as_ref().map(id)))
             .collect();
-        Ok(Look {
+        Ok(LogSnapshot {
             previous,
             processed,
             new,
@@ -160,11 +165,11 @@ fn open_file(folder: &File, name: &OsStr) -> io::Result<File> {
 }
 
 /// The identity of an open file.
-fn identity(file: &File) -> Option<Id> {
+fn identity(file: &File) -> Option<LogFileId> {
     file.metadata().ok().as_ref().map(file::identity)
 }
 
 /// The identity of a file.
-fn id(facts: &Facts) -> Id {
+fn id(facts: &Facts) -> LogFileId {
     (facts.device, facts.inode)
 }

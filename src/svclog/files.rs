@@ -16,25 +16,25 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// A file independent of its name: device and inode. Valid while a process has it open.
-pub type Id = (u64, u64);
+pub type LogFileId = (u64, u64);
 
 /// A snapshot of a log directory. The parts are examined in the order of their fields: a
 /// file that is renamed meanwhile is seen twice rather than never.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Look {
+pub struct LogSnapshot {
     /// `previous`, and its number of hard links.
-    pub previous: Option<(Id, u64)>,
+    pub previous: Option<(LogFileId, u64)>,
     /// Whether there is a `processed`.
     pub processed: bool,
     /// All finished files, in their order.
     pub finished: BTreeSet<OsString>,
     /// The identity of each new one; None if it was deleted at once.
-    pub new: Vec<(OsString, Option<Id>)>,
+    pub new: Vec<(OsString, Option<LogFileId>)>,
     /// Whether the last finished file that was read still exists; None if none was read.
     /// The oldest are deleted first, so as long as it exists, all newer ones do.
     pub last: Option<bool>,
     /// `current`, and its size in bytes.
-    pub current: Option<(Id, u64)>,
+    pub current: Option<(LogFileId, u64)>,
     /// Identifies one version of the file `state`.
     pub state: Option<(u64, i64)>,
 }
@@ -89,7 +89,7 @@ pub fn certain(
         .collect()
 }
 
-impl Look {
+impl LogSnapshot {
     /// Whether a file is on its way to its final name. `current` is empty then.
     pub fn is_pending(&self) -> bool {
         let on_its_way = self.processed || self.previous.is_some_and(|(_, links)| links == 1);
@@ -122,7 +122,7 @@ pub enum Fate {
 
 /// The fate of the file `id`, which was `current` and had `links` hard links before this
 /// snapshot. `state` is that of the time when it was `current`.
-pub fn fate(id: Id, links: u64, state: Option<(u64, i64)>, look: &Look) -> Fate {
+pub fn fate(id: LogFileId, links: u64, state: Option<(u64, i64)>, look: &LogSnapshot) -> Fate {
     if let Some((name, _)) = look.new.iter().find(|(_, new)| *new == Some(id)) {
         return Fate::Finished(name.clone());
     }
@@ -159,15 +159,15 @@ pub fn fate(id: Id, links: u64, state: Option<(u64, i64)>, look: &Look) -> Fate 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
     /// `previous`, which has no final name yet.
-    Previous(Id),
+    Previous(LogFileId),
     /// `current`.
-    Current(Id),
+    Current(LogFileId),
     /// None is there now.
     Nothing,
 }
 
 /// The file to continue with.
-pub fn next(look: &Look) -> Next {
+pub fn next(look: &LogSnapshot) -> Next {
     match (look.previous, look.current) {
         (Some((id, 1)), _) if look.is_pending() => Next::Previous(id),
         _ if look.is_pending() => Next::Nothing,
@@ -178,7 +178,7 @@ pub fn next(look: &Look) -> Next {
 
 /// Whether the file `id`, opened between the two snapshots, is the next one: no other
 /// file came between it and the files that were read before.
-pub fn is_next(id: Id, before: &Look, after: &Look) -> bool {
+pub fn is_next(id: LogFileId, before: &LogSnapshot, after: &LogSnapshot) -> bool {
     let others = after.new.iter().any(|(_, new)| *new != Some(id));
     // A file that existed when `current` had been written to, and still does, is left
     // over from another program: multilog does not proceed in that way.
@@ -209,12 +209,12 @@ mod tests {
     }
 
     /// A directory in which `finished` are there, the last ones of them new.
-    fn look(finished: &[u64], new: &[u64], current: Option<u64>) -> Look {
-        Look {
+    fn look(finished: &[u64], new: &[u64], current: Option<u64>) -> LogSnapshot {
+        LogSnapshot {
             finished: names(finished),
             new: new.iter().map(|n| (name(*n, 's'), Some((1, *n)))).collect(),
             current: current.map(|id| ((1, id), 7)),
-            ..Look::default()
+            ..LogSnapshot::default()
         }
     }
 
@@ -321,10 +321,10 @@ mod tests {
 
     /// multilog as in this file's head: one system call at a time.
     struct Model {
-        finished: VecDeque<(u64, Id)>,
-        previous: Option<Id>,
-        processed: Option<Id>,
-        current: Option<(Id, u64)>,
+        finished: VecDeque<(u64, LogFileId)>,
+        previous: Option<LogFileId>,
+        processed: Option<LogFileId>,
+        current: Option<(LogFileId, u64)>,
         state: u64,
         has_processor: bool,
         keep: usize,
@@ -350,13 +350,13 @@ mod tests {
             }
         }
 
-        fn inode(&mut self, batch: u64) -> Id {
+        fn inode(&mut self, batch: u64) -> LogFileId {
             self.inodes += 1;
             self.lines.push(batch);
             (1, self.inodes)
         }
 
-        fn batch(&self, id: Id) -> u64 {
+        fn batch(&self, id: LogFileId) -> u64 {
             self.lines[id.1 as usize]
         }
 
@@ -388,7 +388,7 @@ mod tests {
             self.stage = (self.stage + 1) % 9;
         }
 
-        fn links(&self, id: Id) -> u64 {
+        fn links(&self, id: LogFileId) -> u64 {
             let others = [self.previous, self.processed, self.current.map(|c| c.0)];
             let finished = self.finished.iter().filter(|(_, file)| *file == id).count();
             others.iter().filter(|other| **other == Some(id)).count() as u64 + finished as u64
@@ -400,7 +400,7 @@ mod tests {
             known: &BTreeSet<OsString>,
             last: Option<&OsString>,
             numbers: &mut Numbers,
-        ) -> Look {
+        ) -> LogSnapshot {
             let mut go_on = |model: &mut Model| {
                 for _ in 0..numbers.below(12) / 4 {
                     model.step();
@@ -425,7 +425,7 @@ mod tests {
             go_on(self);
             let last = last.map(|last| list(self).contains(last));
             go_on(self);
-            Look {
+            LogSnapshot {
                 previous,
                 processed,
                 finished,
@@ -442,7 +442,7 @@ mod tests {
     fn follow(model: &mut Model, numbers: &mut Numbers) -> Vec<u64> {
         let mut known = BTreeSet::new();
         let mut shown = Vec::new();
-        let mut active: Option<(Id, Option<(u64, i64)>)> = None;
+        let mut active: Option<(LogFileId, Option<(u64, i64)>)> = None;
         let mut last: Option<OsString> = None;
         for _ in 0..300 {
             for _ in 0..numbers.below(30) {

@@ -1,11 +1,11 @@
 //! Reads a log directory while multilog writes it.
 
 use super::directory::{Directory, Finished};
-use super::files::{self, Fate, Id, Look, Next};
+use super::files::{self, Fate, LogFileId, LogSnapshot, Next};
 use super::reading::{AT_ONCE, end_of_line, head, read_piece, size};
 use super::start::{Files, Start};
 use super::tail::is_compressed;
-use super::{Failure, Sink, show, warn};
+use super::{Sink, SvclogFailure, show, warn};
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -50,7 +50,7 @@ pub(super) struct Log {
 
 struct Active {
     file: File,
-    id: Id,
+    id: LogFileId,
     /// The number of bytes that were read.
     at: u64,
     /// Its start was shown to the printer.
@@ -65,7 +65,7 @@ struct Active {
 
 impl Log {
     /// Opens the log directory `path` and takes a snapshot of it.
-    pub(super) fn open(path: &Path) -> Result<Log, Failure> {
+    pub(super) fn open(path: &Path) -> Result<Log, SvclogFailure> {
         let mut log = Log {
             directory: Directory::open(path)?,
             known: BTreeSet::new(),
@@ -133,7 +133,7 @@ impl Log {
         }
     }
 
-    fn look(&self) -> Result<Look, Failure> {
+    fn look(&self) -> Result<LogSnapshot, SvclogFailure> {
         self.directory.look(&self.known, self.last.as_deref())
     }
 
@@ -146,7 +146,7 @@ impl Log {
     }
 
     /// Opens the file that multilog writes now. False if the directory has changed meanwhile.
-    fn open_next(&mut self, before: &Look) -> Result<bool, Failure> {
+    fn open_next(&mut self, before: &LogSnapshot) -> Result<bool, SvclogFailure> {
         let (name, id) = match files::next(before) {
             Next::Previous(id) => ("previous", id),
             Next::Current(id) => ("current", id),
@@ -195,12 +195,12 @@ impl Log {
     }
 
     /// Shows the next piece; false if there is none now.
-    pub(super) fn step(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
+    pub(super) fn step(&mut self, sink: &mut dyn Sink) -> Result<bool, SvclogFailure> {
         if let Some((name, at, file)) = &mut self.reading {
             let end = size(file);
             let piece = read_piece(file, at, end, &mut self.buffer);
             let piece = piece.map_err(|error| self.directory.unable("read", name, error))?;
-            sink.put(piece).map_err(Failure::Output)?;
+            sink.put(piece).map_err(SvclogFailure::Output)?;
             if piece.is_empty() {
                 self.reading = None;
             }
@@ -222,7 +222,7 @@ impl Log {
 
     /// Finds the file that follows everything that was read. False if there is none now, or
     /// if the directory changes all the time: then the caller retries.
-    fn go_on(&mut self) -> Result<bool, Failure> {
+    fn go_on(&mut self) -> Result<bool, SvclogFailure> {
         if let Some(active) = &mut self.active {
             if self.directory.is_current(active.id) {
                 self.tries = 0;
@@ -257,7 +257,7 @@ impl Log {
 
     /// Determines the fate of the file that was `current`, and had `links` hard links. False
     /// if that cannot be decided yet.
-    fn leave_active(&mut self, links: u64) -> Result<bool, Failure> {
+    fn leave_active(&mut self, links: u64) -> Result<bool, SvclogFailure> {
         let look = self.look()?;
         let Some(active) = &mut self.active else {
             return Ok(true);
@@ -298,7 +298,7 @@ impl Log {
     }
 
     /// Shows a piece of the new contents of the file that is written; false if there is none.
-    fn read_active(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
+    fn read_active(&mut self, sink: &mut dyn Sink) -> Result<bool, SvclogFailure> {
         let Some(active) = &mut self.active else {
             return Ok(false);
         };
@@ -308,7 +308,7 @@ impl Log {
                 return Ok(false);
             }
             active.has_begun = true;
-            sink.begin(&head).map_err(Failure::Output)?;
+            sink.begin(&head).map_err(SvclogFailure::Output)?;
         }
         let end = active.end.unwrap_or_else(|| size(&active.file));
         if end < active.at {
@@ -323,7 +323,7 @@ impl Log {
         let current = OsStr::new("current");
         let piece = piece.map_err(|error| self.directory.unable("read", current, error))?;
         self.is_gap &= piece.is_empty();
-        sink.put(piece).map_err(Failure::Output)?;
+        sink.put(piece).map_err(SvclogFailure::Output)?;
         Ok(!piece.is_empty())
     }
 
@@ -333,7 +333,7 @@ impl Log {
     }
 
     /// Opens the first of the queue.
-    fn open_queued(&mut self) -> Result<(), Failure> {
+    fn open_queued(&mut self) -> Result<(), SvclogFailure> {
         let count = self.queue.len().min(OPEN_AT_ONCE);
         for (name, at, is_new) in self.queue.drain(..count).collect::<Vec<_>>() {
             if self.compressed.contains(&name) {
@@ -359,7 +359,7 @@ impl Log {
         at: u64,
         file: Finished,
         sink: &mut dyn Sink,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SvclogFailure> {
         let file = match file {
             Finished::Open(file) => file,
             Finished::Deleted => {
@@ -374,7 +374,7 @@ impl Log {
             return Ok(());
         }
         if at == 0 {
-            sink.begin(&head).map_err(Failure::Output)?;
+            sink.begin(&head).map_err(SvclogFailure::Output)?;
         }
         self.is_gap = false;
         self.reading = Some((name, at, file));

@@ -10,7 +10,7 @@ const LONGEST: usize = 64 * 1024;
 
 /// The bytes that were read of one log and are not shown yet.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct UnshownLines {
     bytes: Vec<u8>,
     /// The number of bytes taken.
     taken: usize,
@@ -20,7 +20,7 @@ pub struct Lines {
     is_inside: bool,
 }
 
-impl Lines {
+impl UnshownLines {
     /// The next file begins with `head`. A line that the previous file began continues in
     /// it, unless a crash has truncated that line.
     pub fn begin(&mut self, head: &[u8]) {
@@ -81,10 +81,10 @@ impl Lines {
 
 /// Which of `logs` has the oldest line; of lines that are equally old, that of the first
 /// log. None if none has any.
-pub fn oldest<'a>(logs: impl Iterator<Item = &'a Lines>) -> Option<usize> {
+pub fn oldest<'a>(logs: impl Iterator<Item = &'a UnshownLines>) -> Option<usize> {
     let ready = logs.enumerate().filter(|(_, lines)| lines.has_line());
     // Nothing comes between the pieces of a line.
-    let order = |lines: &Lines| (!lines.is_inside, lines.moment());
+    let order = |lines: &UnshownLines| (!lines.is_inside, lines.moment());
     let oldest = ready.min_by_key(|(index, lines)| (order(lines), *index));
     oldest.map(|(index, _)| index)
 }
@@ -104,7 +104,7 @@ mod tests {
     fn merged(logs: &[String], seed: u64) -> String {
         let mut numbers = Numbers(seed);
         let mut rest: Vec<&[u8]> = logs.iter().map(String::as_bytes).collect();
-        let mut all: Vec<Lines> = logs.iter().map(|_| Lines::default()).collect();
+        let mut all: Vec<UnshownLines> = logs.iter().map(|_| UnshownLines::default()).collect();
         let mut shown = Vec::new();
         loop {
             for (lines, rest) in all.iter_mut().zip(&mut rest) {
@@ -156,7 +156,7 @@ mod tests {
         let other = format!("{} y\n", stamp(10)) + &format!("{} z\n", stamp(11));
         let expected = [long.as_str(), &other].concat();
         assert_eq!(merged(&[long, other], 3), expected);
-        let mut lines = Lines::default();
+        let mut lines = UnshownLines::default();
         lines.put("x".repeat(LONGEST).as_bytes());
         assert_eq!(lines.take().len(), LONGEST);
         lines.begin(stamp(1).as_bytes());
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn half_a_line_waits_for_its_end() {
-        let mut lines = Lines::default();
+        let mut lines = UnshownLines::default();
         lines.put(b"half");
         assert!(!lines.has_line());
         assert_eq!(oldest([&lines].into_iter()), None);

@@ -33,7 +33,7 @@ pub use shell::{read_title, run};
 
 /// Which lines of a log to show, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Options {
+pub struct SvclogOptions {
     /// At most this number of the last lines.
     pub lines: Option<u64>,
     /// Only lines since this moment.
@@ -48,7 +48,7 @@ pub struct Options {
 
 /// The reason why svclog exits early.
 #[derive(Debug)]
-pub enum Failure {
+pub enum SvclogFailure {
     /// There is nothing to show; the message.
     Nothing(Vec<u8>),
     /// A system call failed.
@@ -57,32 +57,32 @@ pub enum Failure {
     Output(io::Error),
 }
 
-impl Failure {
-    fn nothing(name: &OsStr, why: &[&[u8]]) -> Failure {
-        Failure::Nothing([name.as_bytes(), b": ", &why.concat()].concat())
+impl SvclogFailure {
+    fn nothing(name: &OsStr, why: &[&[u8]]) -> SvclogFailure {
+        SvclogFailure::Nothing([name.as_bytes(), b": ", &why.concat()].concat())
     }
 
     /// The line to print, newline included; empty if there is no message.
     pub fn line(&self, program: &str) -> Vec<u8> {
         match self {
-            Failure::Nothing(why) => [program.as_bytes(), b": fatal: ", why, b"\n"].concat(),
-            Failure::Unable(error) => error.line(program),
-            Failure::Output(_) => Vec::new(),
+            SvclogFailure::Nothing(why) => [program.as_bytes(), b": fatal: ", why, b"\n"].concat(),
+            SvclogFailure::Unable(error) => error.line(program),
+            SvclogFailure::Output(_) => Vec::new(),
         }
     }
 
     /// The exit status: 1 if there is nothing to show, 111 if a system call failed.
     pub fn code(&self) -> u8 {
         match self {
-            Failure::Nothing(_) => 1,
-            Failure::Unable(_) | Failure::Output(_) => TEMPORARY,
+            SvclogFailure::Nothing(_) => 1,
+            SvclogFailure::Unable(_) | SvclogFailure::Output(_) => TEMPORARY,
         }
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::Unable(error)
+impl From<Error> for SvclogFailure {
+    fn from(error: Error) -> SvclogFailure {
+        SvclogFailure::Unable(error)
     }
 }
 
@@ -102,14 +102,14 @@ trait Sink {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
-impl Sink for merge::Lines {
+impl Sink for merge::UnshownLines {
     fn begin(&mut self, head: &[u8]) -> io::Result<()> {
-        merge::Lines::begin(self, head);
+        merge::UnshownLines::begin(self, head);
         Ok(())
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        merge::Lines::put(self, bytes);
+        merge::UnshownLines::put(self, bytes);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Finds the log directory of a service.
 
 use super::run_script;
-use super::{Failure, show, warn};
+use super::{SvclogFailure, show, warn};
 use crate::child::Pid;
 use crate::error::Error;
 use crate::formats::status::Want;
@@ -28,12 +28,12 @@ pub(super) struct Logs {
 /// Finds the log of the service `name`; `choice` selects one of its log directories, as
 /// the run script writes it. Without a name, `choice` is the log directory. Prints a
 /// warning if the logger does not run.
-pub(super) fn find(name: Option<&OsStr>, choice: Option<&OsStr>) -> Result<Logs, Failure> {
+pub(super) fn find(name: Option<&OsStr>, choice: Option<&OsStr>) -> Result<Logs, SvclogFailure> {
     search(name, choice, warn_if_silent)
 }
 
 /// As [`find`], but prints nothing.
-pub(super) fn find_quietly(name: &OsStr) -> Result<Logs, Failure> {
+pub(super) fn find_quietly(name: &OsStr) -> Result<Logs, SvclogFailure> {
     search(Some(name), None, |_| {})
 }
 
@@ -42,7 +42,7 @@ fn search(
     name: Option<&OsStr>,
     choice: Option<&OsStr>,
     without_multilog: fn(&Path),
-) -> Result<Logs, Failure> {
+) -> Result<Logs, SvclogFailure> {
     let shown = |directory: PathBuf| Logs {
         shown: tidy(&directory),
         others: Vec::new(),
@@ -85,7 +85,7 @@ fn search(
     if examine(&usual)?.is_some_and(|metadata| metadata.is_dir()) {
         return Ok(shown(usual));
     }
-    Err(Failure::nothing(
+    Err(SvclogFailure::nothing(
         name,
         &[
             b"neither ",
@@ -139,10 +139,10 @@ fn warn_if_silent(logger: &Path) {
 
 /// The directory of the logger of the service in `service`, which was called
 /// `name`. None: `service` is no service but a log directory.
-fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
+fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, SvclogFailure> {
     match examine(service)? {
         Some(metadata) if metadata.is_dir() => {}
-        Some(_) => return Err(Failure::nothing(name, &[b"this is no directory"])),
+        Some(_) => return Err(SvclogFailure::nothing(name, &[b"this is no directory"])),
         None => {
             let looked_in = service::where_looked(name);
             let why: [&[u8]; 3] = [
@@ -150,7 +150,7 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
                 looked_in.as_bytes(),
                 b"; check its name",
             ];
-            return Err(Failure::nothing(name, &why));
+            return Err(SvclogFailure::nothing(name, &why));
         }
     }
     let log = service.join("log");
@@ -162,11 +162,11 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
                 show(&log),
                 b" away, and make a directory of that name with a run that starts multilog",
             ];
-            return Err(Failure::nothing(name, &why));
+            return Err(SvclogFailure::nothing(name, &why));
         }
         None => {}
     }
-    let has = |name: &str| Ok::<_, Failure>(examine(&service.join(name))?.is_some());
+    let has = |name: &str| Ok::<_, SvclogFailure>(examine(&service.join(name))?.is_some());
     // While multilog finishes `current` there is none.
     if has("current")? || has("lock")? && !has("run")? {
         return Ok(None);
@@ -177,7 +177,7 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
     if is_logger || found.is_uncertain || !found.directories.is_empty() {
         return Ok(Some(service.to_owned()));
     }
-    Err(Failure::nothing(
+    Err(SvclogFailure::nothing(
         name,
         &[
             b"it has no log, so its output goes to that of svscan; make ",
@@ -188,7 +188,7 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, Failure> {
 }
 
 /// The log directories that the `run` of `logger` names; none if it cannot be read.
-fn script(logger: &Path) -> run_script::Found {
+fn script(logger: &Path) -> run_script::LogFound {
     let script = file::read_start(&logger.join("run"), LONGEST_SCRIPT);
     run_script::read(&script.unwrap_or_default())
 }
@@ -270,7 +270,7 @@ fn written_by(pid: Pid, logger: &Path, directories: &mut Vec<PathBuf>) {
 }
 
 /// The metadata of `path`; None if it does not exist.
-fn examine(path: &Path) -> Result<Option<Metadata>, Failure> {
+fn examine(path: &Path) -> Result<Option<Metadata>, SvclogFailure> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {

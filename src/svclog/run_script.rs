@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// The result for a script.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Found {
+pub struct LogFound {
     /// The log directories, in the order of the script; relative ones are
     /// relative to the directory of the script.
     pub directories: Vec<Vec<u8>>,
@@ -19,14 +19,14 @@ pub struct Found {
 /// Reads the shell script `script`: the directories in the arguments of every
 /// `multilog` in it, by that name or by a path. If any is started with `exec`,
 /// only those count: `chown log /var/log/multilog ./main` writes no log.
-pub fn read(script: &[u8]) -> Found {
+pub fn read(script: &[u8]) -> LogFound {
     let mut shell = Shell::default();
-    let mut calls: Vec<(bool, Found)> = Vec::new();
+    let mut calls: Vec<(bool, LogFound)> = Vec::new();
     for command in commands(script) {
         calls.extend(shell.run(&command));
     }
     let any_exec = calls.iter().any(|(is_exec, _)| *is_exec);
-    let mut all = Found::default();
+    let mut all = LogFound::default();
     for (is_exec, found) in calls {
         if is_exec || !any_exec {
             all.is_uncertain |= found.is_uncertain;
@@ -118,7 +118,7 @@ struct Value {
 impl Shell {
     /// Runs `command`: None if no multilog is in it, else whether that is started with
     /// `exec`, and where it writes.
-    fn run(&mut self, command: &[Word]) -> Option<(bool, Found)> {
+    fn run(&mut self, command: &[Word]) -> Option<(bool, LogFound)> {
         let values: Vec<Value> = command.iter().flat_map(|word| self.values(word)).collect();
         let is = |value: &Value, names: &[&[u8]]| {
             let bytes = value.bytes.as_deref();
@@ -177,17 +177,17 @@ impl Shell {
     }
 
     /// The directories of the multilog in `words`, if there is one.
-    fn multilog(&self, words: &[Value]) -> Option<Found> {
+    fn multilog(&self, words: &[Value]) -> Option<LogFound> {
         if let Some(arguments) = behind_chain(words) {
             return Some(self.found(arguments));
         }
-        let mut calls: Vec<Found> = (0..words.len())
+        let mut calls: Vec<LogFound> = (0..words.len())
             .filter_map(|place| words.get(place..)?.split_first())
             .filter(|(word, _)| is_multilog(word))
             .map(|(_, arguments)| self.found(arguments))
             .collect();
         // The first may be an account, the last a directory.
-        let has_any = |call: &Found| !call.directories.is_empty();
+        let has_any = |call: &LogFound| !call.directories.is_empty();
         let last = calls.iter().rposition(has_any);
         let mut found = calls.get(last.or(calls.len().checked_sub(1))?)?.clone();
         calls.reverse();
@@ -198,12 +198,12 @@ impl Shell {
     }
 
     /// The directories of a multilog with these arguments.
-    fn found(&self, arguments: &[Value]) -> Found {
+    fn found(&self, arguments: &[Value]) -> LogFound {
         let unknown = |word: &Value| word.bytes.is_none() && word.may_be_directory;
         let is_uncertain = self.is_lost || arguments.iter().any(unknown);
         let known = arguments.iter().filter_map(|word| word.bytes.as_deref());
         let directories = directories(known).into_iter();
-        Found {
+        LogFound {
             directories: directories.map(|path| self.inside(path)).collect(),
             guesses: Vec::new(),
             is_uncertain,

@@ -1,10 +1,10 @@
 //! The main loop of svclog: finds the logs, shows their lines, and waits for more.
 
 use super::log::Log;
-use super::merge::{self, Lines};
+use super::merge::{self, UnshownLines};
 use super::place::{self, Logs};
 use super::printer::Printer;
-use super::{Failure, Options, show, title};
+use super::{SvclogFailure, SvclogOptions, show, title};
 use crate::error::Error;
 use crate::file_systems;
 use crate::formats::tai64n::Tai64n;
@@ -30,8 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// is reported. Returns the exit status.
 ///
 /// # Errors
-/// [`Failure`]: no log can be shown any more.
-pub fn run(names: &[OsString], options: &Options) -> Result<u8, Failure> {
+/// [`SvclogFailure`]: no log can be shown any more.
+pub fn run(names: &[OsString], options: &SvclogOptions) -> Result<u8, SvclogFailure> {
     let mut viewer = Viewer {
         printer: Printer::new(options.raw),
         sources: Vec::new(),
@@ -68,7 +68,7 @@ pub fn run(names: &[OsString], options: &Options) -> Result<u8, Failure> {
             return Ok(viewer.code);
         }
         if !options.follow {
-            viewer.printer.end_line().map_err(Failure::Output)?;
+            viewer.printer.end_line().map_err(SvclogFailure::Output)?;
             return Ok(viewer.code);
         }
         let must_look = viewer.sources.iter().any(Source::must_look);
@@ -88,7 +88,7 @@ struct Viewer {
 
 impl Viewer {
     /// Prints on stderr why a log is not shown, or not any more.
-    fn tell(&mut self, failure: &Failure) {
+    fn tell(&mut self, failure: &SvclogFailure) {
         output::err(&failure.line("svclog"));
         self.code = self.code.max(failure.code());
     }
@@ -98,14 +98,14 @@ impl Viewer {
     fn each(
         &mut self,
         is_alone: bool,
-        mut work: impl FnMut(&mut Source, Option<&Watch>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        mut work: impl FnMut(&mut Source, Option<&Watch>) -> Result<(), SvclogFailure>,
+    ) -> Result<(), SvclogFailure> {
         for mut source in std::mem::take(&mut self.sources) {
             match work(&mut source, self.watch.as_ref()) {
                 Ok(()) => self.sources.push(source),
-                Err(failure @ Failure::Output(_)) => return Err(failure),
+                Err(failure @ SvclogFailure::Output(_)) => return Err(failure),
                 Err(failure) if is_alone => {
-                    self.printer.end_line().map_err(Failure::Output)?;
+                    self.printer.end_line().map_err(SvclogFailure::Output)?;
                     return Err(failure);
                 }
                 Err(failure) => self.tell(&failure),
@@ -115,7 +115,7 @@ impl Viewer {
     }
 
     /// Shows the new lines of the only log.
-    fn show(&mut self) -> Result<(), Failure> {
+    fn show(&mut self) -> Result<(), SvclogFailure> {
         for source in &mut self.sources {
             for log in &mut source.logs {
                 while log.step(&mut self.printer)? {}
@@ -125,19 +125,19 @@ impl Viewer {
     }
 
     /// Shows the new lines of all logs.
-    fn merge(&mut self, follow: bool) -> Result<(), Failure> {
+    fn merge(&mut self, follow: bool) -> Result<(), SvclogFailure> {
         loop {
             if self.sources.iter().any(Source::must_read) {
                 self.each(false, |source, _| source.read(follow))?;
             }
             let lines = self.sources.iter().map(|source| &source.lines);
             let Some(index) = merge::oldest(lines) else {
-                return self.printer.flush().map_err(Failure::Output);
+                return self.printer.flush().map_err(SvclogFailure::Output);
             };
             if let Some(source) = self.sources.get_mut(index) {
                 let line = source.lines.take();
                 let named = self.printer.put_named(source.name.as_bytes(), &line);
-                named.map_err(Failure::Output)?;
+                named.map_err(SvclogFailure::Output)?;
             }
         }
     }
@@ -150,7 +150,7 @@ struct Source {
     /// The directories that are followed: at most the one that `path` led to before, to
     /// which a multilog may still write, and the one that it leads to now.
     logs: Vec<Log>,
-    lines: Lines,
+    lines: UnshownLines,
     /// Everything in its logs has been read.
     is_read: bool,
     /// When `path` was resolved last.
@@ -166,7 +166,7 @@ struct Source {
 impl Source {
     /// Finds the log of the service `name`, and opens it; with `-f` it may be created
     /// later: the multilog of a new service has not created it yet.
-    fn find(name: Option<&OsStr>, options: &Options) -> Result<Source, Failure> {
+    fn find(name: Option<&OsStr>, options: &SvclogOptions) -> Result<Source, SvclogFailure> {
         let Logs { shown, others } = place::find(name, options.directory.as_deref())?;
         for other in &others {
             let what: [&[u8]; 5] = [
@@ -182,7 +182,7 @@ impl Source {
             name: name.unwrap_or(shown.as_os_str()).to_owned(),
             path: shown,
             logs: Vec::new(),
-            lines: Lines::default(),
+            lines: UnshownLines::default(),
             is_read: false,
             checked: now(),
             is_told: false,
@@ -195,7 +195,7 @@ impl Source {
         let mut log = Log::open(&source.path)?;
         if log.is_empty() {
             let why = b"there is no log in it yet: neither current nor a finished file";
-            return Err(Failure::nothing(source.path.as_os_str(), &[why]));
+            return Err(SvclogFailure::nothing(source.path.as_os_str(), &[why]));
         }
         log.end_here();
         begin(&mut log, options.since, options.lines)?;
@@ -204,7 +204,11 @@ impl Source {
     }
 
     /// With `-f`: resolves the path again.
-    fn refresh(&mut self, options: &Options, watch: Option<&Watch>) -> Result<(), Failure> {
+    fn refresh(
+        &mut self,
+        options: &SvclogOptions,
+        watch: Option<&Watch>,
+    ) -> Result<(), SvclogFailure> {
         self.is_read = false;
         if !options.follow {
             return Ok(());
@@ -224,7 +228,7 @@ impl Source {
             // The new directory of a replaced link may have no log yet: the old one continues.
             Ok(log) if self.logs.is_empty() || !log.is_empty() => log,
             Ok(_) => return Ok(()),
-            Err(Failure::Unable(Error::Unable { source, .. }))
+            Err(SvclogFailure::Unable(Error::Unable { source, .. }))
                 if source.kind() == io::ErrorKind::NotFound =>
             {
                 return self.wait_for_path();
@@ -248,7 +252,7 @@ impl Source {
 
     /// The path does not exist. If its directory was only moved away, its log continues
     /// there.
-    fn wait_for_path(&mut self) -> Result<(), Failure> {
+    fn wait_for_path(&mut self) -> Result<(), SvclogFailure> {
         let removed = self.logs.last().map(|log| log.directory().is_removed());
         if removed == Some(false) || self.is_told {
             return Ok(());
@@ -259,7 +263,7 @@ impl Source {
             .filter(|parent| !parent.as_os_str().is_empty());
         if removed == Some(true) && parent.is_some_and(|parent| !parent.is_dir()) {
             let why = b"this directory was removed";
-            return Err(Failure::nothing(self.path.as_os_str(), &[why]));
+            return Err(SvclogFailure::nothing(self.path.as_os_str(), &[why]));
         }
         output::err(&[b"svclog: waiting for ", show(&self.path), b"\n"].concat());
         self.is_told = true;
@@ -279,7 +283,7 @@ impl Source {
     }
 
     /// Reads on until there is a line, or nothing more to read.
-    fn read(&mut self, follow: bool) -> Result<(), Failure> {
+    fn read(&mut self, follow: bool) -> Result<(), SvclogFailure> {
         while self.must_read() {
             let mut any = false;
             for log in &mut self.logs {
@@ -295,7 +299,7 @@ impl Source {
 }
 
 /// Has `log` begin at the last `lines` lines since `since`.
-fn begin(log: &mut Log, since: Option<Tai64n>, lines: Option<u64>) -> Result<(), Failure> {
+fn begin(log: &mut Log, since: Option<Tai64n>, lines: Option<u64>) -> Result<(), SvclogFailure> {
     let files = log.files();
     let start = match (since, lines) {
         (Some(moment), None) => files.since(moment)?,
@@ -315,7 +319,7 @@ fn now() -> Tai64n {
 /// # Errors
 /// The reader of stdout is gone. That is noticed at once, not only at the next line,
 /// which may come tomorrow.
-fn wait(watch: Option<&Watch>, deadline: Option<Instant>) -> Result<(), Failure> {
+fn wait(watch: Option<&Watch>, deadline: Option<Instant>) -> Result<(), SvclogFailure> {
     let stdout = io::stdout();
     let fds = [
         (watch.map(AsFd::as_fd), Event::Input),
@@ -324,7 +328,7 @@ fn wait(watch: Option<&Watch>, deadline: Option<Instant>) -> Result<(), Failure>
     let [_, is_gone] = poll::wait_for(fds, deadline);
     if is_gone {
         signals::die_of(signals::Number::PIPE.raw());
-        return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
+        return Err(SvclogFailure::Output(io::ErrorKind::BrokenPipe.into()));
     }
     Ok(())
 }
@@ -363,8 +367,8 @@ fn steps(path: &Path, links: usize) -> Vec<PathBuf> {
 /// user's process may be forged.
 ///
 /// # Errors
-/// [`Failure`]: none runs, or `/proc` cannot be read.
-pub fn read_title() -> Result<(), Failure> {
+/// [`SvclogFailure`]: none runs, or `/proc` cannot be read.
+pub fn read_title() -> Result<(), SvclogFailure> {
     let titles: Vec<_> = process::named("readproctitle")
         .into_iter()
         .filter(|pid| process::is_trusted(*pid))
@@ -372,7 +376,7 @@ pub fn read_title() -> Result<(), Failure> {
         .collect();
     if titles.is_empty() {
         let why = "no readproctitle runs that is root's or yours, or /proc hides it; name a service to see its log";
-        return Err(Failure::Nothing(why.into()));
+        return Err(SvclogFailure::Nothing(why.into()));
     }
     let mut out = Vec::new();
     for (pid, window) in &titles {
@@ -384,5 +388,5 @@ pub fn read_title() -> Result<(), Failure> {
     if out.is_empty() {
         output::err(b"svclog: readproctitle holds no errors\n");
     }
-    output::out_text(&out).map_err(Failure::Output)
+    output::out_text(&out).map_err(SvclogFailure::Output)
 }

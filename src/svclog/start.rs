@@ -3,7 +3,7 @@
 use super::directory::{Directory, Finished};
 use super::reading::{AT_ONCE, head, read_up_to, size};
 use super::tail::{Backwards, Since, begins_line, is_compressed};
-use super::{Failure, show, warn};
+use super::{SvclogFailure, show, warn};
 use crate::formats::logname;
 use crate::formats::tai64n::Tai64n;
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ impl<'a> Files<'a> {
     }
 
     /// Where the last `lines` lines begin.
-    pub(super) fn last_lines(&self, lines: u64) -> Result<Start, Failure> {
+    pub(super) fn last_lines(&self, lines: u64) -> Result<Start, SvclogFailure> {
         let mut backwards = Backwards::new(lines);
         // Whether the next file begins with a timestamp.
         let mut begins = false;
@@ -110,7 +110,7 @@ impl<'a> Files<'a> {
         (file, mut end): (&File, u64),
         backwards: &mut Backwards,
         buffer: &mut [u8],
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Option<u64>, SvclogFailure> {
         while end > 0 {
             let count = end.min(buffer.len() as u64);
             end -= count;
@@ -126,7 +126,7 @@ impl<'a> Files<'a> {
     }
 
     /// Where the lines since `moment` begin.
-    pub(super) fn since(&self, moment: Tai64n) -> Result<Start, Failure> {
+    pub(super) fn since(&self, moment: Tai64n) -> Result<Start, SvclogFailure> {
         let mut left_out = LeftOut::default();
         for name in self.names() {
             // All its lines are older than its name.
@@ -167,7 +167,12 @@ impl<'a> Files<'a> {
 
     /// Where the lines since `moment` begin in `file`: at its start if no line in it has a
     /// timestamp, because it was still being written then.
-    fn since_in(&self, name: &OsStr, file: &File, moment: Tai64n) -> Result<Option<u64>, Failure> {
+    fn since_in(
+        &self,
+        name: &OsStr,
+        file: &File,
+        moment: Tai64n,
+    ) -> Result<Option<u64>, SvclogFailure> {
         let mut since = Since::new(moment);
         let mut at = 0;
         let mut buffer = vec![0; AT_ONCE];

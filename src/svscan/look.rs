@@ -1,7 +1,7 @@
 //! Examines a service directory that may not be complete yet.
 
 use super::late::Inspection;
-use super::settling::{Look, QUIET};
+use super::settling::{Observation, QUIET};
 use crate::file_systems;
 use crate::service;
 use crate::sys::{clock, file};
@@ -27,7 +27,7 @@ pub(super) fn is_unfinished(path: &Path, metadata: &Metadata) -> bool {
 }
 
 /// Looks at the directory at `path`, of which these are the `metadata`.
-pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
+pub(super) fn look(path: &Path, metadata: &Metadata) -> Observation {
     let now = clock::wall();
     let mut digest = DefaultHasher::new();
     let mut newest = Duration::ZERO;
@@ -72,7 +72,7 @@ pub(super) fn look(path: &Path, metadata: &Metadata) -> Look {
             (entry.file_name(), state(&metadata)).hash(&mut digest);
         }
     }
-    Look {
+    Observation {
         is_complete,
         is_unpacking: has_temporary && !may_start,
         has_down,

@@ -8,8 +8,8 @@
 //! a supervise is forgotten.
 
 use super::late::{Inspection, Late, LateFile};
-use super::service::{Half, Id, Process, START_INTERVAL, Service};
-use super::settling::{Look, Settling, Verdict};
+use super::service::{DirectoryId, Half, Process, START_INTERVAL, Service};
+use super::settling::{Observation, Settled, Settling};
 use crate::child::{End, Pid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -29,16 +29,16 @@ const FIRST_EXIT_DELAY: Duration = Duration::from_millis(4500);
 
 /// What an entry of the scan directory turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sight {
+pub enum EntrySight {
     /// A directory, perhaps behind a symbolic link. `log` is whether it has
     /// something called `log`; it only counts the first time it is seen.
     Directory {
         /// Which one.
-        id: Id,
+        id: DirectoryId,
         /// It is to be a pair.
         log: bool,
         /// What was seen of it; None: svscan has just started, or it is known.
-        look: Option<Look>,
+        look: Option<Observation>,
     },
     /// Not there, or no directory.
     Nothing,
@@ -48,50 +48,50 @@ pub enum Sight {
 
 /// What the shell is to do, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Action {
-    /// Examine the entry of this name and say what it is: [`Plan::saw`].
+pub enum ScanAction {
+    /// Examine the entry of this name and say what it is: [`ScanPlan::saw`].
     Examine(OsString),
-    /// Make the pipe of this service: [`Plan::pipe_made`] or [`Plan::pipe_failed`].
-    MakePipe(Id, OsString),
-    /// Start a supervise: [`Plan::started`] or [`Plan::start_failed`].
+    /// Make the pipe of this service: [`ScanPlan::pipe_made`] or [`ScanPlan::pipe_failed`].
+    MakePipe(DirectoryId, OsString),
+    /// Start a supervise: [`ScanPlan::started`] or [`ScanPlan::start_failed`].
     Start {
         /// Of which service.
-        id: Id,
+        id: DirectoryId,
         /// Of which half.
         half: Half,
         /// Under which name.
         name: OsString,
     },
-    /// This half is due: [`Plan::resume`], once what was to be examined is.
-    Resume(Id, Half),
-    /// Look for a `down` or a `log` that came late: [`Plan::inspected`].
-    Inspect(Id, OsString),
-    /// Tell the supervise of this service what follows from it: [`Plan::obeyed`].
+    /// This half is due: [`ScanPlan::resume`], once what was to be examined is.
+    Resume(DirectoryId, Half),
+    /// Observation for a `down` or a `log` that came late: [`ScanPlan::inspected`].
+    Inspect(DirectoryId, OsString),
+    /// Tell the supervise of this service what follows from it: [`ScanPlan::obeyed`].
     Obey {
         /// Which service.
-        id: Id,
+        id: DirectoryId,
         /// Its name.
         name: OsString,
         /// What came late.
         file: LateFile,
     },
     /// Close the pipe of this service: it is forgotten.
-    Forget(Id),
+    Forget(DirectoryId),
     /// Wake this supervise: no entry leads to its directory any more, which may be deleted.
     Wake(Pid),
     /// Wake this supervise if its directory was deleted.
     WakeIfDeleted(Pid),
     /// This supervise is the log's of a service that has none any more and never will: if
     /// the log's directory is deleted, close the pipe, so that the log ends.
-    CloseIfDeleted(Id, Pid),
+    CloseIfDeleted(DirectoryId, Pid),
 }
 
 /// All that svscan knows.
 #[derive(Debug, Default)]
-pub struct Plan {
-    services: BTreeMap<Id, Service>,
-    names: BTreeMap<OsString, Id>,
-    pids: HashMap<Pid, (Id, Half)>,
+pub struct ScanPlan {
+    services: BTreeMap<DirectoryId, Service>,
+    names: BTreeMap<OsString, DirectoryId>,
+    pids: HashMap<Pid, (DirectoryId, Half)>,
     /// Entries to examine again, because something went wrong with them.
     troubled: BTreeMap<OsString, Instant>,
     /// Entries whose directories are not complete yet.
@@ -102,18 +102,18 @@ pub struct Plan {
     untold_at: Option<Instant>,
     /// Services that no entry leads to and that are still supervised: by which name they
     /// were known last.
-    nameless: BTreeMap<Id, OsString>,
+    nameless: BTreeMap<DirectoryId, OsString>,
     /// When the last supervise that was told to exit is replaced.
     replace_at: Option<Instant>,
 }
 
-impl Plan {
+impl ScanPlan {
     /// Whether the directory `id` is known, so that its `log` needs no look.
-    pub fn knows(&self, id: Id) -> bool {
+    pub fn knows(&self, id: DirectoryId) -> bool {
         self.services.contains_key(&id)
     }
 
-    /// When [`Plan::tick`] is wanted; None: never.
+    /// When [`ScanPlan::tick`] is wanted; None: never.
     pub fn deadline(&self) -> Option<Instant> {
         let due = self
             .services
@@ -129,21 +129,21 @@ impl Plan {
     }
 
     /// The time has come for something: a retry, a restart, a look.
-    pub fn tick(&mut self, now: Instant) -> Vec<Action> {
+    pub fn tick(&mut self, now: Instant) -> Vec<ScanAction> {
         let mut actions = Vec::new();
         let overdue = |at: &Instant| *at <= now;
         for (name, at) in &self.troubled {
             if overdue(at) {
-                actions.push(Action::Examine(name.clone()));
+                actions.push(ScanAction::Examine(name.clone()));
             }
         }
         if self.untold_at.as_ref().is_some_and(overdue) {
             // All at one time, as 0.76 does: one wake-up, however many they are.
             self.untold_at = Some(now + INTERVAL);
-            actions.extend(self.untold.iter().cloned().map(Action::Examine));
+            actions.extend(self.untold.iter().cloned().map(ScanAction::Examine));
         }
         let settling = self.settling.overdue(now);
-        actions.extend(settling.cloned().map(Action::Examine));
+        actions.extend(settling.cloned().map(ScanAction::Examine));
         let mut resume = Vec::new();
         for (id, service) in &mut self.services {
             if service.late.as_ref().is_some_and(|late| late.is_over(now)) {
@@ -151,7 +151,7 @@ impl Plan {
             }
             let is_due = service.late.as_mut().is_some_and(|late| late.is_due(now));
             if let Some(name) = service.names.first().filter(|_| is_due) {
-                actions.push(Action::Inspect(*id, name.clone()));
+                actions.push(ScanAction::Inspect(*id, name.clone()));
             }
             for half in [Half::Main, Half::Log] {
                 let is_due = |process: &&mut Process| process.due.as_ref().is_some_and(overdue);
@@ -160,8 +160,8 @@ impl Plan {
                 };
                 process.due = None;
                 // The names may lead elsewhere by now.
-                actions.extend(service.names.iter().cloned().map(Action::Examine));
-                resume.push(Action::Resume(*id, half));
+                actions.extend(service.names.iter().cloned().map(ScanAction::Examine));
+                resume.push(ScanAction::Resume(*id, half));
             }
         }
         actions.extend(resume);
@@ -169,7 +169,7 @@ impl Plan {
     }
 
     /// Somebody asked for a scan now: what waits for its time is started, but at most once
-    /// a second. To be followed by [`Plan::tick`].
+    /// a second. To be followed by [`ScanPlan::tick`].
     pub fn scan_now(&mut self, now: Instant) {
         for service in self.services.values_mut() {
             for half in [Half::Main, Half::Log] {
@@ -201,7 +201,7 @@ impl Plan {
 
     /// What `name` led to was removed or renamed: what is there now is something else. A
     /// new directory may have the inode number of the old one if no process is in that.
-    pub fn replaced(&mut self, name: &OsStr) -> Vec<Action> {
+    pub fn replaced(&mut self, name: &OsStr) -> Vec<ScanAction> {
         self.settling.forget(name);
         let is_running = self.running(name).next().is_some();
         match is_running {
@@ -211,14 +211,14 @@ impl Plan {
     }
 
     /// The half whose supervise is `pid`, and the name of its service.
-    pub fn supervised_by(&self, pid: Pid) -> Option<(Id, Half, OsString)> {
+    pub fn supervised_by(&self, pid: Pid) -> Option<(DirectoryId, Half, OsString)> {
         let (id, half) = *self.pids.get(&pid)?;
         let name = self.services.get(&id)?.names.first()?.clone();
         Some((id, half, name))
     }
 
     /// Whether the last supervise of this half exited with an error within a second.
-    pub fn gave_up(&self, id: Id, half: Half) -> bool {
+    pub fn gave_up(&self, id: DirectoryId, half: Half) -> bool {
         let service = self.services.get(&id);
         service.is_some_and(|service| {
             let mut processes = service.processes();
@@ -238,7 +238,7 @@ impl Plan {
     }
 
     /// The whole scan directory was read: what is not in `listing` is gone.
-    pub fn listed(&mut self, listing: &BTreeSet<OsString>) -> Vec<Action> {
+    pub fn listed(&mut self, listing: &BTreeSet<OsString>) -> Vec<ScanAction> {
         let gone = |name: &&OsString| !listing.contains(*name);
         let names = self
             .names
@@ -256,7 +256,7 @@ impl Plan {
         actions
     }
 
-    /// To be said after each [`Plan::saw`]: whether somebody will tell when `name` leads
+    /// To be said after each [`ScanPlan::saw`]: whether somebody will tell when `name` leads
     /// elsewhere. If not, it is examined again every five seconds, whatever it was.
     pub fn will_be_told(&mut self, name: &OsStr, will: bool, now: Instant) {
         if will || self.troubled.contains_key(name) {
@@ -275,41 +275,43 @@ impl Plan {
     }
 
     /// What the entry `name` is now.
-    pub fn saw(&mut self, name: &OsStr, sight: Sight, now: Instant) -> Vec<Action> {
+    pub fn saw(&mut self, name: &OsStr, sight: EntrySight, now: Instant) -> Vec<ScanAction> {
         self.troubled.remove(name);
         match sight {
-            Sight::Nothing => {
+            EntrySight::Nothing => {
                 self.settling.forget(name);
                 self.unlink(name)
             }
-            Sight::Trouble => {
+            EntrySight::Trouble => {
                 self.settling.forget(name);
                 // As in 0.76, what led somewhere before does not any more.
                 let actions = self.unlink(name);
                 self.troubled.insert(name.to_owned(), now + INTERVAL);
                 actions
             }
-            Sight::Directory { id, .. } if self.knows(id) => {
+            EntrySight::Directory { id, .. } if self.knows(id) => {
                 self.settling.forget(name);
                 self.link(name, id, false, now)
             }
-            Sight::Directory { id, log, look } => match self.settling.judge(name, id, look, now) {
-                Verdict::Wait => self.unlink(name),
-                Verdict::PickUp => self.link(name, id, log, now),
-                Verdict::PickUpIncomplete => {
-                    let actions = self.link(name, id, log, now);
-                    if let Some(service) = self.services.get_mut(&id) {
-                        let has_down = look.is_some_and(|look| look.has_down);
-                        service.late = Some(Late::new(has_down, now));
+            EntrySight::Directory { id, log, look } => {
+                match self.settling.judge(name, id, look, now) {
+                    Settled::Wait => self.unlink(name),
+                    Settled::PickUp => self.link(name, id, log, now),
+                    Settled::PickUpIncomplete => {
+                        let actions = self.link(name, id, log, now);
+                        if let Some(service) = self.services.get_mut(&id) {
+                            let has_down = look.is_some_and(|look| look.has_down);
+                            service.late = Some(Late::new(has_down, now));
+                        }
+                        actions
                     }
-                    actions
                 }
-            },
+            }
         }
     }
 
     /// `name` leads to `id`.
-    fn link(&mut self, name: &OsStr, id: Id, log: bool, now: Instant) -> Vec<Action> {
+    fn link(&mut self, name: &OsStr, id: DirectoryId, log: bool, now: Instant) -> Vec<ScanAction> {
         if self.names.get(name) == Some(&id) {
             return Vec::new();
         }
@@ -329,7 +331,7 @@ impl Plan {
             return actions;
         }
         if service.waits_for_pipe {
-            actions.push(Action::MakePipe(id, name.to_owned()));
+            actions.push(ScanAction::MakePipe(id, name.to_owned()));
             return actions;
         }
         actions.extend(self.start_what_is_down(id, now));
@@ -337,7 +339,7 @@ impl Plan {
     }
 
     /// `name` leads nowhere any more.
-    fn unlink(&mut self, name: &OsStr) -> Vec<Action> {
+    fn unlink(&mut self, name: &OsStr) -> Vec<ScanAction> {
         self.troubled.remove(name);
         let Some(id) = self.names.remove(name) else {
             return Vec::new();
@@ -354,7 +356,7 @@ impl Plan {
         }
         let mut actions = self.forget_if_over(id);
         if let Some(service) = self.services.get(&id).filter(|one| one.names.is_empty()) {
-            actions.extend(service.running().map(|(_, pid)| Action::Wake(pid)));
+            actions.extend(service.running().map(|(_, pid)| ScanAction::Wake(pid)));
         }
         actions.extend(self.lonely_log(id));
         actions
@@ -362,33 +364,38 @@ impl Plan {
 
     /// Those that no entry leads to: their directories may have been deleted after their
     /// entries, which nobody tells.
-    pub fn look_after_nameless(&self) -> Vec<Action> {
+    pub fn look_after_nameless(&self) -> Vec<ScanAction> {
         let known = self.nameless.keys().filter_map(|id| self.services.get(id));
         let wake = known.flat_map(Service::running);
-        let wake = wake.map(|(_, pid)| Action::WakeIfDeleted(pid));
+        let wake = wake.map(|(_, pid)| ScanAction::WakeIfDeleted(pid));
         let logs = self.nameless.keys().filter_map(|id| self.lonely_log(*id));
         wake.chain(logs).collect()
     }
 
     /// Of a service that no entry leads to and whose main supervise has ended.
-    fn lonely_log(&self, id: Id) -> Option<Action> {
+    fn lonely_log(&self, id: DirectoryId) -> Option<ScanAction> {
         let service = self.services.get(&id)?;
         let is_alone = service.names.is_empty() && service.main.pid.is_none();
         let log = service.log.as_ref()?.pid?;
-        is_alone.then_some(Action::CloseIfDeleted(id, log))
+        is_alone.then_some(ScanAction::CloseIfDeleted(id, log))
     }
 
-    fn forget_if_over(&mut self, id: Id) -> Vec<Action> {
+    fn forget_if_over(&mut self, id: DirectoryId) -> Vec<ScanAction> {
         if self.services.get(&id).is_some_and(Service::is_over) {
             self.services.remove(&id);
             self.nameless.remove(&id);
-            return vec![Action::Forget(id)];
+            return vec![ScanAction::Forget(id)];
         }
         Vec::new()
     }
 
-    /// The answer to [`Action::Inspect`].
-    pub fn inspected(&mut self, id: Id, seen: Inspection, now: Instant) -> Vec<Action> {
+    /// The answer to [`ScanAction::Inspect`].
+    pub fn inspected(
+        &mut self,
+        id: DirectoryId,
+        seen: Inspection,
+        now: Instant,
+    ) -> Vec<ScanAction> {
         let Some(service) = self.services.get_mut(&id) else {
             return Vec::new();
         };
@@ -398,11 +405,11 @@ impl Plan {
         let (Some(file), Some(name)) = (file, service.names.first().cloned()) else {
             return Vec::new();
         };
-        vec![Action::Obey { id, name, file }]
+        vec![ScanAction::Obey { id, name, file }]
     }
 
-    /// The answer to [`Action::Obey`], if its supervise was told. If not, it is told later.
-    pub fn obeyed(&mut self, id: Id, file: LateFile) {
+    /// The answer to [`ScanAction::Obey`], if its supervise was told. If not, it is told later.
+    pub fn obeyed(&mut self, id: DirectoryId, file: LateFile) {
         let Some(service) = self.services.get_mut(&id) else {
             return;
         };
@@ -413,7 +420,7 @@ impl Plan {
     }
 
     /// The supervise of `id` has exited, as it was told because of its `log`.
-    fn become_pair(&mut self, id: Id, now: Instant) -> Vec<Action> {
+    fn become_pair(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
         let Some(service) = self.services.get_mut(&id) else {
             return Vec::new();
         };
@@ -425,11 +432,11 @@ impl Plan {
         service.main.due = None;
         service.log = Some(Process::default());
         service.waits_for_pipe = true;
-        vec![Action::MakePipe(id, name)]
+        vec![ScanAction::MakePipe(id, name)]
     }
 
     /// The pipe of `id` is made.
-    pub fn pipe_made(&mut self, id: Id, now: Instant) -> Vec<Action> {
+    pub fn pipe_made(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
         if let Some(service) = self.services.get_mut(&id) {
             service.waits_for_pipe = false;
         }
@@ -438,7 +445,7 @@ impl Plan {
 
     /// The pipe of `id` could not be made, which has been reported: it is
     /// forgotten, and its entry examined again later.
-    pub fn pipe_failed(&mut self, id: Id, now: Instant) -> Vec<Action> {
+    pub fn pipe_failed(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
         let names = self.services.get(&id).map(|service| service.names.clone());
         let mut actions = Vec::new();
         for name in names.unwrap_or_default() {
@@ -448,7 +455,7 @@ impl Plan {
         actions
     }
 
-    fn start_what_is_down(&mut self, id: Id, now: Instant) -> Vec<Action> {
+    fn start_what_is_down(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
         let mut actions = Vec::new();
         for half in [Half::Main, Half::Log] {
             actions.extend(self.start_half(id, half, now));
@@ -457,7 +464,7 @@ impl Plan {
     }
 
     /// Starts a half that is down, or says when it may be started.
-    fn start_half(&mut self, id: Id, half: Half, now: Instant) -> Option<Action> {
+    fn start_half(&mut self, id: DirectoryId, half: Half, now: Instant) -> Option<ScanAction> {
         let service = self.services.get_mut(&id)?;
         if service.waits_for_pipe {
             return None;
@@ -475,16 +482,16 @@ impl Plan {
         process.due = None;
         process.asked = true;
         process.name.clone_from(&name);
-        Some(Action::Start { id, half, name })
+        Some(ScanAction::Start { id, half, name })
     }
 
     /// The names of this half's service have been examined: start it if it is still wanted.
-    pub fn resume(&mut self, id: Id, half: Half, now: Instant) -> Vec<Action> {
+    pub fn resume(&mut self, id: DirectoryId, half: Half, now: Instant) -> Vec<ScanAction> {
         self.start_half(id, half, now).into_iter().collect()
     }
 
     /// A supervise was started.
-    pub fn started(&mut self, id: Id, half: Half, pid: Pid, now: Instant) {
+    pub fn started(&mut self, id: DirectoryId, half: Half, pid: Pid, now: Instant) {
         let Some(process) = self.services.get_mut(&id).and_then(|s| s.half(half)) else {
             return;
         };
@@ -497,7 +504,7 @@ impl Plan {
 
     /// A supervise could not be started, which has been reported: it is tried
     /// again later, if its service is still active then.
-    pub fn start_failed(&mut self, id: Id, half: Half, now: Instant) -> Vec<Action> {
+    pub fn start_failed(&mut self, id: DirectoryId, half: Half, now: Instant) -> Vec<ScanAction> {
         if let Some(service) = self.services.get_mut(&id) {
             let active = !service.names.is_empty();
             if let Some(process) = service.half(half) {
@@ -512,7 +519,7 @@ impl Plan {
     /// second); one that was told to exit, four to five seconds later; one that gave up within a
     /// second, with an error, is tried again after 0.76's five, unless the name
     /// it was started under is not its service's any more.
-    pub fn ended(&mut self, pid: Pid, end: End, now: Instant) -> Vec<Action> {
+    pub fn ended(&mut self, pid: Pid, end: End, now: Instant) -> Vec<ScanAction> {
         let Some((id, half)) = self.pids.remove(&pid) else {
             return Vec::new();
         };

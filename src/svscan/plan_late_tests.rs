@@ -24,18 +24,18 @@ const WITH_LOG: Inspection = Inspection {
     ..NOTHING
 };
 
-fn obey(file: LateFile) -> Action {
+fn obey(file: LateFile) -> ScanAction {
     let (id, name) = (id(1), os("a"));
-    Action::Obey { id, name, file }
+    ScanAction::Obey { id, name, file }
 }
 
-fn inspect() -> Action {
-    Action::Inspect(id(1), os("a"))
+fn inspect() -> ScanAction {
+    ScanAction::Inspect(id(1), os("a"))
 }
 
 impl Case {
     /// `a` was picked up incomplete now, and runs as process 10.
-    fn incomplete(last: Look) -> Case {
+    fn incomplete(last: Observation) -> Case {
         let mut case = Case::new();
         let end = case.now + INTERVAL;
         let mut digest = 0;
@@ -44,14 +44,14 @@ impl Case {
             case.wait(QUIET.min(end - case.now));
             digest += 1;
         }
-        let last = Look { digest, ..last };
+        let last = Observation { digest, ..last };
         assert_eq!(case.looks("a", 1, last), [start(1, Half::Main, "a")]);
         case.started(1, Half::Main, 10);
         case
     }
 
     /// A second later there is this.
-    fn inspected(&mut self, seen: Inspection) -> Vec<Action> {
+    fn inspected(&mut self, seen: Inspection) -> Vec<ScanAction> {
         self.wait(SECOND);
         assert_eq!(self.tick(), [inspect()]);
         self.plan.inspected(id(1), seen, self.now)
@@ -71,7 +71,7 @@ fn a_down_that_comes_late_is_obeyed_once() {
 
 #[test]
 fn a_down_that_was_there_is_not_news() {
-    let last = Look {
+    let last = Observation {
         has_down: true,
         ..look(true, 0)
     };
@@ -183,6 +183,6 @@ fn a_service_that_is_gone_when_its_supervise_exits_does_not_become_a_pair() {
     assert_eq!(case.inspected(WITH_LOG), [obey(LateFile::Log)]);
     case.plan.obeyed(id(1), LateFile::Log);
     assert_eq!(case.is_gone("a"), []);
-    assert_eq!(case.ended(10, TOLD_TO_EXIT), [Action::Forget(id(1))]);
+    assert_eq!(case.ended(10, TOLD_TO_EXIT), [ScanAction::Forget(id(1))]);
     assert!(case.is_empty());
 }

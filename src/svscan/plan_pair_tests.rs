@@ -73,14 +73,14 @@ fn the_pipe_is_kept_until_both_halves_have_ended() {
 
 #[test]
 fn the_log_of_a_deleted_pair_is_to_end_when_the_service_has() {
-    let closes = Action::CloseIfDeleted(id(1), pid(11));
+    let closes = ScanAction::CloseIfDeleted(id(1), pid(11));
     let mut case = Case::running_pair();
     assert_eq!(case.plan.look_after_nameless(), []);
     assert_eq!(case.is_gone("a"), []);
-    let wakes = [10, 11].map(|number| Action::Wake(pid(number)));
+    let wakes = [10, 11].map(|number| ScanAction::Wake(pid(number)));
     assert_eq!(case.deleted, wakes);
     // It may be deleted later than the entry.
-    let [main, log] = [10, 11].map(|number| Action::WakeIfDeleted(pid(number)));
+    let [main, log] = [10, 11].map(|number| ScanAction::WakeIfDeleted(pid(number)));
     assert_eq!(case.plan.look_after_nameless(), [main, log.clone()]);
     assert_eq!(
         case.plan.predecessors(Half::Log, OsStr::new("a")),
@@ -94,7 +94,7 @@ fn the_log_of_a_deleted_pair_is_to_end_when_the_service_has() {
     assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
     assert_eq!(case.deleted, []);
     assert_eq!(case.is_gone("a"), []);
-    assert_eq!(case.deleted, [Action::Wake(pid(11)), closes]);
+    assert_eq!(case.deleted, [ScanAction::Wake(pid(11)), closes]);
 }
 
 #[test]

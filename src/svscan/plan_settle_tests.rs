@@ -7,8 +7,8 @@ use super::*;
 use crate::svscan::settling::{LINK_QUIET, QUIET, UNPACKING, UNPACKING_POLL};
 
 /// A look at a directory in which nothing has changed for so long.
-fn quiet(time: Option<Duration>, digest: u64) -> Look {
-    Look {
+fn quiet(time: Option<Duration>, digest: u64) -> Observation {
+    Observation {
         quiet_for: time,
         ..look(true, digest)
     }
@@ -36,7 +36,7 @@ fn a_directory_waits_for_its_run_and_then_for_quiet() {
     assert_eq!(case.rest(), Some(QUIET / 2));
     case.wait(QUIET / 2);
     let (id, log, look) = (id(1), true, Some(look(true, 3)));
-    let sight = Sight::Directory { id, log, look };
+    let sight = EntrySight::Directory { id, log, look };
     assert_eq!(case.saw("a", sight), [make_pipe(1, "a")]);
     assert_eq!(case.rest(), None);
 }
@@ -65,8 +65,8 @@ fn a_directory_is_picked_up_after_five_seconds_whatever_it_holds() {
 }
 
 /// A look at a directory in which an unpacker has written all files, but renamed none.
-fn unpacking() -> Look {
-    Look {
+fn unpacking() -> Observation {
+    Observation {
         is_unpacking: true,
         ..look(false, 1)
     }
@@ -204,7 +204,7 @@ fn a_new_link_to_a_new_directory_waits_for_that() {
 
 #[test]
 fn a_directory_that_goes_before_it_is_complete_is_nothing() {
-    for sight in [Sight::Nothing, Sight::Trouble] {
+    for sight in [EntrySight::Nothing, EntrySight::Trouble] {
         let mut case = Case::new();
         assert_eq!(case.looks("a", 1, look(false, 1)), []);
         case.wait(QUIET);

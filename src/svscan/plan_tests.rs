@@ -10,14 +10,14 @@ pub(super) const TOLD_TO_EXIT: End = End::Exited(0);
 
 /// A plan and its clock.
 pub(super) struct Case {
-    pub(super) plan: Plan,
+    pub(super) plan: ScanPlan,
     pub(super) now: Instant,
     /// What concerns directories that may be deleted, which the other answers do not hold.
-    pub(super) deleted: Vec<Action>,
+    pub(super) deleted: Vec<ScanAction>,
 }
 
-pub(super) fn id(inode: u64) -> Id {
-    Id { device: 1, inode }
+pub(super) fn id(inode: u64) -> DirectoryId {
+    DirectoryId { device: 1, inode }
 }
 
 pub(super) fn pid(number: u32) -> Pid {
@@ -28,33 +28,33 @@ pub(super) fn os(name: &str) -> OsString {
     name.into()
 }
 
-pub(super) fn examine(name: &str) -> Action {
-    Action::Examine(name.into())
+pub(super) fn examine(name: &str) -> ScanAction {
+    ScanAction::Examine(name.into())
 }
 
-pub(super) fn start(inode: u64, half: Half, name: &str) -> Action {
-    Action::Start {
+pub(super) fn start(inode: u64, half: Half, name: &str) -> ScanAction {
+    ScanAction::Start {
         id: id(inode),
         half,
         name: name.into(),
     }
 }
 
-pub(super) fn make_pipe(inode: u64, name: &str) -> Action {
-    Action::MakePipe(id(inode), name.into())
+pub(super) fn make_pipe(inode: u64, name: &str) -> ScanAction {
+    ScanAction::MakePipe(id(inode), name.into())
 }
 
-pub(super) fn resume(inode: u64, half: Half) -> Action {
-    Action::Resume(id(inode), half)
+pub(super) fn resume(inode: u64, half: Half) -> ScanAction {
+    ScanAction::Resume(id(inode), half)
 }
 
-pub(super) fn forget(inode: u64) -> Action {
-    Action::Forget(id(inode))
+pub(super) fn forget(inode: u64) -> ScanAction {
+    ScanAction::Forget(id(inode))
 }
 
 /// A look at a directory in which something has just changed.
-pub(super) fn look(is_complete: bool, digest: u64) -> Look {
-    Look {
+pub(super) fn look(is_complete: bool, digest: u64) -> Observation {
+    Observation {
         is_complete,
         is_unpacking: false,
         has_down: false,
@@ -66,16 +66,17 @@ pub(super) fn look(is_complete: bool, digest: u64) -> Look {
 impl Case {
     pub(super) fn new() -> Case {
         Case {
-            plan: Plan::default(),
+            plan: ScanPlan::default(),
             now: clock::monotonic(),
             deleted: Vec::new(),
         }
     }
 
     /// Puts what concerns directories that may be deleted aside.
-    fn put_aside(&mut self, actions: Vec<Action>) -> Vec<Action> {
-        let is_aside =
-            |action: &Action| matches!(action, Action::Wake(_) | Action::CloseIfDeleted(..));
+    fn put_aside(&mut self, actions: Vec<ScanAction>) -> Vec<ScanAction> {
+        let is_aside = |action: &ScanAction| {
+            matches!(action, ScanAction::Wake(_) | ScanAction::CloseIfDeleted(..))
+        };
         let (aside, others) = actions.into_iter().partition(is_aside);
         self.deleted = aside;
         others
@@ -106,29 +107,29 @@ impl Case {
         self.now += by;
     }
 
-    pub(super) fn saw(&mut self, name: &str, sight: Sight) -> Vec<Action> {
+    pub(super) fn saw(&mut self, name: &str, sight: EntrySight) -> Vec<ScanAction> {
         let actions = self.plan.saw(OsStr::new(name), sight, self.now);
         self.put_aside(actions)
     }
 
-    pub(super) fn is(&mut self, name: &str, inode: u64) -> Vec<Action> {
+    pub(super) fn is(&mut self, name: &str, inode: u64) -> Vec<ScanAction> {
         let id = id(inode);
         let (log, look) = (false, None);
-        self.saw(name, Sight::Directory { id, log, look })
+        self.saw(name, EntrySight::Directory { id, log, look })
     }
 
-    pub(super) fn is_pair(&mut self, name: &str, inode: u64) -> Vec<Action> {
+    pub(super) fn is_pair(&mut self, name: &str, inode: u64) -> Vec<ScanAction> {
         let id = id(inode);
         let (log, look) = (true, None);
-        self.saw(name, Sight::Directory { id, log, look })
+        self.saw(name, EntrySight::Directory { id, log, look })
     }
 
-    pub(super) fn is_gone(&mut self, name: &str) -> Vec<Action> {
-        self.saw(name, Sight::Nothing)
+    pub(super) fn is_gone(&mut self, name: &str) -> Vec<ScanAction> {
+        self.saw(name, EntrySight::Nothing)
     }
 
-    pub(super) fn is_trouble(&mut self, name: &str) -> Vec<Action> {
-        self.saw(name, Sight::Trouble)
+    pub(super) fn is_trouble(&mut self, name: &str) -> Vec<ScanAction> {
+        self.saw(name, EntrySight::Trouble)
     }
 
     pub(super) fn started(&mut self, inode: u64, half: Half, number: u32) {
@@ -136,24 +137,24 @@ impl Case {
     }
 
     /// And what is due then.
-    pub(super) fn ended(&mut self, number: u32, end: End) -> Vec<Action> {
+    pub(super) fn ended(&mut self, number: u32, end: End) -> Vec<ScanAction> {
         let mut actions = self.plan.ended(pid(number), end, self.now);
         actions.extend(self.plan.tick(self.now));
         self.put_aside(actions)
     }
 
-    pub(super) fn resume(&mut self, inode: u64, half: Half) -> Vec<Action> {
+    pub(super) fn resume(&mut self, inode: u64, half: Half) -> Vec<ScanAction> {
         self.plan.resume(id(inode), half, self.now)
     }
 
-    pub(super) fn tick(&mut self) -> Vec<Action> {
+    pub(super) fn tick(&mut self) -> Vec<ScanAction> {
         self.plan.tick(self.now)
     }
 
     /// `name` leads to a directory that looks like this.
-    pub(super) fn looks(&mut self, name: &str, inode: u64, look: Look) -> Vec<Action> {
+    pub(super) fn looks(&mut self, name: &str, inode: u64, look: Observation) -> Vec<ScanAction> {
         let (id, log, look) = (id(inode), false, Some(look));
-        self.saw(name, Sight::Directory { id, log, look })
+        self.saw(name, EntrySight::Directory { id, log, look })
     }
 
     pub(super) fn will_be_told(&mut self, name: &str, will: bool) {
@@ -167,7 +168,7 @@ impl Case {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let Plan {
+        let ScanPlan {
             services,
             names,
             pids,
@@ -210,18 +211,18 @@ fn what_is_no_directory_is_nothing() {
 #[test]
 fn directories_of_one_inode_number_on_two_devices_are_two() {
     let mut case = Case::running();
-    let other = Id {
+    let other = DirectoryId {
         device: 2,
         inode: 1,
     };
-    let sight = Sight::Directory {
+    let sight = EntrySight::Directory {
         id: other,
         log: false,
         look: None,
     };
     assert_eq!(
         case.saw("b", sight),
-        [Action::Start {
+        [ScanAction::Start {
             id: other,
             half: Half::Main,
             name: os("b")
@@ -372,7 +373,7 @@ fn a_supervise_that_lost_its_entry_is_told_to_look_and_waited_for_by_the_next() 
             .is_empty()
     );
     assert_eq!(case.is_gone("a"), []);
-    assert_eq!(case.deleted, [Action::Wake(pid(10))]);
+    assert_eq!(case.deleted, [ScanAction::Wake(pid(10))]);
     let predecessors = |case: &Case, name| case.plan.predecessors(Half::Main, OsStr::new(name));
     assert_eq!(predecessors(&case, "a"), [pid(10)]);
     assert!(predecessors(&case, "b").is_empty());
@@ -386,7 +387,7 @@ fn a_supervise_that_lost_its_entry_is_told_to_look_and_waited_for_by_the_next() 
     assert_eq!(predecessors(&case, "a"), [pid(10)]);
     // Once more.
     assert_eq!(case.is_gone("a"), []);
-    assert_eq!(case.deleted, [Action::Wake(pid(20))]);
+    assert_eq!(case.deleted, [ScanAction::Wake(pid(20))]);
     assert_eq!(predecessors(&case, "a"), [pid(10), pid(20)]);
     assert_eq!(case.ended(10, TOLD_TO_EXIT), [forget(1)]);
     assert_eq!(predecessors(&case, "a"), [pid(20)]);
@@ -408,7 +409,7 @@ fn what_is_not_in_the_listing_is_gone() {
     assert_eq!(case.plan.listed(&BTreeSet::from([os("a")])), []);
     assert_eq!(
         case.plan.listed(&BTreeSet::new()),
-        [Action::Wake(pid(10))],
+        [ScanAction::Wake(pid(10))],
         "its directory may be deleted"
     );
     assert_eq!(case.ended(10, KILLED), [forget(1)]);

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 /// What a name of the simulated scan directory leads to.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Entry {
-    Directory(Id),
+    Directory(DirectoryId),
     File,
     Trouble,
 }
@@ -45,12 +45,12 @@ struct World {
     /// Changes not told yet: the name, and whether a directory was renamed to its place.
     told_later: Vec<(OsString, bool)>,
     /// Which directories do not change any more.
-    is_whole: HashMap<Id, bool>,
+    is_whole: HashMap<DirectoryId, bool>,
     /// Which directories have a log.
-    has_log: HashMap<Id, bool>,
-    lives: HashMap<Id, Life>,
+    has_log: HashMap<DirectoryId, bool>,
+    lives: HashMap<DirectoryId, Life>,
     /// What the shell last said of each name.
-    last_sight: HashMap<OsString, Option<Id>>,
+    last_sight: HashMap<OsString, Option<DirectoryId>>,
     dead: Vec<(Pid, End)>,
     next_pid: u32,
     /// How many starts, pipes, forgettings, starts after a death, and files that came
@@ -84,7 +84,7 @@ impl World {
         os(self.numbers.pick(&NAMES))
     }
 
-    fn any_id(&mut self) -> Id {
+    fn any_id(&mut self) -> DirectoryId {
         id(1 + self.numbers.next() % IDS)
     }
 
@@ -145,18 +145,18 @@ impl World {
         self.dead.push((pid, end));
     }
 
-    fn sight(&mut self, plan: &Plan, name: &OsStr) -> Sight {
+    fn sight(&mut self, plan: &ScanPlan, name: &OsStr) -> EntrySight {
         let sight = match self.entries.get(name).copied() {
-            Some(Entry::Directory(id)) => Sight::Directory {
+            Some(Entry::Directory(id)) => EntrySight::Directory {
                 id,
                 log: !plan.knows(id) && self.has_log[&id],
                 look: (!plan.knows(id)).then(|| self.look(id)),
             },
-            Some(Entry::Trouble) => Sight::Trouble,
-            Some(Entry::File) | None => Sight::Nothing,
+            Some(Entry::Trouble) => EntrySight::Trouble,
+            Some(Entry::File) | None => EntrySight::Nothing,
         };
         let leads_to = match sight {
-            Sight::Directory { id, .. } => Some(id),
+            EntrySight::Directory { id, .. } => Some(id),
             _ => None,
         };
         self.last_sight.insert(name.to_owned(), leads_to);
@@ -164,7 +164,7 @@ impl World {
     }
 
     /// Now and then somebody changes the directory, until it is whole.
-    fn look(&mut self, id: Id) -> Look {
+    fn look(&mut self, id: DirectoryId) -> Observation {
         let is_whole = self.is_whole.get(&id).copied().unwrap_or(true);
         let digest = if is_whole { 0 } else { self.numbers.next() };
         self.is_whole.insert(id, is_whole || self.numbers.one_in(4));
@@ -172,8 +172,8 @@ impl World {
     }
 
     /// Waiting for that would take long: after five seconds everything has changed here.
-    fn pick_up_incomplete(&mut self, plan: &mut Plan, sight: Sight) {
-        if let Sight::Directory { id, .. } = sight
+    fn pick_up_incomplete(&mut self, plan: &mut ScanPlan, sight: EntrySight) {
+        if let EntrySight::Directory { id, .. } = sight
             && let Some(service) = plan.services.get_mut(&id)
             && service.main.asked
             && self.numbers.one_in(2)
@@ -194,15 +194,15 @@ impl World {
     }
 
     /// Does it all as the shell does; and now and then the world changes in between.
-    fn perform(&mut self, plan: &mut Plan, actions: Vec<Action>) {
+    fn perform(&mut self, plan: &mut ScanPlan, actions: Vec<ScanAction>) {
         let mut queue = VecDeque::from(actions);
         while let Some(action) = queue.pop_front() {
             if !self.is_calm && self.numbers.one_in(50) {
                 self.change();
             }
-            let is_examined = matches!(action, Action::Examine(_));
+            let is_examined = matches!(action, ScanAction::Examine(_));
             let next = match action {
-                Action::Examine(name) => {
+                ScanAction::Examine(name) => {
                     let sight = self.sight(plan, &name);
                     let actions = plan.saw(&name, sight, self.now);
                     let is_told = self.is_calm || !self.numbers.one_in(8);
@@ -210,7 +210,7 @@ impl World {
                     self.pick_up_incomplete(plan, sight);
                     actions
                 }
-                Action::MakePipe(id, _) => {
+                ScanAction::MakePipe(id, _) => {
                     let life = self.lives.entry(id).or_default();
                     assert!(!life.has_pipe, "a second pipe for {id:?}");
                     if self.numbers.one_in(20) {
@@ -221,13 +221,13 @@ impl World {
                         plan.pipe_made(id, self.now)
                     }
                 }
-                Action::Start { id, half, name } => self.start(plan, id, half, &name),
-                Action::Resume(id, half) => plan.resume(id, half, self.now),
-                Action::Inspect(id, _) => {
+                ScanAction::Start { id, half, name } => self.start(plan, id, half, &name),
+                ScanAction::Resume(id, half) => plan.resume(id, half, self.now),
+                ScanAction::Inspect(id, _) => {
                     let seen = self.inspection();
                     plan.inspected(id, seen, self.now)
                 }
-                Action::Obey { id, file, .. } => {
+                ScanAction::Obey { id, file, .. } => {
                     if !self.numbers.one_in(4) {
                         plan.obeyed(id, file);
                         if file == LateFile::Log {
@@ -237,14 +237,16 @@ impl World {
                     }
                     Vec::new()
                 }
-                Action::Forget(id) => {
+                ScanAction::Forget(id) => {
                     let life = self.lives.remove(&id).unwrap_or_default();
                     assert!(life.process.is_empty(), "{id:?} runs and is forgotten");
                     assert!(!plan.knows(id), "{id:?} is known and forgotten");
                     self.counts[2] += 1;
                     Vec::new()
                 }
-                Action::Wake(pid) | Action::WakeIfDeleted(pid) | Action::CloseIfDeleted(_, pid) => {
+                ScanAction::Wake(pid)
+                | ScanAction::WakeIfDeleted(pid)
+                | ScanAction::CloseIfDeleted(_, pid) => {
                     let (id, _) = plan.pids[&pid];
                     assert!(plan.nameless.contains_key(&id), "an entry leads to {id:?}");
                     Vec::new()
@@ -258,7 +260,13 @@ impl World {
         }
     }
 
-    fn start(&mut self, plan: &mut Plan, id: Id, half: Half, name: &OsStr) -> Vec<Action> {
+    fn start(
+        &mut self,
+        plan: &mut ScanPlan,
+        id: DirectoryId,
+        half: Half,
+        name: &OsStr,
+    ) -> Vec<ScanAction> {
         assert_eq!(
             self.last_sight.get(name),
             Some(&Some(id)),
@@ -285,7 +293,7 @@ impl World {
     }
 
     /// One turn of the shell's loop: changes, deaths, time.
-    fn turn(&mut self, plan: &mut Plan) {
+    fn turn(&mut self, plan: &mut ScanPlan) {
         let mut names = BTreeSet::new();
         for (name, renamed) in std::mem::take(&mut self.told_later) {
             if renamed {
@@ -302,7 +310,7 @@ impl World {
             // The kernel lost events: everything is looked at.
             let listing: BTreeSet<OsString> = self.entries.keys().cloned().collect();
             for name in &listing {
-                self.perform(plan, vec![Action::Examine(name.clone())]);
+                self.perform(plan, vec![ScanAction::Examine(name.clone())]);
             }
             for name in names.difference(&listing) {
                 self.last_sight.remove(name);
@@ -311,7 +319,7 @@ impl World {
             self.perform(plan, actions);
         } else {
             for name in names {
-                self.perform(plan, vec![Action::Examine(name)]);
+                self.perform(plan, vec![ScanAction::Examine(name)]);
             }
         }
         for (pid, end) in std::mem::take(&mut self.dead) {
@@ -326,7 +334,7 @@ impl World {
     }
 
     /// What holds whenever the shell goes to sleep.
-    fn check(&self, plan: &Plan) {
+    fn check(&self, plan: &ScanPlan) {
         if self.told_later.is_empty() {
             assert!(
                 plan.deadline().is_none_or(|at| at > self.now),
@@ -387,7 +395,7 @@ impl World {
 /// down has its time; what is neither active nor running is forgotten, once.
 fn walk(order: Order) {
     let mut world = World::new(order, 0x9e37_79b9_7f4a_7c15);
-    let mut plan = Plan::default();
+    let mut plan = ScanPlan::default();
     for _ in 0..150_000 {
         match world.numbers.below(8) {
             0..2 => world.change(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub const START_INTERVAL: Duration = Duration::from_secs(1);
 /// The identity of a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Id {
+pub struct DirectoryId {
     /// Its device number.
     pub device: u64,
     /// Its inode number.

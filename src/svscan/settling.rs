@@ -6,7 +6,7 @@
 //! started once it has a `run` and has not changed for some time.
 
 use super::plan::INTERVAL;
-use super::service::Id;
+use super::service::DirectoryId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub const UNPACKING_POLL: Duration = Duration::from_secs(1);
 
 /// An observation of a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Look {
+pub struct Observation {
     /// It has a `run` that may be executed, and nothing that an unpacker will rename.
     pub is_complete: bool,
     /// It has no such `run`, but something that an unpacker will rename.
@@ -44,7 +44,7 @@ pub struct Look {
 
 /// The decision about a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum Settled {
     /// It is left alone for now.
     Wait,
     /// It is complete.
@@ -58,7 +58,7 @@ pub enum Verdict {
 struct Fresh {
     /// Its directory, and what was last seen of it; None: a new link, which is not
     /// examined yet.
-    seen: Option<(Id, Look)>,
+    seen: Option<(DirectoryId, Observation)>,
     since: Instant,
     /// It is started then, whatever its contents.
     at_the_latest: Instant,
@@ -118,27 +118,39 @@ impl Settling {
 
     /// `name` leads to the directory `id`, which svscan does not know yet. `look` is None
     /// if it needs none: svscan itself has just started. After any verdict but
-    /// [`Verdict::Wait`] the name is forgotten here.
+    /// [`Settled::Wait`] the name is forgotten here.
     ///
     /// A directory that was renamed into place is complete, unless its contents show that it
     /// is not: dpkg renames a new directory when that is still empty.
-    pub fn judge(&mut self, name: &OsStr, id: Id, look: Option<Look>, now: Instant) -> Verdict {
+    pub fn judge(
+        &mut self,
+        name: &OsStr,
+        id: DirectoryId,
+        look: Option<Observation>,
+        now: Instant,
+    ) -> Settled {
         let is_renamed = self.renamed.remove(name);
         let verdict = match look {
             Some(look) if !(is_renamed && look.is_complete) => self.judge_look(name, id, look, now),
-            _ => Verdict::PickUp,
+            _ => Settled::PickUp,
         };
-        if verdict != Verdict::Wait {
+        if verdict != Settled::Wait {
             self.forget(name);
         }
         verdict
     }
 
-    fn judge_look(&mut self, name: &OsStr, id: Id, look: Look, now: Instant) -> Verdict {
+    fn judge_look(
+        &mut self,
+        name: &OsStr,
+        id: DirectoryId,
+        look: Observation,
+        now: Instant,
+    ) -> Settled {
         let fresh = self.fresh.get_mut(name);
         let (fresh, last) = match fresh {
             Some(fresh) => match fresh.seen {
-                None if now < fresh.next_look => return Verdict::Wait,
+                None if now < fresh.next_look => return Settled::Wait,
                 Some((same, last)) if same == id => (fresh, last),
                 _ => return self.begin(name, id, look, now),
             },
@@ -149,22 +161,22 @@ impl Settling {
         }
         let is_same = last.digest == look.digest;
         if is_same && look.is_complete && fresh.next_look <= now {
-            return Verdict::PickUp;
+            return Settled::PickUp;
         }
         if fresh.at_the_latest <= now {
-            return Verdict::PickUpIncomplete;
+            return Settled::PickUpIncomplete;
         }
         if !is_same || fresh.next_look <= now {
             fresh.seen = Some((id, look));
             fresh.next_look = next_look(look, now).min(fresh.at_the_latest);
         }
-        Verdict::Wait
+        Settled::Wait
     }
 
     /// The first look at a directory. One that has long been quiet is as it is meant to be.
-    fn begin(&mut self, name: &OsStr, id: Id, look: Look, now: Instant) -> Verdict {
+    fn begin(&mut self, name: &OsStr, id: DirectoryId, look: Observation, now: Instant) -> Settled {
         if look.is_complete && look.quiet_for.is_some_and(|time| time >= QUIET) {
-            return Verdict::PickUp;
+            return Settled::PickUp;
         }
         let fresh = Fresh {
             seen: Some((id, look)),
@@ -173,13 +185,13 @@ impl Settling {
             next_look: next_look(look, now),
         };
         self.fresh.insert(name.to_owned(), fresh);
-        Verdict::Wait
+        Settled::Wait
     }
 }
 
 /// When the directory will have been quiet, if nothing changes in it. The wall clock can
 /// shorten that wait only by the time since the last change.
-fn next_look(look: Look, now: Instant) -> Instant {
+fn next_look(look: Observation, now: Instant) -> Instant {
     if look.is_unpacking {
         return now + UNPACKING_POLL;
     }

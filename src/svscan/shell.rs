@@ -4,9 +4,9 @@
 use super::ScanOptions;
 use super::late::LateFile;
 use super::look;
-use super::plan::{Action, INTERVAL, Plan, Sight};
+use super::plan::{EntrySight, INTERVAL, ScanAction, ScanPlan};
 use super::reported::{Reported, Topic};
-use super::service::{Half, Id};
+use super::service::{DirectoryId, Half};
 use super::starter::{Starter, rest};
 use super::watched::Watched;
 use crate::error::Error;
@@ -36,7 +36,7 @@ const SIGNALS: [Number; 2] = [Number::CHLD, Number::ALRM];
 
 /// One running svscan.
 struct Shell {
-    plan: Plan,
+    plan: ScanPlan,
     signals: Signals,
     /// None: there is no inotify to be had, or no longer.
     watch: Option<Watched>,
@@ -46,7 +46,7 @@ struct Shell {
     is_starting: bool,
     /// When to read the whole directory again; None: never.
     scan_at: Option<Instant>,
-    pipes: HashMap<Id, (PipeReader, PipeWriter)>,
+    pipes: HashMap<DirectoryId, (PipeReader, PipeWriter)>,
     starter: Starter,
     reported: Reported,
     /// Where the start-up is written down; None once it is over, or if nobody asked.
@@ -55,7 +55,7 @@ struct Shell {
 
 /// A supervise to be started.
 struct Start {
-    id: Id,
+    id: DirectoryId,
     half: Half,
     name: OsString,
 }
@@ -84,7 +84,7 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
     // 0.76 needs none; without it, dead supervises would go unnoticed.
     let signals = Signals::new(&SIGNALS).map_err(|error| Error::unable_to("create pipe", error))?;
     let mut shell = Shell {
-        plan: Plan::default(),
+        plan: ScanPlan::default(),
         signals,
         watch: Watched::start(),
         mounts: file::open_read(Path::new("/proc/self/mountinfo")).ok(),
@@ -225,7 +225,7 @@ impl Shell {
                 }
             }
         }
-        actions.extend(entries.into_iter().map(Action::Examine));
+        actions.extend(entries.into_iter().map(ScanAction::Examine));
         self.perform(actions);
     }
 
@@ -266,7 +266,7 @@ impl Shell {
         match list() {
             Ok(names) => {
                 for some in names.chunks(BATCH) {
-                    self.perform(some.iter().cloned().map(Action::Examine).collect());
+                    self.perform(some.iter().cloned().map(ScanAction::Examine).collect());
                 }
                 let names = names.into_iter().collect();
                 self.reported.listed(&names);
@@ -285,7 +285,7 @@ impl Shell {
     }
 
     /// Does `actions`, what follows from them, and only then the starts among them.
-    fn perform(&mut self, actions: Vec<Action>) {
+    fn perform(&mut self, actions: Vec<ScanAction>) {
         let mut queue = VecDeque::from(actions);
         let mut starts = Vec::new();
         loop {
@@ -297,7 +297,7 @@ impl Shell {
                 continue;
             };
             let next = match action {
-                Action::Examine(name) => {
+                ScanAction::Examine(name) => {
                     if is_hidden(&name) {
                         continue;
                     }
@@ -312,7 +312,7 @@ impl Shell {
                     self.plan.will_be_told(&name, will_be_told, now);
                     actions
                 }
-                Action::MakePipe(id, name) => match io::pipe() {
+                ScanAction::MakePipe(id, name) => match io::pipe() {
                     Ok(pipe) => {
                         let log = Path::new(&name).join("log");
                         if service::is_program(&log) {
@@ -330,17 +330,17 @@ impl Shell {
                         self.plan.pipe_failed(id, clock::monotonic())
                     }
                 },
-                Action::Start { id, half, name } => {
+                ScanAction::Start { id, half, name } => {
                     starts.push(Start { id, half, name });
                     Vec::new()
                 }
-                Action::Resume(id, half) => self.plan.resume(id, half, clock::monotonic()),
-                Action::Inspect(id, name) if is_at(id, &name) => {
+                ScanAction::Resume(id, half) => self.plan.resume(id, half, clock::monotonic()),
+                ScanAction::Inspect(id, name) if is_at(id, &name) => {
                     let seen = look::inspect(Path::new(&name));
                     self.plan.inspected(id, seen, clock::monotonic())
                 }
-                Action::Inspect(..) => Vec::new(),
-                Action::Obey { id, name, file } => {
+                ScanAction::Inspect(..) => Vec::new(),
+                ScanAction::Obey { id, name, file } => {
                     let (commands, what): (&[u8], _) = match file {
                         LateFile::Down => (b"d", DOWN_CAME_LATE),
                         LateFile::Log => (b"dx", LOG_CAME_LATE),
@@ -351,22 +351,22 @@ impl Shell {
                     }
                     Vec::new()
                 }
-                Action::Forget(id) => {
+                ScanAction::Forget(id) => {
                     self.pipes.remove(&id);
                     Vec::new()
                 }
-                Action::Wake(pid) => {
+                ScanAction::Wake(pid) => {
                     // It looks then whether its directory is there.
                     child::send(pid, Number::CHLD);
                     Vec::new()
                 }
-                Action::WakeIfDeleted(pid) => {
+                ScanAction::WakeIfDeleted(pid) => {
                     if file::is_deleted(&process::directory_link(pid)) {
                         child::send(pid, Number::CHLD);
                     }
                     Vec::new()
                 }
-                Action::CloseIfDeleted(id, pid) => {
+                ScanAction::CloseIfDeleted(id, pid) => {
                     if file::is_deleted(&process::directory_link(pid)) {
                         self.pipes.remove(&id);
                     }
@@ -381,7 +381,7 @@ impl Shell {
     /// Forks once for each of `starts`, and writes as little as it can between two
     /// forks: each page that changes then is one that only the first of the two
     /// children has.
-    fn start_all(&mut self, starts: Vec<Start>) -> Vec<Action> {
+    fn start_all(&mut self, starts: Vec<Start>) -> Vec<ScanAction> {
         let mut answers = Vec::with_capacity(starts.len());
         let recorded = self.timeline.as_ref().map_or(0, |_| starts.len());
         let mut forked = Vec::with_capacity(recorded);
@@ -423,7 +423,7 @@ impl Shell {
     }
 
     /// What the entry `name` is.
-    fn examine(&mut self, name: &OsStr) -> Sight {
+    fn examine(&mut self, name: &OsStr) -> EntrySight {
         let path = Path::new(name);
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
@@ -431,23 +431,23 @@ impl Shell {
                 let is_there = std::fs::symlink_metadata(path).is_ok();
                 if error.kind() == ErrorKind::NotFound && !is_there {
                     self.reported.forget(name);
-                    return Sight::Nothing;
+                    return EntrySight::Nothing;
                 }
                 self.warn(name, Topic::Stat, &Error::unable("stat", name, "", error));
-                return Sight::Trouble;
+                return EntrySight::Trouble;
             }
         };
         if !metadata.is_dir() {
-            return Sight::Nothing;
+            return EntrySight::Nothing;
         }
-        let id = Id {
+        let id = DirectoryId {
             device: metadata.dev(),
             inode: metadata.ino(),
         };
         if self.plan.knows(id) {
             self.reported.clear(name, Topic::Stat);
             let (log, look) = (false, None);
-            return Sight::Directory { id, log, look };
+            return EntrySight::Directory { id, log, look };
         }
         let needs_look = !self.is_starting || look::is_unfinished(path, &metadata);
         let look = needs_look.then(|| look::look(path, &metadata));
@@ -457,7 +457,7 @@ impl Shell {
             Err(error) => {
                 let error = Error::unable("stat", name, "/log", error);
                 self.warn(name, Topic::Stat, &error);
-                return Sight::Trouble;
+                return EntrySight::Trouble;
             }
         };
         self.reported.clear(name, Topic::Stat);
@@ -465,7 +465,7 @@ impl Shell {
         if log {
             self.note(Moment::Seen, name, Half::Log);
         }
-        Sight::Directory { id, log, look }
+        EntrySight::Directory { id, log, look }
     }
 
     /// Prints what is wrong with the entry `name`, unless it has been so before.
@@ -525,7 +525,7 @@ fn warn_of(name: &OsStr, what: &str) {
 }
 
 /// Whether `name` leads to the directory `id` now.
-fn is_at(id: Id, name: &OsStr) -> bool {
+fn is_at(id: DirectoryId, name: &OsStr) -> bool {
     file::identity_at(Path::new(name)) == Some((id.device, id.inode))
 }
 

@@ -11,6 +11,7 @@
 //! 3. The title ends by itself, for the same reason.
 
 use crate::child::{End, Pid};
+use crate::svscan::service::Half;
 use std::time::{Duration, Instant};
 
 /// The shortest time from one start of a program to the next.
@@ -39,15 +40,6 @@ pub enum Role {
     Title,
 }
 
-/// Which supervise of a service.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Half {
-    /// Of the service itself.
-    Main,
-    /// Of its `log`.
-    Log,
-}
-
 /// The observed state of a supervise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Run {
@@ -62,7 +54,7 @@ pub enum Run {
 
 /// The supervises of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Sight {
+pub struct Supervises {
     /// That of the service itself.
     pub main: Run,
     /// That of its `log`.
@@ -71,10 +63,10 @@ pub struct Sight {
 
 /// An event.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
+pub enum BootEvent {
     /// The setup is complete.
     Boot,
-    /// The answer to [`Action::Start`].
+    /// The answer to [`BootAction::Start`].
     Started(Role, Pid),
     /// The same: it could not be, which has been reported.
     StartFailed(Role),
@@ -82,21 +74,21 @@ pub enum Event {
     Ended(Pid, End),
     /// TERM or INT came.
     Told,
-    /// The answer to [`Action::Look`].
+    /// The answer to [`BootAction::Look`].
     Seen {
         /// All services, always in the same order, new ones at the end.
-        sights: Vec<Sight>,
+        sights: Vec<Supervises>,
         /// None of them runs, but one of our children is a supervise: one that is starting
         /// or exiting, or that cannot receive commands because its directory was deleted.
         others: bool,
     },
-    /// [`Machine::deadline`] has passed.
+    /// [`BootMachine::deadline`] has passed.
     Timer,
 }
 
 /// The actions of the shell, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Action {
+pub enum BootAction {
     /// Start a program, and answer.
     Start(Role),
     /// Send TERM to this process.
@@ -126,10 +118,10 @@ struct Program {
 
 impl Program {
     /// It is down: it is to be started at once, or when its second is over.
-    fn schedule(&mut self, role: Role, now: Instant) -> Option<Action> {
+    fn schedule(&mut self, role: Role, now: Instant) -> Option<BootAction> {
         let at = self.started.map_or(now, |at| at + START_INTERVAL);
         self.due = (at > now).then_some(at);
-        self.due.is_none().then_some(Action::Start(role))
+        self.due.is_none().then_some(BootAction::Start(role))
     }
 }
 
@@ -213,7 +205,7 @@ struct Service {
 
 /// The state of svscanboot.
 #[derive(Debug)]
-pub struct Machine {
+pub struct BootMachine {
     phase: Phase,
     scanner: Program,
     title: Program,
@@ -230,9 +222,9 @@ pub struct Machine {
     closed: bool,
 }
 
-impl Default for Machine {
-    fn default() -> Machine {
-        Machine {
+impl Default for BootMachine {
+    fn default() -> BootMachine {
+        BootMachine {
             phase: Phase::Running,
             scanner: Program::default(),
             title: Program::default(),
@@ -246,8 +238,8 @@ impl Default for Machine {
     }
 }
 
-impl Machine {
-    /// When [`Event::Timer`] is wanted; None: never.
+impl BootMachine {
+    /// When [`BootEvent::Timer`] is wanted; None: never.
     pub fn deadline(&self) -> Option<Instant> {
         let phase = match self.phase {
             Phase::Running | Phase::Services => None,
@@ -261,26 +253,29 @@ impl Machine {
     }
 
     /// The actions that follow from an event.
-    pub fn step(&mut self, event: Event, now: Instant) -> Vec<Action> {
+    pub fn step(&mut self, event: BootEvent, now: Instant) -> Vec<BootAction> {
         match event {
-            Event::Boot => vec![Action::Start(Role::Title), Action::Start(Role::Scanner)],
-            Event::Started(role, pid) => {
+            BootEvent::Boot => vec![
+                BootAction::Start(Role::Title),
+                BootAction::Start(Role::Scanner),
+            ],
+            BootEvent::Started(role, pid) => {
                 let program = self.program(role);
                 program.pid = Some(pid);
                 program.started = Some(now);
                 program.due = None;
                 Vec::new()
             }
-            Event::StartFailed(role) => {
+            BootEvent::StartFailed(role) => {
                 self.program(role).due = Some(now + START_INTERVAL);
-                let drain = (role == Role::Title).then_some(Action::Drain);
+                let drain = (role == Role::Title).then_some(BootAction::Drain);
                 drain.into_iter().collect()
             }
-            Event::Ended(pid, _) if self.scanner.pid == Some(pid) => {
+            BootEvent::Ended(pid, _) if self.scanner.pid == Some(pid) => {
                 self.scanner_ended(now).into_iter().collect()
             }
-            Event::Ended(pid, end) if self.title.pid == Some(pid) => self.title_ended(end, now),
-            Event::Ended(..) => match self.phase {
+            BootEvent::Ended(pid, end) if self.title.pid == Some(pid) => self.title_ended(end, now),
+            BootEvent::Ended(..) => match self.phase {
                 Phase::Running | Phase::Scanner(_) => Vec::new(),
                 Phase::Services | Phase::Title(_) => {
                     // It may have been a supervise.
@@ -289,9 +284,9 @@ impl Machine {
                     Vec::new()
                 }
             },
-            Event::Told => self.told(now),
-            Event::Seen { sights, others } => self.seen(&sights, others, now),
-            Event::Timer => self.timer(now),
+            BootEvent::Told => self.told(now),
+            BootEvent::Seen { sights, others } => self.seen(&sights, others, now),
+            BootEvent::Timer => self.timer(now),
         }
     }
 
@@ -302,7 +297,7 @@ impl Machine {
         }
     }
 
-    fn scanner_ended(&mut self, now: Instant) -> Option<Action> {
+    fn scanner_ended(&mut self, now: Instant) -> Option<BootAction> {
         self.scanner.pid = None;
         if self.phase == Phase::Running {
             return self.scanner.schedule(Role::Scanner, now);
@@ -311,7 +306,7 @@ impl Machine {
         Some(self.look(now))
     }
 
-    fn title_ended(&mut self, end: End, now: Instant) -> Vec<Action> {
+    fn title_ended(&mut self, end: End, now: Instant) -> Vec<BootAction> {
         self.title.pid = None;
         match self.phase {
             Phase::Title(_) if self.others => return Vec::new(),
@@ -325,11 +320,11 @@ impl Machine {
         let start = self.title.schedule(Role::Title, now);
         // One that cannot even be executed, say, would never read.
         let useless = start.is_none() && matches!(end, End::Exited(1..));
-        let drain = useless.then_some(Action::Drain);
+        let drain = useless.then_some(BootAction::Drain);
         drain.into_iter().chain(start).collect()
     }
 
-    fn told(&mut self, now: Instant) -> Vec<Action> {
+    fn told(&mut self, now: Instant) -> Vec<BootAction> {
         if self.phase != Phase::Running {
             return Vec::new();
         }
@@ -337,7 +332,7 @@ impl Machine {
         match self.scanner.pid {
             Some(pid) => {
                 self.phase = Phase::Scanner(Some(now + GRACE));
-                vec![Action::Term(pid)]
+                vec![BootAction::Term(pid)]
             }
             None => {
                 self.phase = Phase::Services;
@@ -346,20 +341,20 @@ impl Machine {
         }
     }
 
-    fn timer(&mut self, now: Instant) -> Vec<Action> {
+    fn timer(&mut self, now: Instant) -> Vec<BootAction> {
         let overdue = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let mut actions = Vec::new();
         for role in [Role::Title, Role::Scanner] {
             let program = self.program(role);
             if overdue(program.due) {
                 program.due = None;
-                actions.push(Action::Start(role));
+                actions.push(BootAction::Start(role));
             }
         }
         match (self.phase, self.scanner.pid) {
             (Phase::Scanner(at), Some(pid)) if overdue(at) => {
                 self.phase = Phase::Scanner(None);
-                actions.push(Action::Kill(pid));
+                actions.push(BootAction::Kill(pid));
             }
             // Not before a last look at those that may have ended.
             (Phase::Title(at), _) if at <= now && !overdue(self.look_at) => {
@@ -374,7 +369,7 @@ impl Machine {
         actions
     }
 
-    fn seen(&mut self, sights: &[Sight], others: bool, now: Instant) -> Vec<Action> {
+    fn seen(&mut self, sights: &[Supervises], others: bool, now: Instant) -> Vec<BootAction> {
         self.others = others;
         self.services.resize_with(sights.len(), Service::default);
         let mut actions = Vec::new();
@@ -388,7 +383,7 @@ impl Machine {
                 }
                 let way = if half == Half::Main { &MAIN } else { &LOG };
                 let bytes = task.push(run, now, way);
-                actions.extend(bytes.map(|bytes| Action::Send(number, half, bytes)));
+                actions.extend(bytes.map(|bytes| BootAction::Send(number, half, bytes)));
                 if !task.given_up {
                     all_over = false;
                     // The log comes after.
@@ -404,7 +399,7 @@ impl Machine {
             Phase::Services if all_over => {
                 self.closed = true;
                 self.title.due = None;
-                actions.push(Action::Close);
+                actions.push(BootAction::Close);
                 if others || self.title.pid.is_some() {
                     self.phase = Phase::Title(now + GRACE);
                 } else {
@@ -419,14 +414,14 @@ impl Machine {
         actions
     }
 
-    fn look(&mut self, now: Instant) -> Action {
+    fn look(&mut self, now: Instant) -> BootAction {
         self.looked = Some(now);
-        Action::Look
+        BootAction::Look
     }
 
-    fn leave(&self) -> Action {
+    fn leave(&self) -> BootAction {
         let given_up = |service: &Service| service.main.given_up || service.log.given_up;
-        Action::Leave(!self.others && !self.services.iter().any(given_up))
+        BootAction::Leave(!self.others && !self.services.iter().any(given_up))
     }
 }
 

@@ -11,7 +11,7 @@ const SCANNER: u32 = 20;
 
 /// A machine and its clock.
 struct Case {
-    machine: Machine,
+    machine: BootMachine,
     now: Instant,
 }
 
@@ -19,29 +19,32 @@ fn pid(number: u32) -> Pid {
     Pid::new(number).unwrap()
 }
 
-const fn sight(main: Run, log: Run) -> Sight {
-    Sight { main, log }
+const fn sight(main: Run, log: Run) -> Supervises {
+    Supervises { main, log }
 }
 
-const BOTH: Sight = sight(Run::Stopping, Run::Stopping);
-const MAIN_ONLY: Sight = sight(Run::Stopping, Run::No);
-const LOG_ONLY: Sight = sight(Run::No, Run::Stopping);
-const GONE: Sight = sight(Run::No, Run::No);
+const BOTH: Supervises = sight(Run::Stopping, Run::Stopping);
+const MAIN_ONLY: Supervises = sight(Run::Stopping, Run::No);
+const LOG_ONLY: Supervises = sight(Run::No, Run::Stopping);
+const GONE: Supervises = sight(Run::No, Run::No);
 
-fn send(number: usize, half: Half, bytes: &'static [u8]) -> Action {
-    Action::Send(number, half, bytes)
+fn send(number: usize, half: Half, bytes: &'static [u8]) -> BootAction {
+    BootAction::Send(number, half, bytes)
 }
 
 impl Case {
     /// Both programs have run for a minute.
     fn running() -> Case {
         let mut case = Case {
-            machine: Machine::default(),
+            machine: BootMachine::default(),
             now: clock::monotonic(),
         };
         assert_eq!(
-            case.step(Event::Boot),
-            [Action::Start(Role::Title), Action::Start(Role::Scanner)],
+            case.step(BootEvent::Boot),
+            [
+                BootAction::Start(Role::Title),
+                BootAction::Start(Role::Scanner)
+            ],
             "somebody reads before anybody writes"
         );
         case.started(Role::Title, TITLE);
@@ -54,19 +57,19 @@ impl Case {
     /// Told to end; the scanner has.
     fn ending() -> Case {
         let mut case = Case::running();
-        assert_eq!(case.step(Event::Told), [Action::Term(pid(SCANNER))]);
-        assert_eq!(case.ended(SCANNER, End::Killed(15)), [Action::Look]);
+        assert_eq!(case.step(BootEvent::Told), [BootAction::Term(pid(SCANNER))]);
+        assert_eq!(case.ended(SCANNER, End::Killed(15)), [BootAction::Look]);
         case
     }
 
     /// Told to end, and all services have.
     fn waiting_for_the_title() -> Case {
         let mut case = Case::ending();
-        assert_eq!(case.seen(&[GONE]), [Action::Close]);
+        assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
         case
     }
 
-    fn step(&mut self, event: Event) -> Vec<Action> {
+    fn step(&mut self, event: BootEvent) -> Vec<BootAction> {
         self.machine.step(event, self.now)
     }
 
@@ -75,30 +78,30 @@ impl Case {
     }
 
     fn started(&mut self, role: Role, number: u32) {
-        assert_eq!(self.step(Event::Started(role, pid(number))), []);
+        assert_eq!(self.step(BootEvent::Started(role, pid(number))), []);
     }
 
-    fn ended(&mut self, number: u32, end: End) -> Vec<Action> {
-        self.step(Event::Ended(pid(number), end))
+    fn ended(&mut self, number: u32, end: End) -> Vec<BootAction> {
+        self.step(BootEvent::Ended(pid(number), end))
     }
 
-    fn seen(&mut self, sights: &[Sight]) -> Vec<Action> {
+    fn seen(&mut self, sights: &[Supervises]) -> Vec<BootAction> {
         let sights = sights.to_vec();
         let others = false;
-        self.step(Event::Seen { sights, others })
+        self.step(BootEvent::Seen { sights, others })
     }
 
     /// No service runs, but some other supervise.
-    fn seen_others(&mut self, services: usize) -> Vec<Action> {
+    fn seen_others(&mut self, services: usize) -> Vec<BootAction> {
         let sights = vec![GONE; services];
         let others = true;
-        self.step(Event::Seen { sights, others })
+        self.step(BootEvent::Seen { sights, others })
     }
 
     /// Waits as long as the machine wants to, and tells it.
-    fn timer(&mut self) -> Vec<Action> {
+    fn timer(&mut self) -> Vec<BootAction> {
         self.now = self.machine.deadline().unwrap().max(self.now);
-        self.step(Event::Timer)
+        self.step(BootEvent::Timer)
     }
 
     /// How long until the machine wants to be asked.
@@ -109,10 +112,13 @@ impl Case {
 
     /// Looks once a second at the same `sights` until something is done about
     /// it; gives what, and how long that took.
-    fn look_until_something_happens(&mut self, sights: &[Sight]) -> (Vec<Action>, Duration) {
+    fn look_until_something_happens(
+        &mut self,
+        sights: &[Supervises],
+    ) -> (Vec<BootAction>, Duration) {
         let from = self.now;
         for _ in 0..1000 {
-            assert_eq!(self.timer(), [Action::Look]);
+            assert_eq!(self.timer(), [BootAction::Look]);
             let actions = self.seen(sights);
             if !actions.is_empty() {
                 return (actions, self.now - from);
@@ -127,7 +133,7 @@ fn either_program_is_started_again_at_once() {
     for (role, number) in [(Role::Scanner, SCANNER), (Role::Title, TITLE)] {
         for end in [KILLED, GAVE_UP, End::Exited(0)] {
             let mut case = Case::running();
-            assert_eq!(case.ended(number, end), [Action::Start(role)]);
+            assert_eq!(case.ended(number, end), [BootAction::Start(role)]);
             case.started(role, 30);
             assert_eq!(case.rest(), None);
         }
@@ -138,13 +144,13 @@ fn either_program_is_started_again_at_once() {
 fn neither_program_is_started_more_than_once_a_second() {
     for (role, number) in [(Role::Scanner, SCANNER), (Role::Title, TITLE)] {
         let mut case = Case::running();
-        assert_eq!(case.ended(number, KILLED), [Action::Start(role)]);
+        assert_eq!(case.ended(number, KILLED), [BootAction::Start(role)]);
         case.started(role, 30);
         case.wait(SECOND / 4);
         assert_eq!(case.ended(30, KILLED), []);
         assert_eq!(case.rest(), Some(SECOND * 3 / 4));
-        assert_eq!(case.step(Event::Timer), [], "too early");
-        assert_eq!(case.timer(), [Action::Start(role)]);
+        assert_eq!(case.step(BootEvent::Timer), [], "too early");
+        assert_eq!(case.timer(), [BootAction::Start(role)]);
         assert_eq!(case.rest(), None);
     }
 }
@@ -152,21 +158,27 @@ fn neither_program_is_started_more_than_once_a_second() {
 #[test]
 fn a_program_that_could_not_be_started_is_tried_again_after_a_second() {
     let mut case = Case::running();
-    assert_eq!(case.ended(SCANNER, KILLED), [Action::Start(Role::Scanner)]);
-    assert_eq!(case.step(Event::StartFailed(Role::Scanner)), []);
+    assert_eq!(
+        case.ended(SCANNER, KILLED),
+        [BootAction::Start(Role::Scanner)]
+    );
+    assert_eq!(case.step(BootEvent::StartFailed(Role::Scanner)), []);
     assert_eq!(case.rest(), Some(SECOND));
-    assert_eq!(case.timer(), [Action::Start(Role::Scanner)]);
+    assert_eq!(case.timer(), [BootAction::Start(Role::Scanner)]);
 }
 
 #[test]
 fn services_do_not_wait_for_a_title_that_does_not_come() {
     let mut case = Case::running();
-    assert_eq!(case.ended(TITLE, GAVE_UP), [Action::Start(Role::Title)]);
-    assert_eq!(case.step(Event::StartFailed(Role::Title)), [Action::Drain]);
-    assert_eq!(case.timer(), [Action::Start(Role::Title)]);
+    assert_eq!(case.ended(TITLE, GAVE_UP), [BootAction::Start(Role::Title)]);
+    assert_eq!(
+        case.step(BootEvent::StartFailed(Role::Title)),
+        [BootAction::Drain]
+    );
+    assert_eq!(case.timer(), [BootAction::Start(Role::Title)]);
     case.started(Role::Title, 30);
-    assert_eq!(case.ended(30, GAVE_UP), [Action::Drain]);
-    assert_eq!(case.timer(), [Action::Start(Role::Title)]);
+    assert_eq!(case.ended(30, GAVE_UP), [BootAction::Drain]);
+    assert_eq!(case.timer(), [BootAction::Start(Role::Title)]);
     case.started(Role::Title, 31);
     assert_eq!(case.ended(31, KILLED), [], "the next one will read it");
 }
@@ -176,7 +188,7 @@ fn orphans_that_end_are_nobodys_business() {
     let mut case = Case::running();
     assert_eq!(case.ended(99, KILLED), []);
     assert_eq!(case.rest(), None);
-    assert_eq!(case.step(Event::Told), [Action::Term(pid(SCANNER))]);
+    assert_eq!(case.step(BootEvent::Told), [BootAction::Term(pid(SCANNER))]);
     assert_eq!(case.ended(99, KILLED), []);
 }
 
@@ -187,9 +199,9 @@ fn a_service_without_log_ends_and_then_all_does() {
     assert_eq!(case.rest(), Some(LOOK));
     assert_eq!(case.ended(99, End::Exited(0)), []);
     assert_eq!(case.rest(), Some(Duration::ZERO));
-    assert_eq!(case.timer(), [Action::Look]);
-    assert_eq!(case.seen(&[GONE]), [Action::Close]);
-    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
 }
 
 #[test]
@@ -203,7 +215,7 @@ fn many_that_end_are_looked_at_together_and_not_all_the_time() {
         assert_eq!(case.ended(100 + number, End::Exited(0)), []);
         case.wait(MILLI);
         if case.rest() == Some(Duration::ZERO) {
-            assert_eq!(case.timer(), [Action::Look]);
+            assert_eq!(case.timer(), [BootAction::Look]);
             // What takes so long leaves as much for all else.
             case.wait(20 * MILLI);
             assert_eq!(case.seen(&services), []);
@@ -230,64 +242,67 @@ fn a_log_is_told_when_its_service_is_gone_and_not_to_stop() {
         [send(0, Half::Log, b"x")]
     );
     assert_eq!(case.seen(&[GONE, MAIN_ONLY, GONE, GONE]), []);
-    assert_eq!(case.seen(&[GONE; 4]), [Action::Close]);
+    assert_eq!(case.seen(&[GONE; 4]), [BootAction::Close]);
 }
 
 #[test]
 fn without_services_it_ends_at_once() {
     let mut case = Case::ending();
-    assert_eq!(case.seen(&[]), [Action::Close]);
-    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+    assert_eq!(case.seen(&[]), [BootAction::Close]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
 }
 
 #[test]
 fn told_before_anything_was_started_it_ends_what_an_earlier_one_left() {
     let mut case = Case {
-        machine: Machine::default(),
+        machine: BootMachine::default(),
         now: clock::monotonic(),
     };
-    assert_eq!(case.step(Event::Told), [Action::Look]);
+    assert_eq!(case.step(BootEvent::Told), [BootAction::Look]);
     assert_eq!(case.seen(&[MAIN_ONLY]), [send(0, Half::Main, b"dx")]);
-    assert_eq!(case.timer(), [Action::Look]);
-    assert_eq!(case.seen(&[GONE]), [Action::Close, Action::Leave(true)]);
+    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(
+        case.seen(&[GONE]),
+        [BootAction::Close, BootAction::Leave(true)]
+    );
 }
 
 #[test]
 fn a_supervise_on_its_way_out_is_waited_for() {
     let mut case = Case::ending();
-    assert_eq!(case.seen_others(1), [Action::Close]);
+    assert_eq!(case.seen_others(1), [BootAction::Close]);
     assert_eq!(case.rest(), Some(SHORT_LOOK));
     assert_eq!(case.ended(TITLE, End::Exited(0)), []);
-    assert_eq!(case.timer(), [Action::Look]);
+    assert_eq!(case.timer(), [BootAction::Look]);
     assert_eq!(case.seen_others(1), []);
     assert_eq!(case.ended(99, End::Exited(0)), []);
     assert_eq!(case.rest(), Some(Duration::ZERO), "it may be that one");
-    assert_eq!(case.timer(), [Action::Look]);
-    assert_eq!(case.seen(&[GONE]), [Action::Leave(true)]);
+    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.seen(&[GONE]), [BootAction::Leave(true)]);
 }
 
 #[test]
 fn without_a_title_a_supervise_on_its_way_out_is_waited_for_too() {
     let mut case = Case::ending();
     case.ended(TITLE, KILLED);
-    case.step(Event::StartFailed(Role::Title));
-    assert_eq!(case.seen_others(0), [Action::Close]);
-    assert_eq!(case.timer(), [Action::Look]);
-    assert_eq!(case.seen(&[]), [Action::Leave(true)]);
+    case.step(BootEvent::StartFailed(Role::Title));
+    assert_eq!(case.seen_others(0), [BootAction::Close]);
+    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.seen(&[]), [BootAction::Leave(true)]);
 }
 
 #[test]
 fn a_supervise_that_begins_is_told_when_it_can_be() {
     let mut case = Case::ending();
-    assert_eq!(case.seen_others(1), [Action::Close]);
-    assert_eq!(case.timer(), [Action::Look]);
+    assert_eq!(case.seen_others(1), [BootAction::Close]);
+    assert_eq!(case.timer(), [BootAction::Look]);
     let tell = [send(0, Half::Main, b"dx"), send(1, Half::Main, b"dx")];
     assert_eq!(case.seen(&[MAIN_ONLY, BOTH]), tell);
     assert_eq!(case.seen(&[GONE, LOG_ONLY]), [send(1, Half::Log, b"x")]);
     assert_eq!(case.ended(TITLE, End::Exited(0)), []);
     assert_eq!(
         case.seen(&[GONE, GONE]),
-        [Action::Close, Action::Leave(true)]
+        [BootAction::Close, BootAction::Leave(true)]
     );
 }
 
@@ -295,11 +310,11 @@ fn a_supervise_that_begins_is_told_when_it_can_be() {
 fn a_supervise_that_nobody_can_tell_anything_is_left_running_and_that_is_told() {
     let mut case = Case::ending();
     let from = case.now;
-    assert_eq!(case.seen_others(1), [Action::Close]);
+    assert_eq!(case.seen_others(1), [BootAction::Close]);
     loop {
         match case.timer().as_slice() {
-            [Action::Look] => assert_eq!(case.seen_others(1), []),
-            [Action::Leave(false)] => break,
+            [BootAction::Look] => assert_eq!(case.seen_others(1), []),
+            [BootAction::Leave(false)] => break,
             other => panic!("{other:?}"),
         }
     }
@@ -310,10 +325,10 @@ fn a_supervise_that_nobody_can_tell_anything_is_left_running_and_that_is_told() 
 fn what_tells_nobody_of_its_end_is_looked_at_every_second() {
     let mut case = Case::ending();
     case.seen(&[MAIN_ONLY]);
-    assert_eq!(case.timer(), [Action::Look]);
+    assert_eq!(case.timer(), [BootAction::Look]);
     assert_eq!(case.seen(&[MAIN_ONLY]), []);
-    assert_eq!(case.timer(), [Action::Look]);
-    assert_eq!(case.seen(&[GONE]), [Action::Close]);
+    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
 }
 
 #[test]
@@ -325,8 +340,8 @@ fn a_service_that_does_not_listen_is_killed_and_its_log_reads_the_rest() {
         (vec![send(0, Half::Main, b"dxk")], STOP)
     );
     assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
-    assert_eq!(case.seen(&[GONE]), [Action::Close]);
-    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+    assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
 }
 
 #[test]
@@ -337,8 +352,8 @@ fn a_log_whose_pipe_does_not_end_is_stopped() {
         case.look_until_something_happens(&[LOG_ONLY]),
         (vec![send(0, Half::Log, b"dx")], REST)
     );
-    assert_eq!(case.seen(&[GONE]), [Action::Close]);
-    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+    assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
 }
 
 #[test]
@@ -357,9 +372,12 @@ fn what_cannot_be_ended_is_given_up_and_told_by_the_exit_code() {
     );
     assert_eq!(
         case.look_until_something_happens(&[BOTH]),
-        (vec![Action::Close], GRACE)
+        (vec![BootAction::Close], GRACE)
     );
-    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(false)]);
+    assert_eq!(
+        case.ended(TITLE, End::Exited(0)),
+        [BootAction::Leave(false)]
+    );
 }
 
 #[test]
@@ -372,17 +390,17 @@ fn what_ends_after_it_was_given_up_has_ended() {
     // Given up: the title is waited for, but keeps its pipe as long as it is there.
     assert_eq!(case.rest().unwrap(), LOOK);
     assert_eq!(case.seen(&[GONE]), []);
-    assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(true)]);
+    assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
 }
 
 #[test]
 fn a_scanner_that_does_not_listen_is_killed() {
     let mut case = Case::running();
-    case.step(Event::Told);
+    case.step(BootEvent::Told);
     assert_eq!(case.rest(), Some(GRACE));
-    assert_eq!(case.timer(), [Action::Kill(pid(SCANNER))]);
+    assert_eq!(case.timer(), [BootAction::Kill(pid(SCANNER))]);
     assert_eq!(case.rest(), None);
-    assert_eq!(case.ended(SCANNER, KILLED), [Action::Look]);
+    assert_eq!(case.ended(SCANNER, KILLED), [BootAction::Look]);
 }
 
 #[test]
@@ -392,28 +410,31 @@ fn a_scanner_that_is_down_when_the_end_comes_stays_down() {
     case.started(Role::Scanner, 30);
     assert_eq!(case.ended(30, KILLED), []);
     assert_eq!(case.rest(), Some(SECOND));
-    assert_eq!(case.step(Event::Told), [Action::Look]);
+    assert_eq!(case.step(BootEvent::Told), [BootAction::Look]);
     assert_eq!(case.rest(), None);
 }
 
 #[test]
 fn told_twice_is_told_once() {
     let mut case = Case::ending();
-    assert_eq!(case.step(Event::Told), []);
+    assert_eq!(case.step(BootEvent::Told), []);
     case.seen(&[MAIN_ONLY]);
-    assert_eq!(case.step(Event::Told), []);
+    assert_eq!(case.step(BootEvent::Told), []);
     case.seen(&[GONE]);
-    assert_eq!(case.step(Event::Told), []);
+    assert_eq!(case.step(BootEvent::Told), []);
 }
 
 #[test]
 fn the_title_is_kept_running_as_long_as_services_may_complain() {
     let mut case = Case::ending();
     case.seen(&[MAIN_ONLY]);
-    assert_eq!(case.ended(TITLE, KILLED), [Action::Start(Role::Title)]);
+    assert_eq!(case.ended(TITLE, KILLED), [BootAction::Start(Role::Title)]);
     case.started(Role::Title, 30);
     assert_eq!(case.ended(30, KILLED), []);
-    assert_eq!(case.seen(&[GONE]), [Action::Close, Action::Leave(true)]);
+    assert_eq!(
+        case.seen(&[GONE]),
+        [BootAction::Close, BootAction::Leave(true)]
+    );
     assert_eq!(case.machine.title.due, None);
 }
 
@@ -422,9 +443,9 @@ fn a_title_that_goes_on_is_left_behind() {
     let mut case = Case::waiting_for_the_title();
     let from = case.now;
     let mut actions = Vec::new();
-    while actions != [Action::Leave(true)] {
+    while actions != [BootAction::Leave(true)] {
         actions = case.timer();
-        if actions == [Action::Look] {
+        if actions == [BootAction::Look] {
             assert_eq!(case.seen(&[GONE]), []);
         }
     }
@@ -438,7 +459,10 @@ fn a_supervise_that_was_being_started_when_the_scanner_ended_is_ended_too() {
     assert_eq!(case.seen(&[BOTH]), [send(0, Half::Main, b"dx")]);
     assert_eq!(case.ended(TITLE, KILLED), [], "nobody can be read any more");
     assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
-    assert_eq!(case.seen(&[GONE]), [Action::Close, Action::Leave(true)]);
+    assert_eq!(
+        case.seen(&[GONE]),
+        [BootAction::Close, BootAction::Leave(true)]
+    );
 }
 
 #[test]
@@ -459,7 +483,7 @@ fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
         (sight(Run::No, Run::Unaware), Half::Log, b"x"),
     ] {
         let mut case = Case::ending();
-        let tell = [Action::Send(0, half, bytes)];
+        let tell = [BootAction::Send(0, half, bytes)];
         assert_eq!(case.seen(&[seen]), tell);
         case.wait(LOOK - MILLI);
         assert_eq!(case.seen(&[seen]), [], "it may not have had the time");
@@ -468,11 +492,14 @@ fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
         assert_eq!(case.seen(&[seen]), []);
         // It is not told for ever.
         let mut last = Vec::new();
-        while last != [Action::Close] {
-            assert_eq!(case.timer(), [Action::Look]);
+        while last != [BootAction::Close] {
+            assert_eq!(case.timer(), [BootAction::Look]);
             last = case.seen(&[seen]);
         }
-        assert_eq!(case.ended(TITLE, End::Exited(0)), [Action::Leave(false)]);
+        assert_eq!(
+            case.ended(TITLE, End::Exited(0)),
+            [BootAction::Leave(false)]
+        );
     }
 }
 
@@ -485,7 +512,7 @@ fn a_random_world_always_ends() {
     let runs = [Run::No, Run::Stopping, Run::Unaware];
     for _ in 0..2000 {
         let mut case = Case::running();
-        let mut world: Vec<Sight> = (0..random(4))
+        let mut world: Vec<Supervises> = (0..random(4))
             .map(|_| sight(runs[random(3)], runs[random(3)]))
             .collect();
         let mut told = vec![(false, false); world.len()];
@@ -493,28 +520,28 @@ fn a_random_world_always_ends() {
         let mut programs = [Some(TITLE), Some(SCANNER)];
         let mut next_pid = 100;
         let begun = case.now;
-        let mut queue = std::collections::VecDeque::from(case.step(Event::Told));
+        let mut queue = std::collections::VecDeque::from(case.step(BootEvent::Told));
         let mut left = None;
         while left.is_none() {
             assert!(case.now - begun < 2 * (STOP + REST + 5 * GRACE), "it ends");
             while let Some(action) = queue.pop_front() {
                 let answer = match action {
-                    Action::Start(role) => {
+                    BootAction::Start(role) => {
                         assert_eq!(role, Role::Title, "no scanner");
                         next_pid += 1;
                         programs[0] = Some(next_pid);
-                        Event::Started(role, pid(next_pid))
+                        BootEvent::Started(role, pid(next_pid))
                     }
-                    Action::Look => Event::Seen {
+                    BootAction::Look => BootEvent::Seen {
                         sights: world.clone(),
                         others: others && world.iter().all(|sight| *sight == GONE),
                     },
-                    Action::Term(_) => continue,
-                    Action::Kill(number) => {
+                    BootAction::Term(_) => continue,
+                    BootAction::Kill(number) => {
                         programs[1] = None;
-                        Event::Ended(number, KILLED)
+                        BootEvent::Ended(number, KILLED)
                     }
-                    Action::Send(number, half, _) => {
+                    BootAction::Send(number, half, _) => {
                         assert_eq!(programs[1], None, "the scanner goes first");
                         match half {
                             Half::Main => told[number].0 = true,
@@ -522,8 +549,8 @@ fn a_random_world_always_ends() {
                         }
                         continue;
                     }
-                    Action::Drain | Action::Close => continue,
-                    Action::Leave(all) => {
+                    BootAction::Drain | BootAction::Close => continue,
+                    BootAction::Leave(all) => {
                         left = Some(all);
                         break;
                     }
@@ -537,8 +564,8 @@ fn a_random_world_always_ends() {
             let index = random(6);
             let event = match index {
                 0 | 1 => match programs[index].take() {
-                    Some(number) => Event::Ended(pid(number), KILLED),
-                    None => Event::Timer,
+                    Some(number) => BootEvent::Ended(pid(number), KILLED),
+                    None => BootEvent::Timer,
                 },
                 2 => match (world.last_mut(), told.last()) {
                     (Some(sight), Some((main, log))) => {
@@ -548,15 +575,15 @@ fn a_random_world_always_ends() {
                         if *log {
                             sight.log = Run::No;
                         }
-                        Event::Ended(pid(99), KILLED)
+                        BootEvent::Ended(pid(99), KILLED)
                     }
-                    _ => Event::Timer,
+                    _ => BootEvent::Timer,
                 },
                 3 if others && random(4) == 0 => {
                     others = false;
-                    Event::Ended(pid(98), KILLED)
+                    BootEvent::Ended(pid(98), KILLED)
                 }
-                _ => Event::Timer,
+                _ => BootEvent::Timer,
             };
             queue.extend(case.step(event));
         }

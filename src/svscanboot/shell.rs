@@ -1,11 +1,12 @@
 //! The loop of svscanboot: wait, turn what happened into events, let the machine
 //! decide, do what it says.
 
-use super::machine::{Action, Event, Half, Machine, Role, Run, Sight};
+use super::machine::{BootAction, BootEvent, BootMachine, Role, Run, Supervises};
 use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::formats::status::Want;
 use crate::service::{self, Supervised};
+use crate::svscan::service::Half;
 use crate::sys::exec::Program;
 use crate::sys::file::Identity;
 use crate::sys::oom::OomScoreAdj;
@@ -39,7 +40,7 @@ struct Shell<'a> {
     directory: &'a OsStr,
     /// The options of svscan.
     options: ScannerOptions,
-    machine: Machine,
+    machine: BootMachine,
     signals: Signals,
     /// From the services and svscan to readproctitle; both ends are held, so that
     /// neither of them is missed while it is started again.
@@ -98,7 +99,7 @@ pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
     let mut shell = Shell {
         directory,
         options,
-        machine: Machine::default(),
+        machine: BootMachine::default(),
         signals,
         pipe: Some(pipe),
         scanner: child::beside("svscan"),
@@ -107,7 +108,11 @@ pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
         oom_score_adj: OomScoreAdj::spare(),
         services: None,
     };
-    let mut left = shell.step(if told { Event::Told } else { Event::Boot });
+    let mut left = shell.step(if told {
+        BootEvent::Told
+    } else {
+        BootEvent::Boot
+    });
     while left.is_none() {
         left = shell.turn();
     }
@@ -247,8 +252,8 @@ impl Services {
     }
 
     /// Which supervises run.
-    fn look(&self) -> Vec<Sight> {
-        let sight = |service: &Place| Sight {
+    fn look(&self) -> Vec<Supervises> {
+        let sight = |service: &Place| Supervises {
             main: examine(&service.path),
             log: examine(&service.path.join("log")),
         };
@@ -263,59 +268,59 @@ impl Shell<'_> {
         let [signal] = poll::wait([Some(self.signals.as_fd())], deadline);
         if signal
             && is_told(&mut self.signals)
-            && let Some(left) = self.step(Event::Told)
+            && let Some(left) = self.step(BootEvent::Told)
         {
             return Some(left);
         }
         while let Some((pid, end)) = child::reap() {
-            if let Some(left) = self.step(Event::Ended(pid, end)) {
+            if let Some(left) = self.step(BootEvent::Ended(pid, end)) {
                 return Some(left);
             }
         }
         let deadline = self.machine.deadline();
         if deadline.is_some_and(|at| at <= clock::monotonic()) {
-            return self.step(Event::Timer);
+            return self.step(BootEvent::Timer);
         }
         None
     }
 
-    fn step(&mut self, event: Event) -> Option<bool> {
+    fn step(&mut self, event: BootEvent) -> Option<bool> {
         for action in self.machine.step(event, clock::monotonic()) {
             let answer = match action {
-                Action::Start(role) => match self.start(role) {
+                BootAction::Start(role) => match self.start(role) {
                     Ok(pid) => {
                         if role == Role::Scanner {
                             self.options.next.clone_from(&self.options.later);
                         }
-                        Event::Started(role, pid)
+                        BootEvent::Started(role, pid)
                     }
                     Err(error) => {
                         self.warn(&Error::unable("fork for", name(role), "", error));
-                        Event::StartFailed(role)
+                        BootEvent::StartFailed(role)
                     }
                 },
-                Action::Look => self.look(),
-                Action::Term(pid) => {
+                BootAction::Look => self.look(),
+                BootAction::Term(pid) => {
                     child::send(pid, Number::TERM);
                     continue;
                 }
-                Action::Kill(pid) => {
+                BootAction::Kill(pid) => {
                     child::send(pid, Number::KILL);
                     continue;
                 }
-                Action::Drain => {
+                BootAction::Drain => {
                     self.drain();
                     continue;
                 }
-                Action::Send(number, half, bytes) => {
+                BootAction::Send(number, half, bytes) => {
                     self.send(number, half, bytes);
                     continue;
                 }
-                Action::Close => {
+                BootAction::Close => {
                     self.pipe = None;
                     continue;
                 }
-                Action::Leave(all) => return Some(all),
+                BootAction::Leave(all) => return Some(all),
             };
             if let Some(left) = self.step(answer) {
                 return Some(left);
@@ -375,13 +380,13 @@ impl Shell<'_> {
     }
 
     /// Which supervises run.
-    fn look(&mut self) -> Event {
+    fn look(&mut self) -> BootEvent {
         let is_first = self.services.is_none();
         let services = self
             .services
             .get_or_insert_with(|| Services::of(Path::new(self.directory)));
-        let none_runs = |sights: &[Sight]| {
-            let runs = |sight: &Sight| (sight.main, sight.log) != (Run::No, Run::No);
+        let none_runs = |sights: &[Supervises]| {
+            let runs = |sight: &Supervises| (sight.main, sight.log) != (Run::No, Run::No);
             !sights.iter().any(runs)
         };
         let mut sights = services.look();
@@ -395,7 +400,7 @@ impl Shell<'_> {
             let any = !supervises.is_empty() || !own(children, "svscan").is_empty();
             others = any && none_runs(&sights);
         }
-        Event::Seen { sights, others }
+        BootEvent::Seen { sights, others }
     }
 
     fn send(&self, number: usize, half: Half, bytes: &[u8]) {

@@ -31,7 +31,7 @@ impl Phase {
 
 /// How a bar ends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum End {
+pub enum BarEnd {
     /// `./run` has begun.
     Began,
     /// It is not to be started: there is a file `down`.
@@ -44,18 +44,24 @@ pub enum End {
     Open,
 }
 
-impl End {
+impl BarEnd {
     /// All of them.
-    pub const ALL: [End; 5] = [End::Began, End::Down, End::Failed, End::Other, End::Open];
+    pub const ALL: [BarEnd; 5] = [
+        BarEnd::Began,
+        BarEnd::Down,
+        BarEnd::Failed,
+        BarEnd::Other,
+        BarEnd::Open,
+    ];
 
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
-            End::Began => "began",
-            End::Down => "down",
-            End::Failed => "failed",
-            End::Other => "not told",
-            End::Open => "not yet",
+            BarEnd::Began => "began",
+            BarEnd::Down => "down",
+            BarEnd::Failed => "failed",
+            BarEnd::Other => "not told",
+            BarEnd::Open => "not yet",
         }
     }
 }
@@ -105,7 +111,7 @@ pub struct Row {
     /// At most one of each phase, in order and without a gap.
     pub parts: Vec<Part>,
     /// How it ends.
-    pub end: End,
+    pub end: BarEnd,
     /// When it ends, in nanoseconds since svscan began.
     pub at: u64,
     /// When each event was.
@@ -116,16 +122,16 @@ impl Row {
     fn new(label: Label, moments: Moments) -> Row {
         let of = |event| moments.of(event);
         let end = [
-            (Event::Failed, End::Failed),
-            (Event::Executed, End::Began),
-            (Event::Down, End::Down),
-            (Event::Other, End::Other),
+            (Event::Failed, BarEnd::Failed),
+            (Event::Executed, BarEnd::Began),
+            (Event::Down, BarEnd::Down),
+            (Event::Other, BarEnd::Other),
         ];
         let end = end
             .into_iter()
             .find_map(|(event, end)| of(event).map(|at| (end, at)));
         let last = moments.all().map(|(_, at)| at).max().unwrap_or(0);
-        let (end, at) = end.unwrap_or((End::Open, last));
+        let (end, at) = end.unwrap_or((BarEnd::Open, last));
         // A file may be inconsistent: no part ends before it begins, nor after the bar.
         let mut from = moments.all().map(|(_, at)| at).min().unwrap_or(0).min(at);
         let mut parts = Vec::new();
@@ -161,7 +167,7 @@ impl Row {
     /// nanoseconds; None if it has not begun.
     pub fn took(&self) -> Option<u64> {
         let forked = self.moments.of(Event::Forked)?;
-        (self.end == End::Began).then(|| self.at.saturating_sub(forked))
+        (self.end == BarEnd::Began).then(|| self.at.saturating_sub(forked))
     }
 
     /// All that is known of it in one line.
@@ -223,17 +229,17 @@ impl Chart {
 
     /// The summary.
     pub fn summary(&self) -> Summary {
-        let began = || self.rows.iter().filter(|row| row.end == End::Began);
+        let began = || self.rows.iter().filter(|row| row.end == BarEnd::Began);
         let moments = began().map(|row| row.at);
         let took = began().filter_map(Row::took);
         let longest = began().filter_map(|row| Some((row, row.took()?)));
         let longest = longest.max_by_key(|(_, took)| *took);
-        let failed = self.rows.iter().filter(|row| row.end == End::Failed);
+        let failed = self.rows.iter().filter(|row| row.end == BarEnd::Failed);
         Summary {
             is_whole: self.is_whole,
             services: self.rows.iter().filter(|row| !row.label.is_log).count(),
             logs: self.rows.iter().filter(|row| row.label.is_log).count(),
-            ends: End::ALL.map(|end| {
+            ends: BarEnd::ALL.map(|end| {
                 let rows = self.rows.iter().filter(|row| row.end == end);
                 (end, rows.count())
             }),
@@ -317,9 +323,9 @@ impl Picture {
     }
 
     /// The ends there are in it.
-    pub fn ends(&self) -> impl Iterator<Item = End> {
-        let has = |end: &End| self.chart.rows.iter().any(|row| row.end == *end);
-        End::ALL.into_iter().filter(has)
+    pub fn ends(&self) -> impl Iterator<Item = BarEnd> {
+        let has = |end: &BarEnd| self.chart.rows.iter().any(|row| row.end == *end);
+        BarEnd::ALL.into_iter().filter(has)
     }
 }
 
@@ -344,7 +350,7 @@ pub struct Summary {
     /// How many logs of services.
     pub logs: usize,
     /// How many bars end how.
-    ends: [(End, usize); 5],
+    ends: [(BarEnd, usize); 5],
     /// When half of those that have begun had done so.
     pub half: Option<u64>,
     /// The last one that has begun, and when.
@@ -362,7 +368,7 @@ const NAMED: usize = 5;
 
 impl Summary {
     /// How many bars end so.
-    pub fn count(&self, end: End) -> usize {
+    pub fn count(&self, end: BarEnd) -> usize {
         let found = self.ends.iter().find(|(known, _)| *known == end);
         found.map_or(0, |(_, count)| *count)
     }
@@ -373,14 +379,14 @@ impl Summary {
             1 => format!("1 {what}"),
             _ => format!("{count} {what}s"),
         };
-        let of = |end: End| self.count(end);
+        let of = |end: BarEnd| self.count(end);
         let mut all = count(self.services, "service");
         if self.logs > 0 {
             all.push_str(&format!(" and {}", count(self.logs, "log")));
         }
-        let began = of(End::Began);
+        let began = of(BarEnd::Began);
         all.push_str(&match &self.last {
-            None if of(End::Other) > 0 => ", none of which is known to have begun".to_owned(),
+            None if of(BarEnd::Other) > 0 => ", none of which is known to have begun".to_owned(),
             None => ", none has begun".to_owned(),
             Some((_, at)) => match self.is_whole && began == self.services + self.logs {
                 true => format!(", all begun within {}", time(*at)),
@@ -400,17 +406,20 @@ impl Summary {
             sentences.push(text);
         }
         let ends = [
-            (End::Failed, "failed"),
-            (End::Down, "down by a file down"),
-            (End::Other, "not told, because supervise is another program"),
-            (End::Open, "not begun when this was read"),
+            (BarEnd::Failed, "failed"),
+            (BarEnd::Down, "down by a file down"),
+            (
+                BarEnd::Other,
+                "not told, because supervise is another program",
+            ),
+            (BarEnd::Open, "not begun when this was read"),
         ];
         let rest: Vec<String> = ends
             .into_iter()
             .filter(|(end, _)| of(*end) > 0)
             .map(|(end, text)| {
                 let mut text = format!("{} {text}", of(end));
-                if end == End::Failed {
+                if end == BarEnd::Failed {
                     let more = of(end).saturating_sub(self.failed.len());
                     let more = (more > 0).then(|| format!("{more} more"));
                     let names: Vec<String> = self.failed.iter().cloned().chain(more).collect();

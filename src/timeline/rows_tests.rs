@@ -1,5 +1,5 @@
 use super::*;
-use crate::formats::timeline::Record;
+use crate::formats::timeline::TimelineRecord;
 use crate::numbers::Numbers;
 
 pub(in crate::timeline) fn label(name: &str) -> Label {
@@ -22,7 +22,7 @@ pub(in crate::timeline) fn chart(lines: &str) -> Chart {
             continue;
         }
         let event = Event::ALL.into_iter().find(|e| e.word() == words[0]);
-        timeline.records.push(Record {
+        timeline.records.push(TimelineRecord {
             event: event.unwrap(),
             at,
             label: label(words[2]),
@@ -43,7 +43,7 @@ fn parts(row: &Row) -> Vec<(Phase, u64, u64)> {
 #[test]
 fn a_bar_has_a_part_for_each_phase_and_they_come_in_the_order_of_their_ends() {
     let chart = chart(BOOT);
-    let ends: Vec<(&str, End, u64)> = chart
+    let ends: Vec<(&str, BarEnd, u64)> = chart
         .rows
         .iter()
         .map(|row| (row.name.as_str(), row.end, row.at / 1000))
@@ -51,9 +51,9 @@ fn a_bar_has_a_part_for_each_phase_and_they_come_in_the_order_of_their_ends() {
     assert_eq!(
         ends,
         [
-            ("b", End::Down, 810),
-            ("b/log", End::Failed, 1100),
-            ("a", End::Began, 1500)
+            ("b", BarEnd::Down, 810),
+            ("b/log", BarEnd::Failed, 1100),
+            ("a", BarEnd::Began, 1500)
         ]
     );
     assert_eq!(
@@ -81,28 +81,28 @@ fn a_bar_has_a_part_for_each_phase_and_they_come_in_the_order_of_their_ends() {
 #[test]
 fn what_is_not_known_is_not_drawn() {
     for (lines, expected, end) in [
-        ("seen 1 a", vec![(Phase::Waits, 1, 1)], End::Open),
+        ("seen 1 a", vec![(Phase::Waits, 1, 1)], BarEnd::Open),
         (
             "seen 1 a\nforked 3 a",
             vec![(Phase::Waits, 1, 3)],
-            End::Open,
+            BarEnd::Open,
         ),
         (
             "seen 1 a\nforked 3 a\nother 5 a",
             vec![(Phase::Waits, 1, 3), (Phase::SetsUp, 3, 5)],
-            End::Other,
+            BarEnd::Other,
         ),
         (
             "seen 1 a\nfailed 4 a",
             vec![(Phase::Waits, 1, 4)],
-            End::Failed,
+            BarEnd::Failed,
         ),
         (
             "ready 5 a\nexecuted 7 a",
             vec![(Phase::Starts, 5, 7)],
-            End::Began,
+            BarEnd::Began,
         ),
-        ("executed 7 a", vec![], End::Began),
+        ("executed 7 a", vec![], BarEnd::Began),
         (
             "seen 9 a\nforked 3 a\nready 1 a\nexecuted 5 a",
             vec![
@@ -110,7 +110,7 @@ fn what_is_not_known_is_not_drawn() {
                 (Phase::SetsUp, 3, 3),
                 (Phase::Starts, 3, 5),
             ],
-            End::Began,
+            BarEnd::Began,
         ),
     ] {
         let chart = chart(lines);
@@ -125,7 +125,7 @@ fn whatever_the_events_are_parts_follow_each_other_within_the_bar() {
     for _ in 0..5_000 {
         let mut timeline = Timeline::default();
         for _ in 0..numbers.below(12) {
-            timeline.records.push(Record {
+            timeline.records.push(TimelineRecord {
                 event: numbers.pick(&Event::ALL),
                 at: numbers.pick(&[0, 1, 2, 3, 5, 8, u64::MAX]),
                 label: label(numbers.pick(&["a", "b/log"])),

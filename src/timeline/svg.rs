@@ -1,7 +1,7 @@
 //! The bars as a picture: SVG without scripts, for a browser or any viewer.
 
 use super::axis::{Axis, time};
-use super::rows::{End, Phase, Picture, Row};
+use super::rows::{BarEnd, Phase, Picture, Row};
 use super::words::{broken, cut};
 
 /// A length, in hundredths of the picture's unit, which is a pixel if it is not scaled.
@@ -180,9 +180,9 @@ fn class(phase: Phase) -> &'static str {
 
 fn legend(picture: &Picture, y: Length, out: &mut String) {
     let mut x = EDGE;
-    let phases = Phase::ALL.map(|phase| (Some(phase), End::Began, phase.meaning()));
+    let phases = Phase::ALL.map(|phase| (Some(phase), BarEnd::Began, phase.meaning()));
     let ends = picture.ends().map(|end| match end {
-        End::Began => (None, end, "runs"),
+        BarEnd::Began => (None, end, "runs"),
         _ => (None, end, end.word()),
     });
     for (phase, end, meaning) in phases.into_iter().chain(ends) {
@@ -190,7 +190,7 @@ fn legend(picture: &Picture, y: Length, out: &mut String) {
         out.push_str(&match (phase, end) {
             (Some(Phase::Waits), _) => rect("waits", x, y - 650, 1_800, 400),
             (Some(phase), _) => rect(class(phase), x, y_of_box, 1_800, 1_100),
-            (None, End::Began) => rect("runs", x, y_of_box, 1_800, 1_100),
+            (None, BarEnd::Began) => rect("runs", x, y_of_box, 1_800, 1_100),
             (None, end) => sign(end, x + 900, y - 450, 450),
         });
         put_text(out, x + 2_400, y, 1_200, "class=\"muted\"", meaning);
@@ -204,26 +204,26 @@ fn rect(class: &str, x: Length, y: Length, width: Length, height: Length) -> Str
 }
 
 /// How a bar that has not begun ends: a sign around this point.
-fn sign(end: End, x: Length, y: Length, size: Length) -> String {
+fn sign(end: BarEnd, x: Length, y: Length, size: Length) -> String {
     let (half, whole) = (n(size * 8 / 10), n(size * 16 / 10));
     let (left, top, middle) = (n(x - size * 8 / 10), n(y - size * 8 / 10), n(y));
     let (class, path) = match end {
-        End::Began => return String::new(),
-        End::Failed => (
+        BarEnd::Began => return String::new(),
+        BarEnd::Failed => (
             "bad",
             format!("M{left} {top}l{whole} {whole}m0 -{whole}l-{whole} {whole}"),
         ),
-        End::Down => (
+        BarEnd::Down => (
             "off",
             format!(
                 "M{left} {middle}a{half} {half} 0 1 0 {whole} 0a{half} {half} 0 1 0 -{whole} 0"
             ),
         ),
-        End::Other => (
+        BarEnd::Other => (
             "off",
             format!("M{left} {top}l{whole} {half}l-{whole} {half}z"),
         ),
-        End::Open => ("off", format!("M{left} {middle}h1.5m1.5 0h1.5m1.5 0h1.5")),
+        BarEnd::Open => ("off", format!("M{left} {middle}h1.5m1.5 0h1.5m1.5 0h1.5")),
     };
     format!("<path class=\"{class}\" d=\"{path}\"/>\n")
 }
@@ -232,7 +232,7 @@ fn sign(end: End, x: Length, y: Length, size: Length) -> String {
 fn running(picture: &Picture, layout: &Layout, out: &mut String) {
     let mut path = String::new();
     for (row, number) in picture.chart.rows.iter().zip(0..) {
-        if row.end == End::Began {
+        if row.end == BarEnd::Began {
             let (x, y) = (n(layout.x(row.at)), n(layout.y(number)));
             let (right, height) = (n(layout.right), n(layout.pitch));
             path.push_str(&format!("M{x} {y}H{right}v{height}H{x}z"));
@@ -289,8 +289,8 @@ fn bar(row: &Row, y: Length, layout: &Layout, out: &mut String) {
     out.push_str(sign.trim_end());
     if pitch >= LEGIBLE {
         let (text, behind, class) = match row.end {
-            End::Began => (layout.axis.tell(row.at), 500, "muted"),
-            End::Failed => (row.end.word().to_owned(), 1_400, "bad"),
+            BarEnd::Began => (layout.axis.tell(row.at), 500, "muted"),
+            BarEnd::Failed => (row.end.word().to_owned(), 1_400, "bad"),
             _ => (row.end.word().to_owned(), 1_400, "muted"),
         };
         let size = font(pitch) - 100;
@@ -318,7 +318,7 @@ fn names(picture: &Picture, layout: &Layout, out: &mut String) {
         false => usize::try_from(SAMPLE / layout.pitch + 1).unwrap_or(1),
     };
     for (some, number) in rows.chunks(step).zip(0..) {
-        let failed = some.iter().position(|row| row.end == End::Failed);
+        let failed = some.iter().position(|row| row.end == BarEnd::Failed);
         let place = failed.unwrap_or(0);
         let Some(row) = some.get(place) else {
             continue;
@@ -348,7 +348,7 @@ fn names(picture: &Picture, layout: &Layout, out: &mut String) {
 /// When half had begun; gives where the picture ends.
 fn half(picture: &Picture, layout: &Layout, out: &mut String) -> Length {
     let bottom = layout.bottom + if layout.has_two_scales() { 2_000 } else { 600 };
-    let is_of_use = picture.left_out == 0 && picture.summary.count(End::Began) >= FEW;
+    let is_of_use = picture.left_out == 0 && picture.summary.count(BarEnd::Began) >= FEW;
     let Some(at) = picture.summary.half.filter(|_| is_of_use) else {
         return bottom;
     };

@@ -1,12 +1,12 @@
 //! The bars as text, for a terminal.
 
 use super::axis::Axis;
-use super::rows::{End, Phase, Picture, Row};
+use super::rows::{BarEnd, Phase, Picture, Row};
 use super::words::{broken, cut};
 
 /// The capabilities of the terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Look {
+pub struct TerminalLook {
     /// The number of columns; at least 40 are used.
     pub columns: usize,
     /// Whether to use ANSI colours.
@@ -29,10 +29,10 @@ enum Cell {
     Empty,
     Tick,
     Phase(Phase),
-    End(End),
+    BarEnd(BarEnd),
 }
 
-impl Look {
+impl TerminalLook {
     fn letter(self, cell: Cell) -> char {
         let (plain, block) = match cell {
             Cell::Empty => (' ', ' '),
@@ -40,11 +40,11 @@ impl Look {
             Cell::Phase(Phase::Waits) => ('.', '░'),
             Cell::Phase(Phase::SetsUp) => ('=', '▓'),
             Cell::Phase(Phase::Starts) => ('#', '█'),
-            Cell::End(End::Began) => ('|', '▌'),
-            Cell::End(End::Down) => ('o', '○'),
-            Cell::End(End::Failed) => ('X', '✗'),
-            Cell::End(End::Other) => ('?', '?'),
-            Cell::End(End::Open) => ('>', '…'),
+            Cell::BarEnd(BarEnd::Began) => ('|', '▌'),
+            Cell::BarEnd(BarEnd::Down) => ('o', '○'),
+            Cell::BarEnd(BarEnd::Failed) => ('X', '✗'),
+            Cell::BarEnd(BarEnd::Other) => ('?', '?'),
+            Cell::BarEnd(BarEnd::Open) => ('>', '…'),
         };
         if self.has_unicode { block } else { plain }
     }
@@ -53,12 +53,12 @@ impl Look {
     fn colour(cell: Cell) -> Option<u8> {
         Some(match cell {
             Cell::Empty => return None,
-            Cell::Tick | Cell::Phase(Phase::Waits) | Cell::End(End::Open) => 90,
+            Cell::Tick | Cell::Phase(Phase::Waits) | Cell::BarEnd(BarEnd::Open) => 90,
             Cell::Phase(Phase::SetsUp) => 34,
             Cell::Phase(Phase::Starts) => 33,
-            Cell::End(End::Began) => 32,
-            Cell::End(End::Failed) => 31,
-            Cell::End(End::Down | End::Other) => 36,
+            Cell::BarEnd(BarEnd::Began) => 32,
+            Cell::BarEnd(BarEnd::Failed) => 31,
+            Cell::BarEnd(BarEnd::Down | BarEnd::Other) => 36,
         })
     }
 
@@ -104,7 +104,7 @@ impl Look {
 }
 
 /// Draws `picture`: the summary, the axis, a line for each bar, a legend.
-pub fn draw(picture: &Picture, look: Look) -> String {
+pub fn draw(picture: &Picture, look: TerminalLook) -> String {
     let columns = look.columns.max(40);
     let mut text = String::new();
     let mut sentences = picture.sentences();
@@ -131,7 +131,7 @@ pub fn draw(picture: &Picture, look: Look) -> String {
         let name = look.name(&row.name, names);
         let bar = look.paint(&cells(row, &axis, width));
         let behind = match row.end {
-            End::Began => look.text(&axis.tell(row.at)),
+            BarEnd::Began => look.text(&axis.tell(row.at)),
             end => end.word().to_owned(),
         };
         text.push_str(&format!("{name:<names$} {bar}{behind:>TIME$}\n"));
@@ -186,16 +186,16 @@ fn cells(row: &Row, axis: &Axis, width: usize) -> Vec<Cell> {
         put(first, last, Cell::Phase(part.phase));
     }
     let end = column(axis, row.at, width);
-    if row.end != End::Began || row.parts.is_empty() {
-        put(end, end, Cell::End(row.end));
+    if row.end != BarEnd::Began || row.parts.is_empty() {
+        put(end, end, Cell::BarEnd(row.end));
     }
     cells
 }
 
-fn legend(picture: &Picture, look: Look, columns: usize) -> String {
+fn legend(picture: &Picture, look: TerminalLook, columns: usize) -> String {
     let phases = Phase::ALL.map(|phase| (Cell::Phase(phase), phase.meaning()));
-    let ends = picture.ends().filter(|end| *end != End::Began);
-    let ends = ends.map(|end| (Cell::End(end), end.word()));
+    let ends = picture.ends().filter(|end| *end != BarEnd::Began);
+    let ends = ends.map(|end| (Cell::BarEnd(end), end.word()));
     let mut text = String::new();
     let mut used = 0;
     for (cell, meaning) in phases.into_iter().chain(ends) {

@@ -8,13 +8,13 @@ const BOOT: &str = "seen 0 web\nforked 10 web\nready 20 web\nexecuted 30 web\n\
     seen 0 bad/log\nforked 40 bad/log\nfailed 60 bad/log\nseen 70 x\nforked 75 x\nother 90 x\n\
     seen 100 late\n";
 
-const PLAIN: Look = Look {
+const PLAIN: TerminalLook = TerminalLook {
     columns: 60,
     has_colour: false,
     has_unicode: false,
 };
 
-fn drawn(lines: &str, choice: Choice, look: Look) -> String {
+fn drawn(lines: &str, choice: Choice, look: TerminalLook) -> String {
     let when = "2026-11-21 08:31:02.412".to_owned();
     draw(&Picture::new(chart(lines), choice, when), look)
 }
@@ -52,7 +52,7 @@ fn no_line_is_wider_than_the_terminal() {
     let long = "executed 123456789 a-name-that-is-really-much-too-long-for-a-terminal/log\n";
     for columns in 0..150 {
         for has_unicode in [false, true] {
-            let look = Look {
+            let look = TerminalLook {
                 columns,
                 has_unicode,
                 ..PLAIN
@@ -72,14 +72,14 @@ fn no_line_is_wider_than_the_terminal() {
 
 #[test]
 fn colours_add_nothing_but_colours() {
-    let look = Look {
+    let look = TerminalLook {
         has_unicode: true,
         ..PLAIN
     };
     let with = drawn(
         BOOT,
         Choice::All,
-        Look {
+        TerminalLook {
             has_colour: true,
             ..look
         },
