@@ -1,26 +1,27 @@
 //! What supervise decides: events in, actions out, no I/O and no clock.
 //!
-//! The states are told by four facts: whether there is a child, what is wanted,
-//! whether a start is *owed* (asked for by `u` or `o` and not yet made), and
-//! whether supervise is *leaving* (`x`). Rules:
+//! The state is a [`RunPhase`] (where the service stands), what is wanted, and whether
+//! supervise is [`Leaving`]. Whether there is a process, whether a start is due and when,
+//! and what the status says follows from them. Rules:
 //!
-//! - A start is due when there is no child and one is owed, or `u` is wanted
-//!   and supervise is not leaving.
+//! - A start is due in [`RunPhase::Waiting`]: the service has ended and `u` is wanted, or `u`
+//!   or `o` has asked for it.
 //! - A start is made at once if the last one is a second ago, else when it is.
 //!   So there is at most one start a second, and never a longer wait.
-//! - After a failed fork it waits 1, 2, 5, 10, 20 and then 60 seconds; `u` and `o` cut
-//!   that short, and it begins with one second again.
-//! - Leaving ends as soon as there is no child and no start is owed, or the fork
+//! - After a failed fork it waits 1, 2, 5, 10, 20 and then 60 seconds (back-off); `u` and
+//!   `o` cut that short, and it begins with one second again.
+//! - Leaving ends as soon as there is no process and no start was asked for, or the fork
 //!   for it has failed: `x` always ends.
 //! - Once the service directory is deleted nothing is started, and leaving needs no `x`.
 //! - While another supervise of a deleted directory of the same name still runs, the
 //!   start is *gated*: only `u` and `o` make it.
-//! - Every change of child, want, pause or leaving is published, in 0.76's
+//! - The first process is held until the service is announced, so that it finds a status.
+//! - Every change of process, want, pause or leaving is published, in 0.76's
 //!   order: before the signals of `p` and `c`, after those of `d`. So are commands that
 //!   change none of it, as in 0.76, but for a `c` where nothing was paused: that can be
 //!   sent often, and only the time of the file tells.
 
-use crate::child::Pid;
+use crate::child::{End, Pid};
 use crate::formats::control::{Command, Signal};
 use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
@@ -44,67 +45,160 @@ pub struct Now {
     pub wall: Tai64n,
 }
 
+/// What a process is started for. One more role is one more variant here, its arms in
+/// [`Machine::step`], its rows in the printed table, and its program in the shell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProcessRole {
+    /// The service itself: `./run`.
+    Run,
+}
+
+/// When a process that is started begins with its program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begin {
+    /// At once.
+    AtOnce,
+    /// It is held until [`Action::LetGo`].
+    Held,
+}
+
 /// What happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
     /// Everything is set up.
     Boot,
+    /// The answer to [`Action::Announce`].
+    Announced,
+    /// The other one: `ok` could not be opened.
+    NotAnnounced,
     /// A control byte came.
     Control(Command),
-    /// The answer to [`Action::Start`] and [`Action::StartAgain`]: this is the child.
-    Started(Pid),
-    /// The other answer to them: there is none, the fork failed.
-    StartFailed,
-    /// The child has ended and is reaped.
-    Exited,
-    /// The answer to every action that writes the status, if that failed.
+    /// The answer to [`Action::Start`]: this is the process.
+    Started(ProcessRole, Pid),
+    /// Another one: there is none, the fork failed.
+    StartFailed(ProcessRole),
+    /// Another one: there is none, it could not have been held.
+    CannotHold(ProcessRole),
+    /// The process has ended; it is not reaped yet.
+    Ended(ProcessRole, End),
+    /// The answer to every action that writes the status.
+    Published,
+    /// Another one: it could not be written.
     PublishFailed,
+    /// Another one: there is nothing any more to write it to.
+    NoPlace,
     /// The [`Machine::deadline`] has passed.
     Timer,
     /// The service directory has no name any more: it was deleted.
     DirectoryGone,
-    /// What [`Machine::gated`] waits for has ended.
+    /// What [`RunPhase::Gated`] waits for has ended.
     Released,
 }
 
-/// What the shell is to do, in this order.
+/// What the shell is to do, in this order. An answer comes back as an [`Event`] when all
+/// of it is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Start the service; answer with [`Event::Started`] or [`Event::StartFailed`].
-    Start,
-    /// The same for a service that has just ended: once the next is on its way, and
-    /// before that is answered, write [`Machine::status`], which says that it is down.
-    StartAgain,
-    /// Send this to the child.
-    Send(Signal),
-    /// Write [`Machine::status`] to the status file.
+    /// Start a process; answer with [`Event::Started`], [`Event::StartFailed`] or
+    /// [`Event::CannotHold`].
+    Start(ProcessRole, Begin),
+    /// Let the process that was held begin.
+    LetGo(ProcessRole),
+    /// Send this to the process.
+    Signal(ProcessRole, Signal),
+    /// Reap the process, which has ended.
+    Reap(ProcessRole),
+    /// Write [`Machine::status`] to the status file; answer with [`Event::Published`],
+    /// [`Event::PublishFailed`], [`Event::NoPlace`] or [`Event::DirectoryGone`].
     Publish,
     /// The same, after a failure that has been reported.
     Republish,
     /// Nothing of [`Machine::status`] has changed since it was written: let the file's
     /// time say that a command came.
     Refresh,
-    /// Exit with code 0.
-    Leave,
+    /// Open `ok`: from now on the service is supervised. Answer with
+    /// [`Event::Announced`] or [`Event::NotAnnounced`].
+    Announce,
+}
+
+/// Where the service stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunPhase {
+    /// Its first process is started, held, and not announced yet.
+    Beginning,
+    /// There is no process, and no start is due.
+    Down,
+    /// There is no process; the start waits for [`Event::Released`], `u` or `o`.
+    Gated,
+    /// There is no process; a start is due, see [`Machine::deadline`].
+    Waiting(Attempt),
+    /// The start is not answered yet.
+    Starting(Attempt),
+    /// Its process runs.
+    Up {
+        /// Which one it is.
+        pid: Pid,
+        /// It was sent STOP by `p`.
+        paused: bool,
+    },
+    /// supervise has nothing left to do: it exits with 0, or with the error that it met.
+    Left,
+}
+
+/// A start that is due.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Attempt {
+    /// `u` or `o` has asked for it: it is made even if supervise is leaving.
+    pub is_asked_for: bool,
+    /// How many forks have failed for it since the last `u` or `o`.
+    pub failed_forks: usize,
+}
+
+impl Attempt {
+    /// By `u` or `o`.
+    const ASKED_FOR: Attempt = Attempt {
+        is_asked_for: true,
+        failed_forks: 0,
+    };
+
+    fn failed_again(self) -> Attempt {
+        Attempt {
+            failed_forks: self.failed_forks.saturating_add(1),
+            ..self
+        }
+    }
+
+    /// How long it has to wait after the last one.
+    fn wait(self) -> Duration {
+        let Some(earlier) = self.failed_forks.checked_sub(1) else {
+            return START_INTERVAL;
+        };
+        let seconds = FORK_RETRIES.get(earlier).copied();
+        seconds.map_or(FORK_RETRY, Duration::from_secs)
+    }
+}
+
+/// Whether supervise ends once the service is down; what comes later here outdoes what
+/// comes before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Leaving {
+    /// It does not.
+    No,
+    /// By `x`.
+    AskedFor,
+    /// The service directory was deleted: nobody can send it a command.
+    Deleted,
 }
 
 /// The state of one supervise.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    child: Option<Pid>,
+    phase: RunPhase,
     want: Want,
-    paused: bool,
-    owed: bool,
-    /// How many forks have failed since the last start, `u` or `o`.
-    failed_forks: usize,
-    leaving: bool,
-    /// The service directory was deleted.
-    gone: bool,
-    /// The first start waits for [`Event::Released`].
-    gated: bool,
+    leaving: Leaving,
     since: Tai64n,
+    /// When the last start was made, or the last fork failed.
     last_try: Option<Instant>,
-    not_before: Option<Instant>,
     republish_at: Option<Instant>,
 }
 
@@ -112,188 +206,243 @@ impl Machine {
     /// A service that is down; `want` is [`Want::Down`] if it has a `down` file.
     pub fn new(want: Want, now: Now) -> Machine {
         Machine {
-            child: None,
+            phase: match want {
+                Want::Up => RunPhase::Beginning,
+                Want::Down | Want::Once => RunPhase::Down,
+            },
             want,
-            paused: false,
-            owed: false,
-            failed_forks: 0,
-            leaving: false,
-            gone: false,
-            gated: false,
+            leaving: Leaving::No,
             since: now.wall,
             last_try: None,
-            not_before: None,
             republish_at: None,
         }
     }
 
     /// The same, but it is not started before [`Event::Released`], unless by `u` or `o`.
     pub fn gated(self) -> Machine {
-        Machine {
-            gated: true,
-            ..self
-        }
+        let phase = match self.phase {
+            RunPhase::Beginning => RunPhase::Gated,
+            phase => phase,
+        };
+        Machine { phase, ..self }
     }
 
     /// What the status file is to say.
     pub fn status(&self) -> Status {
+        let (pid, paused) = match self.phase {
+            RunPhase::Up { pid, paused } => (Some(pid), paused),
+            _ => (None, false),
+        };
         Status {
             since: self.since,
-            pid: self.child,
-            paused: self.paused,
+            pid,
+            paused,
             want: self.want,
         }
     }
 
+    /// Whether supervise is to end now.
+    pub fn has_left(&self) -> bool {
+        self.phase == RunPhase::Left
+    }
+
     /// When [`Event::Timer`] is wanted; None: never.
     pub fn deadline(&self) -> Option<Instant> {
-        let start = if self.start_is_due() {
-            self.not_before
-        } else {
-            None
+        let start = match self.phase {
+            RunPhase::Waiting(attempt) => self.last_try.map(|at| at + attempt.wait()),
+            _ => None,
         };
-        match (start, self.republish_at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        start.into_iter().chain(self.republish_at).min()
     }
 
     /// How long [`Event::StartFailed`] lets the next try wait.
     pub fn fork_wait(&self) -> Duration {
-        let seconds = FORK_RETRIES.get(self.failed_forks);
-        seconds.map_or(FORK_RETRY, |seconds| Duration::from_secs(*seconds))
+        self.attempt().failed_again().wait()
+    }
+
+    /// The start that is due or under way.
+    fn attempt(&self) -> Attempt {
+        match self.phase {
+            RunPhase::Waiting(attempt) | RunPhase::Starting(attempt) => attempt,
+            _ => Attempt::default(),
+        }
     }
 
     /// Takes one event and says what to do.
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Action> {
+        if self.has_left() {
+            return vec![];
+        }
         let mut actions = match event {
-            Event::Boot => vec![],
-            Event::Control(command) => self.control(command),
-            Event::Started(pid) => {
-                self.child = Some(pid);
-                self.paused = false;
-                self.owed = false;
-                self.failed_forks = 0;
-                self.since = now.wall;
-                self.tried(now, START_INTERVAL);
-                vec![Action::Publish]
+            Event::Boot if self.phase == RunPhase::Beginning => {
+                vec![Action::Start(ProcessRole::Run, Begin::Held)]
             }
-            Event::StartFailed => {
-                let wait = self.fork_wait();
-                self.failed_forks = self.failed_forks.saturating_add(1);
-                self.tried(now, wait);
+            Event::Boot | Event::CannotHold(ProcessRole::Run) => {
+                vec![Action::Publish, Action::Announce]
+            }
+            Event::Announced => match self.phase {
+                RunPhase::Up { .. } => vec![Action::LetGo(ProcessRole::Run)],
+                RunPhase::Beginning => {
+                    self.phase = RunPhase::Waiting(Attempt::default());
+                    vec![]
+                }
+                _ => vec![],
+            },
+            Event::NotAnnounced => {
+                self.phase = RunPhase::Left;
                 vec![]
             }
-            Event::Exited => {
-                self.child = None;
-                self.paused = false;
+            Event::Control(command) => self.control(command),
+            Event::Started(ProcessRole::Run, pid) => {
+                let paused = false;
+                let phase = std::mem::replace(&mut self.phase, RunPhase::Up { pid, paused });
                 self.since = now.wall;
-                vec![Action::Publish]
+                self.last_try = Some(now.monotonic);
+                match phase {
+                    RunPhase::Beginning => vec![Action::Publish, Action::Announce],
+                    _ => vec![Action::Publish],
+                }
+            }
+            Event::StartFailed(ProcessRole::Run) => {
+                let next = RunPhase::Waiting(self.attempt().failed_again());
+                let phase = std::mem::replace(&mut self.phase, next);
+                self.last_try = Some(now.monotonic);
+                match phase {
+                    RunPhase::Beginning => vec![Action::Publish, Action::Announce],
+                    _ => vec![],
+                }
+            }
+            Event::Ended(ProcessRole::Run, _) => {
+                self.phase = match self.want {
+                    Want::Up if self.leaving == Leaving::No => {
+                        RunPhase::Waiting(Attempt::default())
+                    }
+                    _ => RunPhase::Down,
+                };
+                self.since = now.wall;
+                vec![Action::Reap(ProcessRole::Run), Action::Publish]
+            }
+            Event::Published | Event::NoPlace => {
+                self.republish_at = None;
+                vec![]
             }
             Event::PublishFailed => {
                 self.republish_at = Some(now.monotonic + PUBLISH_RETRY);
-                return vec![];
+                vec![]
             }
             Event::Timer => match self.republish_at {
                 Some(at) if at <= now.monotonic => vec![Action::Republish],
                 _ => vec![],
             },
             Event::DirectoryGone => {
-                self.gone = true;
+                self.leaving = Leaving::Deleted;
+                self.republish_at = None;
                 vec![]
             }
             Event::Released => {
-                self.gated = false;
+                if self.phase == RunPhase::Gated {
+                    self.phase = RunPhase::Waiting(Attempt::default());
+                }
                 vec![]
             }
         };
-        if self.gone && self.child.is_none() {
-            // There is no status to write, either.
-            return vec![Action::Leave];
-        }
-        if self.leaving && self.child.is_none() && (!self.owed || self.failed_forks > 0) {
-            actions.extend([Action::Publish, Action::Leave]);
-        } else if self.start_is_due() && self.not_before.is_none_or(|at| at <= now.monotonic) {
-            match event {
-                // Nobody waits for that status, but the service is missing.
-                Event::Exited => actions = vec![Action::StartAgain],
-                _ => actions.push(Action::Start),
-            }
-        }
-        if actions.iter().any(|action| {
-            matches!(
-                action,
-                Action::Publish | Action::Republish | Action::StartAgain
-            )
-        }) {
-            self.republish_at = None;
-        }
+        self.go_on(&mut actions, now);
         actions
     }
 
-    fn start_is_due(&self) -> bool {
-        self.child.is_none()
-            && (self.owed || (self.want == Want::Up && !self.leaving && !self.gated))
+    /// What follows from the state, whatever led to it: the end, or a start.
+    fn go_on(&mut self, actions: &mut Vec<Action>, now: Now) {
+        if self.is_to_leave() {
+            self.phase = RunPhase::Left;
+            match self.leaving {
+                // There is no status to write, either.
+                Leaving::Deleted => actions.retain(|action| *action != Action::Publish),
+                _ => actions.push(Action::Publish),
+            }
+        } else if let RunPhase::Waiting(attempt) = self.phase
+            && self
+                .last_try
+                .is_none_or(|at| at + attempt.wait() <= now.monotonic)
+        {
+            self.phase = RunPhase::Starting(attempt);
+            // Before the status that says that it has ended: nobody waits for that, but
+            // the service is missing.
+            let is_reap = |action: &Action| matches!(action, Action::Reap(_));
+            let reaped = actions.iter().position(is_reap);
+            let place = reaped.map_or(actions.len(), |at| at + 1);
+            actions.insert(place, Action::Start(ProcessRole::Run, Begin::AtOnce));
+        }
     }
 
-    fn tried(&mut self, now: Now, wait: Duration) {
-        self.last_try = Some(now.monotonic);
-        self.not_before = Some(now.monotonic + wait);
+    fn is_to_leave(&self) -> bool {
+        match self.phase {
+            RunPhase::Down | RunPhase::Gated => self.leaving > Leaving::No,
+            RunPhase::Waiting(attempt) => match self.leaving {
+                Leaving::No => false,
+                Leaving::AskedFor => !attempt.is_asked_for || attempt.failed_forks > 0,
+                Leaving::Deleted => true,
+            },
+            RunPhase::Beginning | RunPhase::Starting(_) | RunPhase::Up { .. } | RunPhase::Left => {
+                false
+            }
+        }
     }
 
     fn control(&mut self, command: Command) -> Vec<Action> {
-        let running = self.child.is_some();
-        match command {
-            Command::Up | Command::Once => {
+        match (command, &mut self.phase) {
+            (Command::Up | Command::Once, phase) => {
                 self.want = match command {
                     Command::Up => Want::Up,
                     _ => Want::Once,
                 };
-                self.gated = false;
-                if !running {
-                    self.owed = true;
-                    self.failed_forks = 0;
-                    self.not_before = self.last_try.map(|at| at + START_INTERVAL);
+                if let RunPhase::Down | RunPhase::Gated | RunPhase::Waiting(_) = phase {
+                    *phase = RunPhase::Waiting(Attempt::ASKED_FOR);
                 }
                 vec![Action::Publish]
             }
-            Command::Down => {
+            (Command::Down, phase) => {
                 self.want = Want::Down;
-                self.owed = false;
-                self.paused = false;
-                if running {
-                    vec![
-                        Action::Send(Signal::Term),
-                        Action::Send(Signal::Cont),
-                        Action::Publish,
-                    ]
-                } else {
-                    vec![Action::Publish]
+                match phase {
+                    RunPhase::Up { paused, .. } => {
+                        *paused = false;
+                        vec![
+                            Action::Signal(ProcessRole::Run, Signal::Term),
+                            Action::Signal(ProcessRole::Run, Signal::Cont),
+                            Action::Publish,
+                        ]
+                    }
+                    RunPhase::Gated | RunPhase::Waiting(_) => {
+                        *phase = RunPhase::Down;
+                        vec![Action::Publish]
+                    }
+                    _ => vec![Action::Publish],
                 }
             }
-            Command::Continue if !self.paused => {
-                let publish = match self.republish_at {
-                    None => Action::Refresh,
-                    Some(_) => Action::Publish,
+            (Command::Pause, RunPhase::Up { paused, .. }) => {
+                *paused = true;
+                vec![
+                    Action::Publish,
+                    Action::Signal(ProcessRole::Run, Signal::Stop),
+                ]
+            }
+            (Command::Continue, RunPhase::Up { paused, .. }) => {
+                let was_paused = std::mem::replace(paused, false);
+                let publish = match was_paused || self.republish_at.is_some() {
+                    true => Action::Publish,
+                    false => Action::Refresh,
                 };
-                let signal = running.then_some(Action::Send(Signal::Cont));
-                [publish].into_iter().chain(signal).collect()
+                vec![publish, Action::Signal(ProcessRole::Run, Signal::Cont)]
             }
-            Command::Pause if !running => vec![Action::Publish],
-            Command::Pause => {
-                self.paused = true;
-                vec![Action::Publish, Action::Send(Signal::Stop)]
-            }
-            Command::Continue => {
-                self.paused = false;
-                vec![Action::Publish, Action::Send(Signal::Cont)]
-            }
-            Command::Exit => {
-                self.leaving = true;
+            (Command::Continue, _) if self.republish_at.is_none() => vec![Action::Refresh],
+            (Command::Pause | Command::Continue, _) => vec![Action::Publish],
+            (Command::Exit, _) => {
+                self.leaving = self.leaving.max(Leaving::AskedFor);
                 vec![Action::Publish]
             }
-            Command::Signal(signal) if running => vec![Action::Send(signal)],
-            Command::Signal(_) => vec![],
+            (Command::Signal(signal), RunPhase::Up { .. }) => {
+                vec![Action::Signal(ProcessRole::Run, signal)]
+            }
+            (Command::Signal(_), _) => vec![],
         }
     }
 }

@@ -1,57 +1,107 @@
-//! The whole table of supervise: every state, every event.
+//! The whole table of supervise: every phase, every event, every role.
 
-use super::tests::{has_start, later, pid, start_of_time};
+use super::tests::{ENDED, FAILED, RUN, later, pid, start_of_time, started};
 use super::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 /// The state in words, without moments: what decides what an event does.
 fn words(machine: &Machine, now: Now) -> String {
-    let mut text = String::from(match (machine.child, machine.want) {
-        (Some(_), _) => "up",
-        (None, _) => "down",
-    });
-    text.push_str(match machine.want {
-        Want::Up => ", want u",
-        Want::Down => ", want d",
-        Want::Once => ", want 0",
-    });
-    if machine.paused {
-        text.push_str(", paused");
-    }
-    if machine.leaving {
-        text.push_str(", leaving");
-    }
-    if machine.owed {
-        text.push_str(", start owed");
-    }
-    if machine.child.is_none() {
-        match machine.not_before {
-            Some(at) if at > now.monotonic + START_INTERVAL => text.push_str(", within the minute"),
-            Some(at) if at > now.monotonic => text.push_str(", within the second"),
-            _ => {}
+    let due = |at: Option<Instant>| match at {
+        Some(at) if at > now.monotonic + START_INTERVAL => ", within the minute",
+        Some(at) if at > now.monotonic => ", within the second",
+        _ => "",
+    };
+    let attempt = |attempt: Attempt| {
+        let asked_for = match attempt.is_asked_for {
+            true => ", asked for",
+            false => "",
+        };
+        let failed = match attempt.failed_forks {
+            0 => "",
+            1 => ", fork failed",
+            _ => ", forks failed",
+        };
+        let at = machine.last_try.map(|at| at + attempt.wait());
+        format!("{asked_for}{failed}{}", due(at))
+    };
+    let phase = match machine.phase {
+        RunPhase::Beginning => "beginning".to_owned(),
+        RunPhase::Down => {
+            let earliest = machine.last_try.map(|at| at + START_INTERVAL);
+            format!("down{}", due(earliest))
         }
-    }
-    text.push_str(match machine.failed_forks {
-        0 => "",
-        1 => ", fork failed",
-        _ => ", forks failed",
-    });
-    text
+        RunPhase::Gated => "gated".to_owned(),
+        RunPhase::Waiting(start) => format!("waiting{}", attempt(start)),
+        RunPhase::Starting(start) => format!("starting{}", attempt(start)),
+        RunPhase::Up { paused: true, .. } => "up, paused".to_owned(),
+        RunPhase::Up { .. } => "up".to_owned(),
+        RunPhase::Left => return "left".to_owned(),
+    };
+    let want = char::from(machine.status().encode()[17]);
+    let want = if want == '\0' { '0' } else { want };
+    let leaving = match machine.leaving {
+        Leaving::No => "",
+        Leaving::AskedFor => ", leaving",
+        Leaving::Deleted => ", deleted",
+    };
+    format!("{phase}, want {want}{leaving}")
 }
 
 fn event_words(event: Event) -> String {
+    let role = |role| match role {
+        ProcessRole::Run => "run",
+    };
     match event {
         Event::Control(command) => char::from(command.encode().unwrap()).to_string(),
-        Event::Started(_) => "started".to_owned(),
-        Event::StartFailed => "fork fails".to_owned(),
-        Event::Exited => "child ends".to_owned(),
+        Event::Started(it, _) => format!("{} started", role(it)),
+        Event::StartFailed(it) => format!("{} fork fails", role(it)),
+        Event::CannotHold(it) => format!("{} not held", role(it)),
+        Event::Ended(it, _) => format!("{} ends", role(it)),
         Event::Boot => "boot".to_owned(),
+        Event::Announced => "announced".to_owned(),
+        Event::NotAnnounced => "not announced".to_owned(),
         Event::Timer => "time passes".to_owned(),
+        Event::Published => "published".to_owned(),
         Event::PublishFailed => "publish fails".to_owned(),
-        Event::DirectoryGone => "directory deleted".to_owned(),
+        Event::NoPlace => "no place".to_owned(),
+        Event::DirectoryGone => "deleted".to_owned(),
         Event::Released => "released".to_owned(),
     }
+}
+
+fn action_words(action: &Action) -> String {
+    match action {
+        Action::Start(ProcessRole::Run, Begin::AtOnce) => "Start(Run)".to_owned(),
+        action => format!("{action:?}").replace(", ", " "),
+    }
+}
+
+/// A machine, and the actions that wait for their answers.
+type State = (Machine, Vec<Action>);
+
+/// What can happen now, and how much later it does. Answers come first.
+fn events((machine, unanswered): &State) -> Vec<(Event, Duration)> {
+    let at_once = |event: Event| (event, Duration::ZERO);
+    for action in unanswered {
+        let answers = match action {
+            Action::Start(RUN, Begin::AtOnce) => vec![started(7), FAILED],
+            Action::Start(RUN, Begin::Held) => vec![started(7), FAILED, Event::CannotHold(RUN)],
+            Action::Announce => vec![Event::Announced, Event::NotAnnounced],
+            _ => continue,
+        };
+        return answers.into_iter().map(at_once).collect();
+    }
+    let mut events = Vec::from(Command::ALL.map(|command| at_once(Event::Control(command))));
+    if let RunPhase::Up { .. } = machine.phase {
+        events.extend([at_once(ENDED), (ENDED, FORK_RETRY)]);
+    }
+    if machine.phase == RunPhase::Gated {
+        events.push(at_once(Event::Released));
+    }
+    // A minute later everything that waits is due.
+    events.extend([(Event::Timer, FORK_RETRY), at_once(Event::DirectoryGone)]);
+    events
 }
 
 /// The whole table of supervise: every state that can be reached, every event,
@@ -61,64 +111,38 @@ fn event_words(event: Event) -> String {
 #[test]
 fn every_event_in_every_state_does_what_the_table_says() {
     let now = start_of_time();
-    let mut queue: VecDeque<(Machine, bool)> = VecDeque::new();
+    let mut queue: VecDeque<State> = VecDeque::new();
     let mut seen = BTreeMap::new();
-    for want in [Want::Up, Want::Down] {
-        let mut machine = Machine::new(want, now);
+    let new = |want| Machine::new(want, now);
+    for mut machine in [new(Want::Up), new(Want::Down), new(Want::Up).gated()] {
         let before = words(&machine, now) + ", not begun";
         let actions = machine.step(Event::Boot, now);
-        let starting = has_start(&actions);
-        let after = words(&machine, now) + if starting { ", forking" } else { "" };
-        let row = row(Event::Boot, Duration::ZERO, &actions, &after);
-        seen.insert(before, row);
-        queue.push_back((machine, starting));
+        let state = (machine, actions);
+        seen.insert(before, row(Event::Boot, Duration::ZERO, &state, ""));
+        queue.push_back(state);
     }
-    while let Some((machine, starting)) = queue.pop_front() {
-        let before = words(&machine, now) + if starting { ", forking" } else { "" };
-        if seen.contains_key(&before) {
+    while let Some(state) = queue.pop_front() {
+        let before = state_words(&state);
+        if state.0.has_left() || seen.contains_key(&before) {
             continue;
         }
-        // The event, and how much later it comes.
-        let mut events: Vec<(Event, Duration)> = Vec::new();
-        if starting {
-            events.extend([Event::Started(pid(7)), Event::StartFailed].map(at_once));
-        } else {
-            events.extend(Command::ALL.map(|command| at_once(Event::Control(command))));
-            if machine.child.is_some() {
-                events.extend([at_once(Event::Exited), (Event::Exited, FORK_RETRY)]);
-            }
-            // A minute later everything that waits is due.
-            events.push((Event::Timer, FORK_RETRY));
-        }
-        if !starting {
-            assert_x_ends(machine.clone(), now);
+        let waits_for_answer = state.1.iter().any(is_answered);
+        if !waits_for_answer {
+            assert_x_ends(state.0.clone(), now);
         }
         let mut rows = String::new();
-        for (event, by) in events {
-            let mut next = machine.clone();
+        for (event, by) in events(&state) {
+            let mut next = state.0.clone();
             let actions = next.step(event, later(now, by));
             if by > Duration::ZERO {
-                // Wound back, so that the states stay few.
-                next.not_before = next.not_before.filter(|_| !has_start(&actions));
+                // Long ago is as good as never, so that the states stay few.
+                next.last_try = None;
             }
-            let left = actions.contains(&Action::Leave);
-            let starting = has_start(&actions);
-            let after = if left {
-                "gone".to_owned()
-            } else {
-                words(&next, now) + if starting { ", forking" } else { "" }
-            };
-            let after = if after == before {
-                "same".to_owned()
-            } else {
-                after
-            };
-            rows += &row(event, by, &actions, &after);
-            if !left {
-                queue.push_back((next, starting));
-            }
+            let next = (next, actions);
+            rows += &row(event, by, &next, &before);
+            queue.push_back(next);
         }
-        rows += &row_of_a_failed_publish(machine, starting, now);
+        rows += &row_of_a_failed_publish(state.0, waits_for_answer, now);
         seen.insert(before, rows);
     }
     let mut table = String::new();
@@ -135,67 +159,80 @@ fn every_event_in_every_state_does_what_the_table_says() {
     assert_eq!(table, std::fs::read_to_string(path).unwrap());
 }
 
-fn at_once(event: Event) -> (Event, Duration) {
-    (event, Duration::ZERO)
+/// Whether its answer decides about the phase.
+fn is_answered(action: &Action) -> bool {
+    matches!(action, Action::Start(..) | Action::Announce)
+}
+
+fn state_words((machine, actions): &State) -> String {
+    let announcing = match actions.contains(&Action::Announce) {
+        true => ", announcing",
+        false => "",
+    };
+    words(machine, start_of_time()) + announcing
 }
 
 /// One line of the table.
-fn row(event: Event, by: Duration, actions: &[Action], after: &str) -> String {
-    let actions: Vec<String> = actions.iter().map(|a| format!("{a:?}")).collect();
-    let actions = if actions.is_empty() {
-        "-".to_owned()
-    } else {
-        actions.join(" ")
+fn row(event: Event, by: Duration, after: &State, before: &str) -> String {
+    let actions: Vec<String> = after.1.iter().map(action_words).collect();
+    let actions = match actions.is_empty() {
+        true => "-".to_owned(),
+        false => actions.join(" "),
     };
     let event = match event {
-        Event::Exited if by > Duration::ZERO => "ends later".to_owned(),
+        Event::Ended(..) if by > Duration::ZERO => event_words(event) + " later",
         event => event_words(event),
     };
-    format!("    {event:13} {actions:35} {after}\n")
+    let after = state_words(after);
+    let after = if after == before { "same" } else { &after };
+    format!("    {event:15} {actions:45} {after}\n")
 }
 
 /// A status that could not be written changes nothing but that it is written
 /// again, which would only double the states: so the row says that, too.
-fn row_of_a_failed_publish(mut machine: Machine, starting: bool, now: Now) -> String {
+fn row_of_a_failed_publish(machine: Machine, waits_for_answer: bool, now: Now) -> String {
     let event = Event::PublishFailed;
     let before = words(&machine, now);
-    let actions = machine.step(event, now);
+    let mut machine = machine;
+    assert_eq!(machine.step(event, now), []);
     assert_eq!(words(&machine, now), before);
-    if starting {
-        return row(event, Duration::ZERO, &actions, "same");
+    let event = event_words(event);
+    if waits_for_answer {
+        return format!("    {event:15} {:45} same\n", "-");
     }
     let then = later(now, PUBLISH_RETRY);
     assert!(machine.deadline().is_some_and(|at| at <= then.monotonic));
     let again = machine.step(Event::Timer, then);
     assert_eq!(again.first(), Some(&Action::Republish));
-    row(
-        event,
-        Duration::ZERO,
-        &actions,
-        &format!("same; 5 s later {again:?}"),
+    let again: Vec<String> = again.iter().map(action_words).collect();
+    format!(
+        "    {event:15} {:45} same; 5 s later {}\n",
+        "-",
+        again.join(" ")
     )
 }
 
-/// After `x` it leaves: when the child ends, if there is one, or after the one
-/// start that is owed, or after the fork for that has failed.
+/// After `x` it leaves: when the process ends, if there is one, or after the one
+/// start that was asked for, or after the fork for that has failed.
 fn assert_x_ends(machine: Machine, now: Now) {
-    for answer in [Event::Started(pid(9)), Event::StartFailed] {
+    for answer in [Event::Started(RUN, pid(9)), FAILED] {
         let mut machine = machine.clone();
         let mut now = now;
         let mut event = Event::Control(Command::Exit);
         let mut starts = 0;
         loop {
             let actions = machine.step(event, now);
-            if actions.contains(&Action::Leave) {
+            if machine.has_left() {
                 break;
             }
             now = later(now, FORK_RETRY);
-            event = if has_start(&actions) {
+            let starting = actions.iter().any(|it| matches!(it, Action::Start(..)));
+            event = if starting {
                 starts += 1;
                 assert!(starts <= 1, "it starts again after x: {machine:?}");
                 answer
-            } else if machine.child.is_some() {
-                Event::Exited
+            } else if machine.status().pid.is_some() {
+                ENDED
             } else {
                 assert!(
                     machine.deadline().is_some(),

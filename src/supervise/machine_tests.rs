@@ -30,22 +30,58 @@ pub(super) fn pid(number: u32) -> Pid {
 fn up() -> (Machine, Now) {
     let now = start_of_time();
     let mut machine = Machine::new(Want::Up, now);
-    assert_eq!(machine.step(Event::Boot, now), [Action::Start]);
-    assert_eq!(machine.step(Event::Started(pid(7)), now), [Action::Publish]);
+    assert_eq!(machine.step(Event::Boot, now), [HOLD]);
+    assert_eq!(machine.step(started(7), now), ANNOUNCE);
+    assert_eq!(machine.step(Event::Announced, now), [Action::LetGo(RUN)]);
     (machine, now)
 }
 
-pub(super) fn has_start(actions: &[Action]) -> bool {
-    let is_start = |action: &Action| matches!(action, Action::Start | Action::StartAgain);
-    actions.iter().any(is_start)
+pub(super) const RUN: ProcessRole = ProcessRole::Run;
+const HOLD: Action = Action::Start(RUN, Begin::Held);
+pub(super) const START: Action = Action::Start(RUN, Begin::AtOnce);
+const REAP: Action = Action::Reap(RUN);
+pub(super) const FAILED: Event = Event::StartFailed(RUN);
+/// Nothing depends on how it ended.
+pub(super) const ENDED: Event = Event::Ended(RUN, End::Exited(0));
+const ANNOUNCE: [Action; 2] = [Action::Publish, Action::Announce];
+
+pub(super) fn started(number: u32) -> Event {
+    Event::Started(RUN, pid(number))
+}
+
+fn send(signal: Signal) -> Action {
+    Action::Signal(RUN, signal)
 }
 
 #[test]
 fn a_service_with_a_down_file_is_not_started() {
     let now = start_of_time();
     let mut machine = Machine::new(Want::Down, now);
-    assert_eq!(machine.step(Event::Boot, now), []);
+    assert_eq!(machine.step(Event::Boot, now), ANNOUNCE);
+    assert_eq!(machine.step(Event::Announced, now), []);
     assert_eq!(machine.deadline(), None);
+}
+
+#[test]
+fn a_service_whose_process_cannot_be_held_is_started_once_it_is_announced() {
+    let now = start_of_time();
+    let mut machine = Machine::new(Want::Up, now);
+    assert_eq!(machine.step(Event::Boot, now), [HOLD]);
+    assert_eq!(machine.step(Event::CannotHold(RUN), now), ANNOUNCE);
+    assert_eq!(machine.step(Event::Announced, now), [START]);
+    assert_eq!(machine.step(started(7), now), [Action::Publish]);
+}
+
+#[test]
+fn a_service_that_cannot_be_announced_never_begins() {
+    for answer in [started(7), FAILED, Event::CannotHold(RUN)] {
+        let now = start_of_time();
+        let mut machine = Machine::new(Want::Up, now);
+        machine.step(Event::Boot, now);
+        assert_eq!(machine.step(answer, now), ANNOUNCE);
+        assert_eq!(machine.step(Event::NotAnnounced, now), []);
+        assert!(machine.has_left());
+    }
 }
 
 #[test]
@@ -53,14 +89,10 @@ fn down_on_a_running_service_sends_term_then_cont_then_publishes() {
     let (mut machine, now) = up();
     assert_eq!(
         machine.step(Event::Control(Command::Down), now),
-        [
-            Action::Send(Signal::Term),
-            Action::Send(Signal::Cont),
-            Action::Publish
-        ]
+        [send(Signal::Term), send(Signal::Cont), Action::Publish]
     );
     assert_eq!(machine.status().want, Want::Down);
-    assert_eq!(machine.step(Event::Exited, now), [Action::Publish]);
+    assert_eq!(machine.step(ENDED, now), [REAP, Action::Publish]);
     assert_eq!(machine.deadline(), None);
 }
 
@@ -69,12 +101,12 @@ fn a_pause_is_published_before_the_signal() {
     let (mut machine, now) = up();
     assert_eq!(
         machine.step(Event::Control(Command::Pause), now),
-        [Action::Publish, Action::Send(Signal::Stop)]
+        [Action::Publish, send(Signal::Stop)]
     );
     assert!(machine.status().paused);
     assert_eq!(
         machine.step(Event::Control(Command::Continue), now),
-        [Action::Publish, Action::Send(Signal::Cont)]
+        [Action::Publish, send(Signal::Cont)]
     );
     assert!(!machine.status().paused);
 }
@@ -85,15 +117,16 @@ fn a_continue_where_nothing_is_paused_writes_no_status_unless_the_last_could_not
     let go_on = Event::Control(Command::Continue);
     assert_eq!(
         machine.step(go_on, now),
-        [Action::Refresh, Action::Send(Signal::Cont)]
+        [Action::Refresh, send(Signal::Cont)]
     );
     machine.step(Event::PublishFailed, now);
     assert_eq!(
         machine.step(go_on, now),
-        [Action::Publish, Action::Send(Signal::Cont)]
+        [Action::Publish, send(Signal::Cont)]
     );
+    machine.step(Event::Published, now);
     assert_eq!(machine.deadline(), None);
-    machine.step(Event::Exited, now);
+    machine.step(ENDED, now);
     machine.step(Event::Control(Command::Down), now);
     assert_eq!(machine.step(go_on, now), [Action::Refresh]);
 }
@@ -102,8 +135,8 @@ fn a_continue_where_nothing_is_paused_writes_no_status_unless_the_last_could_not
 fn a_service_that_ran_a_second_is_started_again_at_once() {
     let (mut machine, now) = up();
     assert_eq!(
-        machine.step(Event::Exited, later(now, SECOND)),
-        [Action::StartAgain]
+        machine.step(ENDED, later(now, SECOND)),
+        [REAP, START, Action::Publish]
     );
 }
 
@@ -111,19 +144,16 @@ fn a_service_that_ran_a_second_is_started_again_at_once() {
 fn a_service_that_ran_less_waits_for_the_rest_of_the_second_and_no_longer() {
     let (mut machine, now) = up();
     let early = later(now, SECOND / 4);
-    assert_eq!(machine.step(Event::Exited, early), [Action::Publish]);
+    assert_eq!(machine.step(ENDED, early), [REAP, Action::Publish]);
     assert_eq!(machine.deadline(), Some(now.monotonic + SECOND));
     assert_eq!(machine.step(Event::Timer, later(now, SECOND / 2)), []);
-    assert_eq!(
-        machine.step(Event::Timer, later(now, SECOND)),
-        [Action::Start]
-    );
+    assert_eq!(machine.step(Event::Timer, later(now, SECOND)), [START]);
 }
 
 #[test]
 fn commands_are_heard_while_a_restart_waits() {
     let (mut machine, now) = up();
-    machine.step(Event::Exited, now);
+    machine.step(ENDED, now);
     assert_eq!(
         machine.step(Event::Control(Command::Down), now),
         [Action::Publish]
@@ -140,9 +170,10 @@ fn exit_while_up_waits_for_the_child() {
         [Action::Publish]
     );
     assert_eq!(
-        machine.step(Event::Exited, now),
-        [Action::Publish, Action::Publish, Action::Leave]
+        machine.step(ENDED, now),
+        [REAP, Action::Publish, Action::Publish]
     );
+    assert!(machine.has_left());
     assert_eq!(machine.status().want, Want::Up);
 }
 
@@ -151,15 +182,15 @@ fn exit_cannot_be_taken_back() {
     let (mut machine, now) = up();
     machine.step(Event::Control(Command::Exit), now);
     machine.step(Event::Control(Command::Up), now);
-    let actions = machine.step(Event::Exited, later(now, SECOND));
-    assert_eq!(actions.last(), Some(&Action::Leave));
+    machine.step(ENDED, later(now, SECOND));
+    assert!(machine.has_left());
 }
 
 #[test]
 fn once_and_exit_within_the_second_still_starts_once() {
     let (mut machine, now) = up();
     machine.step(Event::Control(Command::Down), now);
-    machine.step(Event::Exited, now);
+    machine.step(ENDED, now);
     assert_eq!(
         machine.step(Event::Control(Command::Once), now),
         [Action::Publish]
@@ -169,36 +200,39 @@ fn once_and_exit_within_the_second_still_starts_once() {
         [Action::Publish]
     );
     let now = later(now, SECOND);
-    assert_eq!(machine.step(Event::Timer, now), [Action::Start]);
-    machine.step(Event::Started(pid(8)), now);
-    let actions = machine.step(Event::Exited, now);
-    assert_eq!(actions.last(), Some(&Action::Leave));
+    assert_eq!(machine.step(Event::Timer, now), [START]);
+    machine.step(started(8), now);
+    assert!(!machine.has_left());
+    machine.step(ENDED, now);
+    assert!(machine.has_left());
 }
 
 #[test]
 fn exit_while_a_restart_waits_ends_at_once() {
     let (mut machine, now) = up();
-    machine.step(Event::Exited, now);
+    machine.step(ENDED, now);
     assert_eq!(
         machine.step(Event::Control(Command::Exit), now),
-        [Action::Publish, Action::Publish, Action::Leave]
+        [Action::Publish, Action::Publish]
     );
+    assert!(machine.has_left());
 }
 
 #[test]
 fn a_failed_fork_is_tried_again_after_one_second_then_later_and_at_last_every_minute() {
     let mut now = start_of_time();
     let mut machine = Machine::new(Want::Up, now);
-    assert_eq!(machine.step(Event::Boot, now), [Action::Start]);
+    machine.step(Event::Boot, now);
+    let mut announce = ANNOUNCE.as_slice();
     for seconds in [1, 2, 5, 10, 20, 60, 60] {
         let wait = seconds * SECOND;
         assert_eq!(machine.fork_wait(), wait);
-        assert_eq!(machine.step(Event::StartFailed, now), []);
+        assert_eq!(machine.step(FAILED, now), std::mem::take(&mut announce));
         assert_eq!(machine.deadline(), Some(now.monotonic + wait));
         now = later(now, wait);
-        assert_eq!(machine.step(Event::Timer, now), [Action::Start]);
+        assert_eq!(machine.step(Event::Timer, now), [START]);
     }
-    machine.step(Event::Started(pid(7)), now);
+    machine.step(started(7), now);
     assert_eq!(machine.fork_wait(), SECOND);
 }
 
@@ -208,8 +242,11 @@ fn up_cuts_the_wait_after_a_failed_fork_short() {
     let mut machine = Machine::new(Want::Up, now);
     machine.step(Event::Boot, now);
     for _ in 0..10 {
-        machine.step(Event::StartFailed, now);
+        machine.step(FAILED, now);
+        now = later(now, FORK_RETRY);
+        assert_eq!(machine.step(Event::Timer, now), [START]);
     }
+    machine.step(FAILED, now);
     assert_eq!(machine.deadline(), Some(now.monotonic + FORK_RETRY));
     assert_eq!(
         machine.step(Event::Control(Command::Up), now),
@@ -217,8 +254,8 @@ fn up_cuts_the_wait_after_a_failed_fork_short() {
     );
     assert_eq!(machine.deadline(), Some(now.monotonic + START_INTERVAL));
     now = later(now, SECOND);
-    assert_eq!(machine.step(Event::Timer, now), [Action::Start]);
-    machine.step(Event::StartFailed, now);
+    assert_eq!(machine.step(Event::Timer, now), [START]);
+    machine.step(FAILED, now);
     assert_eq!(machine.deadline(), Some(now.monotonic + SECOND));
 }
 
@@ -229,7 +266,13 @@ fn a_status_that_could_not_be_written_is_written_again_later() {
     assert_eq!(machine.deadline(), Some(now.monotonic + PUBLISH_RETRY));
     let now = later(now, PUBLISH_RETRY);
     assert_eq!(machine.step(Event::Timer, now), [Action::Republish]);
-    assert_eq!(machine.deadline(), None);
+    machine.step(Event::PublishFailed, now);
+    assert_eq!(machine.deadline(), Some(now.monotonic + PUBLISH_RETRY));
+    for answer in [Event::Published, Event::NoPlace, Event::DirectoryGone] {
+        let mut machine = machine.clone();
+        assert_eq!(machine.step(answer, now), []);
+        assert_eq!(machine.deadline(), None);
+    }
 }
 
 #[test]
@@ -241,7 +284,7 @@ fn the_stamp_changes_with_the_pid_and_with_nothing_else() {
         machine.step(Event::Control(command), now);
         assert_eq!(machine.status().since, started, "{command:?}");
     }
-    machine.step(Event::Exited, now);
+    machine.step(ENDED, now);
     assert_eq!(machine.status().since, now.wall);
 }
 
@@ -254,13 +297,15 @@ fn a_service_whose_directory_is_deleted_goes_on_and_then_nothing_is_started() {
         }
         assert_eq!(machine.step(Event::DirectoryGone, now), []);
         let now = later(now, SECOND);
-        assert_eq!(machine.step(Event::Exited, now), [Action::Leave]);
+        assert_eq!(machine.step(ENDED, now), [REAP]);
+        assert!(machine.has_left());
     }
     // Without one it has nothing to do, whatever was asked for.
     let now = start_of_time();
     let mut machine = Machine::new(Want::Down, now);
     machine.step(Event::Boot, now);
-    assert_eq!(machine.step(Event::DirectoryGone, now), [Action::Leave]);
+    assert_eq!(machine.step(Event::DirectoryGone, now), []);
+    assert!(machine.has_left());
 }
 
 #[test]
@@ -268,20 +313,22 @@ fn a_gated_start_waits_for_its_release_or_for_a_command() {
     let gated = || {
         let now = start_of_time();
         let mut machine = Machine::new(Want::Up, now).gated();
-        assert_eq!(machine.step(Event::Boot, now), []);
+        assert_eq!(machine.step(Event::Boot, now), ANNOUNCE);
+        assert_eq!(machine.step(Event::Announced, now), []);
         assert_eq!(machine.deadline(), None);
         assert_eq!(machine.step(Event::Timer, now), []);
         (machine, now)
     };
     let (mut machine, now) = gated();
-    assert_eq!(machine.step(Event::Released, now), [Action::Start]);
+    assert_eq!(machine.step(Event::Released, now), [START]);
     for command in [Command::Up, Command::Once] {
         let (mut machine, now) = gated();
-        let start = [Action::Publish, Action::Start];
+        let start = [Action::Publish, START];
         assert_eq!(machine.step(Event::Control(command), now), start);
-        machine.step(Event::Started(pid(7)), now);
+        machine.step(started(7), now);
         assert_eq!(machine.step(Event::Released, now), []);
-        let starts_again = machine.step(Event::Exited, later(now, SECOND)) == [Action::StartAgain];
+        let starts_again =
+            machine.step(ENDED, later(now, SECOND)) == [REAP, START, Action::Publish];
         assert_eq!(starts_again, command == Command::Up);
     }
     let (mut machine, now) = gated();
@@ -291,6 +338,7 @@ fn a_gated_start_waits_for_its_release_or_for_a_command() {
     );
     assert_eq!(machine.step(Event::Released, now), [], "down is down");
     let (mut machine, now) = gated();
-    let leave = [Action::Publish, Action::Publish, Action::Leave];
+    let leave = [Action::Publish, Action::Publish];
     assert_eq!(machine.step(Event::Control(Command::Exit), now), leave);
+    assert!(machine.has_left());
 }

@@ -1,6 +1,6 @@
 //! A random walk: the machine in a world where anything happens at any time.
 
-use super::tests::{SECOND, later, pid, start_of_time};
+use super::tests::{ENDED, FAILED, RUN, SECOND, later, start_of_time, started};
 use super::*;
 use crate::numbers::Numbers;
 use std::collections::VecDeque;
@@ -60,7 +60,7 @@ fn a_million_random_steps_never_break_a_promise() {
         let (mut published, mut is_written) = (machine.status(), true);
         let mut next_pid = 1;
         let mut events = VecDeque::from([Event::Boot]);
-        'walk: for _ in 0..2_000 {
+        for _ in 0..2_000 {
             steps += 1;
             let event = events.pop_front().unwrap_or_else(|| {
                 // The world in which it lives: mostly commands, some deaths,
@@ -76,7 +76,7 @@ fn a_million_random_steps_never_break_a_promise() {
                     ][numbers.below(5)],
                 );
                 match numbers.below(10) {
-                    0..3 if observer.running => Event::Exited,
+                    0..3 if observer.running => ENDED,
                     3..5 => Event::Timer,
                     _ => {
                         let command = Command::ALL[numbers.below(Command::ALL.len())];
@@ -89,8 +89,8 @@ fn a_million_random_steps_never_break_a_promise() {
             });
             match event {
                 Event::Control(command) => observer.hears(command),
-                Event::Exited => observer.running = false,
-                Event::Started(_) => {
+                Event::Ended(..) => observer.running = false,
+                Event::Started(..) => {
                     observer.running = true;
                     observer.asked = false;
                     observer.last_start = Some(now.monotonic);
@@ -98,17 +98,12 @@ fn a_million_random_steps_never_break_a_promise() {
                 _ => {}
             }
             let actions = machine.step(event, now);
-            for (place, action) in actions.iter().enumerate() {
+            if matches!(event, Event::Ended(..)) {
+                assert_eq!(actions.first(), Some(&Action::Reap(RUN)));
+            }
+            for action in actions {
                 match action {
-                    Action::Start | Action::StartAgain => {
-                        if *action == Action::StartAgain {
-                            assert_eq!(event, Event::Exited);
-                            published = machine.status();
-                            is_written = numbers.below(50) > 0;
-                            if !is_written {
-                                assert_eq!(machine.step(Event::PublishFailed, now), []);
-                            }
-                        }
+                    Action::Start(RUN, begin) => {
                         starts += 1;
                         assert!(!observer.running, "a start while one runs");
                         assert!(observer.start_is_wanted(), "a start that is not wanted");
@@ -118,36 +113,43 @@ fn a_million_random_steps_never_break_a_promise() {
                                 .is_none_or(|at| now.monotonic >= at + START_INTERVAL),
                             "two starts within a second"
                         );
-                        assert_eq!(place, actions.len() - 1, "a start is the last action");
                         next_pid += 1;
                         events.push_back(match numbers.below(10) {
-                            0 => Event::StartFailed,
-                            _ => Event::Started(pid(next_pid)),
+                            0 => FAILED,
+                            1 if begin == Begin::Held => Event::CannotHold(RUN),
+                            _ => started(next_pid),
                         });
                     }
                     Action::Publish | Action::Republish => {
                         published = machine.status();
                         is_written = numbers.below(50) > 0;
-                        if !is_written {
-                            assert_eq!(machine.step(Event::PublishFailed, now), []);
-                        }
+                        events.push_back(match is_written {
+                            true => Event::Published,
+                            false => Event::PublishFailed,
+                        });
                     }
                     Action::Refresh => {
                         assert!(is_written, "the file says something else");
                         assert_eq!(published.encode(), machine.status().encode());
                         refreshed += 1;
                     }
-                    Action::Send(_) => {
+                    Action::Announce => events.push_back(Event::Announced),
+                    Action::LetGo(RUN) => {
+                        assert!(observer.running, "nobody is held");
+                        assert_eq!(event, Event::Announced);
+                    }
+                    Action::Signal(RUN, _) => {
                         assert!(observer.running, "a signal to nobody");
                     }
-                    Action::Leave => {
-                        leaves += 1;
-                        assert!(observer.leaving, "it left without being told to");
-                        assert!(!observer.running, "it left a child behind");
-                        assert_eq!(published.encode(), machine.status().encode());
-                        break 'walk;
-                    }
+                    Action::Reap(RUN) => assert!(matches!(event, Event::Ended(..))),
                 }
+            }
+            if machine.has_left() {
+                leaves += 1;
+                assert!(observer.leaving, "it left without being told to");
+                assert!(!observer.running, "it left a child behind");
+                assert_eq!(published.encode(), machine.status().encode());
+                break;
             }
             assert_eq!(
                 published.encode(),

@@ -2,19 +2,24 @@
 //! decide, do what it says.
 
 use super::dir::{self, Dir};
-use super::machine::{Action, Event, Machine, Now};
+use super::machine::{Action, Begin, Event, Machine, Now, ProcessRole};
+use super::observer::Observer;
 use crate::child::Pid;
-use crate::error::{Error, TEMPORARY};
+use crate::error::{self, Error, TEMPORARY};
 use crate::formats::control::{Command, Signal};
+use crate::formats::status::Want;
 use crate::formats::tai64n::Tai64n;
 use crate::formats::timeline::Event as Moment;
-use crate::sys::child::{self, Gate, Held};
+use crate::sys::child;
 use crate::sys::exec::Program;
 use crate::sys::fifo::Input;
 use crate::sys::oom::OomScoreAdj;
+use crate::sys::pidfd::Proc;
 use crate::sys::signals::{self, Number, Received, Sender, Signals};
+use crate::sys::spawn::{self, Spawn};
 use crate::sys::{clock, fifo, output, poll, start, terminal};
 use crate::timeline::recorder::Record;
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -45,19 +50,22 @@ const GROUP_SIGNALS: [Number; 9] = [
     Number::TSTP,
 ];
 
-/// Whether supervise goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Flow {
-    On,
-    Done,
+/// A process that was started and is not reaped.
+struct Process {
+    role: ProcessRole,
+    proc: Proc,
 }
 
 /// One running supervise.
-struct Shell<'a> {
+struct Shell<'a, 'b> {
     name: &'a OsStr,
     /// `./run`, ready to be executed.
     run: Program,
     machine: Machine,
+    /// What happened and was not taken yet: the answers to actions.
+    events: VecDeque<Event>,
+    /// At most one of each role.
+    processes: Vec<Process>,
     dir: Dir,
     signals: Signals,
     /// False once the control file has reached its end, which a FIFO never does.
@@ -69,6 +77,9 @@ struct Shell<'a> {
     /// While more commands are obeyed than one svc sends: whether a status is to be
     /// written after them. None: each status is written at once.
     deferred: Option<bool>,
+    observer: &'a mut Observer<'b>,
+    /// Why it is left with an error.
+    fatal: Option<Error>,
 }
 
 /// Runs supervise on the service directory `name`; comes back when told to
@@ -80,7 +91,7 @@ struct Shell<'a> {
 pub fn run(name: &OsStr) -> Result<(), Error> {
     start::hand_on_descriptors();
     let inherited = OomScoreAdj::spare();
-    supervise(name, &mut None, inherited.as_ref(), Vec::new())
+    supervise(name, &mut Observer(None), inherited.as_ref(), Vec::new())
 }
 
 /// The same in a child of svscan, which has handed on its descriptors already;
@@ -90,18 +101,17 @@ pub fn run(name: &OsStr) -> Result<(), Error> {
 /// service is started by `u` or `o` only. If `is_quiet`, the error was printed before.
 pub fn run_in_child(
     name: &OsStr,
-    mut record: Option<Record<'_>>,
+    record: Option<Record<'_>>,
     oom_score_adj: Option<&OomScoreAdj>,
     predecessors: Vec<OwnedFd>,
     is_quiet: bool,
 ) -> u8 {
-    match supervise(name, &mut record, oom_score_adj, predecessors) {
+    let mut observer = Observer(record);
+    match supervise(name, &mut observer, oom_score_adj, predecessors) {
         Ok(()) => 0,
         Err(error) => {
-            if let Some(mut record) = record {
-                record.note(Moment::Failed);
-                record.end();
-            }
+            observer.note(Moment::Failed);
+            observer.end();
             if !is_quiet {
                 output::err(&error.line(PROGRAM));
             }
@@ -112,14 +122,15 @@ pub fn run_in_child(
 
 fn supervise(
     name: &OsStr,
-    record: &mut Option<Record<'_>>,
+    observer: &mut Observer<'_>,
     oom_score_adj: Option<&OomScoreAdj>,
     predecessors: Vec<OwnedFd>,
 ) -> Result<(), Error> {
     let signals =
         signals_to_wait_for().map_err(|error| Error::unable("create pipe for", name, "", error))?;
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
-    let machine = Machine::new(dir::configured(name)?, now());
+    let want = dir::configured(name)?;
+    let machine = Machine::new(want, now());
     let machine = match predecessors.is_empty() {
         true => machine,
         false => machine.gated(),
@@ -132,16 +143,25 @@ fn supervise(
         name,
         run,
         machine,
+        events: VecDeque::new(),
+        processes: Vec::new(),
         dir,
         signals,
         hears_control: true,
         predecessors,
         oom_score_adj,
         deferred: None,
+        observer,
+        fatal: None,
     };
-    if shell.boot(record)? == Flow::Done {
-        return Ok(());
+    shell.take(Event::Boot);
+    if let Some(error) = shell.fatal.take() {
+        return Err(error);
     }
+    if want == Want::Down {
+        shell.observer.note(Moment::Down);
+    }
+    shell.observer.end();
     if !shell.dir.is_fifo {
         output::err_without_waiting(&line(
             name,
@@ -150,104 +170,131 @@ fn supervise(
         ));
         // What it holds is obeyed, as in 0.76; then there is nothing to wait for.
         for _ in 0..CONTROL_READS {
-            if shell.read_control() == Flow::Done {
-                return Ok(());
-            }
+            shell.read_control();
         }
         shell.hears_control = false;
     }
-    while shell.turn() == Flow::On {}
+    while !shell.machine.has_left() {
+        shell.turn();
+    }
     Ok(())
 }
 
-impl Shell<'_> {
-    /// The first start, or none, and the first status. 0.76 writes one before the
-    /// start, too, but who reads a status looks for `ok` first, which is open from
-    /// here on; and what is started begins when it is. If there is nothing to hold it
-    /// by, all is in 0.76's order. Nothing more is recorded then.
-    fn boot(&mut self, record: &mut Option<Record<'_>>) -> Result<Flow, Error> {
-        let starts = self
-            .machine
-            .step(Event::Boot, now())
-            .contains(&Action::Start);
-        let gate = starts.then(Gate::new).and_then(Result::ok);
-        let is_left = starts && gate.is_none();
-        let (mut flow, held) = match gate {
-            Some(gate) => self.start(Some(gate), record.as_mut()),
-            None => (Flow::On, None),
-        };
-        if held.is_none() {
-            self.perform(vec![Action::Publish]);
-        }
-        self.dir.announce(self.name)?;
-        note(record.as_mut(), Moment::Ready);
-        if let Some(held) = held {
-            held.let_go();
-        }
-        if is_left {
-            flow = self.start(None, record.as_mut()).0;
-        }
-        if !starts {
-            note(record.as_mut(), Moment::Down);
-        }
-        if let Some(record) = record.take() {
-            record.end();
-        }
-        Ok(flow)
-    }
-
+impl Shell<'_, '_> {
     /// Waits for something to happen and deals with all of it: first children
     /// that ended, then commands, then the time, which is 0.76's order.
-    fn turn(&mut self) -> Flow {
+    fn turn(&mut self) {
         let control = self.hears_control.then(|| self.dir.control.as_fd());
         let deadline = self.machine.deadline();
         let predecessor = self.predecessors.last().map(AsFd::as_fd);
         let fds = [Some(self.signals.as_fd()), control, predecessor];
         let [child, command, released] = poll::wait(fds, deadline);
-        if child && self.reap() == Flow::Done {
-            return Flow::Done;
+        if child {
+            self.obey_signals(None);
         }
-        if command && self.read_control() == Flow::Done {
-            return Flow::Done;
+        if dir::is_gone() {
+            self.take(Event::DirectoryGone);
+        }
+        if child {
+            self.take_ends();
+        }
+        if command {
+            self.read_control();
         }
         if released {
             self.predecessors.pop();
-            if self.predecessors.is_empty() && self.step(Event::Released) == Flow::Done {
-                return Flow::Done;
+            if self.predecessors.is_empty() {
+                self.take(Event::Released);
             }
         }
-        if self
-            .machine
-            .deadline()
-            .is_some_and(|at| at <= clock::monotonic())
-        {
-            return self.step(Event::Timer);
+        let deadline = self.machine.deadline();
+        if deadline.is_some_and(|at| at <= clock::monotonic()) {
+            self.take(Event::Timer);
         }
-        Flow::On
+    }
+
+    /// Lets the machine decide what is to be done for this event, does it, and goes on
+    /// with the answers until there are none left.
+    fn take(&mut self, event: Event) {
+        self.events.push_back(event);
+        self.take_all();
+    }
+
+    fn take_all(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            for action in self.machine.step(event, now()) {
+                self.perform(action);
+            }
+        }
+    }
+
+    /// Does it. If it has an answer, that comes into the queue.
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start(role, begin) => self.start(role, begin),
+            Action::LetGo(role) => {
+                if let Some(process) = self.process(role) {
+                    process.proc.let_go();
+                }
+            }
+            Action::Signal(role, signal) => {
+                if let Some(process) = self.process(role) {
+                    process.proc.send(number(signal));
+                }
+            }
+            Action::Reap(role) => {
+                let reaped = self.processes.iter().position(|it| it.role == role);
+                if let Some(place) = reaped {
+                    // It has ended: there is nothing to wait for.
+                    let _ = child::wait(self.processes.swap_remove(place).proc.pid());
+                }
+            }
+            Action::Publish => self.publish(true),
+            Action::Republish => self.publish(false),
+            Action::Refresh => {
+                if self.deferred.is_some() || dir::refresh_status().is_err() {
+                    self.publish(true);
+                }
+            }
+            Action::Announce => match self.dir.announce(self.name) {
+                Ok(()) => {
+                    self.observer.note(Moment::Ready);
+                    self.events.push_back(Event::Announced);
+                }
+                Err(error) => {
+                    self.fatal = Some(error);
+                    self.events.push_back(Event::NotAnnounced);
+                }
+            },
+        }
+    }
+
+    fn process(&mut self, role: ProcessRole) -> Option<&mut Process> {
+        self.processes.iter_mut().find(|it| it.role == role)
     }
 
     /// One signal may stand for many children, some of them not ours, or for none: svscan
     /// sends one when the directory may be gone.
-    fn reap(&mut self) -> Flow {
-        self.obey_signals(None);
-        if dir::is_gone() && self.step(Event::DirectoryGone) == Flow::Done {
-            return Flow::Done;
-        }
-        while let Some((pid, end)) = child::reap() {
+    fn take_ends(&mut self) {
+        while !self.machine.has_left()
+            && let Some((pid, end)) = child::ended()
+        {
             // What it sent has arrived by now, and after that its pid may be another's.
             self.obey_signals(Some(pid));
-            if self.machine.status().pid == Some(pid) {
-                dir::write_ended(pid, end);
-                if self.step(Event::Exited) == Flow::Done {
-                    return Flow::Done;
+            match self.processes.iter().find(|it| it.proc.pid() == pid) {
+                Some(process) => {
+                    dir::write_ended(pid, end);
+                    self.take(Event::Ended(process.role, end));
+                }
+                None => {
+                    let _ = child::wait(pid);
                 }
             }
         }
-        Flow::On
     }
 
     /// Does what the signals that came do by default, if nothing proves that they are the
-    /// service's own. `ended` was a child until now.
+    /// service's own. `ended` is a child that has just ended.
     fn obey_signals(&self, ended: Option<Pid>) {
         while let Some(signal) = self.signals.receive() {
             if signal.number != Number::CHLD && !self.is_of_service(signal, ended) {
@@ -261,8 +308,9 @@ impl Shell<'_> {
     fn is_of_service(&self, signal: Received, ended: Option<Pid>) -> bool {
         match signal.sender {
             Sender::Process(pid) => {
-                let service = self.machine.status().pid;
-                [service, ended].contains(&Some(pid)) || child::is_in_own_group(pid)
+                ended == Some(pid)
+                    || self.processes.iter().any(|it| it.proc.pid() == pid)
+                    || child::is_in_own_group(pid)
             }
             // There is no terminal to hang up: svscan has ended while something in the
             // group was stopped, see setpgid(2).
@@ -273,24 +321,29 @@ impl Shell<'_> {
 
     /// Obeys all commands that are there. What one svc sends, with 0.76's statuses; a
     /// rush of commands, with a single one after it.
-    fn read_control(&mut self) -> Flow {
+    fn read_control(&mut self) {
         let mut buffer = [0; CONTROL_BYTES];
-        let mut flow = Flow::On;
         for _ in 0..CONTROL_CHUNKS {
+            if self.machine.has_left() {
+                break;
+            }
             let count = self.read_chunk(&mut buffer);
             // svc sends each letter once.
             if count > Command::ALL.len() {
                 self.deferred.get_or_insert(false);
             }
-            flow = self.obey(buffer.get(..count).unwrap_or_default());
-            if flow == Flow::Done || count < CONTROL_BYTES {
+            let bytes = buffer.get(..count).unwrap_or_default();
+            for command in bytes.iter().copied().filter_map(Command::decode) {
+                self.take(Event::Control(command));
+            }
+            if count < CONTROL_BYTES {
                 break;
             }
         }
         if self.deferred.take() == Some(true) {
             self.publish(true);
+            self.take_all();
         }
-        flow
     }
 
     /// How many bytes came, into `buffer`.
@@ -305,47 +358,6 @@ impl Shell<'_> {
         }
     }
 
-    fn obey(&mut self, bytes: &[u8]) -> Flow {
-        for byte in bytes {
-            if let Some(command) = Command::decode(*byte)
-                && self.step(Event::Control(command)) == Flow::Done
-            {
-                return Flow::Done;
-            }
-        }
-        Flow::On
-    }
-
-    fn step(&mut self, event: Event) -> Flow {
-        let actions = self.machine.step(event, now());
-        self.perform(actions)
-    }
-
-    fn perform(&mut self, actions: Vec<Action>) -> Flow {
-        for action in actions {
-            match action {
-                // A start is always the last action of its list.
-                Action::Start if dir::is_gone() => return self.step(Event::DirectoryGone),
-                Action::Start => return self.start(None, None).0,
-                Action::StartAgain => return self.start_again(),
-                Action::Send(signal) => {
-                    if let Some(pid) = self.machine.status().pid {
-                        child::send(pid, number(signal));
-                    }
-                }
-                Action::Publish => self.publish(true),
-                Action::Refresh => {
-                    if self.deferred.is_some() || dir::refresh_status().is_err() {
-                        self.publish(true);
-                    }
-                }
-                Action::Republish => self.publish(false),
-                Action::Leave => return Flow::Done,
-            }
-        }
-        Flow::On
-    }
-
     /// Writes the status. `is_new`: what it says was not written before. Then a failure is
     /// reported, and the old file is overwritten; but a new file is tried again later.
     fn publish(&mut self, is_new: bool) {
@@ -354,87 +366,66 @@ impl Shell<'_> {
             return;
         }
         let status = self.machine.status();
-        if let Err(error) = dir::write_status(self.name, &status) {
-            if dir::is_gone() {
-                return;
+        let answer = match dir::write_status(self.name, &status) {
+            Ok(()) => Event::Published,
+            Err(_) if dir::is_gone() => Event::DirectoryGone,
+            Err(error) => {
+                if is_new {
+                    let _ = dir::overwrite_status(&status);
+                    output::err_without_waiting(&error.warning(PROGRAM));
+                }
+                match dir::has_place_for_status() {
+                    true => Event::PublishFailed,
+                    false => Event::NoPlace,
+                }
             }
-            if is_new {
-                let _ = dir::overwrite_status(&status);
-                output::err_without_waiting(&error.warning(PROGRAM));
-            }
-            if !dir::has_place_for_status() {
-                return;
-            }
-            // Asks for nothing but a later try.
-            let _ = self.machine.step(Event::PublishFailed, now());
-        }
+        };
+        self.events.push_back(answer);
     }
 
-    /// Starts `./run` once more, and publishes first that it was down.
-    fn start_again(&mut self) -> Flow {
-        let started = self.spawn(None, None);
-        self.publish(true);
-        self.started(started, None).0
-    }
-
-    /// Starts `./run` and publishes that, or says that there was no fork. With a
-    /// `gate`, `./run` is held until it is let go, so that it finds a status.
-    fn start(
-        &mut self,
-        gate: Option<Gate>,
-        mut record: Option<&mut Record<'_>>,
-    ) -> (Flow, Option<Held>) {
-        let started = self.spawn(gate, record.as_deref_mut());
-        self.started(started, record)
-    }
-
-    /// Forks, and lets the child become `./run`.
-    fn spawn(
-        &self,
-        gate: Option<Gate>,
-        mut record: Option<&mut Record<'_>>,
-    ) -> io::Result<(Pid, Option<Held>)> {
-        let name = self.name;
-        note(record.as_deref_mut(), Moment::Run);
-        let run = || {
-            let tell = |moment| record.iter().for_each(|record| record.write(moment));
-            tell(Moment::Executed);
-            self.oom_score_adj
-                .into_iter()
-                .for_each(OomScoreAdj::restore);
-            let error = child::exec_prepared(&self.run);
-            tell(Moment::Failed);
-            let error = Error::unable("start", name, "/run", error);
+    /// Forks, and lets the child become the program of `role`.
+    fn start(&mut self, role: ProcessRole, begin: Begin) {
+        let (program, file) = match role {
+            ProcessRole::Run => (&self.run, "/run"),
+        };
+        let spawn = Spawn::new().oom_score_adj(self.oom_score_adj);
+        let spawn = match begin {
+            Begin::AtOnce => spawn,
+            Begin::Held => match spawn.held() {
+                Ok(spawn) => spawn,
+                Err(_) => return self.events.push_back(Event::CannotHold(role)),
+            },
+        };
+        self.observer.note(Moment::Run);
+        let started = spawn.start(|ready| {
+            self.observer.write(Moment::Executed);
+            let exec = || spawn::exec_one_of(std::slice::from_ref(program));
+            let error = ready.err().unwrap_or_else(exec).source;
+            self.observer.write(Moment::Failed);
+            let error = Error::unable("start", self.name, file, error);
             // Held up here, it would pass for a service that runs.
             output::err_without_waiting(&error.line(PROGRAM));
             TEMPORARY
-        };
-        match gate {
-            Some(gate) => child::spawn_held(gate, run).map(|(pid, held)| (pid, Some(held))),
-            None => child::spawn(run).map(|pid| (pid, None)),
-        }
-    }
-
-    /// Takes note of what came of [`Shell::spawn`].
-    fn started(
-        &mut self,
-        started: io::Result<(Pid, Option<Held>)>,
-        record: Option<&mut Record<'_>>,
-    ) -> (Flow, Option<Held>) {
-        match started {
-            Ok((pid, held)) => (self.step(Event::Started(pid)), held),
+        });
+        let answer = match started {
+            Ok(proc) => {
+                let pid = proc.pid();
+                self.processes.push(Process { role, proc });
+                Event::Started(role, pid)
+            }
             Err(error) => {
-                note(record, Moment::Failed);
-                let reason = crate::error::reason(&error);
+                self.observer.note(Moment::Failed);
+                let reason = error::reason(&error);
                 let wait = self.machine.fork_wait().as_secs();
                 output::err_without_waiting(&line(
                     self.name,
                     b"unable to fork for ",
                     format!(", sleeping {wait} seconds: {reason}").as_bytes(),
                 ));
-                (self.step(Event::StartFailed), None)
+                Event::StartFailed(role)
             }
-        }
+        };
+        self.events.push_back(answer);
     }
 }
 
@@ -447,13 +438,6 @@ fn signals_to_wait_for() -> io::Result<Signals> {
         numbers.extend(signals::effective(&GROUP_SIGNALS));
     }
     Signals::new(&numbers)
-}
-
-/// Has it recorded that this happens now, if anything is.
-fn note(record: Option<&mut Record<'_>>, moment: Moment) {
-    if let Some(record) = record {
-        record.note(moment);
-    }
 }
 
 fn now() -> Now {

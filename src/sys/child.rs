@@ -1,12 +1,11 @@
 //! Children and other processes: reap, signal, ask about them. [`super::spawn`] starts them.
 
 use crate::child::{End, Pid};
-use crate::sys::exec::Program;
 use crate::sys::pidfd;
 use crate::sys::signals::Number;
-use crate::sys::spawn::{self, Spawn};
+use crate::sys::spawn::Spawn;
 use std::ffi::OsString;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -40,52 +39,6 @@ pub fn run_elsewhere(pid: Pid) {
     }
 }
 
-/// What a child of [`spawn_held`] waits at.
-pub struct Gate(PipeReader, PipeWriter);
-
-impl Gate {
-    /// A closed one.
-    ///
-    /// # Errors
-    /// EMFILE, ENFILE: see pipe(2).
-    pub fn new() -> io::Result<Gate> {
-        io::pipe().map(|(reader, writer)| Gate(reader, writer))
-    }
-}
-
-/// A child of [`spawn_held`] that has not begun.
-pub struct Held(PipeWriter);
-
-impl Held {
-    /// Lets it begin.
-    pub fn let_go(mut self) {
-        // If it is gone, its end will be told.
-        let _ = self.0.write_all(&[0]);
-    }
-}
-
-/// As [`spawn()`], but the child begins with `work` only when it is let go. Without
-/// that, or if this process ends before, it ends without having done anything.
-///
-/// # Errors
-/// As [`spawn()`].
-pub fn spawn_held(gate: Gate, work: impl FnOnce() -> u8) -> io::Result<(Pid, Held)> {
-    let Gate(mut reader, writer) = gate;
-    let mut writer = Some(writer);
-    let pid = spawn(|| {
-        // Its own copy would keep the pipe from its end.
-        writer = None;
-        match reader.read_exact(&mut [0]) {
-            Ok(()) => work(),
-            Err(_) => 111,
-        }
-    })?;
-    match writer {
-        Some(writer) => Ok((pid, Held(writer))),
-        None => Err(io::Error::from_raw_os_error(libc::EBADF)),
-    }
-}
-
 /// A child that has ended, if there is one; it is gone then.
 ///
 /// Uses waitpid(2) itself: a wrapper that cannot name a real-time signal would
@@ -101,6 +54,26 @@ pub fn reap() -> Option<(Pid, End)> {
         let pid = u32::try_from(pid).ok().and_then(Pid::new)?;
         return Some((pid, end(status)));
     }
+}
+
+/// A child that has ended, if there is one, as [`reap`]; but it stays, so that its pid is
+/// nobody else's, until [`wait`] is called for it. Before that, no other may be seen.
+pub fn ended() -> Option<(Pid, End)> {
+    // SAFETY: a zeroed siginfo_t is a valid one to be written to, and what is read of it
+    // is what waitid(2) fills in for a child, or zero.
+    let (pid, code, status) = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // It does not wait, so nothing interrupts it.
+        libc::waitid(libc::P_ALL, 0, &mut info, flags);
+        (info.si_pid(), info.si_code, info.si_status())
+    };
+    let pid = u32::try_from(pid).ok().and_then(Pid::new)?;
+    let number = u8::try_from(status).unwrap_or(u8::MAX);
+    Some(match code {
+        libc::CLD_EXITED => (pid, End::Exited(number)),
+        _ => (pid, End::Killed(number)),
+    })
 }
 
 fn end(status: i32) -> End {
@@ -222,14 +195,6 @@ pub fn make_group(pid: Pid) {
     }
 }
 
-/// In a child: becomes `program`.
-///
-/// # Errors
-/// As [`Program::exec`].
-pub fn exec_prepared(program: &Program) -> io::Error {
-    spawn::exec_one_of(std::slice::from_ref(program)).source
-}
-
 /// The path of the program that stands beside this one under `name`, if there
 /// is one that may be executed.
 pub fn beside(name: &str) -> Option<OsString> {
@@ -249,13 +214,26 @@ mod tests {
     }
 
     #[test]
-    fn a_held_child_begins_when_it_is_let_go_and_else_never() {
-        let (pid, held) = spawn_held(Gate::new().unwrap(), || 7).unwrap();
-        held.let_go();
-        assert_eq!(wait(pid).unwrap(), End::Exited(7));
-        let (pid, held) = spawn_held(Gate::new().unwrap(), || 7).unwrap();
-        drop(held);
-        assert_eq!(wait(pid).unwrap(), End::Exited(111));
+    fn a_child_that_has_ended_is_seen_and_stays_until_it_is_waited_for() {
+        // In a process whose children are no other test's.
+        let seen = spawn(|| {
+            let pid = spawn(|| 7).unwrap();
+            let end = end_of(pid).unwrap();
+            crate::sys::poll::wait([Some(end.as_fd())], None);
+            let seen = [ended(), ended()] == [Some((pid, End::Exited(7))); 2];
+            let is_there = wait(pid).unwrap() == End::Exited(7);
+            let pid = spawn(|| {
+                // SAFETY: raise takes any number.
+                unsafe { libc::raise(libc::SIGRTMIN() + 1) };
+                0
+            });
+            let pid = pid.unwrap();
+            let end = end_of(pid).unwrap();
+            crate::sys::poll::wait([Some(end.as_fd())], None);
+            let killed = ended() == Some((pid, wait(pid).unwrap()));
+            u8::from(!(seen && is_there && killed && ended().is_none()))
+        });
+        assert_eq!(wait(seen.unwrap()).unwrap(), End::Exited(0));
     }
 
     #[test]
