@@ -2,13 +2,13 @@
 
 /// A list of entries, usually `NAME=VALUE`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Environment {
+pub(crate) struct Environment {
     entries: Vec<Vec<u8>>,
 }
 
 impl Environment {
     /// An environment of these entries, whatever bytes they hold.
-    pub fn new(entries: Vec<Vec<u8>>) -> Environment {
+    pub(crate) fn new(entries: Vec<Vec<u8>>) -> Environment {
         Environment { entries }
     }
 
@@ -18,7 +18,7 @@ impl Environment {
     /// `=`: a name that holds one sets what stands before it. Of the entries of
     /// that name the first is dropped, and the last entry takes its place; the
     /// new one comes last. Entries without a `=` are nobody's and stay.
-    pub fn change(&mut self, name: &[u8], value: Option<&[u8]>) {
+    pub(crate) fn change(&mut self, name: &[u8], value: Option<&[u8]>) {
         let entry = match value {
             Some(value) => [name, b"=", value].concat(),
             None => name.to_vec(),
@@ -39,7 +39,7 @@ impl Environment {
     }
 
     /// The entries, in their order.
-    pub fn entries(&self) -> &[Vec<u8>] {
+    pub(crate) fn entries(&self) -> &[Vec<u8>] {
         &self.entries
     }
 }
@@ -49,7 +49,7 @@ impl Environment {
 ///
 /// The value is the first line without the spaces and tabs at its end; then each
 /// NUL in it becomes a newline (daemontools' page of envdir).
-pub fn value(file: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn value(file: &[u8]) -> Option<Vec<u8>> {
     if file.is_empty() {
         return None;
     }

@@ -27,13 +27,13 @@ const LAYERED: [i64; 3] = [
 
 /// Whether another machine or a daemon can change the directory at `path`, which need not
 /// be readable, and its times may be those of another clock: NFS, SMB, 9p, FUSE and the like.
-pub fn is_remote_at(path: &Path) -> bool {
+pub(crate) fn is_remote_at(path: &Path) -> bool {
     is_of(path, |kind| REMOTE.contains(&kind))
 }
 
 /// Whether inotify may miss changes in the directory at `path`: it is remote, or what it
 /// holds is stored in another file system of this machine, where it can be changed.
-pub fn is_change_missed_at(path: &Path) -> bool {
+pub(crate) fn is_change_missed_at(path: &Path) -> bool {
     is_of(path, |kind| {
         REMOTE.contains(&kind) || LAYERED.contains(&kind)
     })

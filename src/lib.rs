@@ -17,13 +17,13 @@ pub mod civil;
 /// One module per command: its arguments, its lines of output, its exit code.
 pub mod cmd;
 /// The environment of the next program.
-pub mod envdir;
+pub(crate) mod envdir;
 /// The one error type, with daemontools' sentences and exit codes.
 pub mod error;
 /// Wait for a daemon that goes into the background, and for all it leaves.
-pub mod fghack;
+pub(crate) mod fghack;
 /// Which file systems can be trusted with inotify and with times.
-pub mod file_systems;
+pub(crate) mod file_systems;
 /// Bytes on disk and in pipes, and the types they stand for.
 pub mod formats;
 /// Write lines to log files that are kept from growing.
@@ -53,4 +53,4 @@ pub mod tai64n;
 /// Record how services start, and draw it.
 pub mod timeline;
 
-pub mod visible;
+pub(crate) mod visible;

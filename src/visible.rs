@@ -5,28 +5,28 @@ use std::ffi::OsStr;
 /// Appends `text` to `out` as a terminal can show it: `\xNN` for each byte of a control
 /// character (C0, DEL, C1) and for each byte that is not valid UTF-8. Newlines, tabs
 /// and all other characters stay.
-pub fn put(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn put(text: &[u8], out: &mut Vec<u8>) {
     let mut visible = Visible::default();
     visible.feed(text, out);
     visible.end(out);
 }
 
 /// Whether [`put`] changes nothing in `text`. May be false for text that it leaves as it is.
-pub fn is_plain(text: &[u8]) -> bool {
+pub(crate) fn is_plain(text: &[u8]) -> bool {
     text.iter()
         .all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'))
 }
 
 /// As [`put`], for text that comes in pieces of any size.
 #[derive(Debug, Default)]
-pub struct Visible {
+pub(crate) struct Visible {
     /// The start of a character whose rest has not come yet: three bytes at most.
     incomplete: Vec<u8>,
 }
 
 impl Visible {
     /// Takes the next piece. The start of a character at its end is held back.
-    pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         if self.incomplete.is_empty() {
             return self.take(piece, out);
         }
@@ -36,7 +36,7 @@ impl Visible {
     }
 
     /// No more comes for now: gives what was held back.
-    pub fn end(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
         escape(&std::mem::take(&mut self.incomplete), out);
     }
 
@@ -83,7 +83,7 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// `name` as it can be typed into a shell, if it is text.
-pub fn as_typed(name: &OsStr) -> String {
+pub(crate) fn as_typed(name: &OsStr) -> String {
     let text = name.to_string_lossy();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
     if text.chars().all(is_plain) {

@@ -4,7 +4,7 @@ use crate::child::{End, Pid};
 
 /// A signal that is passed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PassedSignal {
+pub(crate) enum PassedSignal {
     /// One that asks to end: who comes back to us later is asked, too.
     End(i32),
     /// Any other.
@@ -13,7 +13,7 @@ pub enum PassedSignal {
 
 /// What is known of those below us.
 #[derive(Debug, Default)]
-pub struct Family {
+pub(crate) struct Family {
     /// The signal that asked to end.
     ending: Option<i32>,
     /// Who was sent it, of those that are there.
@@ -24,11 +24,11 @@ pub struct Family {
 
 /// Send this process the signal of that number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Send(pub Pid, pub i32);
+pub(crate) struct Send(pub Pid, pub i32);
 
 impl Family {
     /// `signal` has come, and `children` are there.
-    pub fn signalled(&mut self, signal: PassedSignal, children: &[Pid]) -> Vec<Send> {
+    pub(crate) fn signalled(&mut self, signal: PassedSignal, children: &[Pid]) -> Vec<Send> {
         let number = match signal {
             PassedSignal::Other(number) => number,
             PassedSignal::End(number) => {
@@ -41,13 +41,13 @@ impl Family {
     }
 
     /// The child `pid` has ended as `end` says.
-    pub fn ended(&mut self, pid: Pid, end: End) {
+    pub(crate) fn ended(&mut self, pid: Pid, end: End) {
         self.last = Some(end);
         self.asked.retain(|asked| *asked != pid);
     }
 
     /// After some have ended `children` are there: those they had have come to us.
-    pub fn left_with(&mut self, children: &[Pid]) -> Vec<Send> {
+    pub(crate) fn left_with(&mut self, children: &[Pid]) -> Vec<Send> {
         let Some(number) = self.ending else {
             return Vec::new();
         };
@@ -58,12 +58,12 @@ impl Family {
     }
 
     /// Whether the ends of children matter for who is to be sent a signal.
-    pub fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
 
     /// How the last one that ended did.
-    pub fn last(&self) -> Option<End> {
+    pub(crate) fn last(&self) -> Option<End> {
         self.last
     }
 }

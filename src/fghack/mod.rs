@@ -11,7 +11,7 @@
 //! ancestor of all else. If the front is killed, the guard kills what is left; if
 //! the guard is, the front, which orphans come back to as well, takes its place.
 
-pub mod family;
+pub(crate) mod family;
 mod shell;
 
-pub use shell::{end_as, follow, hold_pipe};
+pub(crate) use shell::{end_as, follow, hold_pipe};

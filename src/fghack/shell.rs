@@ -32,7 +32,7 @@ const ASKING_TO_END: [Number; 3] = [Number::TERM, Number::INT, Number::QUIT];
 ///
 /// # Errors
 /// 0.76's: no pipe, no child, a wait that failed, a child that a signal killed.
-pub fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
+pub(crate) fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
     let unable = |doing| move |error| Error::unable_to(doing, error);
     let (reader, writer) = io::pipe().map_err(unable("create pipe"))?;
     let given = Given::take_back_sigchld();
@@ -83,7 +83,7 @@ fn become_program(program: impl FnOnce() -> Error) -> u8 {
 ///
 /// # Errors
 /// No pipe, no child, no descriptor for signals.
-pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
+pub(crate) fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
     let unable = |doing| move |error| Error::unable_to(doing, error);
     let given = Given::take_back_sigchld();
     let known: Vec<Number> = [&[Number::CHLD], &ASKING_TO_END[..], &PASSED_ON].concat();
@@ -120,7 +120,7 @@ pub fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
 }
 
 /// Ends this process as `end` says, or gives the exit code to do so.
-pub fn end_as(end: End) -> u8 {
+pub(crate) fn end_as(end: End) -> u8 {
     match end {
         End::Exited(code) => code,
         End::Killed(number) => {
