@@ -11,10 +11,10 @@ use std::time::Duration;
 /// The settling time if none is given.
 const SETTLE: &str = "2s";
 
-/// Nobody waits longer, and no clock counts that far.
+/// The maximum: no clock counts that far.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The options all four commands have.
+/// The options of all four commands.
 pub fn command(name: &'static str, about: &'static str) -> Command {
     Command::new(name)
         .about(about)
@@ -49,7 +49,7 @@ pub fn kill() -> Arg {
     )
 }
 
-/// `--persist`, of the commands that decide what a reboot finds.
+/// `--persist`, of the commands that decide whether a reboot starts the service.
 pub fn persist(help: &'static str) -> Arg {
     switch("persist", help)
 }

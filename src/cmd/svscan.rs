@@ -7,7 +7,7 @@ use std::ffi::OsString;
 const SHARED_GROUP: &str = "--shared-group";
 const TIMELINE: &str = "--timeline";
 
-/// The program. As in 0.76, arguments behind the directory are ignored.
+/// The program. As in 0.76, arguments after the directory are ignored.
 pub fn main() -> u8 {
     super::main("svscan", |arguments| {
         let (_, words) = super::split(arguments, "svscan");
@@ -17,8 +17,8 @@ pub fn main() -> u8 {
     })
 }
 
-/// The options that `words` begin with, and the words after them: 0.76 has none, and
-/// what is not exactly one of these is a directory.
+/// The options that `words` begin with, and the words after them: 0.76 has none, and any
+/// other word is a directory.
 pub(super) fn options<'a>(
     words: &'a [OsString],
     usage: &'static str,

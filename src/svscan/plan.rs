@@ -1,11 +1,9 @@
-//! What svscan decides: what was seen and what happened in, actions out; no I/O
-//! and no clock.
+//! The decisions of svscan: observations and events in, actions out; no I/O and no clock.
 //!
-//! A service is a directory, known by its device and inode: renaming it changes
-//! nothing, and two symbolic links to it are one service. It is *active* while
-//! an entry of the scan directory leads to it. A supervise that ends is started
-//! again while its service is active; a service that is neither active nor has
-//! a supervise is forgotten.
+//! A service is a directory, identified by its device and inode: renaming it changes
+//! nothing, and two symbolic links to it are one service. It is *active* while an entry of
+//! the scan directory leads to it. A supervise that ends is restarted while its service is
+//! active; a service that is neither active nor has a supervise is forgotten.
 
 use super::late::{Inspection, Late, LateFile};
 use super::service::{DirectoryId, Half, Process, START_INTERVAL, Service};
@@ -16,8 +14,8 @@ use std::ffi::{OsStr, OsString};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-/// Between two tries at what went wrong, and between two looks around where
-/// inotify cannot be relied on: 0.76's five seconds.
+/// The interval of retries, and of polling where inotify is not reliable: 0.76's five
+/// seconds.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 /// A supervise that was told to exit is replaced within this range after its end.
 /// 0.76 does that at its next scan, within five seconds, and scripts rely on it: they
@@ -27,17 +25,17 @@ const EXIT_DELAY: RangeInclusive<Duration> = Duration::from_secs(4)..=Duration::
 /// replaced with it, at one wake-up.
 const FIRST_EXIT_DELAY: Duration = Duration::from_millis(4500);
 
-/// What an entry of the scan directory turned out to be.
+/// The type of an entry of the scan directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EntrySight {
-    /// A directory, perhaps behind a symbolic link. `log` is whether it has
-    /// something called `log`; it only counts the first time it is seen.
+    /// A directory, perhaps through a symbolic link. `log` is whether it has an entry
+    /// called `log`; it counts only the first time the directory is seen.
     Directory {
         /// Which one.
         id: DirectoryId,
         /// It is to be a pair.
         log: bool,
-        /// What was seen of it; None: svscan has just started, or it is known.
+        /// The observation; None: svscan has just started, or it is known.
         look: Option<Observation>,
     },
     /// Not there, or no directory.
@@ -46,7 +44,7 @@ pub enum EntrySight {
     Trouble,
 }
 
-/// What the shell is to do, in this order.
+/// The actions of the shell, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ScanAction {
     /// Examine the entry of this name and say what it is: [`ScanPlan::saw`].
@@ -72,7 +70,7 @@ pub enum ScanAction {
         id: DirectoryId,
         /// Its name.
         name: OsString,
-        /// What came late.
+        /// The file that appeared late.
         file: LateFile,
     },
     /// Close the pipe of this service: it is forgotten.
@@ -86,7 +84,7 @@ pub enum ScanAction {
     CloseIfDeleted(DirectoryId, Pid),
 }
 
-/// All that svscan knows.
+/// The state of svscan.
 #[derive(Debug, Default)]
 pub struct ScanPlan {
     services: BTreeMap<DirectoryId, Service>,
@@ -96,7 +94,7 @@ pub struct ScanPlan {
     troubled: BTreeMap<OsString, Instant>,
     /// Entries whose directories are not complete yet.
     settling: Settling,
-    /// Entries that may lead elsewhere some day without anybody telling.
+    /// Entries that may come to lead elsewhere without an inotify event.
     untold: BTreeSet<OsString>,
     /// When to examine all of those again; None: there are none.
     untold_at: Option<Instant>,
@@ -199,8 +197,8 @@ impl ScanPlan {
         running.map(|(_, pid)| pid)
     }
 
-    /// What `name` led to was removed or renamed: what is there now is something else. A
-    /// new directory may have the inode number of the old one if no process is in that.
+    /// The target of `name` was removed or renamed: the current one is another. A new
+    /// directory may have the inode number of the old one if no process is in that.
     pub fn replaced(&mut self, name: &OsStr) -> Vec<ScanAction> {
         self.settling.forget(name);
         let is_running = self.running(name).next().is_some();
@@ -237,7 +235,7 @@ impl ScanPlan {
             .collect()
     }
 
-    /// The whole scan directory was read: what is not in `listing` is gone.
+    /// The whole scan directory was read: entries that are not in `listing` are gone.
     pub fn listed(&mut self, listing: &BTreeSet<OsString>) -> Vec<ScanAction> {
         let gone = |name: &&OsString| !listing.contains(*name);
         let names = self
@@ -274,7 +272,7 @@ impl ScanPlan {
         }
     }
 
-    /// What the entry `name` is now.
+    /// The current type of the entry `name`.
     pub fn saw(&mut self, name: &OsStr, sight: EntrySight, now: Instant) -> Vec<ScanAction> {
         self.troubled.remove(name);
         match sight {
@@ -284,7 +282,7 @@ impl ScanPlan {
             }
             EntrySight::Trouble => {
                 self.settling.forget(name);
-                // As in 0.76, what led somewhere before does not any more.
+                // As in 0.76, the entry does not lead to its former directory any more.
                 let actions = self.unlink(name);
                 self.troubled.insert(name.to_owned(), now + INTERVAL);
                 actions
