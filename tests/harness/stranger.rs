@@ -3,6 +3,7 @@
 use super::{Scratch, Suite, finish, has, is_root};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// An ordinary user that nobody else is: no test run, no process.
 pub(crate) struct Stranger {
@@ -14,6 +15,7 @@ pub(crate) struct Stranger {
 impl Stranger {
     /// None, having said why, if there can be none here.
     pub(crate) fn new(test: &str, scratch: &Scratch) -> Option<Stranger> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root(test) || !has(test, &["setpriv", "prlimit"]) {
             return None;
         }
@@ -34,7 +36,8 @@ impl Stranger {
         }
         assert_eq!(finish(copy).code, 0);
         Some(Stranger {
-            id: 100_000 + std::process::id(),
+            // No other test of this run, which has fewer than a hundred strangers, has it.
+            id: 100_000 + std::process::id() * 100 + COUNT.fetch_add(1, Ordering::Relaxed),
             programs: scratch.at("bin"),
         })
     }
