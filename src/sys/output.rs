@@ -34,7 +34,7 @@ pub fn err_bytes(bytes: &[u8]) {
     let _ = io::stderr().lock().write_all(bytes);
 }
 
-/// `text` as [`crate::visible`] shows it, if `stream` is a terminal: a name may hold
+/// `text` as `visible` shows it, if `stream` is a terminal: a name may hold
 /// control characters. Else `text` itself.
 pub fn for_terminal(stream: impl IsTerminal, text: &[u8]) -> Cow<'_, [u8]> {
     if visible::is_plain(text) || !stream.is_terminal() {
