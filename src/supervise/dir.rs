@@ -6,7 +6,6 @@
 //! Another user may own `supervise/`, who is not to lead supervise to other files:
 //! no link in it is followed, and what is written is a file that was made for it.
 
-use super::state_file;
 use crate::child::{End, Pid};
 use crate::error::Error;
 use crate::formats::ended;
@@ -55,10 +54,7 @@ impl Dir {
         make_supervise_directory()?;
         let acquire = |error| Error::unable("acquire", name, "/supervise/lock", error);
         let lock = file::open_append_nofollow(Path::new("supervise/lock")).map_err(acquire)?;
-        if let Err(error) = lock::try_exclusive(&lock) {
-            state_file::note_svscan();
-            return Err(acquire(error));
-        }
+        lock::try_exclusive(&lock).map_err(acquire)?;
 
         let path = Path::new("supervise/control");
         // A failure shows when it is opened.
