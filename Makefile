@@ -12,11 +12,11 @@ PROGRAMS = supervise svscan svc svok svstat svcstart svcstop svcreset svcrestart
 DYNAMIC = daemontools-rs-nss
 # What is written begins a page of its own: how many pages that are hangs on nothing else.
 # Less is inlined than by default: a tenth smaller and no slower (`make bench`).
-INLINE_FLAGS = -C llvm-args=-inline-threshold=40
+INLINE_FLAGS = -C llvm-args=-inline-threshold=25
 STATIC_FLAGS = $(INLINE_FLAGS) -C target-feature=+crt-static -C relocation-model=static \
                -C link-arg=-Wl,-z,separate-loadable-segments
 # libgcc_s is one library more to load at each start: its static half takes its place.
-DYNAMIC_FLAGS = $(INLINE_FLAGS) -L native=target/link
+DYNAMIC_FLAGS = $(INLINE_FLAGS) -C opt-level=s -L native=target/link
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 PROFILE = release
 OUT = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
