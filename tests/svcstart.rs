@@ -1345,7 +1345,7 @@ fn an_interpreter_that_cannot_be_reached_is_named() {
         return;
     };
     scratch.mkdir("closed");
-    fs::copy("/bin/sh", scratch.at("closed/sh")).unwrap();
+    scratch.executable("closed/sh", fs::read("/bin/sh").unwrap());
     fs::set_permissions(scratch.at("closed"), fs::Permissions::from_mode(0o700)).unwrap();
     let interpreter = scratch.at("closed/sh").display().to_string();
     scratch.mkdir("a");

@@ -637,7 +637,8 @@ fn the_supervise_beside_svscan_comes_before_that_in_path() {
     scratch.mkdir("path");
     let says = |name: &str| format!("echo {name} \"$@\" >> ../said; exec sleep 1000");
     scratch.script("path/supervise", &says("path"));
-    fs::copy(Suite::Ours.program("svscan"), scratch.at("beside/svscan")).unwrap();
+    let svscan = fs::read(Suite::Ours.program("svscan")).unwrap();
+    scratch.executable("beside/svscan", svscan);
     for with_one_beside in [true, false] {
         if with_one_beside {
             scratch.script("beside/supervise", &says("beside"));
@@ -667,7 +668,8 @@ fn the_supervise_beside_svscan_comes_before_that_in_path() {
 fn a_supervise_that_cannot_be_started_is_told() {
     let scratch = Scratch::new();
     scratch.mkdir("beside");
-    fs::copy(Suite::Ours.program("svscan"), scratch.at("beside/svscan")).unwrap();
+    let svscan = fs::read(Suite::Ours.program("svscan")).unwrap();
+    scratch.executable("beside/svscan", svscan);
     scratch.mkdir("scan/a/log");
     let mut command = scratch.command(Suite::Ours, scratch.at("beside/svscan"));
     command.arg("scan").env("PATH", "/nonexistent");
