@@ -5,7 +5,6 @@ pub mod control;
 pub mod ended;
 pub mod logname;
 pub mod mark;
-pub mod state;
 pub mod status;
 pub mod tai64n;
 pub mod timeline;
