@@ -89,15 +89,14 @@ fn take_lock(
     longest: Option<Duration>,
     waiter: &mut Waiter<'_>,
 ) -> Result<Lock, Stop> {
-    for _ in 1..SUPERVISES {
+    let mut others = 1..SUPERVISES;
+    loop {
         watcher.wait_supervised(waiter)?;
         match lock::take(watcher.directory(), longest, waiter) {
-            Err(Stop::Failed(Failure::SuperviseGone)) => {}
+            Err(Stop::Failed(Failure::SuperviseGone)) if others.next().is_some() => {}
             taken => return taken,
         }
     }
-    watcher.wait_supervised(waiter)?;
-    lock::take(watcher.directory(), longest, waiter)
 }
 
 /// The work on one service, its lock held.

@@ -536,6 +536,17 @@ mod tests {
     }
 
     #[test]
+    fn a_new_file_is_its_users_alone_and_one_made_anew_is_shown() {
+        let path = std::env::temp_dir().join(format!("new-{}", std::process::id()));
+        let mode = |file: File| file.metadata().unwrap().mode() & 0o777;
+        assert_eq!(mode(create_new(&path).unwrap()), 0o600);
+        assert!(create_new(&path).is_err());
+        let shown = mode(create_anew(&path).unwrap());
+        assert_eq!((shown & !0o644, shown & 0o600), (0, 0o600));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn a_directory_is_deleted_when_it_has_no_name_whatever_it_was_called() {
         use std::os::fd::AsRawFd;
         let base = std::env::temp_dir().join(format!("deleted-{}", std::process::id()));
