@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,14 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// What is waited for now, each since when.
 static WAITS: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
+
+/// Whether a signal has asked for the end.
+static IS_TO_END: AtomicBool = AtomicBool::new(false);
+
+/// The action of the signals that ask for it; a program that is measured has the default.
+pub(crate) extern "C" fn ask_for_end(_: i32) {
+    IS_TO_END.store(true, Ordering::Relaxed);
+}
 
 /// As long as it lives, something is waited for; if that takes too long, everything ends.
 pub(crate) struct Limit;
@@ -29,17 +38,19 @@ impl Drop for Limit {
     }
 }
 
-/// Sees to it in a thread that no [`Limit`] lives too long; `end` ends what was started.
+/// Sees to it in a thread that no [`Limit`] lives too long, and that a signal ends this
+/// process; `end` ends what was started.
 pub(crate) fn watch_limits(end: fn()) {
     std::thread::spawn(move || {
         loop {
             std::thread::park_timeout(Duration::from_secs(1));
             let waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
             let late = waits.iter().find(|(_, since)| since.elapsed() > LONGEST);
-            let late = late.map(|(what, _)| what.clone());
-            drop(waits);
-            if let Some(what) = late {
-                println!("bench: waited {} s for {what}", LONGEST.as_secs());
+            let late = late.map(|(what, _)| format!("waited {} s for {what}", LONGEST.as_secs()));
+            let is_to_end = IS_TO_END.load(Ordering::Relaxed);
+            if let Some(why) = late.or(is_to_end.then(|| "ended by a signal".to_owned())) {
+                println!("bench: {why}");
+                // `waits` stays locked: nothing more is begun.
                 end();
                 std::process::exit(1);
             }

@@ -81,15 +81,21 @@ fn main() -> ExitCode {
 }
 
 /// What is measured gets all signals by their defaults, whatever this process was given:
-/// `nohup` ignores HUP, which no service could catch then. SIGPIPE Rust sees to.
+/// `nohup` ignores HUP, which no service could catch then. SIGPIPE Rust sees to. HUP, INT
+/// and TERM end what was started, too.
 fn default_signals() {
     let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
     for signal in Signal::iterator() {
-        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGPIPE) {
-            // SAFETY: no handler is set.
-            #[allow(unsafe_code, reason = "nothing else sets a signal's action")]
-            let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
-        }
+        let action = match signal {
+            Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGPIPE => continue,
+            Signal::SIGHUP | Signal::SIGINT | Signal::SIGTERM => {
+                SigHandler::Handler(common::ask_for_end)
+            }
+            _ => SigHandler::SigDfl,
+        };
+        // SAFETY: the handler does nothing but set an atomic.
+        #[allow(unsafe_code, reason = "nothing else sets a signal's action")]
+        let _ = unsafe { nix::sys::signal::signal(signal, action) };
     }
 }
 
