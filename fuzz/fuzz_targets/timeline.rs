@@ -5,7 +5,7 @@
 use daemontools_rs::formats::tai64n::Tai64n;
 use daemontools_rs::formats::timeline::{Timeline, header, push};
 use daemontools_rs::timeline::rows::{Chart, Choice, Picture};
-use daemontools_rs::timeline::terminal::{self, Look};
+use daemontools_rs::timeline::terminal::{self, TerminalLook};
 use daemontools_rs::timeline::svg;
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| {
@@ -20,7 +20,7 @@ libfuzzer_sys::fuzz_target!(|text: &[u8]| {
     let chart = Chart::new(&timeline);
     for choice in [Choice::All, Choice::Last(2), Choice::Longest(2)] {
         let picture = Picture::new(chart.clone(), choice, String::new());
-        let look = Look {
+        let look = TerminalLook {
             columns: 60,
             has_colour: true,
             has_unicode: true,

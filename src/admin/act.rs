@@ -18,7 +18,7 @@ use crate::formats::status::{Status, Want};
 use crate::service::{self, Supervised};
 use crate::svclog;
 use crate::sys::signals::Signals;
-use crate::sys::{clock, folder, process};
+use crate::sys::{clock, directory, process};
 use crate::visible;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -53,7 +53,7 @@ pub fn perform(
         Task::Stop => waiter.begin("Stopping"),
         Task::Reset | Task::Restart => {}
     }
-    let home = folder::open_to_name(&directory).map_err(|source| Failure::NoDirectory {
+    let home = directory::open_to_name(&directory).map_err(|source| Failure::NoDirectory {
         looked_in: service::where_looked(name),
         source,
     })?;

@@ -2,7 +2,7 @@
 
 use crate::child::{End, Pid};
 use crate::error::reason;
-use crate::sys::signals::Number;
+use crate::sys::signals::Signal;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +15,7 @@ pub enum Stop {
     /// It failed.
     Failed(Failure),
     /// We were told to end, by this signal.
-    Interrupted(Number),
+    Interrupted(Signal),
 }
 
 impl From<Failure> for Stop {
@@ -452,7 +452,7 @@ fn how(end: &Option<End>) -> String {
 }
 
 fn signal(number: u8) -> String {
-    match Number::from_raw(number.into()) {
+    match Signal::from_raw(number.into()) {
         Some(known) => known.name().to_owned(),
         None => format!("signal {number}"),
     }

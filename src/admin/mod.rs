@@ -21,7 +21,7 @@ pub mod watcher;
 
 use crate::child::End;
 use crate::sys::pidfd::Proc;
-use crate::sys::signals::{Number, Signals, die_of, is_ignored};
+use crate::sys::signals::{Signal, Signals, is_ignored, raise_with_default_action};
 use crate::sys::spawn::Spawn;
 use crate::sys::{child, output, poll};
 use failure::{Failure, Stop};
@@ -67,10 +67,10 @@ pub struct Options {
 /// Does `task` for each of `names`, in order or, with [`Options::parallel`], at
 /// once. Gives the exit code of `program`: 0 only if all succeeded.
 pub fn run(program: &str, task: Task, names: &[OsString], options: &Options) -> u8 {
-    let caught: Vec<Number> = [Number::INT, Number::TERM, Number::HUP, Number::QUIT]
+    let caught: Vec<Signal> = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT]
         .into_iter()
-        .filter(|number| !is_ignored(*number))
-        .chain([Number::CHLD])
+        .filter(|signal| !is_ignored(*signal))
+        .chain([Signal::CHLD])
         .collect();
     let signals = match Signals::new(&caught) {
         Ok(signals) => signals,
@@ -102,9 +102,9 @@ fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Sig
             output::err(&failure.line(program, name));
             FAILED
         }
-        Err(Stop::Interrupted(number)) => {
+        Err(Stop::Interrupted(signal)) => {
             let _ = output::out(&progress.break_off());
-            die_of(number.raw());
+            raise_with_default_action(signal.raw());
             FAILED
         }
     }
@@ -129,10 +129,12 @@ fn all_at_once(
     let mut interrupted = None;
     while !workers.is_empty() {
         poll::wait([Some(signals.as_fd())], None);
-        while let Some(number) = signals.next() {
-            if number != Number::CHLD {
-                workers.iter().for_each(|(worker, _)| worker.send(number));
-                interrupted = Some(number);
+        while let Some(signal) = signals.next() {
+            if signal != Signal::CHLD {
+                workers
+                    .iter()
+                    .for_each(|(worker, _)| worker.send_signal(signal));
+                interrupted = Some(signal);
             }
         }
         while let Some((pid, end)) = child::reap() {
@@ -148,8 +150,8 @@ fn all_at_once(
             }
         }
     }
-    if let Some(number) = interrupted {
-        die_of(number.raw());
+    if let Some(signal) = interrupted {
+        raise_with_default_action(signal.raw());
         return FAILED;
     }
     // There was no process left for these: they are done here, now that no

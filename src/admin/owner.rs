@@ -5,8 +5,8 @@
 //! `supervise/lock`, for files can be given to others and links can lead elsewhere.
 
 use super::failure::Failure;
+use crate::sys::directory;
 use crate::sys::file::{self, Identity};
-use crate::sys::folder;
 use crate::sys::lock::{self, LockId};
 use crate::sys::process::Process;
 use std::fs::File;
@@ -30,7 +30,7 @@ enum Owner {
 /// # Errors
 /// Its supervise is another user's; or we are root and cannot tell whose it is.
 pub fn check(directory: &File, script: &'static str) -> Result<(), Failure> {
-    let user = file::user();
+    let user = file::euid();
     match owner(directory, user) {
         Owner::Another(owner) => Err(Failure::Foreign {
             script,
@@ -44,7 +44,7 @@ pub fn check(directory: &File, script: &'static str) -> Result<(), Failure> {
 
 fn owner(directory: &File, user: u32) -> Owner {
     let metadata = directory.metadata();
-    let lock = folder::open_file_to_name(directory, "supervise/lock");
+    let lock = directory::open_file_to_name(directory, "supervise/lock");
     let id = lock.ok().as_ref().and_then(lock::id);
     let (Ok(metadata), Some(id)) = (metadata, id) else {
         return Owner::Unknown;
@@ -93,7 +93,7 @@ mod tests {
         let own = Process::open(Pid::new(std::process::id()).unwrap()).unwrap();
         let here = file::identity_at(Path::new(".")).unwrap();
         let elsewhere = file::identity_at(Path::new("/proc")).unwrap();
-        let user = file::user();
+        let user = file::euid();
         let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
         let name = comm.trim_end();
         let judge = |place, user, name| judge(&own, id, place, user, name);

@@ -4,7 +4,7 @@
 use super::failure::Stop;
 use super::progress::Progress;
 use crate::child::{End, Pid};
-use crate::sys::signals::{Number, Signals};
+use crate::sys::signals::{Signal, Signals};
 use crate::sys::{child, clock, output, poll};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -83,15 +83,15 @@ impl<'a> Waiter<'a> {
         }
         let mut interrupted = None;
         if signal {
-            while let Some(number) = self.signals.next() {
-                if number != Number::CHLD {
-                    interrupted = Some(number);
+            while let Some(signal) = self.signals.next() {
+                if signal != Signal::CHLD {
+                    interrupted = Some(signal);
                 }
             }
             self.ended.extend(std::iter::from_fn(child::reap));
         }
         match interrupted {
-            Some(number) => Err(Stop::Interrupted(number)),
+            Some(signal) => Err(Stop::Interrupted(signal)),
             None => Ok(Wake {
                 ready: [a, b, c],
                 ended: std::mem::take(&mut self.ended),

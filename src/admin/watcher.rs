@@ -6,7 +6,7 @@ use super::verdict::Verdict;
 use super::wait::Waiter;
 use crate::formats::status::Status;
 use crate::service::{self, NoStatus, NotSent, Supervised, is_hidden};
-use crate::sys::watch::{Change, How, Place, Watch};
+use crate::sys::watch::{Change, How, Watch, WatchDescriptor};
 use crate::sys::{clock, file, process};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -29,7 +29,7 @@ pub struct Watcher {
     /// None: no inotify; then every dot is a look.
     watch: Option<Watch>,
     /// The directory `supervise`, once it is watched.
-    supervise: Option<Place>,
+    supervise: Option<WatchDescriptor>,
     /// Supervise has written a status since the last command was sent.
     answered: bool,
     /// The status file as it was when the last command was sent.

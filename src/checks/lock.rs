@@ -11,7 +11,7 @@ use super::circle;
 use crate::child::Pid;
 use crate::sys::lock::LockId;
 use crate::sys::pidfd::Proc;
-use crate::sys::signals::Number;
+use crate::sys::signals::Signal;
 use crate::sys::spawn::Spawn;
 use crate::sys::{clock, errno, fifo, file, lock, process};
 use std::collections::HashMap;
@@ -151,7 +151,7 @@ impl LockWait {
 impl Drop for LockWait {
     fn drop(&mut self) {
         if let Some(helper) = &self.helper {
-            helper.send(Number::KILL);
+            helper.send_signal(Signal::KILL);
         }
     }
 }

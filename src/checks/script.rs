@@ -7,7 +7,7 @@ use crate::child::{End, Pid, Stream};
 use crate::sys::exec::Program;
 use crate::sys::fifo::{self, Input};
 use crate::sys::pidfd::Proc;
-use crate::sys::signals::Number;
+use crate::sys::signals::Signal;
 use crate::sys::spawn::{Fd, STDERR, STDIN, STDOUT, Spawn, SpawnError, SpawnErrors};
 use crate::sys::{child, clock, errno, file, process};
 use std::ffi::{OsStr, OsString};
@@ -64,7 +64,7 @@ impl Running {
         // Without us there is no lock, and nobody who wants its answer.
         let child = Spawn::new().group().dies_with_parent();
         let child = child.open_directory(home).descriptors(&descriptors);
-        let (proc, errors) = child.exec_told(&[program])?;
+        let (proc, errors) = child.exec_reported(&[program])?;
         child::make_group(proc.pid());
         // Its end is told after it has been waited for.
         let proc = proc.with_pidfd();
@@ -132,10 +132,10 @@ impl Running {
         for action in self.machine.step(event, clock::monotonic()) {
             match action {
                 Action::Term => {
-                    self.send(Number::TERM);
-                    self.send(Number::CONT);
+                    self.send(Signal::TERM);
+                    self.send(Signal::CONT);
                 }
-                Action::Kill => self.send(Number::KILL),
+                Action::Kill => self.send(Signal::KILL),
                 Action::Look => return self.look(),
                 Action::Leave(over) => return Some(over),
             }
@@ -157,10 +157,10 @@ impl Running {
     }
 
     /// To its group, and to itself if it has left that.
-    fn send(&self, number: Number) {
-        child::send_group(self.pid(), number);
+    fn send(&self, signal: Signal) {
+        child::killpg(self.pid(), signal);
         if child::has_left_group(self.pid()) {
-            self.proc.send(number);
+            self.proc.send_signal(signal);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::chain::Next;
 use crate::envdir::{self, Environment};
 use crate::error::{Error, TEMPORARY};
-use crate::sys::{errno, exec, folder, output};
+use crate::sys::{directory, errno, exec, output};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -38,14 +38,14 @@ fn usage() -> u8 {
 /// Applies the files in `directory` to the environment, in the order of the directory.
 fn read(directory: &OsStr, environment: &mut Environment) -> Result<(), Error> {
     let unable = |doing| move |error| Error::unable(doing, directory, "", error);
-    let folder =
-        folder::open_to_pass(Path::new(directory)).map_err(unable("switch to directory"))?;
-    let names = folder::names(&folder).map_err(unable("read directory"))?;
+    let dirfd =
+        directory::open_to_pass(Path::new(directory)).map_err(unable("switch to directory"))?;
+    let names = directory::names(&dirfd).map_err(unable("read directory"))?;
     for name in names {
         if name.as_bytes().starts_with(b".") {
             continue;
         }
-        let value = first_line(&folder, &name).map_err(|error| {
+        let value = first_line(&dirfd, &name).map_err(|error| {
             let path = [directory.as_bytes(), b"/", name.as_bytes()].concat();
             Error::unable("read", OsStr::from_bytes(&path), "", error)
         })?;
@@ -57,8 +57,8 @@ fn read(directory: &OsStr, environment: &mut Environment) -> Result<(), Error> {
 
 /// The file up to its first newline, and perhaps more. A file that does not exist counts
 /// as empty: it may have been removed just now.
-fn first_line(folder: &File, name: &OsStr) -> io::Result<Vec<u8>> {
-    let mut file = match folder::open_file(folder, name) {
+fn first_line(dirfd: &File, name: &OsStr) -> io::Result<Vec<u8>> {
+    let mut file = match directory::open_file(dirfd, name) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),

@@ -14,7 +14,7 @@ pub fn main() -> u8 {
         if child.is_empty() {
             return Err(Error::Usage("usage: pgrphack child"));
         }
-        child::lead_session();
+        child::setsid();
         Err(Next::new(child).run())
     })
 }

@@ -3,7 +3,7 @@
 use crate::child::{End, Pid};
 use crate::error::{Error, TEMPORARY};
 use crate::fghack::family::{Family, PassedSignal, Send};
-use crate::sys::signals::{Given, Number, Signals};
+use crate::sys::signals::{InheritedSignals, Signal, Signals};
 use crate::sys::spawn::Spawn;
 use crate::sys::{child, descriptors, output, poll, process, signals};
 use std::io::{self, ErrorKind, PipeReader, Read};
@@ -16,15 +16,15 @@ const PROGRAM: &str = "fghack";
 const COPIES: usize = 30;
 
 /// The signals that are passed on, but those that ask to end.
-const PASSED_ON: [Number; 6] = [
-    Number::HUP,
-    Number::ALRM,
-    Number::CONT,
-    Number::USR1,
-    Number::USR2,
-    Number::WINCH,
+const PASSED_ON: [Signal; 6] = [
+    Signal::HUP,
+    Signal::ALRM,
+    Signal::CONT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::WINCH,
 ];
-const ASKING_TO_END: [Number; 3] = [Number::TERM, Number::INT, Number::QUIT];
+const ASKING_TO_END: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 
 /// Runs `program`, which comes back only with an error, in a child; waits until
 /// no copy of a pipe that it was given is open any more, then for the child. The
@@ -35,7 +35,7 @@ const ASKING_TO_END: [Number; 3] = [Number::TERM, Number::INT, Number::QUIT];
 pub(crate) fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
     let unable = |doing| move |error| Error::unable_to(doing, error);
     let (reader, writer) = io::pipe().map_err(unable("create pipe"))?;
-    let given = Given::take_back_sigchld();
+    let given = InheritedSignals::take();
     let mut reader = Some(reader);
     let child = Spawn::new().start(|_| {
         given.restore();
@@ -85,18 +85,18 @@ fn become_program(program: impl FnOnce() -> Error) -> u8 {
 /// No pipe, no child, no descriptor for signals.
 pub(crate) fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
     let unable = |doing| move |error| Error::unable_to(doing, error);
-    let given = Given::take_back_sigchld();
-    let known: Vec<Number> = [&[Number::CHLD], &ASKING_TO_END[..], &PASSED_ON].concat();
+    let given = InheritedSignals::take();
+    let known: Vec<Signal> = [&[Signal::CHLD], &ASKING_TO_END[..], &PASSED_ON].concat();
     let signals = Signals::new(&known).map_err(unable("wait for signals"))?;
     // What the guard sees the front's end by: nobody else has it open.
     let (front, front_end) = io::pipe().map_err(unable("create pipe"))?;
     let mut front_end = Some(front_end);
     let strangers = children_from_before();
-    child::adopt_orphans();
+    child::become_subreaper();
     let guard = Spawn::new().start(|_| {
         drop(front_end.take());
         // As in the front: a child cannot inherit it.
-        child::adopt_orphans();
+        child::become_subreaper();
         let started = Signals::new(&known).map_err(unable("wait for signals"));
         let started = started.and_then(|signals| {
             let first = Spawn::new().start(|_| {
@@ -125,7 +125,7 @@ pub(crate) fn end_as(end: End) -> u8 {
         End::Exited(code) => code,
         End::Killed(number) => {
             process::leave_no_core();
-            signals::die_of(number.into());
+            signals::raise_with_default_action(number.into());
             TEMPORARY
         }
     }
@@ -146,19 +146,19 @@ fn wait_for_all(
         let [_, is_gone] = poll::wait([Some(signals.as_fd()), front.map(AsFd::as_fd)], None);
         if is_gone {
             front = None;
-            let kill = PassedSignal::End(Number::KILL.raw());
+            let kill = PassedSignal::End(Signal::KILL.raw());
             send(family.signalled(kill, &children(first, &strangers)));
         }
-        while let Some(number) = signals.next() {
-            if number == Number::CHLD {
+        while let Some(signal) = signals.next() {
+            if signal == Signal::CHLD {
                 continue;
             }
-            let raw = number.raw();
-            let signal = match ASKING_TO_END.contains(&number) {
+            let raw = signal.raw();
+            let to_pass = match ASKING_TO_END.contains(&signal) {
                 true => PassedSignal::End(raw),
                 false => PassedSignal::Other(raw),
             };
-            send(family.signalled(signal, &children(first, &strangers)));
+            send(family.signalled(to_pass, &children(first, &strangers)));
         }
         let has_ended = reap(&mut family, &mut first, &mut strangers);
         // One look for all of them: there may be thousands.
@@ -166,7 +166,7 @@ fn wait_for_all(
             send(family.left_with(&children(first, &strangers)));
         }
         let only_strangers = || first.is_none() && children(None, &strangers).is_empty();
-        if !child::is_any() || (!strangers.is_empty() && only_strangers()) {
+        if !child::has_children() || (!strangers.is_empty() && only_strangers()) {
             // Who has ended just now is not among the children any more.
             reap(&mut family, &mut first, &mut strangers);
             return family.last().unwrap_or(End::Exited(0));
@@ -191,8 +191,8 @@ fn reap(family: &mut Family, first: &mut Option<Pid>, strangers: &mut Vec<Pid>) 
 
 fn send(list: Vec<Send>) {
     for Send(pid, number) in list {
-        if let Some(signal) = Number::from_raw(number) {
-            child::send(pid, signal);
+        if let Some(signal) = Signal::from_raw(number) {
+            child::kill(pid, signal);
         }
     }
 }
@@ -201,7 +201,7 @@ fn send(list: Vec<Send>) {
 /// that sends its output through another program. They are not what is followed,
 /// and may themselves wait for the end of this process.
 fn children_from_before() -> Vec<Pid> {
-    match child::is_any() {
+    match child::has_children() {
         true => children(None, &[]),
         false => Vec::new(),
     }

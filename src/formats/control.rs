@@ -14,7 +14,7 @@
 
 /// A signal that supervise sends to its service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Signal {
+pub enum ServiceSignal {
     /// SIGTERM: please end.
     Term,
     /// SIGHUP: reopen logs or read the configuration again, by custom.
@@ -55,7 +55,7 @@ pub enum Command {
     /// Exit as soon as the service is down.
     Exit,
     /// Send a signal.
-    Signal(Signal),
+    Signal(ServiceSignal),
 }
 
 impl Command {
@@ -67,15 +67,15 @@ impl Command {
         Command::Exit,
         Command::Pause,
         Command::Continue,
-        Command::Signal(Signal::Hup),
-        Command::Signal(Signal::Alarm),
-        Command::Signal(Signal::Int),
-        Command::Signal(Signal::Term),
-        Command::Signal(Signal::Kill),
-        Command::Signal(Signal::Usr1),
-        Command::Signal(Signal::Usr2),
-        Command::Signal(Signal::Quit),
-        Command::Signal(Signal::Winch),
+        Command::Signal(ServiceSignal::Hup),
+        Command::Signal(ServiceSignal::Alarm),
+        Command::Signal(ServiceSignal::Int),
+        Command::Signal(ServiceSignal::Term),
+        Command::Signal(ServiceSignal::Kill),
+        Command::Signal(ServiceSignal::Usr1),
+        Command::Signal(ServiceSignal::Usr2),
+        Command::Signal(ServiceSignal::Quit),
+        Command::Signal(ServiceSignal::Winch),
     ];
 
     /// The command that `byte` stands for; None for a byte to be ignored.
@@ -95,16 +95,16 @@ impl Command {
             Command::Pause => b'p',
             Command::Continue => b'c',
             Command::Exit => b'x',
-            Command::Signal(Signal::Term) => b't',
-            Command::Signal(Signal::Hup) => b'h',
-            Command::Signal(Signal::Alarm) => b'a',
-            Command::Signal(Signal::Int) => b'i',
-            Command::Signal(Signal::Kill) => b'k',
-            Command::Signal(Signal::Usr1) => b'1',
-            Command::Signal(Signal::Usr2) => b'2',
-            Command::Signal(Signal::Quit) => b'q',
-            Command::Signal(Signal::Winch) => b'w',
-            Command::Signal(Signal::Stop | Signal::Cont) => return None,
+            Command::Signal(ServiceSignal::Term) => b't',
+            Command::Signal(ServiceSignal::Hup) => b'h',
+            Command::Signal(ServiceSignal::Alarm) => b'a',
+            Command::Signal(ServiceSignal::Int) => b'i',
+            Command::Signal(ServiceSignal::Kill) => b'k',
+            Command::Signal(ServiceSignal::Usr1) => b'1',
+            Command::Signal(ServiceSignal::Usr2) => b'2',
+            Command::Signal(ServiceSignal::Quit) => b'q',
+            Command::Signal(ServiceSignal::Winch) => b'w',
+            Command::Signal(ServiceSignal::Stop | ServiceSignal::Cont) => return None,
         })
     }
 }

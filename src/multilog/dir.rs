@@ -366,7 +366,7 @@ impl Dir {
         let (from, to) = (before / STORED_AT_ONCE, self.size / STORED_AT_ONCE);
         if from < to {
             let length = (to - from) * STORED_AT_ONCE;
-            file::begin_to_store(&self.current, from * STORED_AT_ONCE, length);
+            file::sync_file_range(&self.current, from * STORED_AT_ONCE, length);
         }
     }
 

@@ -11,7 +11,7 @@ use super::survey::Survey;
 use super::turn::Turn;
 use super::waiter::say;
 use crate::formats::tai64n::Tai64n;
-use crate::sys::{clock, errno, file, folder};
+use crate::sys::{clock, directory, errno, file};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -114,7 +114,7 @@ impl Keeper {
         let mut above = OsStr::from_bytes(&self.name).to_owned();
         let result = each_above(directory, |place| {
             above.push("/..");
-            let kept = match read(place, file::user()) {
+            let kept = match read(place, file::euid()) {
                 Found::Budget(budget) => {
                     keep_one(&place.parent, directory, self.pace, budget, self.file)
                 }
@@ -177,13 +177,13 @@ struct Place {
 /// Shows `see` the directories above `directory`, the nearest first, as far as they are
 /// on its file system.
 fn each_above(directory: &File, mut see: impl FnMut(&Place)) -> io::Result<()> {
-    let id = |folder: &File| folder.metadata().map(|m| file::identity(&m));
+    let id = |dirfd: &File| dirfd.metadata().map(|m| file::identity(&m));
     let mut place = Place {
         parent: directory.try_clone()?,
         is_near: true,
     };
     for _ in 0..ABOVE {
-        let parent = match folder::open(&place.parent, OsStr::new("..")) {
+        let parent = match directory::open(&place.parent, OsStr::new("..")) {
             Ok(parent) => parent,
             // One that this user may not read.
             Err(error) if !errno::is_too_many_files(&error) => break,
@@ -200,9 +200,9 @@ fn each_above(directory: &File, mut see: impl FnMut(&Place)) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether `folder` is the directory of a service or of its logger, or a log directory.
-fn is_of_service(folder: &File) -> bool {
-    let has = |name: &str| folder::facts(folder, OsStr::new(name)).is_ok();
+/// Whether `dirfd` is the directory of a service or of its logger, or a log directory.
+fn is_of_service(dirfd: &File) -> bool {
+    let has = |name: &str| directory::stat(dirfd, OsStr::new(name)).is_ok();
     has("run") || (has("lock") && has("current"))
 }
 
@@ -211,7 +211,7 @@ fn is_of_service(folder: &File) -> bool {
 /// the one who looks.
 fn keep_one(top: &File, own: &File, pace: Pace, budget: Budget, file: u64) -> Result<Kept, String> {
     let mut all = Kept::default();
-    let capacity = folder::space(top).map_err(reason)?.total;
+    let capacity = directory::space(top).map_err(reason)?.total;
     let (budget, impossible) = budget.possible(file, capacity);
     let end = clock::monotonic() + LONGEST_LOOK;
     loop {
@@ -236,7 +236,7 @@ fn keep_once(top: &File, own: &File, pace: Pace, budget: Budget) -> Result<Kept,
     if let Some(log) = survey.own() {
         log.own = Some(pace);
     }
-    let available = folder::space(top).map_err(reason)?.available;
+    let available = directory::space(top).map_err(reason)?.available;
     let now = Tai64n::from_unix(clock::wall());
     let plan = budget::plan(&survey.logs, budget, available, !survey.is_partial, now);
     // Where that is not allowed to this user, it is up to the multilog that writes
@@ -293,7 +293,7 @@ fn read(place: &Place, user: u32) -> Found {
 /// The text of the budget in `top`, and why a multilog of `user` does not follow it, if so.
 fn text(top: &File, user: u32) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
     let name = OsStr::new(NAME);
-    let found = match folder::find(top, name) {
+    let found = match directory::find(top, name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         found => found?,
     };
@@ -306,7 +306,7 @@ fn text(top: &File, user: u32) -> io::Result<Option<(Vec<u8>, Option<String>)>> 
         let why = "not followed: it is no plain file".to_owned();
         return Ok(Some((Vec::new(), Some(why))));
     }
-    let opened = file::open_found(&found, || folder::open_file(top, name))?;
+    let opened = file::open_found(&found, || directory::open_file(top, name))?;
     let mut text = Vec::new();
     opened.take(LONGEST).read_to_end(&mut text)?;
     let why = if !file::is_trusted(&metadata, user) {
@@ -338,12 +338,12 @@ pub fn report(directory: &File, file: u64, user: u32) -> io::Result<Vec<u8>> {
                 state(&place.parent, directory, budget, file).unwrap_or_else(reason)
             }
         };
-        let path = folder::path(&place.parent).unwrap_or_default();
+        let path = directory::path(&place.parent).unwrap_or_default();
         report.extend_from_slice(path.join(NAME).as_os_str().as_bytes());
         report.extend_from_slice(format!(": {state}\n").as_bytes());
     })?;
     if !is_any {
-        let path = folder::path(directory).unwrap_or_default();
+        let path = directory::path(directory).unwrap_or_default();
         report.extend_from_slice(path.as_os_str().as_bytes());
         report.extend_from_slice(b": no budget is in force\n");
     }
@@ -352,7 +352,7 @@ pub fn report(directory: &File, file: u64, user: u32) -> io::Result<Vec<u8>> {
 
 /// How a budget in the directory `top` stands.
 fn state(top: &File, own: &File, budget: Budget, file: u64) -> io::Result<String> {
-    let space = folder::space(top)?;
+    let space = directory::space(top)?;
     let survey = Survey::of(top, own)?;
     let used = survey.logs.iter().map(Log::size);
     let used = used.fold(0, u64::saturating_add);

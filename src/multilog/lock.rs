@@ -3,7 +3,7 @@
 
 use super::files::Files;
 use crate::formats::mark::{Mark, Noted};
-use crate::sys::{file, folder, lock};
+use crate::sys::{directory, file, lock};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -79,8 +79,8 @@ impl Lock {
             .file
             .metadata()
             .map(|metadata| file::identity(&metadata));
-        let there = folder::facts(directory, OsStr::new(NAME));
-        matches!((own, there), (Ok(own), Ok(there)) if own == (there.device, there.inode))
+        let there = directory::stat(directory, OsStr::new(NAME));
+        matches!((own, there), (Ok(own), Ok(there)) if own == (there.device(), there.inode()))
     }
 
     /// Whether this is the first time that what is in its place cannot be used.

@@ -5,7 +5,7 @@ use crate::child::Pid;
 use crate::error::Error;
 use crate::sys::exec::Program;
 use crate::sys::file::Identity;
-use crate::sys::signals::Number;
+use crate::sys::signals::Signal;
 use crate::sys::spawn::{Fd, Spawn};
 use crate::sys::{errno, file, output};
 use std::ffi::OsStr;
@@ -34,10 +34,10 @@ pub fn start(command: &[u8], id: Identity, files: Files, name: &OsStr) -> io::Re
             (4, Fd::Open(&|| files.open_read("state"))),
             (5, Fd::Open(&|| files.open_truncate(name, "newstate"))),
         ])
-        .defaults(&[Number::TERM, Number::ALRM])
+        .defaults(&[Signal::TERM, Signal::ALRM])
         .exec(&shell, |error| {
             let error = Error::unable("run", command, "", error.source);
-            output::err_without_waiting(&error.line(super::waiter::PROGRAM));
+            output::err_nonblocking(&error.line(super::waiter::PROGRAM));
             error.code()
         });
     started.map(|processor| processor.pid())

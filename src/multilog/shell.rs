@@ -74,7 +74,7 @@ struct Unfinished {
 /// on when it was told to end and nothing was lost by that.
 pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     memory::spare_where_short(2 * MARGIN);
-    file::set_umask(0o022);
+    file::umask(0o022);
     let start = file::open_read(Path::new("."))
         .map_err(|error| Error::unable_to("switch to current directory", error))?;
     let start = Rc::new(start);

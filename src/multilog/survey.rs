@@ -3,8 +3,9 @@
 
 use super::budget::{Finished, Log};
 use crate::formats::{logname, tai64n::Tai64n};
+use crate::sys::directory;
 use crate::sys::file::{self, Identity};
-use crate::sys::folder::{self, Facts};
+use crate::sys::stat::Stat;
 use crate::sys::{errno, memory};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -47,7 +48,7 @@ impl Survey {
     /// # Errors
     /// What fstat(2) says of the two; ENOMEM where a limit leaves no memory for this.
     pub fn of(top: &File, own: &File) -> io::Result<Survey> {
-        let own_facts = own.metadata()?;
+        let own_metadata = own.metadata()?;
         let most = if memory::is_available(AMPLE) {
             MOST
         } else if memory::is_available(SCARCE) {
@@ -64,14 +65,14 @@ impl Survey {
                 is_partial: false,
             },
             device: top.metadata()?.dev(),
-            own: file::identity(&own_facts),
+            own: file::identity(&own_metadata),
             way: Vec::new(),
             seen: 0,
             seen_each: 0,
         };
         surveyor.visit(top);
         let is_missing = surveyor.survey.own().is_none();
-        if is_missing && own_facts.dev() == surveyor.device {
+        if is_missing && own_metadata.dev() == surveyor.device {
             surveyor.see_own(own);
         }
         Ok(surveyor.survey)
@@ -95,7 +96,7 @@ impl Survey {
             Some(way) => follow(top, way),
         };
         let name = logname::finished(found.moment, found.is_safe);
-        directory.is_ok_and(|here| folder::remove(&here, OsStr::new(&name)).unwrap_or(false))
+        directory.is_ok_and(|here| directory::remove(&here, OsStr::new(&name)).unwrap_or(false))
     }
 }
 
@@ -128,14 +129,14 @@ impl Surveyor {
     fn see_own(&mut self, own: &File) {
         let mut draft = Draft::of(own);
         let (mut seen, most) = (0, self.most);
-        let _ = folder::each(own, |name| {
+        let _ = directory::each(own, |name| {
             seen += 1;
             if seen > MOST_EACH.min(most) {
                 self.survey.is_cut = true;
                 return ControlFlow::Break(());
             }
-            if let Ok(facts) = folder::facts(own, name) {
-                draft.add(name, &facts);
+            if let Ok(stat) = directory::stat(own, name) {
+                draft.add(name, &stat);
             }
             ControlFlow::Continue(())
         });
@@ -146,18 +147,18 @@ impl Surveyor {
     fn visit(&mut self, here: &File) {
         let mut draft = Draft::of(here);
         let mut is_whole = true;
-        let _ = folder::each(here, |name| {
+        let _ = directory::each(here, |name| {
             if self.is_enough() {
                 is_whole = false;
                 return ControlFlow::Break(());
             }
-            let Ok(facts) = folder::facts(here, name) else {
+            let Ok(stat) = directory::stat(here, name) else {
                 return ControlFlow::Continue(());
             };
-            let goes_on = self.way.len() < BELOW && facts.device == self.device;
-            if facts.is_directory && goes_on {
+            let goes_on = self.way.len() < BELOW && stat.device() == self.device;
+            if stat.is_directory() && goes_on {
                 // A log may hold others, as main/errors in main.
-                let Ok(next) = folder::open(here, name) else {
+                let Ok(next) = directory::open(here, name) else {
                     self.survey.is_partial = true;
                     return ControlFlow::Continue(());
                 };
@@ -168,7 +169,7 @@ impl Surveyor {
                 self.visit(&next);
                 self.way.pop();
             } else {
-                draft.add(name, &facts);
+                draft.add(name, &stat);
             }
             ControlFlow::Continue(())
         });
@@ -199,7 +200,7 @@ impl Draft {
     fn of(directory: &File) -> Draft {
         // Not among the names, of which there may be too many.
         let has = |name: &str| {
-            folder::facts(directory, OsStr::new(name)).is_ok_and(|facts| facts.is_file)
+            directory::stat(directory, OsStr::new(name)).is_ok_and(|stat| stat.is_file())
         };
         let changed = directory.metadata().ok().map(|metadata| metadata.mtime());
         let changed = changed.and_then(|seconds| u64::try_from(seconds).ok());
@@ -213,13 +214,13 @@ impl Draft {
         }
     }
 
-    fn add(&mut self, name: &OsStr, facts: &Facts) {
-        if !facts.is_file {
+    fn add(&mut self, name: &OsStr, stat: &Stat) {
+        if !stat.is_file() {
             return;
         }
         // Else anybody could empty the others' logs with a hole of a terabyte, or with
         // a thousand names for one file.
-        let size = facts.stored / facts.links.max(1);
+        let size = stat.allocated() / stat.links().max(1);
         let name = name.as_bytes();
         let is_safe = name.ends_with(b".s");
         let moment = logname::moment(name);
@@ -258,7 +259,7 @@ impl Draft {
 fn follow(top: &File, way: &[OsString]) -> io::Result<File> {
     let mut here = top.try_clone()?;
     for name in way {
-        here = folder::open(&here, name)?;
+        here = directory::open(&here, name)?;
     }
     Ok(here)
 }

@@ -3,8 +3,8 @@
 
 use crate::child::{End, Pid};
 use crate::error::Error;
-use crate::sys::poll::{self, Event};
-use crate::sys::signals::{Number, Signals};
+use crate::sys::poll::{self, PollEvent};
+use crate::sys::signals::{Signal, Signals};
 use crate::sys::{child, clock, output};
 use std::ffi::OsStr;
 use std::io;
@@ -43,7 +43,7 @@ impl Waiter {
     /// As [`Signals::new`].
     pub fn new() -> io::Result<Waiter> {
         Ok(Waiter {
-            signals: Signals::new(&[Number::TERM, Number::ALRM, Number::CHLD])?,
+            signals: Signals::new(&[Signal::TERM, Signal::ALRM, Signal::CHLD])?,
             told_to_end: false,
             told_to_rotate: false,
             may_leave: false,
@@ -52,10 +52,10 @@ impl Waiter {
 
     /// Takes note of the signals that came.
     pub fn hear(&mut self) {
-        while let Some(number) = self.signals.next() {
-            match number {
-                Number::TERM => self.told_to_end = true,
-                Number::ALRM => self.told_to_rotate = true,
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::TERM => self.told_to_end = true,
+                Signal::ALRM => self.told_to_rotate = true,
                 _ => {}
             }
         }
@@ -144,7 +144,7 @@ impl Waiter {
             }
             let now = clock::monotonic();
             if patience.is_some_and(|at| at <= now) {
-                child::send(pid, Number::TERM);
+                child::kill(pid, Signal::TERM);
                 return None;
             }
             if complaint.is_some_and(|at| at <= now) {
@@ -163,8 +163,8 @@ impl Waiter {
                 if self.told_to_end {
                     return;
                 }
-                let room = (Some(stderr.as_fd()), Event::Room);
-                let signal = (Some(self.signals.as_fd()), Event::Input);
+                let room = (Some(stderr.as_fd()), PollEvent::Room);
+                let signal = (Some(self.signals.as_fd()), PollEvent::Input);
                 let [_, signal] = poll::wait_for([room, signal], None);
                 if signal {
                     self.hear();
@@ -177,7 +177,7 @@ impl Waiter {
 
 /// Says on stderr that multilog goes on in spite of `error`.
 pub fn warn(error: &Error) {
-    output::err_without_waiting(&error.warning(PROGRAM));
+    output::err_nonblocking(&error.warning(PROGRAM));
 }
 
 /// Says on stderr: `multilog: warning: `, `before`, the directory's name, `after`.
@@ -192,5 +192,5 @@ pub fn say(before: &str, name: &OsStr, after: &str) {
         b"\n",
     ]
     .concat();
-    output::err_without_waiting(&line);
+    output::err_nonblocking(&line);
 }

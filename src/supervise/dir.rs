@@ -65,7 +65,7 @@ impl Dir {
             .map_err(|error| Error::unable("write", name, "/supervise/control", error))?;
         let is_fifo = fifo::is_fifo(&control);
         if !is_fifo {
-            control = file::own_at(control, path, &[file::user()]).map_err(read)?;
+            control = file::own_at(control, path, &[file::euid()]).map_err(read)?;
         }
         Ok(Dir {
             control,

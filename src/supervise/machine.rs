@@ -22,7 +22,7 @@
 //!   sent often, and only the time of the file tells.
 
 use crate::child::{End, Pid};
-use crate::formats::control::{Command, Signal};
+use crate::formats::control::{Command, ServiceSignal};
 use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ pub enum Action {
     /// Let the process that was held begin.
     LetGo(ProcessRole),
     /// Send this to the process.
-    Signal(ProcessRole, Signal),
+    Signal(ProcessRole, ServiceSignal),
     /// Reap the process, which has ended.
     Reap(ProcessRole),
     /// Write [`Machine::status`] to the status file; answer with [`Event::Published`],
@@ -406,8 +406,8 @@ impl Machine {
                     RunPhase::Up { paused, .. } => {
                         *paused = false;
                         vec![
-                            Action::Signal(ProcessRole::Run, Signal::Term),
-                            Action::Signal(ProcessRole::Run, Signal::Cont),
+                            Action::Signal(ProcessRole::Run, ServiceSignal::Term),
+                            Action::Signal(ProcessRole::Run, ServiceSignal::Cont),
                             Action::Publish,
                         ]
                     }
@@ -422,7 +422,7 @@ impl Machine {
                 *paused = true;
                 vec![
                     Action::Publish,
-                    Action::Signal(ProcessRole::Run, Signal::Stop),
+                    Action::Signal(ProcessRole::Run, ServiceSignal::Stop),
                 ]
             }
             (Command::Continue, RunPhase::Up { paused, .. }) => {
@@ -431,7 +431,10 @@ impl Machine {
                     true => Action::Publish,
                     false => Action::Refresh,
                 };
-                vec![publish, Action::Signal(ProcessRole::Run, Signal::Cont)]
+                vec![
+                    publish,
+                    Action::Signal(ProcessRole::Run, ServiceSignal::Cont),
+                ]
             }
             (Command::Continue, _) if self.republish_at.is_none() => vec![Action::Refresh],
             (Command::Pause | Command::Continue, _) => vec![Action::Publish],

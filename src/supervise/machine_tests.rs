@@ -49,7 +49,7 @@ pub(super) fn started(number: u32) -> Event {
     Event::Started(RUN, pid(number))
 }
 
-fn send(signal: Signal) -> Action {
+fn send(signal: ServiceSignal) -> Action {
     Action::Signal(RUN, signal)
 }
 
@@ -89,7 +89,11 @@ fn down_on_a_running_service_sends_term_then_cont_then_publishes() {
     let (mut machine, now) = up();
     assert_eq!(
         machine.step(Event::Control(Command::Down), now),
-        [send(Signal::Term), send(Signal::Cont), Action::Publish]
+        [
+            send(ServiceSignal::Term),
+            send(ServiceSignal::Cont),
+            Action::Publish
+        ]
     );
     assert_eq!(machine.status().want, Want::Down);
     assert_eq!(machine.step(ENDED, now), [REAP, Action::Publish]);
@@ -101,12 +105,12 @@ fn a_pause_is_published_before_the_signal() {
     let (mut machine, now) = up();
     assert_eq!(
         machine.step(Event::Control(Command::Pause), now),
-        [Action::Publish, send(Signal::Stop)]
+        [Action::Publish, send(ServiceSignal::Stop)]
     );
     assert!(machine.status().paused);
     assert_eq!(
         machine.step(Event::Control(Command::Continue), now),
-        [Action::Publish, send(Signal::Cont)]
+        [Action::Publish, send(ServiceSignal::Cont)]
     );
     assert!(!machine.status().paused);
 }
@@ -117,12 +121,12 @@ fn a_continue_where_nothing_is_paused_writes_no_status_unless_the_last_could_not
     let go_on = Event::Control(Command::Continue);
     assert_eq!(
         machine.step(go_on, now),
-        [Action::Refresh, send(Signal::Cont)]
+        [Action::Refresh, send(ServiceSignal::Cont)]
     );
     machine.step(Event::PublishFailed, now);
     assert_eq!(
         machine.step(go_on, now),
-        [Action::Publish, send(Signal::Cont)]
+        [Action::Publish, send(ServiceSignal::Cont)]
     );
     machine.step(Event::Published, now);
     assert_eq!(machine.deadline(), None);

@@ -6,7 +6,7 @@ use super::machine::{Action, Begin, Event, Machine, Now, ProcessRole};
 use super::observer::Observer;
 use crate::child::Pid;
 use crate::error::{self, Error, TEMPORARY};
-use crate::formats::control::{Command, Signal};
+use crate::formats::control::{Command, ServiceSignal};
 use crate::formats::status::Want;
 use crate::formats::tai64n::Tai64n;
 use crate::formats::timeline::Event as Moment;
@@ -15,7 +15,7 @@ use crate::sys::exec::Program;
 use crate::sys::fifo::Input;
 use crate::sys::oom::OomScoreAdj;
 use crate::sys::pidfd::Proc;
-use crate::sys::signals::{self, Number, Received, Sender, Signals};
+use crate::sys::signals::{self, Received, Sender, Signal, Signals};
 use crate::sys::spawn::{self, Spawn};
 use crate::sys::{clock, fifo, output, poll, start, terminal};
 use crate::timeline::recorder::Record;
@@ -38,16 +38,16 @@ const CONTROL_READS: usize = 16;
 
 /// What a service may send to its process group, and what would end or stop supervise
 /// then.
-const GROUP_SIGNALS: [Number; 9] = [
-    Number::HUP,
-    Number::INT,
-    Number::QUIT,
-    Number::ABRT,
-    Number::USR1,
-    Number::USR2,
-    Number::ALRM,
-    Number::TERM,
-    Number::TSTP,
+const GROUP_SIGNALS: [Signal; 9] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::ABRT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALRM,
+    Signal::TERM,
+    Signal::TSTP,
 ];
 
 /// A process that was started and is not reaped.
@@ -163,7 +163,7 @@ fn supervise(
     }
     shell.observer.end();
     if !shell.dir.is_fifo {
-        output::err_without_waiting(&line(
+        output::err_nonblocking(&line(
             name,
             b"",
             b"/supervise/control is not a FIFO: its commands are read once",
@@ -234,12 +234,12 @@ impl Shell<'_, '_> {
             Action::Start(role, begin) => self.start(role, begin),
             Action::LetGo(role) => {
                 if let Some(process) = self.process(role) {
-                    process.proc.let_go();
+                    process.proc.open_gate();
                 }
             }
             Action::Signal(role, signal) => {
                 if let Some(process) = self.process(role) {
-                    process.proc.send(number(signal));
+                    process.proc.send_signal(sys_signal(signal));
                 }
             }
             Action::Reap(role) => {
@@ -297,8 +297,8 @@ impl Shell<'_, '_> {
     /// service's own. `ended` is a child that has just ended.
     fn obey_signals(&self, ended: Option<Pid>) {
         while let Some(signal) = self.signals.receive() {
-            if signal.number != Number::CHLD && !self.is_of_service(signal, ended) {
-                signals::raise_default(signal.number);
+            if signal.signal != Signal::CHLD && !self.is_of_service(signal, ended) {
+                signals::raise_default_and_block(signal.signal);
             }
         }
     }
@@ -314,7 +314,7 @@ impl Shell<'_, '_> {
             }
             // There is no terminal to hang up: svscan has ended while something in the
             // group was stopped, see setpgid(2).
-            Sender::Kernel => signal.number == Number::HUP,
+            Sender::Kernel => signal.signal == Signal::HUP,
             Sender::Unknown => false,
         }
     }
@@ -372,7 +372,7 @@ impl Shell<'_, '_> {
             Err(error) => {
                 if is_new {
                     let _ = dir::overwrite_status(&status);
-                    output::err_without_waiting(&error.warning(PROGRAM));
+                    output::err_nonblocking(&error.warning(PROGRAM));
                 }
                 match dir::has_place_for_status() {
                     true => Event::PublishFailed,
@@ -391,7 +391,7 @@ impl Shell<'_, '_> {
         let spawn = Spawn::new().oom_score_adj(self.oom_score_adj);
         let spawn = match begin {
             Begin::AtOnce => spawn,
-            Begin::Held => match spawn.held() {
+            Begin::Held => match spawn.gated() {
                 Ok(spawn) => spawn,
                 Err(_) => return self.events.push_back(Event::CannotHold(role)),
             },
@@ -404,7 +404,7 @@ impl Shell<'_, '_> {
             self.observer.write(Moment::Failed);
             let error = Error::unable("start", self.name, file, error);
             // Held up here, it would pass for a service that runs.
-            output::err_without_waiting(&error.line(PROGRAM));
+            output::err_nonblocking(&error.line(PROGRAM));
             TEMPORARY
         });
         let answer = match started {
@@ -417,7 +417,7 @@ impl Shell<'_, '_> {
                 self.observer.note(Moment::Failed);
                 let reason = error::reason(&error);
                 let wait = self.machine.fork_wait().as_secs();
-                output::err_without_waiting(&line(
+                output::err_nonblocking(&line(
                     self.name,
                     b"unable to fork for ",
                     format!(", sleeping {wait} seconds: {reason}").as_bytes(),
@@ -433,11 +433,11 @@ impl Shell<'_, '_> {
 /// group is ours and the service's alone, those that a service may send to its group.
 /// With a controlling terminal, Ctrl-C is to end supervise.
 fn signals_to_wait_for() -> io::Result<Signals> {
-    let mut numbers = vec![Number::CHLD];
-    if child::leads_group() && !terminal::is_controlling() {
-        numbers.extend(signals::effective(&GROUP_SIGNALS));
+    let mut waited_for = vec![Signal::CHLD];
+    if child::is_group_leader() && !terminal::has_controlling_terminal() {
+        waited_for.extend(signals::effective(&GROUP_SIGNALS));
     }
-    Signals::new(&numbers)
+    Signals::new(&waited_for)
 }
 
 fn now() -> Now {
@@ -459,18 +459,18 @@ fn line(name: &OsStr, before: &[u8], after: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-fn number(signal: Signal) -> Number {
+fn sys_signal(signal: ServiceSignal) -> Signal {
     match signal {
-        Signal::Term => Number::TERM,
-        Signal::Hup => Number::HUP,
-        Signal::Alarm => Number::ALRM,
-        Signal::Int => Number::INT,
-        Signal::Kill => Number::KILL,
-        Signal::Usr1 => Number::USR1,
-        Signal::Usr2 => Number::USR2,
-        Signal::Quit => Number::QUIT,
-        Signal::Winch => Number::WINCH,
-        Signal::Stop => Number::STOP,
-        Signal::Cont => Number::CONT,
+        ServiceSignal::Term => Signal::TERM,
+        ServiceSignal::Hup => Signal::HUP,
+        ServiceSignal::Alarm => Signal::ALRM,
+        ServiceSignal::Int => Signal::INT,
+        ServiceSignal::Kill => Signal::KILL,
+        ServiceSignal::Usr1 => Signal::USR1,
+        ServiceSignal::Usr2 => Signal::USR2,
+        ServiceSignal::Quit => Signal::QUIT,
+        ServiceSignal::Winch => Signal::WINCH,
+        ServiceSignal::Stop => Signal::STOP,
+        ServiceSignal::Cont => Signal::CONT,
     }
 }

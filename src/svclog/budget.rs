@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::multilog::keeper;
 use crate::multilog::script::Script;
 use crate::sys::process::Process;
-use crate::sys::{file, folder, output, process};
+use crate::sys::{directory, file, output, process};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::Path;
@@ -67,19 +67,19 @@ fn user(writers: &[Pid], directory: &File) -> u32 {
     let running = writers
         .first()
         .and_then(|pid| Process::open(*pid).ok()?.users());
-    let owner = || folder::facts(directory, OsStr::new("lock")).map(|lock| lock.user);
+    let owner = || directory::stat(directory, OsStr::new("lock")).map(|lock| lock.user());
     match running {
         Some([_, effective, ..]) => effective,
-        None => owner().unwrap_or_else(|_| file::user()),
+        None => owner().unwrap_or_else(|_| file::euid()),
     }
 }
 
 /// The size of the largest file in `directory`, in bytes.
 fn largest(directory: &File) -> u64 {
     let mut largest = 0;
-    let _ = folder::each(directory, |name| {
-        let facts = folder::facts(directory, name);
-        let size = facts.map_or(0, |facts| if facts.is_file { facts.size } else { 0 });
+    let _ = directory::each(directory, |name| {
+        let stat = directory::stat(directory, name);
+        let size = stat.map_or(0, |stat| if stat.is_file() { stat.size() } else { 0 });
         largest = largest.max(size);
         std::ops::ControlFlow::Continue(())
     });

@@ -3,7 +3,8 @@
 use super::SvclogFailure;
 use super::files::{self, LogFileId, LogSnapshot};
 use crate::error::Error;
-use crate::sys::folder::{self, Facts};
+use crate::sys::directory;
+use crate::sys::stat::Stat;
 use crate::sys::{errno, file};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// An open log directory.
 pub(super) struct Directory {
     path: PathBuf,
-    folder: File,
+    dirfd: File,
 }
 
 /// The type of an entry with the name of a finished file.
@@ -29,20 +30,20 @@ pub(super) enum Finished {
 impl Directory {
     /// Opens the log directory `path`.
     pub(super) fn open(path: &Path) -> Result<Directory, SvclogFailure> {
-        let folder = file::open_directory(path)
+        let dirfd = file::open_directory(path)
             .map_err(|error| Error::unable("open directory", path.as_os_str(), "", error))?;
         let path = path.to_owned();
-        Ok(Directory { path, folder })
+        Ok(Directory { path, dirfd })
     }
 
     /// Whether the directory was removed.
     pub(super) fn is_removed(&self) -> bool {
-        self.folder.metadata().is_ok_and(|m| m.nlink() == 0)
+        self.dirfd.metadata().is_ok_and(|m| m.nlink() == 0)
     }
 
     /// Its identity.
     pub(super) fn identity(&self) -> Option<LogFileId> {
-        identity(&self.folder)
+        identity(&self.dirfd)
     }
 
     /// Its path.
@@ -62,17 +63,17 @@ impl Directory {
     }
 
     /// The metadata of `name`, if it is a regular file.
-    fn facts(&self, name: impl AsRef<OsStr>) -> Option<Facts> {
-        folder::facts(&self.folder, name.as_ref())
+    fn stat(&self, name: impl AsRef<OsStr>) -> Option<Stat> {
+        directory::stat(&self.dirfd, name.as_ref())
             .ok()
-            .filter(|facts| facts.is_file)
+            .filter(|stat| stat.is_file())
     }
 
     /// Opens a finished file.
     pub(super) fn open_finished(&self, name: &OsStr) -> Result<Finished, SvclogFailure> {
-        let opened = match folder::facts(&self.folder, name) {
-            Ok(facts) if !facts.is_file => return Ok(Finished::NoFile),
-            Ok(facts) => open_file(&self.folder, name).map(|file| (file, id(&facts))),
+        let opened = match directory::stat(&self.dirfd, name) {
+            Ok(stat) if !stat.is_file() => return Ok(Finished::NoFile),
+            Ok(stat) => open_file(&self.dirfd, name).map(|file| (file, id(&stat))),
             Err(error) => Err(error),
         };
         match opened {
@@ -86,15 +87,15 @@ impl Directory {
 
     /// Opens `name`, the file that multilog writes or wrote last, and returns its identity.
     pub(super) fn open_written(&self, name: &str) -> io::Result<(File, LogFileId)> {
-        let file = open_file(&self.folder, OsStr::new(name))?;
+        let file = open_file(&self.dirfd, OsStr::new(name))?;
         let metadata = file.metadata()?;
         Ok((file, file::identity(&metadata)))
     }
 
     /// Whether `current` is the file `id`.
     pub(super) fn is_current(&self, id: LogFileId) -> bool {
-        let current = folder::facts(&self.folder, OsStr::new("current"));
-        current.is_ok_and(|facts| self::id(&facts) == id)
+        let current = directory::stat(&self.dirfd, OsStr::new("current"));
+        current.is_ok_and(|stat| self::id(&stat) == id)
     }
 
     /// Examines the directory, in the order that [`LogSnapshot`] requires. The finished files in
@@ -105,19 +106,17 @@ impl Directory {
         last: Option<&OsStr>,
     ) -> Result<LogSnapshot, SvclogFailure> {
         let names = || {
-            folder::names(&self.folder).map_err(|error| {
+            directory::names(&self.dirfd).map_err(|error| {
                 SvclogFailure::from(Error::unable("read", self.path.as_os_str(), "", error))
             })
         };
-        let previous = self
-            .facts("previous")
-            .map(|facts| (id(&facts), facts.links));
-        let processed = self.facts("processed").is_some();
+        let previous = self.stat("previous").map(|stat| (id(&stat), stat.links()));
+        let processed = self.stat("processed").is_some();
         let first = names()?;
         let finished = files::certain(&first, names()?, known);
         let new = finished
             .difference(known)
-            .map(|name| (name.clone(), self.facts(name).as_ref().map(id)))
+            .map(|name| (name.clone(), self.stat(name).as_ref().map(id)))
             .collect();
         Ok(LogSnapshot {
             previous,
@@ -126,9 +125,9 @@ impl Directory {
             finished,
             last: last.map(|last| {
                 let mut names = files::compressed_names(last);
-                self.facts(last).is_some() || names.any(|name| self.facts(name).is_some())
+                self.stat(last).is_some() || names.any(|name| self.stat(name).is_some())
             }),
-            current: self.facts("current").map(|facts| (id(&facts), facts.size)),
+            current: self.stat("current").map(|stat| (id(&stat), stat.size())),
             state: self.state(),
         })
     }
@@ -136,7 +135,7 @@ impl Directory {
     /// The finished files that a program has compressed. If the file itself still exists, it
     /// is not one of these.
     pub(super) fn compressed(&self) -> BTreeSet<OsString> {
-        let names: BTreeSet<OsString> = folder::names(&self.folder)
+        let names: BTreeSet<OsString> = directory::names(&self.dirfd)
             .unwrap_or_default()
             .into_iter()
             .collect();
@@ -150,15 +149,15 @@ impl Directory {
 
     /// Identifies one version of the file `state`.
     pub(super) fn state(&self) -> Option<(u64, i64)> {
-        self.facts("state")
-            .map(|facts| (facts.inode, facts.changed))
+        self.stat("state")
+            .map(|stat| (stat.inode(), stat.changed()))
     }
 }
 
 /// Opens a file. If the owner of the directory has just put a symbolic link in its place,
 /// the file counts as gone.
-fn open_file(folder: &File, name: &OsStr) -> io::Result<File> {
-    folder::open_file_nofollow(folder, name).map_err(|error| match errno::is_link(&error) {
+fn open_file(dirfd: &File, name: &OsStr) -> io::Result<File> {
+    directory::open_file_nofollow(dirfd, name).map_err(|error| match errno::is_link(&error) {
         true => io::ErrorKind::NotFound.into(),
         false => error,
     })
@@ -170,6 +169,6 @@ fn identity(file: &File) -> Option<LogFileId> {
 }
 
 /// The identity of a file.
-fn id(facts: &Facts) -> LogFileId {
-    (facts.device, facts.inode)
+fn id(stat: &Stat) -> LogFileId {
+    (stat.device(), stat.inode())
 }

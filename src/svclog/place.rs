@@ -212,7 +212,7 @@ fn users(logger: &Path) -> Vec<u32> {
     let owner = std::fs::metadata(logger)
         .ok()
         .map(|metadata| metadata.uid());
-    [0, file::user()].into_iter().chain(owner).collect()
+    [0, file::euid()].into_iter().chain(owner).collect()
 }
 
 /// Whether the process `pid` descends from the supervise of `logger`.

@@ -8,7 +8,7 @@ use super::{SvclogFailure, SvclogOptions, show, title};
 use crate::error::Error;
 use crate::file_systems;
 use crate::formats::tai64n::Tai64n;
-use crate::sys::poll::{self, Event};
+use crate::sys::poll::{self, PollEvent};
 use crate::sys::watch::Watch;
 use crate::sys::{clock, file, output, process, signals};
 use std::ffi::{OsStr, OsString};
@@ -322,12 +322,12 @@ fn now() -> Tai64n {
 fn wait(watch: Option<&Watch>, deadline: Option<Instant>) -> Result<(), SvclogFailure> {
     let stdout = io::stdout();
     let fds = [
-        (watch.map(AsFd::as_fd), Event::Input),
-        (Some(stdout.as_fd()), Event::Gone),
+        (watch.map(AsFd::as_fd), PollEvent::Input),
+        (Some(stdout.as_fd()), PollEvent::Gone),
     ];
     let [_, is_gone] = poll::wait_for(fds, deadline);
     if is_gone {
-        signals::die_of(signals::Number::PIPE.raw());
+        signals::raise_with_default_action(signals::Signal::PIPE.raw());
         return Err(SvclogFailure::Output(io::ErrorKind::BrokenPipe.into()));
     }
     Ok(())

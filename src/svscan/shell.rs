@@ -12,8 +12,8 @@ use super::watched::Watched;
 use crate::error::Error;
 use crate::formats::timeline::Event as Moment;
 use crate::service::{self, is_hidden};
-use crate::sys::poll::{self, Event};
-use crate::sys::signals::{Number, Signals};
+use crate::sys::poll::{self, PollEvent};
+use crate::sys::signals::{Signal, Signals};
 use crate::sys::watch::{Change, How};
 use crate::sys::{child, clock, file, heap, output, process, start};
 use crate::timeline::recorder::{Beginning, Recorder};
@@ -32,7 +32,7 @@ use std::time::Instant;
 const CHANGE_BUFFERS: usize = 64;
 
 /// What is waited for. ALRM asks for a scan now, as in s6 and in patched daemontools.
-const SIGNALS: [Number; 2] = [Number::CHLD, Number::ALRM];
+const SIGNALS: [Signal; 2] = [Signal::CHLD, Signal::ALRM];
 
 /// One running svscan.
 struct Shell {
@@ -120,9 +120,9 @@ impl Shell {
         let mounts = self.mounts.as_ref().map(AsFd::as_fd);
         let [signalled, changed, mounted] = poll::wait_for(
             [
-                (Some(self.signals.as_fd()), Event::Input),
-                (watch, Event::Input),
-                (mounts, Event::News),
+                (Some(self.signals.as_fd()), PollEvent::Input),
+                (watch, PollEvent::Input),
+                (mounts, PollEvent::News),
             ],
             deadline,
         );
@@ -233,10 +233,10 @@ impl Shell {
     fn take_signals(&mut self) -> bool {
         // Of each kind no two wait.
         let signals = [self.signals.next(), self.signals.next()];
-        if signals.contains(&Some(Number::CHLD)) {
+        if signals.contains(&Some(Signal::CHLD)) {
             self.reap();
         }
-        signals.contains(&Some(Number::ALRM))
+        signals.contains(&Some(Signal::ALRM))
     }
 
     fn reap(&mut self) {
@@ -357,12 +357,12 @@ impl Shell {
                 }
                 ScanAction::Wake(pid) => {
                     // It looks then whether its directory is there.
-                    child::send(pid, Number::CHLD);
+                    child::kill(pid, Signal::CHLD);
                     Vec::new()
                 }
                 ScanAction::WakeIfDeleted(pid) => {
                     if file::is_deleted(&process::directory_link(pid)) {
-                        child::send(pid, Number::CHLD);
+                        child::kill(pid, Signal::CHLD);
                     }
                     Vec::new()
                 }
@@ -472,7 +472,7 @@ impl Shell {
     fn warn(&mut self, name: &OsStr, topic: Topic, error: &Error) {
         let line = error.warning(super::PROGRAM);
         if self.reported.is_new(name, topic, line.clone()) {
-            output::err_without_waiting(&line);
+            output::err_nonblocking(&line);
         }
     }
 
@@ -521,7 +521,7 @@ const LOG_CAME_LATE: &str = "log appeared after the service was started: restart
 fn warn_of(name: &OsStr, what: &str) {
     let (program, name, what) = (super::PROGRAM.as_bytes(), name.as_bytes(), what.as_bytes());
     let line = [program, b": warning: ", name, b": ", what, b"\n"].concat();
-    output::err_without_waiting(&line);
+    output::err_nonblocking(&line);
 }
 
 /// Whether `name` leads to the directory `id` now.

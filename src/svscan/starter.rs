@@ -20,7 +20,7 @@ use crate::sys::file::{self, Identity};
 use crate::sys::limits::{OpenFiles, raise_open_files};
 use crate::sys::oom::OomScoreAdj;
 use crate::sys::spawn::{self, Fd, STDIN, STDOUT, Spawn, SpawnError, Step};
-use crate::sys::{child, heap, output, process, signals, terminal};
+use crate::sys::{child, heap, output, pidfd, process, signals, terminal};
 use crate::timeline::recorder::{Record, Recorder};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter};
@@ -82,7 +82,7 @@ impl Starter {
             own: Own::new(),
             beside: child::beside("supervise"),
             open_files: raise_open_files(),
-            own_groups: !shared_group && !terminal::is_controlling(),
+            own_groups: !shared_group && !terminal::has_controlling_terminal(),
             oom_score_adj: OomScoreAdj::spare(),
         }
     }
@@ -153,7 +153,7 @@ impl Starter {
             }
             if !is_quiet {
                 // Held up here, it would pass for a supervise.
-                output::err_without_waiting(&why(error, half, name).warning(PROGRAM));
+                output::err_nonblocking(&why(error, half, name).warning(PROGRAM));
             }
             TEMPORARY
         });
@@ -212,7 +212,7 @@ fn why(error: SpawnError, half: Half, name: &OsStr) -> Error {
 /// A pidfd of the supervise `pid` if its directory was deleted. None without pidfds or
 /// `/proc`.
 fn deleted(pid: Pid) -> Option<OwnedFd> {
-    let end = child::end_of(pid).ok()?;
+    let end = pidfd::open(pid).ok()?;
     file::is_deleted(&process::directory_link(pid)).then_some(end)
 }
 

@@ -3,7 +3,7 @@
 use super::PROGRAM;
 use crate::file_systems;
 use crate::sys::output;
-use crate::sys::watch::{Place, Watch};
+use crate::sys::watch::{Watch, WatchDescriptor};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 /// The watches: the scan directory, and everything that its symbolic links lead through.
 pub(super) struct Watched {
     pub(super) watch: Watch,
-    pub(super) here: Place,
+    pub(super) here: WatchDescriptor,
     /// inotify reports every change in the scan directory.
     pub(super) is_complete: bool,
     /// For each entry that is a link: the steps that it leads through.
@@ -24,21 +24,21 @@ pub(super) struct Watched {
 /// One step on the way of a symbolic link.
 enum Step {
     /// An entry of this name in that directory: a link on the way, or its end.
-    Entry(Place, OsString),
+    Entry(WatchDescriptor, OsString),
     /// A directory on the way that does not exist: the way ends here for now.
-    Missing(Place, OsString),
+    Missing(WatchDescriptor, OsString),
     /// A directory on the way, which may be renamed.
-    Directory(Place),
+    Directory(WatchDescriptor),
 }
 
 impl Step {
-    fn place(&self) -> Place {
+    fn place(&self) -> WatchDescriptor {
         match self {
             Step::Entry(place, _) | Step::Missing(place, _) | Step::Directory(place) => *place,
         }
     }
 
-    fn is_entry(&self, place: Place, name: &OsStr) -> bool {
+    fn is_entry(&self, place: WatchDescriptor, name: &OsStr) -> bool {
         match self {
             Step::Entry(at, entry) | Step::Missing(at, entry) => *at == place && entry == name,
             Step::Directory(_) => false,
@@ -69,7 +69,7 @@ impl Watched {
     }
 
     /// The entries that a change of `name` in `place` may concern.
-    pub(super) fn concerned(&self, place: Place, name: &OsStr) -> Vec<OsString> {
+    pub(super) fn concerned(&self, place: WatchDescriptor, name: &OsStr) -> Vec<OsString> {
         let here = (place == self.here).then(|| name.to_owned());
         self.entries(|step| step.is_entry(place, name))
             .chain(here)
@@ -77,7 +77,7 @@ impl Watched {
     }
 
     /// The entries that lead through the directory `place`.
-    pub(super) fn through(&self, place: Place) -> impl Iterator<Item = OsString> {
+    pub(super) fn through(&self, place: WatchDescriptor) -> impl Iterator<Item = OsString> {
         self.entries(move |step| step.place() == place)
     }
 
@@ -88,7 +88,7 @@ impl Watched {
     }
 
     /// Whether `entry` leads to `name` in `place`, not only through it.
-    pub(super) fn leads_to(&self, entry: &OsStr, place: Place, name: &OsStr) -> bool {
+    pub(super) fn leads_to(&self, entry: &OsStr, place: WatchDescriptor, name: &OsStr) -> bool {
         let end = self.ways.get(entry).and_then(|way| way.last());
         place == self.here && name == entry
             || end.is_some_and(|end| matches!(end, Step::Entry(..)) && end.is_entry(place, name))
@@ -188,7 +188,7 @@ fn say(error: &io::Error) -> bool {
     let is_full = error.kind() == ErrorKind::StorageFull;
     if is_full {
         let what = "no inotify watch is left, polling every 5 seconds";
-        output::err_without_waiting(format!("{PROGRAM}: warning: {what}\n").as_bytes());
+        output::err_nonblocking(format!("{PROGRAM}: warning: {what}\n").as_bytes());
     }
     is_full
 }

@@ -11,7 +11,7 @@ use crate::sys::exec::Program;
 use crate::sys::file::Identity;
 use crate::sys::oom::OomScoreAdj;
 use crate::sys::pidfd::Proc;
-use crate::sys::signals::{Number, Signals};
+use crate::sys::signals::{Signal, Signals};
 use crate::sys::spawn::{Fd, STDERR, STDIN, STDOUT, Spawn};
 use crate::sys::{child, clock, descriptors, file, limits, poll, process};
 use std::collections::HashSet;
@@ -87,14 +87,14 @@ pub struct ScannerOptions {
 pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
     // A lock that is held for svscanboot stays held, by svscanboot alone.
     descriptors::close_all_on_exec();
-    let mut signals = Signals::new(&[Number::CHLD, Number::TERM, Number::INT])
+    let mut signals = Signals::new(&[Signal::CHLD, Signal::TERM, Signal::INT])
         .map_err(|error| Error::unable_to("hear signals", error))?;
     // svscan would try, and say so, for ever.
     let unusable = |error| Error::unable("read", directory, "", error);
     drop(std::fs::read_dir(directory).map_err(unusable)?);
     let pipe = io::pipe().map_err(|error| Error::unable_to("create pipe", error))?;
     become_quiet().map_err(|error| Error::unable("open", OsStr::new("/dev/null"), "", error))?;
-    child::adopt_orphans();
+    child::become_subreaper();
     let told = clear_the_way(Path::new(directory), &mut signals);
     let mut shell = Shell {
         directory,
@@ -123,7 +123,7 @@ pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
 fn become_quiet() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     let mut numbers = [STDIN, STDOUT, STDERR].into_iter();
-    numbers.try_for_each(|number| descriptors::place(null.as_fd(), number))
+    numbers.try_for_each(|number| descriptors::dup2(null.as_fd(), number))
 }
 
 /// Ends what an earlier svscanboot left: its svscan, then what that started, as
@@ -139,7 +139,7 @@ fn clear_the_way(directory: &Path, signals: &mut Signals) -> bool {
         if let Ok(scanner) = Proc::open(*pid)
             && process::is_own(*pid, "svscan")
         {
-            scanner.send(Number::TERM);
+            scanner.send_signal(Signal::TERM);
         }
     }
     if wait_for_all("svscan", scanners, deadline, signals) {
@@ -191,8 +191,8 @@ fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant, signals: &mut Signa
 /// Takes all signals that have come; whether one of them tells to end.
 fn is_told(signals: &mut Signals) -> bool {
     let mut told = false;
-    while let Some(number) = signals.next() {
-        told |= number != Number::CHLD;
+    while let Some(signal) = signals.next() {
+        told |= signal != Signal::CHLD;
     }
     told
 }
@@ -301,11 +301,11 @@ impl Shell<'_> {
                 },
                 BootAction::Look => self.look(),
                 BootAction::Term(pid) => {
-                    child::send(pid, Number::TERM);
+                    child::kill(pid, Signal::TERM);
                     continue;
                 }
                 BootAction::Kill(pid) => {
-                    child::send(pid, Number::KILL);
+                    child::kill(pid, Signal::KILL);
                     continue;
                 }
                 BootAction::Drain => {

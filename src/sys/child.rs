@@ -1,18 +1,18 @@
 //! Children and other processes: reap, signal, ask about them. [`super::spawn`] starts them.
 
 use crate::child::{End, Pid};
-use crate::sys::pidfd;
-use crate::sys::signals::Number;
+use crate::sys::signals::Signal;
+#[cfg(test)]
 use crate::sys::spawn::Spawn;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// A child that does `work`: [`Spawn::start`] without any preparation.
 ///
 /// # Errors
 /// EAGAIN, ENOMEM: see fork(2).
+#[cfg(test)]
 pub fn spawn(work: impl FnOnce() -> u8) -> io::Result<Pid> {
     let started = Spawn::new().start(|_| work());
     started.map(|child| child.pid())
@@ -86,21 +86,21 @@ fn end(status: i32) -> End {
 }
 
 /// Sends `signal` to the process `pid`; one that is gone does not mind.
-pub fn send(pid: Pid, signal: Number) {
+pub fn kill(pid: Pid, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid.get()) {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal.nix());
     }
 }
 
 /// Sends `signal` to the process group `leader`, if there is anybody in it.
-pub fn send_group(leader: Pid, signal: Number) {
+pub fn killpg(leader: Pid, signal: Signal) {
     if let Ok(leader) = i32::try_from(leader.get()) {
         let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), signal.nix());
     }
 }
 
 /// Whether this process leads its process group.
-pub fn leads_group() -> bool {
+pub fn is_group_leader() -> bool {
     nix::unistd::getpgrp() == nix::unistd::getpid()
 }
 
@@ -116,13 +116,13 @@ pub fn is_in_own_group(pid: Pid) -> bool {
 
 /// Makes this process the leader of a session and of a process group of its own,
 /// unless it is the leader of a group.
-pub fn lead_session() {
+pub fn setsid() {
     let _ = nix::unistd::setsid();
 }
 
 /// From now on, children of descendants whose own parent has ended become this
 /// process's children, as they become those of pid 1 by default.
-pub fn adopt_orphans() {
+pub fn become_subreaper() {
     // SAFETY: PR_SET_CHILD_SUBREAPER takes a number and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
 }
@@ -148,32 +148,23 @@ pub fn wait(pid: Pid) -> io::Result<End> {
 
 /// Whether the child `pid` has ended and was not waited for yet.
 pub fn has_ended(pid: Pid) -> bool {
-    let mut facts = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: `facts` is a valid place to write to; zeroes are facts, too, of no child.
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `info` is a valid place to write to; zeroes are valid, and mean no child.
     unsafe {
         let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        libc::waitid(libc::P_PID, pid.get(), facts.as_mut_ptr(), flags) == 0
-            && facts.assume_init().si_pid() != 0
+        libc::waitid(libc::P_PID, pid.get(), info.as_mut_ptr(), flags) == 0
+            && info.assume_init().si_pid() != 0
     }
 }
 
 /// Whether this process has any child, ended or not.
-pub fn is_any() -> bool {
-    // SAFETY: a null pointer is where no facts are written to.
+pub fn has_children() -> bool {
+    // SAFETY: a null pointer is allowed: nothing is written then.
     let found = unsafe {
         let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
         libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), flags)
     };
     found == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ECHILD)
-}
-
-/// A descriptor that can be read when the process `pid` has ended, whoever's
-/// child it is: a pidfd.
-///
-/// # Errors
-/// ESRCH if it is gone; ENOSYS before Linux 5.3; see pidfd_open(2).
-pub fn end_of(pid: Pid) -> io::Result<OwnedFd> {
-    pidfd::open(pid)
 }
 
 /// Whether the process `leader` is in another group than the one it was made
@@ -206,6 +197,7 @@ pub fn beside(name: &str) -> Option<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::pidfd;
     use std::os::fd::AsFd;
 
     #[test]
@@ -218,7 +210,7 @@ mod tests {
         // In a process whose children are no other test's.
         let seen = spawn(|| {
             let pid = spawn(|| 7).unwrap();
-            let end = end_of(pid).unwrap();
+            let end = pidfd::open(pid).unwrap();
             crate::sys::poll::wait([Some(end.as_fd())], None);
             let seen = [ended(), ended()] == [Some((pid, End::Exited(7))); 2];
             let is_there = wait(pid).unwrap() == End::Exited(7);
@@ -228,7 +220,7 @@ mod tests {
                 0
             });
             let pid = pid.unwrap();
-            let end = end_of(pid).unwrap();
+            let end = pidfd::open(pid).unwrap();
             crate::sys::poll::wait([Some(end.as_fd())], None);
             let killed = ended() == Some((pid, wait(pid).unwrap()));
             u8::from(!(seen && is_there && killed && ended().is_none()))
@@ -241,7 +233,7 @@ mod tests {
         let deadline = crate::sys::clock::monotonic() + std::time::Duration::from_secs(60);
         let pid = spawn(|| 0).unwrap();
         for _ in 0..2 {
-            let end = end_of(pid).unwrap();
+            let end = pidfd::open(pid).unwrap();
             assert_eq!(
                 crate::sys::poll::wait([Some(end.as_fd())], Some(deadline)),
                 [true]
@@ -250,7 +242,7 @@ mod tests {
         assert!(has_ended(pid));
         wait(pid).unwrap();
         assert!(!has_ended(pid));
-        let gone = end_of(pid).unwrap_err();
+        let gone = pidfd::open(pid).unwrap_err();
         assert!(crate::sys::errno::is_no_process(&gone));
     }
 

@@ -74,7 +74,7 @@ pub fn close_all_on_exec() {
 ///
 /// # Errors
 /// What dup2(2) says.
-pub fn place(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+pub fn dup2(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     // SAFETY: they take numbers. What was open as `number` belongs to nobody: those who
     // call this give up what they have there.
     let placed = unsafe {

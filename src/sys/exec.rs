@@ -43,7 +43,7 @@ impl Program {
     /// As [`Program::new`].
     pub fn ours(name: &OsStr, arguments: &[impl AsRef<OsStr>]) -> io::Result<Program> {
         let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
-        Program::of(candidates(name, &path, file::user() != 0)?, arguments)
+        Program::of(candidates(name, &path, file::euid() != 0)?, arguments)
     }
 
     /// The program in the file `path`, which is used as it is.

@@ -245,7 +245,7 @@ pub fn is_own(metadata: &Metadata, owners: &[u32]) -> bool {
 
 /// Whether this process makes and opens files as root.
 pub fn is_root() -> bool {
-    user() == 0
+    euid() == 0
 }
 
 /// Opens for writing what is plainly a file of this user's own: no link, not even
@@ -254,7 +254,7 @@ pub fn is_root() -> bool {
 /// # Errors
 /// ELOOP, EPERM; what open(2) says.
 pub fn open_write_own(path: &Path) -> io::Result<File> {
-    own_at(open_write_nofollow(path)?, path, &[user()])
+    own_at(open_write_nofollow(path)?, path, &[euid()])
 }
 
 /// As [`open_write_own`] for the file `name` in `directory`, which must be no link, and
@@ -269,20 +269,20 @@ pub fn open_write_own_in(directory: &Path, name: &CStr) -> io::Result<File> {
         .custom_flags(flags)
         .open(directory)?;
     let metadata = directory.metadata()?;
-    if metadata.uid() != user() || metadata.mode() & 0o022 != 0 {
+    if metadata.uid() != euid() || metadata.mode() & 0o022 != 0 {
         return Err(io::Error::from_raw_os_error(libc::EPERM));
     }
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let opened = openat(&directory, name, flags, Mode::empty()).map_err(super::io)?;
     let opened = File::from(opened);
-    match is_own(&opened.metadata()?, &[user()]) {
+    match is_own(&opened.metadata()?, &[euid()]) {
         true => Ok(opened),
         false => Err(super::errno::not_own()),
     }
 }
 
 /// The user as whom this process makes and opens files.
-pub fn user() -> u32 {
+pub fn euid() -> u32 {
     // SAFETY: geteuid only asks, and cannot fail.
     unsafe { libc::geteuid() }
 }
@@ -331,7 +331,7 @@ pub fn create_anew(path: &Path) -> io::Result<File> {
 }
 
 /// From now on, files are made without the permissions in `mask`.
-pub fn set_umask(mask: u32) {
+pub fn umask(mask: u32) {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
 }
 
@@ -346,7 +346,7 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
 /// Has the kernel begin to bring to disk what was written to `file` from the byte
 /// `from` on, for `length` bytes, without waiting for it. A later fsync, which alone
 /// says that it is there, has less to wait for.
-pub fn begin_to_store(file: &File, from: u64, length: u64) {
+pub fn sync_file_range(file: &File, from: u64, length: u64) {
     use std::os::fd::AsRawFd;
     if let (Ok(from), Ok(length)) = (i64::try_from(from), i64::try_from(length)) {
         // SAFETY: takes numbers only. An error is one that fsync will have, too.
@@ -490,14 +490,14 @@ mod tests {
             let file = open_write_nofollow(&name).unwrap();
             std::fs::remove_file(&name).unwrap();
             // Of all that the file itself tells, nothing is wrong now.
-            assert!(is_own(&file.metadata().unwrap(), &[user()]));
+            assert!(is_own(&file.metadata().unwrap(), &[euid()]));
             file
         };
-        assert!(own_at(open(), &name, &[user()]).is_err());
+        assert!(own_at(open(), &name, &[euid()]).is_err());
         let opened = open();
         std::fs::write(&name, "").unwrap();
-        assert!(own_at(opened, &name, &[user()]).is_err());
-        assert!(own_at(open_write_nofollow(&name).unwrap(), &name, &[user()]).is_ok());
+        assert!(own_at(opened, &name, &[euid()]).is_err());
+        assert!(own_at(open_write_nofollow(&name).unwrap(), &name, &[euid()]).is_ok());
         std::fs::remove_dir_all(&base).unwrap();
     }
 

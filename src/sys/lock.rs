@@ -204,7 +204,7 @@ mod tests {
             assert!(crate::sys::clock::monotonic() < deadline);
             std::thread::yield_now();
         }
-        waiter.send(crate::sys::signals::Number::KILL);
+        waiter.send_signal(crate::sys::signals::Signal::KILL);
         child::wait(waiter.pid()).unwrap();
     }
 }

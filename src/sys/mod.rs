@@ -1,6 +1,6 @@
 //! The only place with `unsafe`, `nix` or `libc`; safe functions and plain types come out.
 //!
-//! Rules of this folder: one file per subject; every descriptor is opened
+//! Rules of this directory: one file per subject; every descriptor is opened
 //! close-on-exec; errors are [`std::io::Error`] and keep their number; nothing
 //! here decides anything: wordings, lists of file systems and policies are elsewhere.
 #![allow(
@@ -12,11 +12,11 @@ pub mod child;
 pub mod clock;
 pub mod command_line;
 pub mod descriptors;
+pub mod directory;
 pub mod errno;
 pub mod exec;
 pub mod fifo;
 pub mod file;
-pub mod folder;
 pub mod heap;
 pub mod ids;
 pub mod limits;
@@ -32,7 +32,7 @@ pub mod signals;
 pub mod source;
 pub mod spawn;
 pub mod start;
-mod stat;
+pub mod stat;
 pub mod stream;
 pub mod terminal;
 pub mod title;

@@ -47,7 +47,7 @@ pub fn for_terminal(stream: impl IsTerminal, text: &[u8]) -> Cow<'_, [u8]> {
 
 /// As [`err`], for programs that must never be held up: if stderr is a pipe
 /// that nobody empties, the message is dropped.
-pub fn err_without_waiting(bytes: &[u8]) {
+pub fn err_nonblocking(bytes: &[u8]) {
     if super::poll::is_writable(io::stderr().as_fd()) {
         err(bytes);
     }

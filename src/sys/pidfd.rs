@@ -1,7 +1,7 @@
 //! Processes by more than their number, which the kernel gives to another process when
 //! one has ended and has been waited for: pidfd_open(2).
 
-use super::signals::Number;
+use super::signals::Signal;
 use super::{errno, process};
 use crate::child::Pid;
 use std::io::{self, PipeWriter, Write};
@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 pub struct Proc {
     pid: Pid,
     pidfd: Option<OwnedFd>,
-    /// What a child that is held waits for.
+    /// The writing end of the pipe that a gated child reads from first.
     gate: Option<PipeWriter>,
 }
 
@@ -68,7 +68,7 @@ impl Proc {
     }
 
     /// Sends it `signal`; one that is gone does not mind.
-    pub fn send(&self, signal: Number) {
+    pub fn send_signal(&self, signal: Signal) {
         let _ = self.signal(signal.raw());
     }
 
@@ -92,9 +92,9 @@ impl Proc {
         }
     }
 
-    /// Lets a child that is held begin. One whose handle is dropped before ends without
+    /// Lets a gated child begin. A child whose handle is dropped before ends without
     /// having done anything.
-    pub fn let_go(&mut self) {
+    pub fn open_gate(&mut self) {
         if let Some(mut gate) = self.gate.take() {
             // If it is gone, its end will be told.
             let _ = gate.write_all(&[0]);
@@ -103,7 +103,7 @@ impl Proc {
 }
 
 /// Opens a pidfd of the process `pid`, closed on exec.
-pub(super) fn open(pid: Pid) -> io::Result<OwnedFd> {
+pub fn open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers and touches no memory.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.get(), 0) };
     match i32::try_from(fd) {
@@ -121,7 +121,7 @@ mod tests {
     use crate::sys::spawn::Spawn;
 
     fn held() -> Proc {
-        Spawn::new().held().unwrap().start(|_| 0).unwrap()
+        Spawn::new().gated().unwrap().start(|_| 0).unwrap()
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         for proc in [&first, &opened, &third] {
             let started = proc.started();
             assert!(started.is_some() && started == process::started(proc.pid()));
-            proc.send(Number::KILL);
+            proc.send_signal(Signal::KILL);
             assert_eq!(wait(proc.pid()).unwrap(), End::Killed(9));
         }
         // It is gone, and nobody gets what was for it.

@@ -21,12 +21,12 @@ pub fn wait<const N: usize>(
     fds: [Option<BorrowedFd<'_>>; N],
     deadline: Option<Instant>,
 ) -> [bool; N] {
-    wait_for(fds.map(|fd| (fd, Event::Input)), deadline)
+    wait_for(fds.map(|fd| (fd, PollEvent::Input)), deadline)
 }
 
 /// What to wait for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Event {
+pub enum PollEvent {
     /// There is something to read.
     Input,
     /// There is news: of `/proc/self/mountinfo`, that something was mounted or
@@ -40,7 +40,7 @@ pub enum Event {
 
 /// As [`wait`], for the given events.
 pub fn wait_for<const N: usize>(
-    fds: [(Option<BorrowedFd<'_>>, Event); N],
+    fds: [(Option<BorrowedFd<'_>>, PollEvent); N],
     deadline: Option<Instant>,
 ) -> [bool; N] {
     let mut ready = [false; N];
@@ -48,14 +48,14 @@ pub fn wait_for<const N: usize>(
         let mut polled: Vec<(usize, PollFd<'_>)> = fds
             .iter()
             .enumerate()
-            .filter_map(|(place, (fd, event))| {
+            .filter_map(|(index, (fd, event))| {
                 let flags = match event {
-                    Event::Input => PollFlags::POLLIN,
-                    Event::News => PollFlags::POLLPRI,
-                    Event::Room => PollFlags::POLLOUT,
-                    Event::Gone => PollFlags::empty(),
+                    PollEvent::Input => PollFlags::POLLIN,
+                    PollEvent::News => PollFlags::POLLPRI,
+                    PollEvent::Room => PollFlags::POLLOUT,
+                    PollEvent::Gone => PollFlags::empty(),
                 };
-                Some((place, PollFd::new((*fd)?, flags)))
+                Some((index, PollFd::new((*fd)?, flags)))
             })
             .collect();
         let mut list: Vec<PollFd<'_>> = polled.iter().map(|(_, fd)| fd.clone()).collect();
@@ -63,8 +63,8 @@ pub fn wait_for<const N: usize>(
             .map(|at| TimeSpec::from(at.saturating_duration_since(super::clock::monotonic())));
         match ppoll(&mut list, timeout, None) {
             Ok(_) => {
-                for ((place, _), fd) in polled.drain(..).zip(&list) {
-                    if let Some(slot) = ready.get_mut(place) {
+                for ((index, _), fd) in polled.drain(..).zip(&list) {
+                    if let Some(slot) = ready.get_mut(index) {
                         *slot = fd.any().unwrap_or(true);
                     }
                 }

@@ -26,7 +26,7 @@ pub fn leave_no_core() {
 }
 
 /// Whether `/proc` says that this process has a controlling terminal.
-pub(super) fn has_terminal() -> bool {
+pub(super) fn has_controlling_terminal() -> bool {
     let stat = std::fs::read("/proc/self/stat").unwrap_or_default();
     // The number is signed, and 0 for none.
     field(&stat, 7) != Some(0)
@@ -173,7 +173,7 @@ fn field(stat: &[u8], place: usize) -> Option<u64> {
 /// process acts: another user can give a process any name, but not that. A set-user-ID
 /// program that he runs, by any name, does not count.
 pub fn is_own(pid: Pid, name: &str) -> bool {
-    is_named(pid, name) && is_of(pid, &[file::user()]) && runs_set_id(&path(pid)) == Some(false)
+    is_named(pid, name) && is_of(pid, &[file::euid()]) && runs_set_id(&path(pid)) == Some(false)
 }
 
 /// Whether the process `process`, a directory in `/proc`, runs a program that gets
@@ -220,7 +220,7 @@ fn has_name(process: &Path, name: &str) -> bool {
 /// program has become. `/proc/PID` itself belongs to root where a process says that it
 /// leaves no core file.
 pub fn is_trusted(pid: Pid) -> bool {
-    is_of(pid, &[0, super::file::user()])
+    is_of(pid, &[0, super::file::euid()])
 }
 
 /// Whether the process `pid` was started by one of `users`, and acts as such, and can
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn a_process_has_four_users() {
         let own = Process::open(Pid::new(std::process::id()).unwrap()).unwrap();
-        assert_eq!(own.users().unwrap()[1], file::user());
+        assert_eq!(own.users().unwrap()[1], file::euid());
         assert_eq!(own.directory(), file::identity_at(Path::new(".")));
         let child = crate::sys::child::spawn(|| 0).unwrap();
         let gone = Process::open(child).unwrap();
@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(one_of_group(leader), Some(leader));
         use std::io::Write;
         (&writer).write_all(b".").unwrap();
-        let end = child::end_of(leader).unwrap();
+        let end = crate::sys::pidfd::open(leader).unwrap();
         crate::sys::poll::wait([Some(std::os::fd::AsFd::as_fd(&end))], None);
         assert_eq!(one_of_group(leader), None);
         child::wait(leader).unwrap();

@@ -1,4 +1,4 @@
-//! Signals: numbers, one readable descriptor for those we wait for, and what a
+//! Signals: signals, one readable descriptor for those we wait for, and what a
 //! child must be given back.
 //!
 //! The signals are blocked and read from a signalfd. Unlike a handler with a
@@ -7,54 +7,54 @@
 //! `block_none`.
 
 use crate::child::Pid;
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal as Nix, signal, sigprocmask};
+use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal as Nix, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// A signal's number.
+/// A signal, see signal(7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Number(Nix);
+pub struct Signal(Nix);
 
-impl Number {
+impl Signal {
     /// SIGABRT, see signal(7).
-    pub const ABRT: Number = Number(Nix::SIGABRT);
+    pub const ABRT: Signal = Signal(Nix::SIGABRT);
     /// SIGALRM, see signal(7).
-    pub const ALRM: Number = Number(Nix::SIGALRM);
+    pub const ALRM: Signal = Signal(Nix::SIGALRM);
     /// SIGCHLD, see signal(7).
-    pub const CHLD: Number = Number(Nix::SIGCHLD);
+    pub const CHLD: Signal = Signal(Nix::SIGCHLD);
     /// SIGCONT, see signal(7).
-    pub const CONT: Number = Number(Nix::SIGCONT);
+    pub const CONT: Signal = Signal(Nix::SIGCONT);
     /// SIGHUP, see signal(7).
-    pub const HUP: Number = Number(Nix::SIGHUP);
+    pub const HUP: Signal = Signal(Nix::SIGHUP);
     /// SIGINT, see signal(7).
-    pub const INT: Number = Number(Nix::SIGINT);
+    pub const INT: Signal = Signal(Nix::SIGINT);
     /// SIGKILL, see signal(7).
-    pub const KILL: Number = Number(Nix::SIGKILL);
+    pub const KILL: Signal = Signal(Nix::SIGKILL);
     /// SIGPIPE, see signal(7).
-    pub const PIPE: Number = Number(Nix::SIGPIPE);
+    pub const PIPE: Signal = Signal(Nix::SIGPIPE);
     /// SIGQUIT, see signal(7).
-    pub const QUIT: Number = Number(Nix::SIGQUIT);
+    pub const QUIT: Signal = Signal(Nix::SIGQUIT);
     /// SIGSTOP, see signal(7).
-    pub const STOP: Number = Number(Nix::SIGSTOP);
+    pub const STOP: Signal = Signal(Nix::SIGSTOP);
     /// SIGTERM, see signal(7).
-    pub const TERM: Number = Number(Nix::SIGTERM);
+    pub const TERM: Signal = Signal(Nix::SIGTERM);
     /// SIGTSTP, see signal(7).
-    pub const TSTP: Number = Number(Nix::SIGTSTP);
+    pub const TSTP: Signal = Signal(Nix::SIGTSTP);
     /// SIGUSR1, see signal(7).
-    pub const USR1: Number = Number(Nix::SIGUSR1);
+    pub const USR1: Signal = Signal(Nix::SIGUSR1);
     /// SIGUSR2, see signal(7).
-    pub const USR2: Number = Number(Nix::SIGUSR2);
+    pub const USR2: Signal = Signal(Nix::SIGUSR2);
     /// SIGWINCH, see signal(7).
-    pub const WINCH: Number = Number(Nix::SIGWINCH);
+    pub const WINCH: Signal = Signal(Nix::SIGWINCH);
 
     pub(super) fn nix(self) -> Nix {
         self.0
     }
 
     /// The signal of number `raw`, if there is one of that number with a name.
-    pub fn from_raw(raw: i32) -> Option<Number> {
-        Nix::try_from(raw).ok().map(Number)
+    pub fn from_raw(raw: i32) -> Option<Signal> {
+        Nix::try_from(raw).ok().map(Signal)
     }
 
     /// Its number.
@@ -73,17 +73,17 @@ impl Number {
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks `numbers` and makes the descriptor. SIGCHLD, if among them, is no
+    /// Blocks `signals` and makes the descriptor. SIGCHLD, if among them, is no
     /// longer ignored, and comes for children that end, not for those that stop.
     ///
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM: see signalfd(2).
-    pub fn new(numbers: &[Number]) -> io::Result<Signals> {
+    pub fn new(signals: &[Signal]) -> io::Result<Signals> {
         let mut set = SigSet::empty();
-        for number in numbers {
-            set.add(number.0);
+        for signal in signals {
+            set.add(signal.0);
         }
-        if numbers.contains(&Number::CHLD) {
+        if signals.contains(&Signal::CHLD) {
             default_sigchld();
         }
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
@@ -93,8 +93,8 @@ impl Signals {
     }
 
     /// The next signal that came, if any.
-    pub fn next(&self) -> Option<Number> {
-        self.receive().map(|signal| signal.number)
+    pub fn next(&self) -> Option<Signal> {
+        self.receive().map(|received| received.signal)
     }
 
     /// As [`Signals::next`], with its sender.
@@ -106,7 +106,7 @@ impl Signals {
             _ => Sender::Unknown,
         };
         Some(Received {
-            number: Number::from_raw(info.ssi_signo.try_into().ok()?)?,
+            signal: Signal::from_raw(info.ssi_signo.try_into().ok()?)?,
             sender,
         })
     }
@@ -116,7 +116,7 @@ impl Signals {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Received {
     /// Its number.
-    pub number: Number,
+    pub signal: Signal,
     /// Who sent it.
     pub sender: Sender,
 }
@@ -147,30 +147,30 @@ fn default_sigchld() {
     let _ = unsafe { sigaction(Nix::SIGCHLD, &action) };
 }
 
-/// Those of `numbers` that have an effect on this process now: it neither ignores nor
+/// Those of `signals` that have an effect on this process now: it neither ignores nor
 /// blocks them.
-pub fn effective(numbers: &[Number]) -> Vec<Number> {
+pub fn effective(signals: &[Signal]) -> Vec<Signal> {
     let blocked = SigSet::thread_get_mask().unwrap_or(SigSet::empty());
-    let has_effect = |number: &Number| !blocked.contains(number.0) && !is_ignored(*number);
-    numbers.iter().copied().filter(has_effect).collect()
+    let has_effect = |signal: &Signal| !blocked.contains(signal.0) && !is_ignored(*signal);
+    signals.iter().copied().filter(has_effect).collect()
 }
 
 /// Has `number`, which is blocked, do to this process what it does by default, and
 /// blocks it again if that was not the end: a signal that stops, and any signal to the
 /// first process of a pid namespace.
-pub fn raise_default(number: Number) {
-    die_of(number.raw());
+pub fn raise_default_and_block(signal: Signal) {
+    raise_with_default_action(signal.raw());
     let mut set = SigSet::empty();
-    set.add(number.0);
+    set.add(signal.0);
     let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None);
 }
 
 /// Whether this process ignores `number`.
-pub fn is_ignored(number: Number) -> bool {
+pub fn is_ignored(signal: Signal) -> bool {
     // SAFETY: a zeroed sigaction is a valid one to be written to; asking changes nothing.
     unsafe {
         let mut old: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(number.0 as i32, std::ptr::null(), &mut old) == 0
+        libc::sigaction(signal.0 as i32, std::ptr::null(), &mut old) == 0
             && old.sa_sigaction == libc::SIG_IGN
     }
 }
@@ -180,45 +180,45 @@ pub fn is_ignored(number: Number) -> bool {
 pub fn restore_sigpipe() {
     if !super::start::sigpipe_was_ignored() {
         // SAFETY: SIG_DFL is no function of ours that could be called.
-        let _ = unsafe { signal(Nix::SIGPIPE, SigHandler::SigDfl) };
+        let _ = unsafe { signal::signal(Nix::SIGPIPE, SigHandler::SigDfl) };
     }
 }
 
 /// From now on, this process ignores `number`.
-pub(super) fn ignore(number: Number) {
+pub(super) fn ignore(signal: Signal) {
     // SAFETY: SIG_IGN is no function of ours that could be called.
-    let _ = unsafe { signal(number.0, SigHandler::SigIgn) };
+    let _ = unsafe { signal::signal(signal.0, SigHandler::SigIgn) };
 }
 
 /// In a child: `number` does what it does by default.
-pub fn restore_default(number: Number) {
+pub fn restore_default(signal: Signal) {
     // SAFETY: SIG_DFL is no function of ours that could be called.
-    let _ = unsafe { signal(number.0, SigHandler::SigDfl) };
+    let _ = unsafe { signal::signal(signal.0, SigHandler::SigDfl) };
 }
 
 /// How this process was given its signals, for a child that is to have the same.
 #[derive(Clone, Copy)]
-pub struct Given {
+pub struct InheritedSignals {
     mask: Option<SigSet>,
     sigchld_ignored: bool,
 }
 
-impl Given {
+impl InheritedSignals {
     /// Notes it; then SIGCHLD has its default action, because one inherited as
     /// ignored would make the kernel reap our children.
-    pub fn take_back_sigchld() -> Given {
-        let given = Given {
+    pub fn take() -> InheritedSignals {
+        let given = InheritedSignals {
             mask: SigSet::thread_get_mask().ok(),
-            sigchld_ignored: is_ignored(Number::CHLD),
+            sigchld_ignored: is_ignored(Signal::CHLD),
         };
-        restore_default(Number::CHLD);
+        restore_default(Signal::CHLD);
         given
     }
 
     /// In a child: what was noted.
     pub fn restore(&self) {
         if self.sigchld_ignored {
-            ignore(Number::CHLD);
+            ignore(Signal::CHLD);
         }
         if let Some(mask) = &self.mask {
             let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(mask), None);
@@ -231,7 +231,7 @@ impl Given {
 /// changes them.
 pub(super) fn restore_for_child() {
     // SAFETY: SIG_DFL is no function of ours that could be called.
-    let _ = unsafe { signal(Nix::SIGCHLD, SigHandler::SigDfl) };
+    let _ = unsafe { signal::signal(Nix::SIGCHLD, SigHandler::SigDfl) };
     block_none();
 }
 
@@ -243,9 +243,9 @@ pub fn block_none() {
 /// Ends this process by the signal of number `raw`, so that its parent sees what
 /// ended it. Comes back if there is no such signal, if it ends nobody by default,
 /// and in the first process of a pid namespace, which no signal of its own ends.
-pub fn die_of(raw: i32) {
+pub fn raise_with_default_action(raw: i32) {
     // SAFETY: SIG_DFL is no function of ours that could be called; a zeroed set is a
-    // valid one to be written to; the rest takes numbers.
+    // valid one to be written to; the rest takes signals.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut set);

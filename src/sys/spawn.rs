@@ -10,12 +10,12 @@
 //! session, is bound to its parent, has its directory, its descriptors, `oom_score_adj`
 //! and the default actions of signals; then it does its work ([`Spawn::start`]) or becomes a
 //! program ([`Spawn::exec`]) with no signal blocked. The first step that fails is told in the
-//! child: the parent need not wait for it. [`Spawn::exec_told`] tells the parent.
+//! child: the parent need not wait for it. [`Spawn::exec_reported`] tells the parent.
 
 use super::exec::Program;
 use super::oom::OomScoreAdj;
 use super::pidfd::Proc;
-use super::signals::{self, Number};
+use super::signals::{self, Signal};
 use super::{descriptors, file};
 use crate::child::Pid;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -106,7 +106,7 @@ pub struct Spawn<'a> {
     directory: Option<Directory<'a>>,
     descriptors: &'a [(RawFd, Fd<'a>)],
     oom_score_adj: Option<&'a OomScoreAdj>,
-    defaults: &'a [Number],
+    defaults: &'a [Signal],
 }
 
 impl<'a> Spawn<'a> {
@@ -115,12 +115,12 @@ impl<'a> Spawn<'a> {
         Spawn::default()
     }
 
-    /// It is held: it begins with all the rest only at [`Proc::let_go`]. Without that, or
+    /// It is gated: it begins only at [`Proc::open_gate`]. Without that, or
     /// if this process ends before, it ends without having done anything.
     ///
     /// # Errors
     /// EMFILE, ENFILE: see pipe(2).
-    pub fn held(self) -> io::Result<Spawn<'a>> {
+    pub fn gated(self) -> io::Result<Spawn<'a>> {
         let gate = Some(io::pipe()?);
         Ok(Spawn { gate, ..self })
     }
@@ -174,7 +174,7 @@ impl<'a> Spawn<'a> {
     }
 
     /// These signals do in it what they do by default.
-    pub fn defaults(self, defaults: &'a [Number]) -> Spawn<'a> {
+    pub fn defaults(self, defaults: &'a [Signal]) -> Spawn<'a> {
         Spawn { defaults, ..self }
     }
 
@@ -222,7 +222,7 @@ impl<'a> Spawn<'a> {
     ///
     /// # Errors
     /// As [`Spawn::start`]; EMFILE, ENFILE: see pipe(2).
-    pub fn exec_told(self, programs: &[Program]) -> io::Result<(Proc, SpawnErrors)> {
+    pub fn exec_reported(self, programs: &[Program]) -> io::Result<(Proc, SpawnErrors)> {
         let (reader, writer) = io::pipe()?;
         let reader = File::from(OwnedFd::from(reader));
         file::set_nonblocking(&reader)?;
@@ -239,7 +239,7 @@ impl<'a> Spawn<'a> {
     fn set_up(&self) -> Result<(), SpawnError> {
         match self.led {
             Some(Led::Group) => lead_group(),
-            Some(Led::Session) => super::child::lead_session(),
+            Some(Led::Session) => super::child::setsid(),
             None => {}
         }
         if let Some(parent) = self.parent {
@@ -256,8 +256,8 @@ impl<'a> Spawn<'a> {
         if let Some(inherited) = self.oom_score_adj {
             inherited.restore();
         }
-        for number in self.defaults {
-            signals::restore_default(*number);
+        for signal in self.defaults {
+            signals::restore_default(*signal);
         }
         Ok(())
     }
@@ -277,12 +277,12 @@ impl<'a> Spawn<'a> {
         for (number, fd) in self.descriptors {
             let elsewhere = moved.iter().find(|(of, _)| of == number);
             match (elsewhere, fd) {
-                (Some((_, fd)), _) => descriptors::place(fd.as_fd(), *number)?,
-                (None, Fd::Copy(fd)) => descriptors::place(*fd, *number)?,
+                (Some((_, fd)), _) => descriptors::dup2(fd.as_fd(), *number)?,
+                (None, Fd::Copy(fd)) => descriptors::dup2(*fd, *number)?,
                 (None, Fd::Open(open)) => {
                     let file = open()?;
                     file::set_blocking(&file)?;
-                    descriptors::place(file.as_fd(), *number)?;
+                    descriptors::dup2(file.as_fd(), *number)?;
                     if file.as_raw_fd() == *number {
                         std::mem::forget(file);
                     }
@@ -435,7 +435,7 @@ mod tests {
         let (nowhere, no_file) = (Path::new("/nowhere"), || File::open("/nowhere"));
         let descriptors = [(STDIN, Fd::Open(&no_file))];
         let told = |child: Spawn<'_>, program: &Program| {
-            let (proc, mut errors) = child.exec_told(std::slice::from_ref(program)).unwrap();
+            let (proc, mut errors) = child.exec_reported(std::slice::from_ref(program)).unwrap();
             let end = wait(proc.pid()).unwrap();
             let error = errors.read().map(|e| (e.step, e.source.raw_os_error()));
             (end, error)
@@ -472,9 +472,9 @@ mod tests {
 
     #[test]
     fn a_held_child_begins_when_it_is_let_go_and_else_never() {
-        let held = || Spawn::new().held().unwrap().start(|_| 7).unwrap();
+        let held = || Spawn::new().gated().unwrap().start(|_| 7).unwrap();
         let mut proc = held();
-        proc.let_go();
+        proc.open_gate();
         assert_eq!(wait(proc.pid()).unwrap(), End::Exited(7));
         let proc = held();
         let pid = proc.pid();
@@ -486,17 +486,17 @@ mod tests {
     fn the_next_program_has_an_empty_mask_and_the_signals_it_is_to_have() {
         let script = "grep '^Sig[BI]' /proc/self/status";
         let child = Spawn::new().start(|_| {
-            let _blocked = signals::Signals::new(&[Number::CHLD, Number::TERM]).unwrap();
-            signals::ignore(Number::ALRM);
-            signals::ignore(Number::HUP);
-            let (text, end) = said(Spawn::new().defaults(&[Number::ALRM]), script);
+            let _blocked = signals::Signals::new(&[Signal::CHLD, Signal::TERM]).unwrap();
+            signals::ignore(Signal::ALRM);
+            signals::ignore(Signal::HUP);
+            let (text, end) = said(Spawn::new().defaults(&[Signal::ALRM]), script);
             let ignored = text.split("SigIgn:\t").nth(1).unwrap().trim();
             let ignored = u64::from_str_radix(ignored, 16).unwrap();
-            let is_ignored = |number: Number| ignored & (1 << (number.raw() - 1)) != 0;
+            let is_ignored = |signal: Signal| ignored & (1 << (signal.raw() - 1)) != 0;
             let is_right = text.contains("SigBlk:\t0000000000000000")
-                && is_ignored(Number::PIPE) == crate::sys::start::sigpipe_was_ignored()
-                && is_ignored(Number::HUP)
-                && !is_ignored(Number::ALRM);
+                && is_ignored(Signal::PIPE) == crate::sys::start::sigpipe_was_ignored()
+                && is_ignored(Signal::HUP)
+                && !is_ignored(Signal::ALRM);
             u8::from(!is_right || end != End::Exited(0))
         });
         assert_eq!(wait(child.unwrap().pid()).unwrap(), End::Exited(0));

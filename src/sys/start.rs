@@ -51,7 +51,7 @@ extern "C" fn note(count: c_int, arguments: *const *mut c_char) {
         }
     }
     CLOSED.store(closed, Ordering::Relaxed);
-    let ignored = super::signals::is_ignored(super::signals::Number::PIPE);
+    let ignored = super::signals::is_ignored(super::signals::Signal::PIPE);
     SIGPIPE_IGNORED.store(ignored, Ordering::Relaxed);
 }
 
@@ -79,7 +79,7 @@ pub fn run(program: fn() -> u8) -> i32 {
             unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
         }
     }
-    super::signals::ignore(super::signals::Number::PIPE);
+    super::signals::ignore(super::signals::Signal::PIPE);
     let code = program();
     // Nobody else does it at the end of a program without Rust's runtime.
     let _ = std::io::stdout().flush();

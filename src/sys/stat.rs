@@ -1,16 +1,15 @@
-//! What a file is, by statx(2): sizes, times and numbers have 64 bits on processors of
-//! 32 bits, too, where the C library's `stat` cannot hold a file of 4 GiB or a year
-//! after 2038.
+//! statx(2): sizes, times and inode numbers have 64 bits on 32-bit processors, too, where the
+//! C library's `stat` cannot represent a file of 4 GiB or a year after 2038.
 
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// What statx(2) says of a file.
-#[derive(Clone, Copy)]
-pub(super) struct Stat(libc::statx);
+/// The result of statx(2).
+#[derive(Clone, Copy, Debug)]
+pub struct Stat(libc::statx);
 
-/// What `fd` is.
+/// The stat of the open file `fd`.
 ///
 /// # Errors
 /// See statx(2).
@@ -18,7 +17,7 @@ pub(super) fn of(fd: impl AsFd) -> io::Result<Stat> {
     statx(fd, c"", libc::AT_EMPTY_PATH)
 }
 
-/// What `name` in the directory `dirfd` is; of a link, the link itself.
+/// The stat of `name` in the directory `dirfd`; of a symbolic link, that of the link itself.
 ///
 /// # Errors
 /// See statx(2).
@@ -44,60 +43,65 @@ impl Stat {
         libc::mode_t::from(self.0.stx_mode) & libc::S_IFMT == kind
     }
 
-    pub(super) fn is_file(self) -> bool {
+    /// Whether it is a plain file.
+    pub fn is_file(self) -> bool {
         self.is(libc::S_IFREG)
     }
 
-    pub(super) fn is_directory(self) -> bool {
+    /// Whether it is a directory.
+    pub fn is_directory(self) -> bool {
         self.is(libc::S_IFDIR)
     }
 
-    pub(super) fn is_link(self) -> bool {
+    /// Whether it is a symbolic link.
+    pub fn is_link(self) -> bool {
         self.is(libc::S_IFLNK)
     }
 
     /// Whether it is a pipe or a FIFO.
-    pub(super) fn is_fifo(self) -> bool {
+    pub fn is_fifo(self) -> bool {
         self.is(libc::S_IFIFO)
     }
 
-    /// In bytes.
-    pub(super) fn size(self) -> u64 {
+    /// Its size, in bytes.
+    pub fn size(self) -> u64 {
         self.0.stx_size
     }
 
-    /// What it takes on disk, in units of 512 bytes.
-    pub(super) fn blocks(self) -> u64 {
-        self.0.stx_blocks
+    /// How much of the file system is allocated to it, in bytes: whole blocks; a hole takes
+    /// none.
+    pub fn allocated(self) -> u64 {
+        self.0.stx_blocks.saturating_mul(512)
     }
 
-    /// As std's `MetadataExt::dev`.
+    /// The device it is on, as std's `MetadataExt::dev`.
     #[allow(
         clippy::useless_conversion,
         clippy::allow_attributes,
         reason = "the type's width differs by C library"
     )]
-    pub(super) fn device(self) -> u64 {
+    pub fn device(self) -> u64 {
         libc::makedev(self.0.stx_dev_major, self.0.stx_dev_minor).into()
     }
 
-    pub(super) fn inode(self) -> u64 {
+    /// Its inode number.
+    pub fn inode(self) -> u64 {
         self.0.stx_ino
     }
 
-    /// Who owns it.
-    pub(super) fn user(self) -> u32 {
+    /// The user id of its owner.
+    pub fn user(self) -> u32 {
         self.0.stx_uid
     }
 
-    /// How many names it has.
-    pub(super) fn links(self) -> u64 {
+    /// Its number of hard links.
+    pub fn links(self) -> u64 {
         self.0.stx_nlink.into()
     }
 
-    /// When it was changed, renamed or linked last, in nanoseconds since 1970-01-01
-    /// 00:00 UTC.
-    pub(super) fn changed(self) -> i64 {
+    /// Its ctime: when it was last changed, renamed or linked, in nanoseconds since
+    /// 1970-01-01 00:00 UTC.
+    pub fn changed(self) -> i64 {
         self.0
             .stx_ctime
             .tv_sec
@@ -124,7 +128,7 @@ mod tests {
             (metadata.uid(), metadata.nlink())
         );
         assert_eq!(stat.size(), metadata.size());
-        assert_eq!(stat.blocks(), metadata.blocks());
+        assert_eq!(stat.allocated(), metadata.blocks() * 512);
         let changed = metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec();
         assert_eq!(stat.changed(), changed);
     }

@@ -3,7 +3,7 @@
 //! Rust's own stdin and stdout keep bytes back, and take a closed descriptor for
 //! an empty file.
 
-use super::poll::{self, Event};
+use super::poll::{self, PollEvent};
 use super::stat::{self, Stat};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub fn read(buffer: &mut [u8]) -> io::Result<usize> {
     let stdin = io::stdin();
     let stdin = open(stdin.as_fd(), 0)?;
-    again(stdin, Event::Input, || nix::unistd::read(stdin, buffer))
+    again(stdin, PollEvent::Input, || nix::unistd::read(stdin, buffer))
 }
 
 /// Writes `bytes` to stdout, all of them, before it comes back.
@@ -29,7 +29,9 @@ pub fn write(mut bytes: &[u8]) -> io::Result<()> {
     let stdout = io::stdout();
     while !bytes.is_empty() {
         let stdout = open(stdout.as_fd(), 1)?;
-        let written = again(stdout, Event::Room, || nix::unistd::write(stdout, bytes))?;
+        let written = again(stdout, PollEvent::Room, || {
+            nix::unistd::write(stdout, bytes)
+        })?;
         bytes = bytes.get(written..).unwrap_or_default();
     }
     Ok(())
@@ -74,7 +76,7 @@ fn open(stream: BorrowedFd<'_>, number: u8) -> io::Result<BorrowedFd<'_>> {
 /// be shared, with a terminal's other users say, so it is not ours to change.
 fn again(
     stream: BorrowedFd<'_>,
-    event: Event,
+    event: PollEvent,
     mut call: impl FnMut() -> nix::Result<usize>,
 ) -> io::Result<usize> {
     loop {

@@ -9,12 +9,12 @@ pub fn is_stdout() -> bool {
 }
 
 /// Whether this process has a controlling terminal.
-pub fn is_controlling() -> bool {
+pub fn has_controlling_terminal() -> bool {
     match super::file::open_read(std::path::Path::new("/dev/tty")) {
         Ok(_) => true,
         Err(error) if error.raw_os_error() == Some(libc::ENXIO) => false,
         // There may be no such file, or no descriptor left.
-        Err(_) => super::process::has_terminal(),
+        Err(_) => super::process::has_controlling_terminal(),
     }
 }
 

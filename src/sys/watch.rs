@@ -1,14 +1,13 @@
 //! inotify(7): be told of changes in directories.
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// Which directory a [`Change`] is in.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Place(WatchDescriptor);
+pub use nix::sys::inotify::WatchDescriptor;
 
 /// How an entry changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,18 +31,18 @@ pub enum Change {
     /// if asked for, opened. Look at it again: many changes may come as one.
     Entry {
         /// The directory it is in.
-        place: Place,
+        place: WatchDescriptor,
         /// The entry's name there.
         name: OsString,
         /// How it changed.
         how: How,
     },
     /// The watched directory itself was renamed.
-    Renamed(Place),
+    Renamed(WatchDescriptor),
     /// The kernel lost events: look at everything again.
     Lost,
     /// The watched directory itself is no longer watched (removed or unmounted).
-    Ended(Place),
+    Ended(WatchDescriptor),
 }
 
 /// A set of watched directories, and a readable descriptor that tells of changes in them.
@@ -63,7 +62,7 @@ impl Watch {
     ///
     /// # Errors
     /// ENOSPC when the user watches too much already; ENOTDIR; see inotify_add_watch(2).
-    pub fn entries(&self, path: &Path) -> io::Result<Place> {
+    pub fn entries(&self, path: &Path) -> io::Result<WatchDescriptor> {
         self.add(path, AddWatchFlags::empty())
     }
 
@@ -71,7 +70,7 @@ impl Watch {
     ///
     /// # Errors
     /// As [`Watch::entries`].
-    pub fn entries_and_opens(&self, path: &Path) -> io::Result<Place> {
+    pub fn entries_and_opens(&self, path: &Path) -> io::Result<WatchDescriptor> {
         self.add(path, AddWatchFlags::IN_OPEN)
     }
 
@@ -79,7 +78,7 @@ impl Watch {
     ///
     /// # Errors
     /// As [`Watch::entries`].
-    pub fn entries_and_writes(&self, path: &Path) -> io::Result<Place> {
+    pub fn entries_and_writes(&self, path: &Path) -> io::Result<WatchDescriptor> {
         self.add(path, AddWatchFlags::IN_MODIFY)
     }
 
@@ -88,9 +87,9 @@ impl Watch {
     ///
     /// # Errors
     /// As [`Watch::entries`].
-    pub fn itself(&self, path: &Path) -> io::Result<Place> {
+    pub fn itself(&self, path: &Path) -> io::Result<WatchDescriptor> {
         let mask = AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_ONLYDIR | too();
-        self.0.add_watch(path, mask).map(Place).map_err(super::io)
+        self.0.add_watch(path, mask).map_err(super::io)
     }
 
     /// Watches `path` itself, of a symbolic link the link, being moved or removed, in
@@ -98,34 +97,34 @@ impl Watch {
     ///
     /// # Errors
     /// As [`Watch::entries`].
-    pub fn moves_of(&self, path: &Path) -> io::Result<Place> {
+    pub fn moves_of(&self, path: &Path) -> io::Result<WatchDescriptor> {
         let mask = AddWatchFlags::IN_MOVE_SELF
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_DONT_FOLLOW
             | too();
-        self.0.add_watch(path, mask).map(Place).map_err(super::io)
+        self.0.add_watch(path, mask).map_err(super::io)
     }
 
     /// As [`Watch::entries`], in addition to what is watched of it already.
     ///
     /// # Errors
     /// As [`Watch::entries`].
-    pub fn entries_too(&self, path: &Path) -> io::Result<Place> {
+    pub fn entries_too(&self, path: &Path) -> io::Result<WatchDescriptor> {
         self.add(path, too())
     }
 
-    fn add(&self, path: &Path, more: AddWatchFlags) -> io::Result<Place> {
+    fn add(&self, path: &Path, more: AddWatchFlags) -> io::Result<WatchDescriptor> {
         let mask = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVE
             | AddWatchFlags::IN_ONLYDIR
             | more;
-        self.0.add_watch(path, mask).map(Place).map_err(super::io)
+        self.0.add_watch(path, mask).map_err(super::io)
     }
 
     /// Watches `place` no more.
-    pub fn forget(&self, place: Place) {
-        let _ = self.0.rm_watch(place.0);
+    pub fn forget(&self, place: WatchDescriptor) {
+        let _ = self.0.rm_watch(place);
     }
 
     /// The changes that have come: up to a buffer full of them, none if there are none.
@@ -139,7 +138,7 @@ impl Watch {
                 if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                     return Some(Change::Lost);
                 }
-                let place = Place(event.wd);
+                let place = event.wd;
                 if event.mask.contains(AddWatchFlags::IN_IGNORED) {
                     return Some(Change::Ended(place));
                 }

@@ -87,7 +87,7 @@ impl Sink {
             };
             if self.gave_up.raise() {
                 let error = Error::unable("write", &self.path, "", error);
-                output::err_without_waiting(&error.warning("svscan"));
+                output::err_nonblocking(&error.warning("svscan"));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What is in a directory that is open, by names below it: nobody can lead that
 //! elsewhere with a link.
 
-use super::stat;
+use super::stat::{self, Stat};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::Mode;
@@ -15,30 +15,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
-/// What there is to know of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Facts {
-    /// Whether it is a plain file.
-    pub is_file: bool,
-    /// Whether it is a directory.
-    pub is_directory: bool,
-    /// Its size, in bytes.
-    pub size: u64,
-    /// How much it takes of its file system, in bytes: whole blocks, but a hole nothing.
-    pub stored: u64,
-    /// The device it is on.
-    pub device: u64,
-    /// Its inode's number.
-    pub inode: u64,
-    /// Who owns it.
-    pub user: u32,
-    /// How many names it has.
-    pub links: u64,
-    /// When it was changed, renamed or linked last, in nanoseconds since
-    /// 1970-01-01 00:00 UTC.
-    pub changed: i64,
-}
-
 /// Opens the directory `path`, links followed, if this process may pass through
 /// it; to read what names are in it takes more.
 ///
@@ -46,10 +22,10 @@ pub struct Facts {
 /// What open(2) and chdir(2) say.
 pub fn open_to_pass(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let folder = nix::fcntl::open(path, flags, Mode::empty()).map_err(super::io)?;
+    let dirfd = nix::fcntl::open(path, flags, Mode::empty()).map_err(super::io)?;
     let may_pass = AccessFlags::X_OK;
-    faccessat(&folder, c".", may_pass, AtFlags::AT_EACCESS).map_err(super::io)?;
-    Ok(File::from(folder))
+    faccessat(&dirfd, c".", may_pass, AtFlags::AT_EACCESS).map_err(super::io)?;
+    Ok(File::from(dirfd))
 }
 
 /// Opens the directory `path`, links followed, for nothing but to be named by it.
@@ -58,69 +34,69 @@ pub fn open_to_pass(path: &Path) -> io::Result<File> {
 /// What open(2) says.
 pub fn open_to_name(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let folder = nix::fcntl::open(path, flags, Mode::empty()).map_err(super::io)?;
-    Ok(File::from(folder))
+    let dirfd = nix::fcntl::open(path, flags, Mode::empty()).map_err(super::io)?;
+    Ok(File::from(dirfd))
 }
 
-/// Opens the file `name` below `folder`, if its last part is no link, for nothing but to
+/// Opens the file `name` below `dirfd`, if its last part is no link, for nothing but to
 /// be named by it: without any permission on it.
 ///
 /// # Errors
 /// What openat(2) says.
-pub fn open_file_to_name(folder: &File, name: &str) -> io::Result<File> {
+pub fn open_file_to_name(dirfd: &File, name: &str) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let opened = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    let opened = openat(dirfd, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(opened))
 }
 
-/// What stands under `name` in `folder`, links followed, for [`super::file::open_found`].
+/// What stands under `name` in `dirfd`, links followed, for [`super::file::open_found`].
 ///
 /// # Errors
 /// What openat(2) says.
-pub fn find(folder: &File, name: &OsStr) -> io::Result<File> {
+pub fn find(dirfd: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    let found = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    let found = openat(dirfd, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(found))
 }
 
-/// Opens the directory `name` in `folder`; a link is none.
+/// Opens the directory `name` in `dirfd`; a link is none.
 ///
 /// # Errors
 /// What openat(2) says.
-pub fn open(folder: &File, name: &OsStr) -> io::Result<File> {
+pub fn open(dirfd: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let opened = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    let opened = openat(dirfd, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(opened))
 }
 
-/// Opens the file `name` in `folder` for reading, without waiting for anybody.
+/// Opens the file `name` in `dirfd` for reading, without waiting for anybody.
 ///
 /// # Errors
 /// What openat(2) says.
-pub fn open_file(folder: &File, name: &OsStr) -> io::Result<File> {
+pub fn open_file(dirfd: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let opened = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    let opened = openat(dirfd, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(opened))
 }
 
-/// As [`open_file`], but not through a link: another user may own `folder`.
+/// As [`open_file`], but not through a link: another user may own `dirfd`.
 ///
 /// # Errors
 /// Of a link: ELOOP; else what openat(2) says.
-pub fn open_file_nofollow(folder: &File, name: &OsStr) -> io::Result<File> {
+pub fn open_file_nofollow(dirfd: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
     let flags = flags | OFlag::O_CLOEXEC;
-    let opened = openat(folder, name, flags, Mode::empty()).map_err(super::io)?;
+    let opened = openat(dirfd, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(opened))
 }
 
-/// The names in `folder`, but `.` and `..`.
+/// The names in `dirfd`, but `.` and `..`.
 ///
 /// # Errors
 /// What readdir(3) says.
-pub fn names(folder: &File) -> io::Result<Vec<OsString>> {
+pub fn names(dirfd: &File) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
-    each(folder, |name| {
+    each(dirfd, |name| {
         names.push(name.to_owned());
         ControlFlow::Continue(())
     })?;
@@ -131,9 +107,9 @@ pub fn names(folder: &File) -> io::Result<Vec<OsString>> {
 ///
 /// # Errors
 /// What readdir(3) says.
-pub fn each(folder: &File, mut see: impl FnMut(&OsStr) -> ControlFlow<()>) -> io::Result<()> {
+pub fn each(dirfd: &File, mut see: impl FnMut(&OsStr) -> ControlFlow<()>) -> io::Result<()> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let opened = openat(folder, c".", flags, Mode::empty()).map_err(super::io)?;
+    let opened = openat(dirfd, c".", flags, Mode::empty()).map_err(super::io)?;
     let mut stream = Stream::new(opened)?;
     while let Some(name) = stream.next()? {
         if name != b"." && name != b".." && see(OsStr::from_bytes(name)).is_break() {
@@ -186,40 +162,28 @@ impl Drop for Stream {
     }
 }
 
-/// What `name` in `folder` is; of a link, the link itself.
+/// The stat of `name` in `dirfd`; of a symbolic link, that of the link itself.
 ///
 /// # Errors
 /// What statx(2) says.
-pub fn facts(folder: &File, name: &OsStr) -> io::Result<Facts> {
-    let name = CString::new(name.as_bytes())?;
-    let stat = stat::at(folder, &name)?;
-    Ok(Facts {
-        is_file: stat.is_file(),
-        is_directory: stat.is_directory(),
-        size: stat.size(),
-        stored: stat.blocks().saturating_mul(512),
-        device: stat.device(),
-        inode: stat.inode(),
-        user: stat.user(),
-        links: stat.links(),
-        changed: stat.changed(),
-    })
+pub fn stat(dirfd: &File, name: &OsStr) -> io::Result<Stat> {
+    stat::at(dirfd, &CString::new(name.as_bytes())?)
 }
 
-/// Where the directory open as `folder` is now: its real path.
+/// Where the directory open as `dirfd` is now: its real path.
 ///
 /// # Errors
 /// If there is no `/proc` to ask, see proc(5).
-pub fn path(folder: &File) -> io::Result<PathBuf> {
-    std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+pub fn path(dirfd: &File) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", dirfd.as_raw_fd()))
 }
 
-/// Removes the file `name` from `folder`; false if it was not there.
+/// Removes the file `name` from `dirfd`; false if it was not there.
 ///
 /// # Errors
 /// What unlinkat(2) says.
-pub fn remove(folder: &File, name: &OsStr) -> io::Result<bool> {
-    match unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
+pub fn remove(dirfd: &File, name: &OsStr) -> io::Result<bool> {
+    match unlinkat(dirfd, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) => Ok(true),
         Err(Errno::ENOENT) => Ok(false),
         Err(error) => Err(super::io(error)),
@@ -235,12 +199,12 @@ pub struct Space {
     pub available: u64,
 }
 
-/// The room of the file system of `folder`.
+/// The room of the file system of `dirfd`.
 ///
 /// # Errors
 /// What fstatfs(2) says.
-pub fn space(folder: &File) -> io::Result<Space> {
-    let stat = nix::sys::statfs::fstatfs(folder).map_err(super::io)?;
+pub fn space(dirfd: &File) -> io::Result<Space> {
+    let stat = nix::sys::statfs::fstatfs(dirfd).map_err(super::io)?;
     let block = u64::try_from(stat.block_size()).unwrap_or(0);
     Ok(Space {
         total: stat.blocks().saturating_mul(block),
