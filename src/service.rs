@@ -19,7 +19,7 @@ pub struct Origin {
 }
 
 /// Why a service directory could not be used.
-pub enum Trouble {
+pub enum VisitError {
     /// It could not be entered; nothing was done.
     Chdir(io::Error),
     /// The way back is barred: nothing more can be done.
@@ -49,12 +49,12 @@ impl Origin {
     /// Does `work` in the service directory `name` and comes back.
     ///
     /// # Errors
-    /// [`Trouble`]: what `work` itself meets is in its result.
-    pub fn visit<T>(&self, name: &OsStr, work: impl FnOnce() -> T) -> Result<T, Trouble> {
-        std::env::set_current_dir(name).map_err(Trouble::Chdir)?;
+    /// [`VisitError`]: what `work` itself meets is in its result.
+    pub fn visit<T>(&self, name: &OsStr, work: impl FnOnce() -> T) -> Result<T, VisitError> {
+        std::env::set_current_dir(name).map_err(VisitError::Chdir)?;
         let result = work();
         file::change_directory(&self.directory)
-            .map_err(|error| Trouble::Back(Error::unable_to("set directory", error)))?;
+            .map_err(|error| VisitError::Back(Error::unable_to("set directory", error)))?;
         Ok(result)
     }
 }

@@ -4,7 +4,7 @@ use crate::harness::{
     Daemon, Mount, Output, Scratch, Suite, WAITS, children, descriptors, finish, has, programs,
     wait_until,
 };
-use daemontools_rs::formats::timeline::{Event, Label, Timeline};
+use daemontools_rs::formats::timeline::{Label, Timeline, TimelineEvent};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -24,7 +24,7 @@ fn recorded(scratch: &Scratch) -> Timeline {
 }
 
 /// The events of `name`, in the order of their times; `name/log` is a log.
-fn events(timeline: &Timeline, name: &str) -> Vec<Event> {
+fn events(timeline: &Timeline, name: &str) -> Vec<TimelineEvent> {
     let (name, is_log) = match name.strip_suffix("/log") {
         Some(name) => (name, true),
         None => (name, false),
@@ -35,7 +35,7 @@ fn events(timeline: &Timeline, name: &str) -> Vec<Event> {
         let record: &daemontools_rs::formats::timeline::TimelineRecord = record;
         record.label == label
     };
-    let mut events: Vec<(u64, Event)> = timeline
+    let mut events: Vec<(u64, TimelineEvent)> = timeline
         .records
         .iter()
         .filter(of)
@@ -46,10 +46,11 @@ fn events(timeline: &Timeline, name: &str) -> Vec<Event> {
 }
 
 /// Waits until each of these has had such an event, and gives all.
-fn wait_for(scratch: &Scratch, names: &[(&str, Event)]) -> Timeline {
+fn wait_for(scratch: &Scratch, names: &[(&str, TimelineEvent)]) -> Timeline {
     wait_until("all is recorded", || {
         let timeline = recorded(scratch);
-        let is_there = |(name, event): &(&str, Event)| events(&timeline, name).contains(event);
+        let is_there =
+            |(name, event): &(&str, TimelineEvent)| events(&timeline, name).contains(event);
         timeline.scanned.is_some() && names.iter().all(is_there)
     });
     // A supervise tells of itself when it has started, which may be after its service.
@@ -77,9 +78,9 @@ fn holders(scratch: &Scratch) -> Vec<u32> {
     scratch.processes().into_iter().filter(has_it).collect()
 }
 
-use Event::{Down, Executed, Failed, Forked, Other, Ready, Run, Seen};
+use TimelineEvent::{Down, Executed, Failed, Forked, Other, Ready, Run, Seen};
 
-const STARTS: [Event; 5] = [Seen, Forked, Run, Ready, Executed];
+const STARTS: [TimelineEvent; 5] = [Seen, Forked, Run, Ready, Executed];
 
 #[test]
 fn every_way_to_start_is_recorded_in_its_order_and_then_nobody_has_the_file() {

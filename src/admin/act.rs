@@ -11,7 +11,7 @@ use super::verdict::{Down, PATIENCE, Start, Verdict, Vouched};
 use super::wait::{Waiter, say};
 use super::watcher::{AGE_ERROR, Watcher};
 use super::{Options, Task};
-use crate::checks::lock::Lock;
+use crate::checks::lock::ServiceLock;
 use crate::child::{End, Pid};
 use crate::error::TEMPORARY;
 use crate::formats::status::{Status, Want};
@@ -88,7 +88,7 @@ fn take_lock(
     watcher: &mut Watcher,
     longest: Option<Duration>,
     waiter: &mut Waiter<'_>,
-) -> Result<Lock, Stop> {
+) -> Result<ServiceLock, Stop> {
     let mut others = 1..SUPERVISES;
     loop {
         watcher.wait_supervised(waiter)?;
@@ -105,7 +105,7 @@ struct Work<'a> {
     options: &'a Options,
     /// The service directory, whatever its path leads to meanwhile.
     home: File,
-    lock: Lock,
+    lock: ServiceLock,
     watcher: Watcher,
     waiter: Waiter<'a>,
 }

@@ -2,7 +2,7 @@
 
 use super::failure::{Failure, Stop};
 use super::wait::Waiter;
-use crate::checks::lock::{self, Asked, Lock, NoLock};
+use crate::checks::lock::{self, Asked, LockError, ServiceLock};
 use crate::sys::clock;
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub fn take(
     directory: &Path,
     longest: Option<Duration>,
     waiter: &mut Waiter<'_>,
-) -> Result<Lock, Stop> {
+) -> Result<ServiceLock, Stop> {
     let mut waiting = match lock::ask(directory).map_err(failure)? {
         Asked::Got(lock) => return Ok(lock),
         Asked::Later(waiting) => waiting,
@@ -30,7 +30,7 @@ pub fn take(
         let until = waiting.deadline().min(deadline);
         let wake = waiter.wait([None, None, None], Some(until))?;
         let ended = wake.ended.iter().map(|(pid, _)| *pid);
-        if let Some(lock) = waiting.turn(ended).map_err(failure)? {
+        if let Some(lock) = waiting.advance(ended).map_err(failure)? {
             return Ok(lock);
         }
         if clock::monotonic() >= deadline {
@@ -39,14 +39,14 @@ pub fn take(
     }
 }
 
-fn failure(error: NoLock) -> Failure {
+fn failure(error: LockError) -> Failure {
     match error {
-        NoLock::Refused(source) => Failure::Unable {
+        LockError::Refused(source) => Failure::Unable {
             doing: "lock supervise/control".to_owned(),
             source,
         },
-        NoLock::NoSupervise => Failure::SuperviseGone,
-        NoLock::NotAFifo => Failure::NotAFifo,
-        NoLock::Circle(circle) => Failure::Circle { circle },
+        LockError::NoSupervise => Failure::SuperviseGone,
+        LockError::NotAFifo => Failure::NotAFifo,
+        LockError::Circle(circle) => Failure::Circle { circle },
     }
 }

@@ -71,7 +71,7 @@ impl Script {
                     ([false; 3], None)
                 }
             };
-            let outcome = running.turn(ready, ended, |stream, bytes| {
+            let outcome = running.advance(ready, ended, |stream, bytes| {
                 let (before, said) = waiter.progress.script(stream, bytes);
                 say(&before);
                 match stream {

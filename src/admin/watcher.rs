@@ -222,9 +222,9 @@ impl Watcher {
                 return replaced;
             }
             replaced |= changes.iter().any(|change| match change {
-                Change::Entry { place, name, how } => {
+                Change::Entry { wd, name, how } => {
                     matches!(how, How::Moved | How::Opened)
-                        && Some(*place) == self.supervise
+                        && Some(*wd) == self.supervise
                         && name == "status"
                 }
                 Change::Ended(_) | Change::Renamed(_) => false,

@@ -18,15 +18,15 @@ pub struct Waiting<L, R> {
 /// who waits for the next, the last by who waits for the first, and that is `own`.
 pub fn find<L: Copy + Eq, R: Ord>(own: &Waiting<L, R>, others: &[Waiting<L, R>]) -> Option<Vec<L>> {
     let lower: Vec<_> = others.iter().filter(|one| one.rank < own.rank).collect();
-    // Each lock that is reached, with the place of the one it is reached from.
+    // Each lock that is reached, with the index of the one it is reached from.
     let mut reached = vec![(own.wanted, None)];
-    let mut place = 0;
-    while let Some((lock, _)) = reached.get(place).copied() {
+    let mut index = 0;
+    while let Some((lock, _)) = reached.get(index).copied() {
         if own.held.contains(&lock) {
-            let before = |place: &usize| reached.get(*place).and_then(|(_, before)| *before);
-            let places = std::iter::successors(Some(place), before);
-            let mut circle: Vec<L> = places
-                .filter_map(|place| reached.get(place))
+            let before = |index: &usize| reached.get(*index).and_then(|(_, before)| *before);
+            let indexes = std::iter::successors(Some(index), before);
+            let mut circle: Vec<L> = indexes
+                .filter_map(|index| reached.get(index))
                 .map(|(lock, _)| *lock)
                 .collect();
             circle.reverse();
@@ -34,16 +34,16 @@ pub fn find<L: Copy + Eq, R: Ord>(own: &Waiting<L, R>, others: &[Waiting<L, R>])
         }
         for one in lower.iter().filter(|one| one.held.contains(&lock)) {
             if !reached.iter().any(|(lock, _)| *lock == one.wanted) {
-                reached.push((one.wanted, Some(place)));
+                reached.push((one.wanted, Some(index)));
             }
         }
-        place += 1;
+        index += 1;
     }
     None
 }
 
 /// `A waits for B, which waits for A`, of the names of a circle's locks, the last first.
-pub fn tell(names: &[String]) -> String {
+pub fn describe(names: &[String]) -> String {
     let Some(last) = names.last() else {
         return String::new();
     };
@@ -77,7 +77,7 @@ mod tests {
         }
         let names = ["c", "a", "b"].map(str::to_owned);
         let told = "b waits for c, which waits for a, which waits for b";
-        assert_eq!(tell(&names), told);
+        assert_eq!(describe(&names), told);
     }
 
     #[test]

@@ -26,23 +26,23 @@ const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The lock, held until it is dropped.
-pub enum Lock {
+pub enum ServiceLock {
     /// We hold it.
     Ours(File),
     /// It is held by the command from whose script this one is called.
     Callers,
 }
 
-impl Lock {
+impl ServiceLock {
     /// Whether this command was called from a script of the same service's.
     pub fn is_callers(&self) -> bool {
-        matches!(self, Lock::Callers)
+        matches!(self, ServiceLock::Callers)
     }
 }
 
 /// Why the lock cannot be had.
 #[derive(Debug)]
-pub enum NoLock {
+pub enum LockError {
     /// The system refused it.
     Refused(io::Error),
     /// No supervise has the FIFO open.
@@ -56,7 +56,7 @@ pub enum NoLock {
 /// What came of asking for the lock.
 pub enum Asked {
     /// It is there.
-    Got(Lock),
+    Got(ServiceLock),
     /// Another has it.
     Later(LockWait),
 }
@@ -65,26 +65,26 @@ pub enum Asked {
 ///
 /// # Errors
 /// It cannot be had.
-pub fn ask(directory: &Path) -> Result<Asked, NoLock> {
+pub fn ask(directory: &Path) -> Result<Asked, LockError> {
     let control = directory.join("supervise/control");
     let file = file::open_write_nofollow(&control).map_err(|error| {
         if errno::is_no_reader(&error) {
-            NoLock::NoSupervise
+            LockError::NoSupervise
         } else if errno::is_link(&error) {
-            NoLock::NotAFifo
+            LockError::NotAFifo
         } else {
-            NoLock::Refused(error)
+            LockError::Refused(error)
         }
     })?;
     if !fifo::is_fifo(&file) {
-        return Err(NoLock::NotAFifo);
+        return Err(LockError::NotAFifo);
     }
     if try_lock(&file)? {
-        return Ok(Asked::Got(Lock::Ours(file)));
+        return Ok(Asked::Got(ServiceLock::Ours(file)));
     }
     let id = lock::id(&file);
     if id.is_some_and(is_callers) {
-        return Ok(Asked::Got(Lock::Callers));
+        return Ok(Asked::Got(ServiceLock::Callers));
     }
     let look_at = clock::monotonic() + FIRST_LOOK;
     let helper = wait_in_child(&file).ok();
@@ -97,11 +97,11 @@ pub fn ask(directory: &Path) -> Result<Asked, NoLock> {
 }
 
 /// Whether nobody has the lock on `file`; it is ours then.
-fn try_lock(file: &File) -> Result<bool, NoLock> {
+fn try_lock(file: &File) -> Result<bool, LockError> {
     match lock::try_exclusive(file) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(NoLock::Refused(error)),
+        Err(error) => Err(LockError::Refused(error)),
     }
 }
 
@@ -124,7 +124,10 @@ impl LockWait {
     ///
     /// # Errors
     /// It cannot be had.
-    pub fn turn(&mut self, mut ended: impl Iterator<Item = Pid>) -> Result<Option<Lock>, NoLock> {
+    pub fn advance(
+        &mut self,
+        mut ended: impl Iterator<Item = Pid>,
+    ) -> Result<Option<ServiceLock>, LockError> {
         let helper = self.helper.as_ref().map(Proc::pid);
         if ended.any(|pid| Some(pid) == helper) {
             self.helper = None;
@@ -135,14 +138,14 @@ impl LockWait {
             && let Some(file) = self.file.take()
         {
             if try_lock(&file)? {
-                return Ok(Some(Lock::Ours(file)));
+                return Ok(Some(ServiceLock::Ours(file)));
             }
             self.file = Some(file);
         }
         self.look_at = clock::monotonic() + LOOK;
         let helper = self.helper.as_ref().map(Proc::pid);
         match self.id.and_then(|id| circle(id, helper)) {
-            Some(circle) => Err(NoLock::Circle(circle)),
+            Some(circle) => Err(LockError::Circle(circle)),
             None => Ok(None),
         }
     }
@@ -212,7 +215,9 @@ fn circle(wanted: LockId, helper: Option<Pid>) -> Option<String> {
     }
     let circle = circle::find(&own, &others)?;
     let name = |id: &LockId| files.get(id).map(|file| service(file)).unwrap_or_default();
-    Some(circle::tell(&circle.iter().map(name).collect::<Vec<_>>()))
+    Some(circle::describe(
+        &circle.iter().map(name).collect::<Vec<_>>(),
+    ))
 }
 
 /// The locks held by the processes that the process `pid` descends from.

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Event {
+pub(super) enum CheckEvent {
     /// The script has ended, so.
     Ended(End),
     /// Whether anybody of its group is left.
@@ -31,13 +31,13 @@ pub(super) enum Event {
 
 /// What to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Action {
+pub(super) enum CheckAction {
     /// Send TERM to the script and its group, and CONT, without which one that is stopped
     /// would not end.
     Term,
     /// Send KILL to them.
     Kill,
-    /// Look who of its group is left: [`Event::Left`].
+    /// Check whether processes of its group are left: [`CheckEvent::Left`].
     Look,
     /// It is over.
     Leave(Over),
@@ -86,7 +86,7 @@ impl Machine {
         }
     }
 
-    /// When [`Event::Woken`] is due.
+    /// When [`CheckEvent::Woken`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Runs(at) | Phase::Termed(at) | Phase::Killed(at) => Some(at),
@@ -96,47 +96,47 @@ impl Machine {
     }
 
     /// What is to be done, in this order, because of `event`.
-    pub(super) fn step(&mut self, event: Event, now: Instant) -> Vec<Action> {
+    pub(super) fn step(&mut self, event: CheckEvent, now: Instant) -> Vec<CheckAction> {
         match (self.phase, event) {
-            (Phase::Runs(_), Event::Ended(end)) => {
+            (Phase::Runs(_), CheckEvent::Ended(end)) => {
                 self.why = Over::Ended(end);
                 vec![self.leave()]
             }
-            (Phase::Runs(_), Event::Stop) => {
+            (Phase::Runs(_), CheckEvent::Stop) => {
                 self.why = Over::Stopped;
                 self.term(now)
             }
-            (Phase::Runs(at), Event::Woken) if at <= now => self.term(now),
-            (Phase::Termed(_), Event::Ended(_)) => {
+            (Phase::Runs(at), CheckEvent::Woken) if at <= now => self.term(now),
+            (Phase::Termed(_), CheckEvent::Ended(_)) => {
                 self.phase = Phase::Others(now + GRACE_OF_OTHERS);
-                vec![Action::Look]
+                vec![CheckAction::Look]
             }
-            (Phase::Termed(at), Event::Woken) if at <= now => {
+            (Phase::Termed(at), CheckEvent::Woken) if at <= now => {
                 self.phase = Phase::Killed(now + GRACE);
-                vec![Action::Kill]
+                vec![CheckAction::Kill]
             }
-            (Phase::Others(at), Event::Woken) if now < at => vec![Action::Look],
-            (Phase::Others(_), Event::Left(true)) => {
+            (Phase::Others(at), CheckEvent::Woken) if now < at => vec![CheckAction::Look],
+            (Phase::Others(_), CheckEvent::Left(true)) => {
                 self.look_at = Some(now + LOOK);
                 Vec::new()
             }
-            (Phase::Others(_), Event::Woken | Event::Left(false)) => {
-                vec![Action::Kill, self.leave()]
+            (Phase::Others(_), CheckEvent::Woken | CheckEvent::Left(false)) => {
+                vec![CheckAction::Kill, self.leave()]
             }
-            (Phase::Killed(_), Event::Ended(_)) => vec![self.leave()],
-            (Phase::Killed(at), Event::Woken) if at <= now => vec![self.leave()],
+            (Phase::Killed(_), CheckEvent::Ended(_)) => vec![self.leave()],
+            (Phase::Killed(at), CheckEvent::Woken) if at <= now => vec![self.leave()],
             _ => Vec::new(),
         }
     }
 
-    fn term(&mut self, now: Instant) -> Vec<Action> {
+    fn term(&mut self, now: Instant) -> Vec<CheckAction> {
         self.phase = Phase::Termed(now + GRACE);
-        vec![Action::Term]
+        vec![CheckAction::Term]
     }
 
-    fn leave(&mut self) -> Action {
+    fn leave(&mut self) -> CheckAction {
         self.phase = Phase::Over;
-        Action::Leave(self.why)
+        CheckAction::Leave(self.why)
     }
 }
 
@@ -159,46 +159,52 @@ mod tests {
     fn a_script_that_ends_in_time_is_left_alone() {
         let (mut machine, start) = new();
         let before = start + LIMIT - seconds(1);
-        assert_eq!(machine.step(Event::Woken, before), []);
+        assert_eq!(machine.step(CheckEvent::Woken, before), []);
         assert_eq!(machine.deadline(), Some(start + LIMIT));
-        let over = Action::Leave(Over::Ended(End::Exited(3)));
+        let over = CheckAction::Leave(Over::Ended(End::Exited(3)));
         assert_eq!(
-            machine.step(Event::Ended(End::Exited(3)), start + LIMIT),
+            machine.step(CheckEvent::Ended(End::Exited(3)), start + LIMIT),
             [over]
         );
         assert_eq!(machine.deadline(), None);
         // Whatever comes after that.
-        for event in [Event::Woken, Event::Stop, Event::Left(true)] {
+        for event in [CheckEvent::Woken, CheckEvent::Stop, CheckEvent::Left(true)] {
             assert_eq!(machine.step(event, start + 2 * LIMIT), []);
         }
     }
 
     #[test]
     fn one_that_ends_at_term_is_over_when_its_group_is_empty() {
-        for (event, why) in [(Event::Woken, Over::TimedOut), (Event::Stop, Over::Stopped)] {
+        for (event, why) in [
+            (CheckEvent::Woken, Over::TimedOut),
+            (CheckEvent::Stop, Over::Stopped),
+        ] {
             let (mut machine, start) = new();
             let late = start + LIMIT;
-            assert_eq!(machine.step(event, late), [Action::Term]);
+            assert_eq!(machine.step(event, late), [CheckAction::Term]);
             // It is told once.
-            assert_eq!(machine.step(Event::Stop, late), []);
-            let end = Event::Ended(End::Killed(15));
-            assert_eq!(machine.step(end, late), [Action::Look]);
-            assert_eq!(machine.step(Event::Left(true), late), []);
+            assert_eq!(machine.step(CheckEvent::Stop, late), []);
+            let end = CheckEvent::Ended(End::Killed(15));
+            assert_eq!(machine.step(end, late), [CheckAction::Look]);
+            assert_eq!(machine.step(CheckEvent::Left(true), late), []);
             assert_eq!(machine.deadline(), Some(late + LOOK));
-            assert_eq!(machine.step(Event::Woken, late + LOOK), [Action::Look]);
-            let over = [Action::Kill, Action::Leave(why)];
-            assert_eq!(machine.step(Event::Left(false), late + LOOK), over);
+            assert_eq!(
+                machine.step(CheckEvent::Woken, late + LOOK),
+                [CheckAction::Look]
+            );
+            let over = [CheckAction::Kill, CheckAction::Leave(why)];
+            assert_eq!(machine.step(CheckEvent::Left(false), late + LOOK), over);
         }
     }
 
     #[test]
     fn others_of_its_group_are_waited_for_four_seconds() {
         let (mut machine, start) = new();
-        machine.step(Event::Stop, start);
-        machine.step(Event::Ended(End::Exited(0)), start + seconds(1));
+        machine.step(CheckEvent::Stop, start);
+        machine.step(CheckEvent::Ended(End::Exited(0)), start + seconds(1));
         let mut now = start + seconds(1);
-        while machine.step(Event::Woken, now) == [Action::Look] {
-            machine.step(Event::Left(true), now);
+        while machine.step(CheckEvent::Woken, now) == [CheckAction::Look] {
+            machine.step(CheckEvent::Left(true), now);
             now = machine.deadline().unwrap();
         }
         assert_eq!(now, start + seconds(5));
@@ -208,14 +214,14 @@ mod tests {
     #[test]
     fn one_that_does_not_end_is_killed_and_given_up() {
         let (mut machine, start) = new();
-        machine.step(Event::Stop, start);
+        machine.step(CheckEvent::Stop, start);
         let [killed, over] = [2, 4].map(|later| start + seconds(later));
         assert_eq!(machine.deadline(), Some(killed));
-        assert_eq!(machine.step(Event::Woken, killed), [Action::Kill]);
+        assert_eq!(machine.step(CheckEvent::Woken, killed), [CheckAction::Kill]);
         let mut other = machine.clone();
-        let leave = [Action::Leave(Over::Stopped)];
-        assert_eq!(other.step(Event::Ended(End::Killed(9)), killed), leave);
+        let leave = [CheckAction::Leave(Over::Stopped)];
+        assert_eq!(other.step(CheckEvent::Ended(End::Killed(9)), killed), leave);
         assert_eq!(machine.deadline(), Some(over));
-        assert_eq!(machine.step(Event::Woken, over), leave);
+        assert_eq!(machine.step(CheckEvent::Woken, over), leave);
     }
 }

@@ -1,8 +1,8 @@
 //! A script that runs in the service directory, as the leader of a process group of its
 //! own, with no input, and with its output through us: nothing it leaves behind can hold
-//! us up. The loop of whoever runs it calls [`Running::turn`].
+//! us up. The loop of whoever runs it calls [`Running::advance`].
 
-use super::machine::{Action, Event, Machine, Over};
+use super::machine::{CheckAction, CheckEvent, Machine, Over};
 use crate::child::{End, Pid, Stream};
 use crate::sys::exec::Program;
 use crate::sys::fifo::{self, Input};
@@ -97,12 +97,12 @@ impl Running {
 
     /// Ends it, for nobody wants its answer any more.
     pub fn stop(&mut self) {
-        let _ = self.step(Event::Stop);
+        let _ = self.step(CheckEvent::Stop);
     }
 
     /// Deals with what happened: which of the [descriptors](Running::descriptors) can be
     /// read, and how it `ended`, if it has. `show` is given the output. Some: it is over.
-    pub fn turn(
+    pub fn advance(
         &mut self,
         [out, err, member]: [bool; 3],
         ended: Option<End>,
@@ -118,7 +118,7 @@ impl Running {
             self.member = None;
         }
         self.has_ended |= ended.is_some();
-        let over = self.step(ended.map_or(Event::Woken, Event::Ended))?;
+        let over = self.step(ended.map_or(CheckEvent::Woken, CheckEvent::Ended))?;
         if self.has_ended {
             self.pass_on_the_rest(&mut show);
         }
@@ -128,16 +128,16 @@ impl Running {
         })
     }
 
-    fn step(&mut self, event: Event) -> Option<Over> {
+    fn step(&mut self, event: CheckEvent) -> Option<Over> {
         for action in self.machine.step(event, clock::monotonic()) {
             match action {
-                Action::Term => {
+                CheckAction::Term => {
                     self.send(Signal::TERM);
                     self.send(Signal::CONT);
                 }
-                Action::Kill => self.send(Signal::KILL),
-                Action::Look => return self.look(),
-                Action::Leave(over) => return Some(over),
+                CheckAction::Kill => self.send(Signal::KILL),
+                CheckAction::Look => return self.look(),
+                CheckAction::Leave(over) => return Some(over),
             }
         }
         None
@@ -151,9 +151,9 @@ impl Running {
                 Err(error) if errno::is_no_process(&error) => continue,
                 opened => opened.ok(),
             };
-            return self.step(Event::Left(true));
+            return self.step(CheckEvent::Left(true));
         }
-        self.step(Event::Left(false))
+        self.step(CheckEvent::Left(false))
     }
 
     /// To its group, and to itself if it has left that.
@@ -246,7 +246,7 @@ mod tests {
             let ended = has_ended.then(|| child::wait(pid).unwrap());
             end = end.filter(|_| !has_ended);
             let show = |_, bytes: &[u8]| printed.extend_from_slice(bytes);
-            let outcome = running.turn([out, err, member], ended, show);
+            let outcome = running.advance([out, err, member], ended, show);
             if let Some(outcome) = outcome {
                 break outcome;
             }

@@ -3,7 +3,7 @@
 use super::getopt;
 use crate::error::{Error, USAGE, reason};
 use crate::formats::control::Command;
-use crate::service::{self, NotSent, Origin, Trouble};
+use crate::service::{self, NotSent, Origin, VisitError};
 use crate::sys::output;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -51,10 +51,10 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
         });
         match visit {
             Ok(()) => {}
-            Err(Trouble::Chdir(error)) => {
+            Err(VisitError::Chdir(error)) => {
                 output::err(&Error::unable("chdir to", name, "", error).warning("svc"));
             }
-            Err(Trouble::Back(error)) => return Err(error),
+            Err(VisitError::Back(error)) => return Err(error),
         }
     }
     Ok(0)

@@ -4,7 +4,7 @@ use crate::child::{End, Pid};
 use crate::error::{Error, reason};
 use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
-use crate::service::{self, NoStatus, Origin, Supervised, Trouble};
+use crate::service::{self, NoStatus, Origin, Supervised, VisitError};
 use crate::sys::spawn::Spawn;
 use crate::sys::{child, clock, output, signals};
 use std::borrow::Cow;
@@ -61,7 +61,7 @@ fn look_at(
     for name in names {
         let mut name = Cow::Borrowed(name.as_os_str());
         let mut visited = visit(origin, &name);
-        if let Err(Trouble::Chdir(_)) = visited
+        if let Err(VisitError::Chdir(_)) = visited
             && let Some(place) = service::look_up(&name)
         {
             name = Cow::Owned(place.into_os_string());
@@ -71,8 +71,8 @@ fn look_at(
         lines.extend_from_slice(b": ");
         match visited {
             Ok(seen) => say(&mut lines, &seen, Tai64n::from_unix(clock::wall())),
-            Err(Trouble::Chdir(error)) => unable(&mut lines, "chdir", &error),
-            Err(Trouble::Back(error)) => return Err(error),
+            Err(VisitError::Chdir(error)) => unable(&mut lines, "chdir", &error),
+            Err(VisitError::Back(error)) => return Err(error),
         }
         lines.push(b'\n');
         if lines.len() >= BUFFER {
@@ -84,7 +84,7 @@ fn look_at(
 }
 
 /// Reads the state of one service.
-fn visit(origin: &Origin, name: &OsStr) -> Result<Seen, Trouble> {
+fn visit(origin: &Origin, name: &OsStr) -> Result<Seen, VisitError> {
     match origin.here(name).map(look) {
         Some(seen @ Seen::Status { .. }) => Ok(seen),
         _ => origin.visit(name, || look(Path::new(""))),

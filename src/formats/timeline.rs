@@ -4,7 +4,7 @@
 //! | line | |
 //! |---|---|
 //! | `svctimeline 1 @LABEL` | the first one: the version of this table, and when svscan began, as [TAI64N](super::tai64n) |
-//! | `EVENT TIME NAME` | an [`Event`] of one supervise |
+//! | `EVENT TIME NAME` | a [`TimelineEvent`] of one supervise |
 //! | `scanned TIME` | svscan has started a supervise for everything it found |
 //!
 //! One blank stands between two words, and a newline ends the line. TIME is in
@@ -29,7 +29,7 @@ const LOG: &[u8] = b"/log";
 
 /// What can happen to a supervise at the start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Event {
+pub enum TimelineEvent {
     /// svscan has found the directory.
     Seen,
     /// svscan forks the supervise.
@@ -38,7 +38,7 @@ pub enum Event {
     Run,
     /// supervise listens: `ok` is open.
     Ready,
-    /// The child becomes `./run`, unless an [`Event::Failed`] follows.
+    /// The child becomes `./run`, unless a [`TimelineEvent::Failed`] follows.
     Executed,
     /// There is a file `down`: supervise starts nothing.
     Down,
@@ -48,30 +48,30 @@ pub enum Event {
     Other,
 }
 
-impl Event {
+impl TimelineEvent {
     /// All of them, in the order in which they happen.
-    pub const ALL: [Event; 8] = [
-        Event::Seen,
-        Event::Forked,
-        Event::Run,
-        Event::Ready,
-        Event::Executed,
-        Event::Down,
-        Event::Failed,
-        Event::Other,
+    pub const ALL: [TimelineEvent; 8] = [
+        TimelineEvent::Seen,
+        TimelineEvent::Forked,
+        TimelineEvent::Run,
+        TimelineEvent::Ready,
+        TimelineEvent::Executed,
+        TimelineEvent::Down,
+        TimelineEvent::Failed,
+        TimelineEvent::Other,
     ];
 
     /// Its word in the file.
     pub fn word(self) -> &'static str {
         match self {
-            Event::Seen => "seen",
-            Event::Forked => "forked",
-            Event::Run => "run",
-            Event::Ready => "ready",
-            Event::Executed => "executed",
-            Event::Down => "down",
-            Event::Failed => "failed",
-            Event::Other => "other",
+            TimelineEvent::Seen => "seen",
+            TimelineEvent::Forked => "forked",
+            TimelineEvent::Run => "run",
+            TimelineEvent::Ready => "ready",
+            TimelineEvent::Executed => "executed",
+            TimelineEvent::Down => "down",
+            TimelineEvent::Failed => "failed",
+            TimelineEvent::Other => "other",
         }
     }
 }
@@ -148,7 +148,7 @@ pub fn header(began: Tai64n) -> Vec<u8> {
 
 /// Appends the line of an event `at` so many nanoseconds to `out`; `label` is what
 /// [`Label::encode`] gives.
-pub fn push(event: Event, at: u64, label: &[u8], out: &mut Vec<u8>) {
+pub fn push(event: TimelineEvent, at: u64, label: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(event.word().as_bytes());
     out.extend_from_slice(format!(" {at} ").as_bytes());
     out.extend_from_slice(label);
@@ -165,7 +165,7 @@ pub fn push_scanned(at: u64, out: &mut Vec<u8>) {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TimelineRecord {
     /// What happened.
-    pub event: Event,
+    pub event: TimelineEvent,
     /// When, in nanoseconds since svscan began.
     pub at: u64,
     /// To which supervise.
@@ -233,7 +233,7 @@ impl Timeline {
         match (words.next(), words.next()) {
             (None, None) if word == SCANNED => self.scanned = Some(at),
             (Some(label), None) => self.records.push(TimelineRecord {
-                event: Event::ALL
+                event: TimelineEvent::ALL
                     .into_iter()
                     .find(|event| event.word().as_bytes() == word)?,
                 at,
@@ -289,9 +289,14 @@ mod tests {
     #[test]
     fn the_lines_are_those_of_the_table() {
         let mut text = header(began());
-        push(Event::Seen, 0, &label(b"squid", false).encode(), &mut text);
+        push(
+            TimelineEvent::Seen,
+            0,
+            &label(b"squid", false).encode(),
+            &mut text,
+        );
         let odd = label(b"a b\n\\\xff\xc3\xa4~", true).encode();
-        push(Event::Executed, u64::MAX, &odd, &mut text);
+        push(TimelineEvent::Executed, u64::MAX, &odd, &mut text);
         push_scanned(17, &mut text);
         let expected = "svctimeline 1 @4000000037c219bf2ef02e94\n\
             seen 0 squid\n\
@@ -308,7 +313,7 @@ mod tests {
         let names = [&b"a"[..], b"log", b"\\x20", b" ", b"\\", b"-n", &bytes];
         for (name, at) in names.iter().zip(1..) {
             for is_log in [false, true] {
-                for event in Event::ALL {
+                for event in TimelineEvent::ALL {
                     let label = label(name, is_log);
                     push(event, at, &label.encode(), &mut text);
                     expected.push(TimelineRecord { event, at, label });
@@ -367,9 +372,14 @@ mod tests {
     #[test]
     fn half_a_line_spoils_the_next_one_and_makes_none_up() {
         let mut whole = Vec::new();
-        push(Event::Seen, 123, &label(b"a", true).encode(), &mut whole);
+        push(
+            TimelineEvent::Seen,
+            123,
+            &label(b"a", true).encode(),
+            &mut whole,
+        );
         for length in 1..whole.len() {
-            for event in Event::ALL {
+            for event in TimelineEvent::ALL {
                 let mut text = header(began());
                 text.extend_from_slice(&whole[..length]);
                 push(event, 45, b"b", &mut text);

@@ -1,6 +1,6 @@
 //! Who writes down how the service starts, for `--timeline`; most often nobody.
 
-use crate::formats::timeline::Event as Moment;
+use crate::formats::timeline::TimelineEvent as Moment;
 use crate::timeline::recorder::Record;
 
 /// Notes the moments of the start until [`Observer::end`].

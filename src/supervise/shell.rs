@@ -9,7 +9,7 @@ use crate::error::{self, Error, TEMPORARY};
 use crate::formats::control::{Command, ServiceSignal};
 use crate::formats::status::Want;
 use crate::formats::tai64n::Tai64n;
-use crate::formats::timeline::Event as Moment;
+use crate::formats::timeline::TimelineEvent;
 use crate::sys::child;
 use crate::sys::exec::Program;
 use crate::sys::fifo::Input;
@@ -110,7 +110,7 @@ pub fn run_in_child(
     match supervise(name, &mut observer, oom_score_adj, predecessors) {
         Ok(()) => 0,
         Err(error) => {
-            observer.note(Moment::Failed);
+            observer.note(TimelineEvent::Failed);
             observer.end();
             if !is_quiet {
                 output::err(&error.line(PROGRAM));
@@ -159,7 +159,7 @@ fn supervise(
         return Err(error);
     }
     if want == Want::Down {
-        shell.observer.note(Moment::Down);
+        shell.observer.note(TimelineEvent::Down);
     }
     shell.observer.end();
     if !shell.dir.is_fifo {
@@ -258,7 +258,7 @@ impl Shell<'_, '_> {
             }
             Action::Announce => match self.dir.announce(self.name) {
                 Ok(()) => {
-                    self.observer.note(Moment::Ready);
+                    self.observer.note(TimelineEvent::Ready);
                     self.events.push_back(Event::Announced);
                 }
                 Err(error) => {
@@ -396,12 +396,12 @@ impl Shell<'_, '_> {
                 Err(_) => return self.events.push_back(Event::CannotHold(role)),
             },
         };
-        self.observer.note(Moment::Run);
+        self.observer.note(TimelineEvent::Run);
         let started = spawn.start(|ready| {
-            self.observer.write(Moment::Executed);
+            self.observer.write(TimelineEvent::Executed);
             let exec = || spawn::exec_one_of(std::slice::from_ref(program));
             let error = ready.err().unwrap_or_else(exec).source;
-            self.observer.write(Moment::Failed);
+            self.observer.write(TimelineEvent::Failed);
             let error = Error::unable("start", self.name, file, error);
             // Held up here, it would pass for a service that runs.
             output::err_nonblocking(&error.line(PROGRAM));
@@ -414,7 +414,7 @@ impl Shell<'_, '_> {
                 Event::Started(role, pid)
             }
             Err(error) => {
-                self.observer.note(Moment::Failed);
+                self.observer.note(TimelineEvent::Failed);
                 let reason = error::reason(&error);
                 let wait = self.machine.fork_wait().as_secs();
                 output::err_nonblocking(&line(

@@ -1,6 +1,6 @@
 //! `svclog --budget`: which budgets are in force for a log.
 
-use super::place::{self, Logs};
+use super::locate::{self, Logs};
 use super::{SvclogFailure, SvclogOptions};
 use crate::child::Pid;
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub fn budget(names: &[OsString], options: &SvclogOptions) -> Result<u8, SvclogF
 }
 
 fn show(name: Option<&OsStr>, options: &SvclogOptions) -> Result<(), SvclogFailure> {
-    let Logs { shown, .. } = place::find(name, options.directory.as_deref())?;
+    let Logs { shown, .. } = locate::find(name, options.directory.as_deref())?;
     let unable = |error| Error::unable("read", shown.as_os_str(), "", error);
     let directory = file::open_directory(&shown).map_err(unable)?;
     let writers = writers(&shown);

@@ -8,9 +8,9 @@
 mod budget;
 mod directory;
 pub mod files;
+mod locate;
 mod log;
 pub mod merge;
-mod place;
 mod printer;
 mod reading;
 pub mod run_script;
@@ -88,8 +88,8 @@ impl From<Error> for SvclogFailure {
 
 /// Whether there is a log of `service` that can be read.
 pub fn shows(service: &OsStr) -> bool {
-    let current = |logs: place::Logs| file::open_read_plain(&logs.shown.join("current"));
-    place::find_quietly(service).is_ok_and(|logs| current(logs).is_ok())
+    let current = |logs: locate::Logs| file::open_read_plain(&logs.shown.join("current"));
+    locate::find_quietly(service).is_ok_and(|logs| current(logs).is_ok())
 }
 
 /// The destination of the bytes of a log.

@@ -1,8 +1,8 @@
 //! The main loop of svclog: finds the logs, shows their lines, and waits for more.
 
+use super::locate::{self, Logs};
 use super::log::Log;
 use super::merge::{self, UnshownLines};
-use super::place::{self, Logs};
 use super::printer::Printer;
 use super::{SvclogFailure, SvclogOptions, show, title};
 use crate::error::Error;
@@ -167,7 +167,7 @@ impl Source {
     /// Finds the log of the service `name`, and opens it; with `-f` it may be created
     /// later: the multilog of a new service has not created it yet.
     fn find(name: Option<&OsStr>, options: &SvclogOptions) -> Result<Source, SvclogFailure> {
-        let Logs { shown, others } = place::find(name, options.directory.as_deref())?;
+        let Logs { shown, others } = locate::find(name, options.directory.as_deref())?;
         for other in &others {
             let what: [&[u8]; 5] = [
                 b"svclog: showing ",

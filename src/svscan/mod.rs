@@ -9,7 +9,7 @@
 //! polls every five seconds, too.
 
 pub mod late;
-mod look;
+mod observe;
 pub mod plan;
 pub mod reported;
 pub mod service;

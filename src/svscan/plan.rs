@@ -6,7 +6,7 @@
 //! active; a service that is neither active nor has a supervise is forgotten.
 
 use super::late::{Inspection, Late, LateFile};
-use super::service::{DirectoryId, Half, Process, START_INTERVAL, Service};
+use super::service::{DirectoryId, Process, START_INTERVAL, Service, SuperviseKind};
 use super::settling::{Observation, Settled, Settling};
 use crate::child::{End, Pid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,7 +27,7 @@ const FIRST_EXIT_DELAY: Duration = Duration::from_millis(4500);
 
 /// The type of an entry of the scan directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EntrySight {
+pub enum EntryType {
     /// A directory, perhaps through a symbolic link. `log` is whether it has an entry
     /// called `log`; it counts only the first time the directory is seen.
     Directory {
@@ -36,18 +36,18 @@ pub enum EntrySight {
         /// It is to be a pair.
         log: bool,
         /// The observation; None: svscan has just started, or it is known.
-        look: Option<Observation>,
+        observation: Option<Observation>,
     },
     /// Not there, or no directory.
     Nothing,
     /// It could not be examined, which has been reported.
-    Trouble,
+    Error,
 }
 
 /// The actions of the shell, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ScanAction {
-    /// Examine the entry of this name and say what it is: [`ScanPlan::saw`].
+    /// Examine the entry of this name and say what it is: [`ScanPlan::examined`].
     Examine(OsString),
     /// Make the pipe of this service: [`ScanPlan::pipe_made`] or [`ScanPlan::pipe_failed`].
     MakePipe(DirectoryId, OsString),
@@ -55,13 +55,13 @@ pub enum ScanAction {
     Start {
         /// Of which service.
         id: DirectoryId,
-        /// Of which half.
-        half: Half,
+        /// Which of its supervises.
+        kind: SuperviseKind,
         /// Under which name.
         name: OsString,
     },
-    /// This half is due: [`ScanPlan::resume`], once what was to be examined is.
-    Resume(DirectoryId, Half),
+    /// A supervise of this kind is due: [`ScanPlan::resume`], once all that was to be examined is.
+    Resume(DirectoryId, SuperviseKind),
     /// Observation for a `down` or a `log` that came late: [`ScanPlan::inspected`].
     Inspect(DirectoryId, OsString),
     /// Tell the supervise of this service what follows from it: [`ScanPlan::obeyed`].
@@ -89,15 +89,15 @@ pub enum ScanAction {
 pub struct ScanPlan {
     services: BTreeMap<DirectoryId, Service>,
     names: BTreeMap<OsString, DirectoryId>,
-    pids: HashMap<Pid, (DirectoryId, Half)>,
+    pids: HashMap<Pid, (DirectoryId, SuperviseKind)>,
     /// Entries to examine again, because something went wrong with them.
-    troubled: BTreeMap<OsString, Instant>,
+    failed: BTreeMap<OsString, Instant>,
     /// Entries whose directories are not complete yet.
     settling: Settling,
     /// Entries that may come to lead elsewhere without an inotify event.
-    untold: BTreeSet<OsString>,
+    unwatched: BTreeSet<OsString>,
     /// When to examine all of those again; None: there are none.
-    untold_at: Option<Instant>,
+    unwatched_at: Option<Instant>,
     /// Services that no entry leads to and that are still supervised: by which name they
     /// were known last.
     nameless: BTreeMap<DirectoryId, OsString>,
@@ -106,7 +106,7 @@ pub struct ScanPlan {
 }
 
 impl ScanPlan {
-    /// Whether the directory `id` is known, so that its `log` needs no look.
+    /// Whether the directory `id` is known, so that its `log` need not be checked.
     pub fn knows(&self, id: DirectoryId) -> bool {
         self.services.contains_key(&id)
     }
@@ -117,28 +117,28 @@ impl ScanPlan {
             .services
             .values()
             .flat_map(|service| service.processes().filter_map(|(_, process)| process.due));
-        let troubled = self.troubled.values().copied();
+        let failed = self.failed.values().copied();
         let settling = self.settling.deadline();
         let late = self.services.values();
         let late = late.filter_map(|service| Some(service.late.as_ref()?.deadline()));
-        let all = due.chain(troubled).chain(settling).chain(late);
-        let all = all.chain(self.untold_at);
+        let all = due.chain(failed).chain(settling).chain(late);
+        let all = all.chain(self.unwatched_at);
         all.min()
     }
 
-    /// The time has come for something: a retry, a restart, a look.
+    /// The time has come for something: a retry, a restart, another examination.
     pub fn tick(&mut self, now: Instant) -> Vec<ScanAction> {
         let mut actions = Vec::new();
         let overdue = |at: &Instant| *at <= now;
-        for (name, at) in &self.troubled {
+        for (name, at) in &self.failed {
             if overdue(at) {
                 actions.push(ScanAction::Examine(name.clone()));
             }
         }
-        if self.untold_at.as_ref().is_some_and(overdue) {
+        if self.unwatched_at.as_ref().is_some_and(overdue) {
             // All at one time, as 0.76 does: one wake-up, however many they are.
-            self.untold_at = Some(now + INTERVAL);
-            actions.extend(self.untold.iter().cloned().map(ScanAction::Examine));
+            self.unwatched_at = Some(now + INTERVAL);
+            actions.extend(self.unwatched.iter().cloned().map(ScanAction::Examine));
         }
         let settling = self.settling.overdue(now);
         actions.extend(settling.cloned().map(ScanAction::Examine));
@@ -151,15 +151,15 @@ impl ScanPlan {
             if let Some(name) = service.names.first().filter(|_| is_due) {
                 actions.push(ScanAction::Inspect(*id, name.clone()));
             }
-            for half in [Half::Main, Half::Log] {
+            for kind in [SuperviseKind::Main, SuperviseKind::Log] {
                 let is_due = |process: &&mut Process| process.due.as_ref().is_some_and(overdue);
-                let Some(process) = service.half(half).filter(is_due) else {
+                let Some(process) = service.process(kind).filter(is_due) else {
                     continue;
                 };
                 process.due = None;
                 // The names may lead elsewhere by now.
                 actions.extend(service.names.iter().cloned().map(ScanAction::Examine));
-                resume.push(ScanAction::Resume(*id, half));
+                resume.push(ScanAction::Resume(*id, kind));
             }
         }
         actions.extend(resume);
@@ -170,8 +170,8 @@ impl ScanPlan {
     /// a second. To be followed by [`ScanPlan::tick`].
     pub fn scan_now(&mut self, now: Instant) {
         for service in self.services.values_mut() {
-            for half in [Half::Main, Half::Log] {
-                let Some(process) = service.half(half) else {
+            for kind in [SuperviseKind::Main, SuperviseKind::Log] {
+                let Some(process) = service.process(kind) else {
                     continue;
                 };
                 let not_before = process.not_before(now);
@@ -208,30 +208,30 @@ impl ScanPlan {
         }
     }
 
-    /// The half whose supervise is `pid`, and the name of its service.
-    pub fn supervised_by(&self, pid: Pid) -> Option<(DirectoryId, Half, OsString)> {
-        let (id, half) = *self.pids.get(&pid)?;
+    /// Which supervise of which service `pid` is, and the name of the service.
+    pub fn supervised_by(&self, pid: Pid) -> Option<(DirectoryId, SuperviseKind, OsString)> {
+        let (id, kind) = *self.pids.get(&pid)?;
         let name = self.services.get(&id)?.names.first()?.clone();
-        Some((id, half, name))
+        Some((id, kind, name))
     }
 
-    /// Whether the last supervise of this half exited with an error within a second.
-    pub fn gave_up(&self, id: DirectoryId, half: Half) -> bool {
+    /// Whether the last supervise of this kind exited with an error within a second.
+    pub fn gave_up(&self, id: DirectoryId, kind: SuperviseKind) -> bool {
         let service = self.services.get(&id);
         service.is_some_and(|service| {
             let mut processes = service.processes();
-            processes.any(|(other, process)| other == half && process.gave_up)
+            processes.any(|(other, process)| other == kind && process.gave_up)
         })
     }
 
-    /// The supervises of this half that were last known by `name` and still run, though
+    /// The supervises of this kind that were last known by `name` and still run, though
     /// no entry leads to their directories.
-    pub fn predecessors(&self, half: Half, name: &OsStr) -> Vec<Pid> {
+    pub fn predecessors(&self, kind: SuperviseKind, name: &OsStr) -> Vec<Pid> {
         let known = self.nameless.iter().filter(|(_, last)| *last == name);
         known
             .filter_map(|(id, _)| self.services.get(id))
             .flat_map(Service::running)
-            .filter_map(|(other, pid)| (other == half).then_some(pid))
+            .filter_map(|(other, pid)| (other == kind).then_some(pid))
             .collect()
     }
 
@@ -241,70 +241,77 @@ impl ScanPlan {
         let names = self
             .names
             .keys()
-            .chain(self.troubled.keys())
+            .chain(self.failed.keys())
             .chain(self.settling.names())
-            .chain(&self.untold);
+            .chain(&self.unwatched);
         let gone: BTreeSet<OsString> = names.filter(gone).cloned().collect();
         let mut actions = Vec::new();
         for name in gone {
             self.settling.forget(&name);
-            self.forget_untold(&name);
+            self.forget_unwatched(&name);
             actions.extend(self.unlink(&name));
         }
         actions
     }
 
-    /// To be said after each [`ScanPlan::saw`]: whether somebody will tell when `name` leads
+    /// To be called after each [`ScanPlan::examined`]: whether an inotify event reports that `name` leads
     /// elsewhere. If not, it is examined again every five seconds, whatever it was.
-    pub fn will_be_told(&mut self, name: &OsStr, will: bool, now: Instant) {
-        if will || self.troubled.contains_key(name) {
-            self.forget_untold(name);
+    pub fn set_watched(&mut self, name: &OsStr, is_watched: bool, now: Instant) {
+        if is_watched || self.failed.contains_key(name) {
+            self.forget_unwatched(name);
         } else {
-            self.untold.insert(name.to_owned());
-            self.untold_at.get_or_insert(now + INTERVAL);
+            self.unwatched.insert(name.to_owned());
+            self.unwatched_at.get_or_insert(now + INTERVAL);
         }
     }
 
-    fn forget_untold(&mut self, name: &OsStr) {
-        self.untold.remove(name);
-        if self.untold.is_empty() {
-            self.untold_at = None;
+    fn forget_unwatched(&mut self, name: &OsStr) {
+        self.unwatched.remove(name);
+        if self.unwatched.is_empty() {
+            self.unwatched_at = None;
         }
     }
 
     /// The current type of the entry `name`.
-    pub fn saw(&mut self, name: &OsStr, sight: EntrySight, now: Instant) -> Vec<ScanAction> {
-        self.troubled.remove(name);
-        match sight {
-            EntrySight::Nothing => {
+    pub fn examined(
+        &mut self,
+        name: &OsStr,
+        entry_type: EntryType,
+        now: Instant,
+    ) -> Vec<ScanAction> {
+        self.failed.remove(name);
+        match entry_type {
+            EntryType::Nothing => {
                 self.settling.forget(name);
                 self.unlink(name)
             }
-            EntrySight::Trouble => {
+            EntryType::Error => {
                 self.settling.forget(name);
                 // As in 0.76, the entry does not lead to its former directory any more.
                 let actions = self.unlink(name);
-                self.troubled.insert(name.to_owned(), now + INTERVAL);
+                self.failed.insert(name.to_owned(), now + INTERVAL);
                 actions
             }
-            EntrySight::Directory { id, .. } if self.knows(id) => {
+            EntryType::Directory { id, .. } if self.knows(id) => {
                 self.settling.forget(name);
                 self.link(name, id, false, now)
             }
-            EntrySight::Directory { id, log, look } => {
-                match self.settling.judge(name, id, look, now) {
-                    Settled::Wait => self.unlink(name),
-                    Settled::PickUp => self.link(name, id, log, now),
-                    Settled::PickUpIncomplete => {
-                        let actions = self.link(name, id, log, now);
-                        if let Some(service) = self.services.get_mut(&id) {
-                            let has_down = look.is_some_and(|look| look.has_down);
-                            service.late = Some(Late::new(has_down, now));
-                        }
-                        actions
+            EntryType::Directory {
+                id,
+                log,
+                observation,
+            } => match self.settling.judge(name, id, observation, now) {
+                Settled::Wait => self.unlink(name),
+                Settled::PickUp => self.link(name, id, log, now),
+                Settled::PickUpIncomplete => {
+                    let actions = self.link(name, id, log, now);
+                    if let Some(service) = self.services.get_mut(&id) {
+                        let has_down = observation.is_some_and(|observation| observation.has_down);
+                        service.late = Some(Late::new(has_down, now));
                     }
+                    actions
                 }
-            }
+            },
         }
     }
 
@@ -338,7 +345,7 @@ impl ScanPlan {
 
     /// `name` leads nowhere any more.
     fn unlink(&mut self, name: &OsStr) -> Vec<ScanAction> {
-        self.troubled.remove(name);
+        self.failed.remove(name);
         let Some(id) = self.names.remove(name) else {
             return Vec::new();
         };
@@ -356,22 +363,22 @@ impl ScanPlan {
         if let Some(service) = self.services.get(&id).filter(|one| one.names.is_empty()) {
             actions.extend(service.running().map(|(_, pid)| ScanAction::Wake(pid)));
         }
-        actions.extend(self.lonely_log(id));
+        actions.extend(self.orphaned_log(id));
         actions
     }
 
     /// Those that no entry leads to: their directories may have been deleted after their
     /// entries, which nobody tells.
-    pub fn look_after_nameless(&self) -> Vec<ScanAction> {
+    pub fn check_nameless(&self) -> Vec<ScanAction> {
         let known = self.nameless.keys().filter_map(|id| self.services.get(id));
         let wake = known.flat_map(Service::running);
         let wake = wake.map(|(_, pid)| ScanAction::WakeIfDeleted(pid));
-        let logs = self.nameless.keys().filter_map(|id| self.lonely_log(*id));
+        let logs = self.nameless.keys().filter_map(|id| self.orphaned_log(*id));
         wake.chain(logs).collect()
     }
 
     /// Of a service that no entry leads to and whose main supervise has ended.
-    fn lonely_log(&self, id: DirectoryId) -> Option<ScanAction> {
+    fn orphaned_log(&self, id: DirectoryId) -> Option<ScanAction> {
         let service = self.services.get(&id)?;
         let is_alone = service.names.is_empty() && service.main.pid.is_none();
         let log = service.log.as_ref()?.pid?;
@@ -448,27 +455,32 @@ impl ScanPlan {
         let mut actions = Vec::new();
         for name in names.unwrap_or_default() {
             actions.extend(self.unlink(&name));
-            self.troubled.insert(name, now + INTERVAL);
+            self.failed.insert(name, now + INTERVAL);
         }
         actions
     }
 
     fn start_what_is_down(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
         let mut actions = Vec::new();
-        for half in [Half::Main, Half::Log] {
-            actions.extend(self.start_half(id, half, now));
+        for kind in [SuperviseKind::Main, SuperviseKind::Log] {
+            actions.extend(self.start_one(id, kind, now));
         }
         actions
     }
 
-    /// Starts a half that is down, or says when it may be started.
-    fn start_half(&mut self, id: DirectoryId, half: Half, now: Instant) -> Option<ScanAction> {
+    /// Starts the supervise of this kind if it is down, or sets when it may be started.
+    fn start_one(
+        &mut self,
+        id: DirectoryId,
+        kind: SuperviseKind,
+        now: Instant,
+    ) -> Option<ScanAction> {
         let service = self.services.get_mut(&id)?;
         if service.waits_for_pipe {
             return None;
         }
         let name = service.names.first()?.clone();
-        let process = service.half(half)?;
+        let process = service.process(kind)?;
         if process.pid.is_some() || process.asked {
             return None;
         }
@@ -480,32 +492,42 @@ impl ScanPlan {
         process.due = None;
         process.asked = true;
         process.name.clone_from(&name);
-        Some(ScanAction::Start { id, half, name })
+        Some(ScanAction::Start { id, kind, name })
     }
 
     /// The names of this half's service have been examined: start it if it is still wanted.
-    pub fn resume(&mut self, id: DirectoryId, half: Half, now: Instant) -> Vec<ScanAction> {
-        self.start_half(id, half, now).into_iter().collect()
+    pub fn resume(
+        &mut self,
+        id: DirectoryId,
+        kind: SuperviseKind,
+        now: Instant,
+    ) -> Vec<ScanAction> {
+        self.start_one(id, kind, now).into_iter().collect()
     }
 
     /// A supervise was started.
-    pub fn started(&mut self, id: DirectoryId, half: Half, pid: Pid, now: Instant) {
-        let Some(process) = self.services.get_mut(&id).and_then(|s| s.half(half)) else {
+    pub fn started(&mut self, id: DirectoryId, kind: SuperviseKind, pid: Pid, now: Instant) {
+        let Some(process) = self.services.get_mut(&id).and_then(|s| s.process(kind)) else {
             return;
         };
         process.pid = Some(pid);
         process.asked = false;
         process.started = Some(now);
         process.due = None;
-        self.pids.insert(pid, (id, half));
+        self.pids.insert(pid, (id, kind));
     }
 
     /// A supervise could not be started, which has been reported: it is tried
     /// again later, if its service is still active then.
-    pub fn start_failed(&mut self, id: DirectoryId, half: Half, now: Instant) -> Vec<ScanAction> {
+    pub fn start_failed(
+        &mut self,
+        id: DirectoryId,
+        kind: SuperviseKind,
+        now: Instant,
+    ) -> Vec<ScanAction> {
         if let Some(service) = self.services.get_mut(&id) {
             let active = !service.names.is_empty();
-            if let Some(process) = service.half(half) {
+            if let Some(process) = service.process(kind) {
                 process.asked = false;
                 process.due = active.then_some(now + INTERVAL);
             }
@@ -518,7 +540,7 @@ impl ScanPlan {
     /// second, with an error, is tried again after 0.76's five, unless the name
     /// it was started under is not its service's any more.
     pub fn ended(&mut self, pid: Pid, end: End, now: Instant) -> Vec<ScanAction> {
-        let Some((id, half)) = self.pids.remove(&pid) else {
+        let Some((id, kind)) = self.pids.remove(&pid) else {
             return Vec::new();
         };
         let Some(service) = self.services.get_mut(&id) else {
@@ -531,7 +553,7 @@ impl ScanPlan {
             .as_ref()
             .filter(|at| EXIT_DELAY.contains(&at.saturating_duration_since(now)))
             .unwrap_or(&(now + FIRST_EXIT_DELAY));
-        if let Some(process) = service.half(half) {
+        if let Some(process) = service.process(kind) {
             process.pid = None;
             let started = process.started.unwrap_or(now);
             let gave_up = matches!(end, End::Exited(1..))
@@ -548,11 +570,11 @@ impl ScanPlan {
             };
             process.due = active.then_some(due);
         }
-        if half == Half::Main && self.services.get(&id).is_some_and(|s| s.becomes_pair) {
+        if kind == SuperviseKind::Main && self.services.get(&id).is_some_and(|s| s.becomes_pair) {
             return self.become_pair(id, now);
         }
         let mut actions = self.forget_if_over(id);
-        actions.extend(self.lonely_log(id));
+        actions.extend(self.orphaned_log(id));
         actions
     }
 }

@@ -11,18 +11,21 @@ fn a_supervise_that_was_killed_is_back_at_once_but_once_a_second() {
     case.wait(SECOND / 4);
     assert_eq!(case.ended(10, KILLED), []);
     assert_eq!(case.rest(), Some(SECOND * 3 / 4));
-    assert_eq!(case.resume(1, Half::Main), [], "whoever asks");
+    assert_eq!(case.resume(1, SuperviseKind::Main), [], "whoever asks");
     assert_eq!(case.rest(), Some(SECOND * 3 / 4));
     case.wait(SECOND * 3 / 4);
-    assert_eq!(case.tick(), [examine("a"), resume(1, Half::Main)]);
-    assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "a")]);
+    assert_eq!(case.tick(), [examine("a"), resume(1, SuperviseKind::Main)]);
+    assert_eq!(
+        case.resume(1, SuperviseKind::Main),
+        [start(1, SuperviseKind::Main, "a")]
+    );
     assert_eq!(case.tick(), [], "it was asked for once");
-    case.started(1, Half::Main, 11);
+    case.started(1, SuperviseKind::Main, 11);
     assert_eq!(case.rest(), None);
     case.wait(SECOND);
     assert_eq!(
         case.ended(11, KILLED),
-        [examine("a"), resume(1, Half::Main)]
+        [examine("a"), resume(1, SuperviseKind::Main)]
     );
 }
 
@@ -37,13 +40,16 @@ fn a_supervise_that_was_told_to_exit_is_replaced_between_four_and_five_seconds_l
     let rest = case.rest().unwrap();
     assert!(EXIT_DELAY.contains(&rest), "{rest:?}");
     case.wait(rest - SECOND / 1000);
-    assert_eq!(case.is("b", 2), [start(2, Half::Main, "b")]);
-    case.started(2, Half::Main, 20);
+    assert_eq!(case.is("b", 2), [start(2, SuperviseKind::Main, "b")]);
+    case.started(2, SuperviseKind::Main, 20);
     assert_eq!(case.is("a", 1), [], "another change brings nothing forward");
     assert_eq!(case.tick(), []);
     case.wait(SECOND / 1000);
-    assert_eq!(case.tick(), [examine("a"), resume(1, Half::Main)]);
-    assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "a")]);
+    assert_eq!(case.tick(), [examine("a"), resume(1, SuperviseKind::Main)]);
+    assert_eq!(
+        case.resume(1, SuperviseKind::Main),
+        [start(1, SuperviseKind::Main, "a")]
+    );
 }
 
 #[test]
@@ -52,8 +58,11 @@ fn supervises_that_are_told_to_exit_together_are_replaced_at_one_time() {
     for number in 0..20 {
         let name = format!("{number:02}");
         let inode = u64::from(number);
-        assert_eq!(case.is(&name, inode), [start(inode, Half::Main, &name)]);
-        case.started(inode, Half::Main, 100 + number);
+        assert_eq!(
+            case.is(&name, inode),
+            [start(inode, SuperviseKind::Main, &name)]
+        );
+        case.started(inode, SuperviseKind::Main, 100 + number);
     }
     case.wait(SECOND);
     for number in 0..20 {
@@ -63,8 +72,11 @@ fn supervises_that_are_told_to_exit_together_are_replaced_at_one_time() {
     case.wait(case.rest().unwrap());
     assert_eq!(case.tick().len(), 2 * 20);
     // The next one has a time of its own.
-    assert_eq!(case.resume(0, Half::Main), [start(0, Half::Main, "00")]);
-    case.started(0, Half::Main, 200);
+    assert_eq!(
+        case.resume(0, SuperviseKind::Main),
+        [start(0, SuperviseKind::Main, "00")]
+    );
+    case.started(0, SuperviseKind::Main, 200);
     case.wait(SECOND);
     assert_eq!(case.ended(200, TOLD_TO_EXIT), []);
     assert!(EXIT_DELAY.contains(&case.rest().unwrap()));
@@ -92,8 +104,11 @@ fn a_scan_that_somebody_asks_for_starts_what_waits_but_once_a_second() {
         assert_eq!(case.tick(), []);
         assert_eq!(case.rest(), Some(SECOND / 2));
         case.wait(SECOND / 2);
-        assert_eq!(case.tick(), [examine("a"), resume(1, Half::Main)]);
-        assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "a")]);
+        assert_eq!(case.tick(), [examine("a"), resume(1, SuperviseKind::Main)]);
+        assert_eq!(
+            case.resume(1, SuperviseKind::Main),
+            [start(1, SuperviseKind::Main, "a")]
+        );
     }
 }
 
@@ -104,8 +119,11 @@ fn a_supervise_that_gave_up_is_tried_again_after_five_seconds() {
     assert_eq!(case.ended(10, GAVE_UP), []);
     assert_eq!(case.rest(), Some(INTERVAL - SECOND / 2));
     case.wait(INTERVAL - SECOND / 2);
-    assert_eq!(case.tick(), [examine("a"), resume(1, Half::Main)]);
-    assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "a")]);
+    assert_eq!(case.tick(), [examine("a"), resume(1, SuperviseKind::Main)]);
+    assert_eq!(
+        case.resume(1, SuperviseKind::Main),
+        [start(1, SuperviseKind::Main, "a")]
+    );
 }
 
 #[test]
@@ -113,7 +131,7 @@ fn a_supervise_that_gave_up_is_not_tried_earlier_whoever_asks() {
     let mut case = Case::running();
     case.wait(SECOND / 2);
     assert_eq!(case.ended(10, GAVE_UP), []);
-    assert_eq!(case.resume(1, Half::Main), []);
+    assert_eq!(case.resume(1, SuperviseKind::Main), []);
     assert_eq!(case.rest(), Some(INTERVAL - SECOND / 2));
 }
 
@@ -126,8 +144,11 @@ fn a_supervise_that_gave_up_under_a_name_that_is_gone_is_tried_again_under_the_n
     assert_eq!(case.ended(10, GAVE_UP), []);
     assert_eq!(case.rest(), Some(SECOND / 2));
     case.wait(SECOND / 2);
-    assert_eq!(case.tick(), [examine("b"), resume(1, Half::Main)]);
-    assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "b")]);
+    assert_eq!(case.tick(), [examine("b"), resume(1, SuperviseKind::Main)]);
+    assert_eq!(
+        case.resume(1, SuperviseKind::Main),
+        [start(1, SuperviseKind::Main, "b")]
+    );
 }
 
 #[test]
@@ -136,19 +157,22 @@ fn a_supervise_that_failed_after_a_second_is_back_at_once() {
     case.wait(SECOND);
     assert_eq!(
         case.ended(10, GAVE_UP),
-        [examine("a"), resume(1, Half::Main)]
+        [examine("a"), resume(1, SuperviseKind::Main)]
     );
 }
 
 #[test]
 fn a_supervise_that_could_not_be_started_is_tried_again_after_five_seconds() {
     let mut case = Case::new();
-    assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
-    case.plan.start_failed(id(1), Half::Main, case.now);
+    assert_eq!(case.is("a", 1), [start(1, SuperviseKind::Main, "a")]);
+    case.plan.start_failed(id(1), SuperviseKind::Main, case.now);
     assert_eq!(case.rest(), Some(INTERVAL));
     case.wait(INTERVAL);
-    assert_eq!(case.tick(), [examine("a"), resume(1, Half::Main)]);
-    assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "a")]);
+    assert_eq!(case.tick(), [examine("a"), resume(1, SuperviseKind::Main)]);
+    assert_eq!(
+        case.resume(1, SuperviseKind::Main),
+        [start(1, SuperviseKind::Main, "a")]
+    );
 }
 
 #[test]
@@ -157,10 +181,13 @@ fn a_name_that_leads_elsewhere_by_now_is_not_started_for_the_old_service() {
     case.wait(SECOND);
     assert_eq!(
         case.ended(10, KILLED),
-        [examine("a"), resume(1, Half::Main)]
+        [examine("a"), resume(1, SuperviseKind::Main)]
     );
-    assert_eq!(case.is("a", 2), [forget(1), start(2, Half::Main, "a")]);
-    assert_eq!(case.resume(1, Half::Main), []);
+    assert_eq!(
+        case.is("a", 2),
+        [forget(1), start(2, SuperviseKind::Main, "a")]
+    );
+    assert_eq!(case.resume(1, SuperviseKind::Main), []);
 }
 
 #[test]
@@ -169,9 +196,9 @@ fn a_name_that_is_gone_by_now_is_not_started() {
     case.wait(SECOND);
     assert_eq!(
         case.ended(10, KILLED),
-        [examine("a"), resume(1, Half::Main)]
+        [examine("a"), resume(1, SuperviseKind::Main)]
     );
     assert_eq!(case.is_gone("a"), [forget(1)]);
-    assert_eq!(case.resume(1, Half::Main), []);
+    assert_eq!(case.resume(1, SuperviseKind::Main), []);
     assert!(case.is_empty());
 }

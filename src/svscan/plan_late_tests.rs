@@ -1,6 +1,6 @@
 //! A `down` and a `log` that appear after an incomplete directory was picked up.
 
-use super::tests::{Case, KILLED, SECOND, TOLD_TO_EXIT, id, look, make_pipe, os, start};
+use super::tests::{Case, KILLED, SECOND, TOLD_TO_EXIT, id, make_pipe, observation, os, start};
 use super::*;
 use crate::formats::status::Want;
 use crate::svscan::late::PERIOD;
@@ -40,13 +40,16 @@ impl Case {
         let end = case.now + INTERVAL;
         let mut digest = 0;
         while case.now < end {
-            assert_eq!(case.looks("a", 1, look(true, digest)), []);
+            assert_eq!(case.looks("a", 1, observation(true, digest)), []);
             case.wait(QUIET.min(end - case.now));
             digest += 1;
         }
         let last = Observation { digest, ..last };
-        assert_eq!(case.looks("a", 1, last), [start(1, Half::Main, "a")]);
-        case.started(1, Half::Main, 10);
+        assert_eq!(
+            case.looks("a", 1, last),
+            [start(1, SuperviseKind::Main, "a")]
+        );
+        case.started(1, SuperviseKind::Main, 10);
         case
     }
 
@@ -60,7 +63,7 @@ impl Case {
 
 #[test]
 fn a_down_that_comes_late_is_obeyed_once() {
-    let mut case = Case::incomplete(look(true, 0));
+    let mut case = Case::incomplete(observation(true, 0));
     assert_eq!(case.inspected(NOTHING), []);
     for _ in 0..2 {
         assert_eq!(case.inspected(WITH_DOWN), [obey(LateFile::Down)]);
@@ -73,7 +76,7 @@ fn a_down_that_comes_late_is_obeyed_once() {
 fn a_down_that_was_there_is_not_news() {
     let last = Observation {
         has_down: true,
-        ..look(true, 0)
+        ..observation(true, 0)
     };
     let mut case = Case::incomplete(last);
     assert_eq!(case.inspected(WITH_DOWN), []);
@@ -81,7 +84,7 @@ fn a_down_that_was_there_is_not_news() {
 
 #[test]
 fn who_has_sent_a_command_meanwhile_knows_better_than_a_down() {
-    let mut case = Case::incomplete(look(true, 0));
+    let mut case = Case::incomplete(observation(true, 0));
     let commanded = Some(SECOND / 2);
     let seen = Inspection {
         commanded,
@@ -90,7 +93,7 @@ fn who_has_sent_a_command_meanwhile_knows_better_than_a_down() {
     assert_eq!(case.inspected(seen), []);
     assert_eq!(case.inspected(WITH_DOWN), [], "nor later");
     // A command to a supervise of an earlier time does not count.
-    let mut case = Case::incomplete(look(true, 0));
+    let mut case = Case::incomplete(observation(true, 0));
     let commanded = Some(10 * SECOND);
     let seen = Inspection {
         commanded,
@@ -101,7 +104,7 @@ fn who_has_sent_a_command_meanwhile_knows_better_than_a_down() {
 
 #[test]
 fn nothing_is_obeyed_after_a_minute_nor_in_what_was_picked_up_complete() {
-    let mut case = Case::incomplete(look(true, 0));
+    let mut case = Case::incomplete(observation(true, 0));
     case.wait(PERIOD);
     assert_eq!(case.tick(), [inspect()], "the last one");
     case.wait(SECOND);
@@ -115,7 +118,7 @@ fn nothing_is_obeyed_after_a_minute_nor_in_what_was_picked_up_complete() {
 
 #[test]
 fn a_service_whose_log_comes_late_becomes_a_pair_when_its_supervise_has_exited() {
-    let mut case = Case::incomplete(look(true, 0));
+    let mut case = Case::incomplete(observation(true, 0));
     assert_eq!(case.inspected(WITH_LOG), [obey(LateFile::Log)]);
     assert_eq!(
         case.inspected(WITH_LOG),
@@ -127,10 +130,13 @@ fn a_service_whose_log_comes_late_becomes_a_pair_when_its_supervise_has_exited()
     assert_eq!(case.ended(10, TOLD_TO_EXIT), [make_pipe(1, "a")]);
     assert_eq!(
         case.plan.pipe_made(id(1), case.now),
-        [start(1, Half::Main, "a"), start(1, Half::Log, "a")]
+        [
+            start(1, SuperviseKind::Main, "a"),
+            start(1, SuperviseKind::Log, "a")
+        ]
     );
-    case.started(1, Half::Main, 11);
-    case.started(1, Half::Log, 12);
+    case.started(1, SuperviseKind::Main, 11);
+    case.started(1, SuperviseKind::Log, 12);
     assert_eq!(case.inspected(WITH_LOG), []);
     // What it was told then is no command of somebody else.
     let seen = Inspection {
@@ -143,22 +149,22 @@ fn a_service_whose_log_comes_late_becomes_a_pair_when_its_supervise_has_exited()
 
 #[test]
 fn a_supervise_that_was_just_started_becomes_a_pair_a_second_later() {
-    let mut case = Case::incomplete(look(true, 0));
+    let mut case = Case::incomplete(observation(true, 0));
     assert_eq!(case.inspected(WITH_LOG), [obey(LateFile::Log)]);
     case.plan.obeyed(id(1), LateFile::Log);
     case.plan
-        .started(id(1), Half::Main, super::tests::pid(10), case.now);
+        .started(id(1), SuperviseKind::Main, super::tests::pid(10), case.now);
     assert_eq!(case.ended(10, KILLED), [make_pipe(1, "a")]);
     assert_eq!(
         case.plan.pipe_made(id(1), case.now),
-        [start(1, Half::Log, "a")]
+        [start(1, SuperviseKind::Log, "a")]
     );
     assert_eq!(case.rest(), Some(SECOND));
 }
 
 #[test]
 fn a_log_that_comes_late_waits_where_a_new_supervise_would_do_what_nobody_asked_for() {
-    let mut case = Case::incomplete(look(true, 0));
+    let mut case = Case::incomplete(observation(true, 0));
     for want in [Some(Want::Down), Some(Want::Once), None] {
         let seen = Inspection { want, ..WITH_LOG };
         assert_eq!(case.inspected(seen), [], "{want:?}, without a down");
@@ -179,7 +185,7 @@ fn a_log_that_comes_late_waits_where_a_new_supervise_would_do_what_nobody_asked_
 
 #[test]
 fn a_service_that_is_gone_when_its_supervise_exits_does_not_become_a_pair() {
-    let mut case = Case::incomplete(look(true, 0));
+    let mut case = Case::incomplete(observation(true, 0));
     assert_eq!(case.inspected(WITH_LOG), [obey(LateFile::Log)]);
     case.plan.obeyed(id(1), LateFile::Log);
     assert_eq!(case.is_gone("a"), []);

@@ -17,10 +17,13 @@ fn a_pair_that_waits_for_its_pipe_is_not_started_under_a_second_name() {
     let mut case = Case::new();
     assert_eq!(case.is_pair("a", 1), [make_pipe(1, "a")]);
     assert_eq!(case.is("b", 1), []);
-    assert_eq!(case.resume(1, Half::Main), []);
+    assert_eq!(case.resume(1, SuperviseKind::Main), []);
     assert_eq!(
         case.plan.pipe_made(id(1), case.now),
-        [start(1, Half::Main, "a"), start(1, Half::Log, "a")]
+        [
+            start(1, SuperviseKind::Main, "a"),
+            start(1, SuperviseKind::Log, "a")
+        ]
     );
 }
 
@@ -37,12 +40,12 @@ fn a_log_that_comes_later_is_not_noticed_until_the_service_is_forgotten() {
 
 #[test]
 fn the_halves_of_a_pair_are_started_again_each_by_itself() {
-    for (half, dead) in [(Half::Main, 10), (Half::Log, 11)] {
+    for (kind, dead) in [(SuperviseKind::Main, 10), (SuperviseKind::Log, 11)] {
         let mut case = Case::running_pair();
         case.wait(SECOND);
-        assert_eq!(case.ended(dead, KILLED), [examine("a"), resume(1, half)]);
-        assert_eq!(case.resume(1, half), [start(1, half, "a")]);
-        case.started(1, half, 12);
+        assert_eq!(case.ended(dead, KILLED), [examine("a"), resume(1, kind)]);
+        assert_eq!(case.resume(1, kind), [start(1, kind, "a")]);
+        case.started(1, kind, 12);
         assert_eq!(case.rest(), None);
     }
 }
@@ -52,11 +55,11 @@ fn a_main_service_that_could_not_be_started_does_not_keep_its_log_waiting() {
     let mut case = Case::new();
     assert_eq!(case.is_pair("a", 1), [make_pipe(1, "a")]);
     assert_eq!(case.plan.pipe_made(id(1), case.now).len(), 2);
-    case.plan.start_failed(id(1), Half::Main, case.now);
-    case.started(1, Half::Log, 11);
+    case.plan.start_failed(id(1), SuperviseKind::Main, case.now);
+    case.started(1, SuperviseKind::Log, 11);
     assert_eq!(case.rest(), Some(INTERVAL));
     case.wait(INTERVAL);
-    assert_eq!(case.tick(), [examine("a"), resume(1, Half::Main)]);
+    assert_eq!(case.tick(), [examine("a"), resume(1, SuperviseKind::Main)]);
 }
 
 #[test]
@@ -75,20 +78,20 @@ fn the_pipe_is_kept_until_both_halves_have_ended() {
 fn the_log_of_a_deleted_pair_is_to_end_when_the_service_has() {
     let closes = ScanAction::CloseIfDeleted(id(1), pid(11));
     let mut case = Case::running_pair();
-    assert_eq!(case.plan.look_after_nameless(), []);
+    assert_eq!(case.plan.check_nameless(), []);
     assert_eq!(case.is_gone("a"), []);
     let wakes = [10, 11].map(|number| ScanAction::Wake(pid(number)));
     assert_eq!(case.deleted, wakes);
     // It may be deleted later than the entry.
     let [main, log] = [10, 11].map(|number| ScanAction::WakeIfDeleted(pid(number)));
-    assert_eq!(case.plan.look_after_nameless(), [main, log.clone()]);
+    assert_eq!(case.plan.check_nameless(), [main, log.clone()]);
     assert_eq!(
-        case.plan.predecessors(Half::Log, OsStr::new("a")),
+        case.plan.predecessors(SuperviseKind::Log, OsStr::new("a")),
         [pid(11)]
     );
     assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
     assert_eq!(case.deleted, std::slice::from_ref(&closes));
-    assert_eq!(case.plan.look_after_nameless(), [log, closes.clone()]);
+    assert_eq!(case.plan.check_nameless(), [log, closes.clone()]);
     // Or it has ended before.
     let mut case = Case::running_pair();
     assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
@@ -103,8 +106,8 @@ fn a_pair_that_comes_back_before_it_is_forgotten_starts_what_is_down() {
     assert_eq!(case.is_gone("a"), []);
     case.wait(SECOND);
     assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
-    assert_eq!(case.is("b", 1), [start(1, Half::Main, "b")]);
-    case.started(1, Half::Main, 12);
+    assert_eq!(case.is("b", 1), [start(1, SuperviseKind::Main, "b")]);
+    case.started(1, SuperviseKind::Main, 12);
     assert_eq!(case.is_gone("b"), []);
     assert_eq!(case.ended(12, TOLD_TO_EXIT), []);
     assert_eq!(case.is("c", 1), [], "one start a second");

@@ -32,10 +32,10 @@ pub(super) fn examine(name: &str) -> ScanAction {
     ScanAction::Examine(name.into())
 }
 
-pub(super) fn start(inode: u64, half: Half, name: &str) -> ScanAction {
+pub(super) fn start(inode: u64, kind: SuperviseKind, name: &str) -> ScanAction {
     ScanAction::Start {
         id: id(inode),
-        half,
+        kind,
         name: name.into(),
     }
 }
@@ -44,8 +44,8 @@ pub(super) fn make_pipe(inode: u64, name: &str) -> ScanAction {
     ScanAction::MakePipe(id(inode), name.into())
 }
 
-pub(super) fn resume(inode: u64, half: Half) -> ScanAction {
-    ScanAction::Resume(id(inode), half)
+pub(super) fn resume(inode: u64, kind: SuperviseKind) -> ScanAction {
+    ScanAction::Resume(id(inode), kind)
 }
 
 pub(super) fn forget(inode: u64) -> ScanAction {
@@ -53,7 +53,7 @@ pub(super) fn forget(inode: u64) -> ScanAction {
 }
 
 /// A look at a directory in which something has just changed.
-pub(super) fn look(is_complete: bool, digest: u64) -> Observation {
+pub(super) fn observation(is_complete: bool, digest: u64) -> Observation {
     Observation {
         is_complete,
         is_unpacking: false,
@@ -85,8 +85,8 @@ impl Case {
     /// `a` is service 1, running as process 10 since now.
     pub(super) fn running() -> Case {
         let mut case = Case::new();
-        assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
-        case.started(1, Half::Main, 10);
+        assert_eq!(case.is("a", 1), [start(1, SuperviseKind::Main, "a")]);
+        case.started(1, SuperviseKind::Main, 10);
         case
     }
 
@@ -96,10 +96,13 @@ impl Case {
         assert_eq!(case.is_pair("a", 1), [make_pipe(1, "a")]);
         assert_eq!(
             case.plan.pipe_made(id(1), case.now),
-            [start(1, Half::Main, "a"), start(1, Half::Log, "a")]
+            [
+                start(1, SuperviseKind::Main, "a"),
+                start(1, SuperviseKind::Log, "a")
+            ]
         );
-        case.started(1, Half::Main, 10);
-        case.started(1, Half::Log, 11);
+        case.started(1, SuperviseKind::Main, 10);
+        case.started(1, SuperviseKind::Log, 11);
         case
     }
 
@@ -107,33 +110,47 @@ impl Case {
         self.now += by;
     }
 
-    pub(super) fn saw(&mut self, name: &str, sight: EntrySight) -> Vec<ScanAction> {
-        let actions = self.plan.saw(OsStr::new(name), sight, self.now);
+    pub(super) fn examined(&mut self, name: &str, entry_type: EntryType) -> Vec<ScanAction> {
+        let actions = self.plan.examined(OsStr::new(name), entry_type, self.now);
         self.put_aside(actions)
     }
 
     pub(super) fn is(&mut self, name: &str, inode: u64) -> Vec<ScanAction> {
         let id = id(inode);
-        let (log, look) = (false, None);
-        self.saw(name, EntrySight::Directory { id, log, look })
+        let (log, observation) = (false, None);
+        self.examined(
+            name,
+            EntryType::Directory {
+                id,
+                log,
+                observation,
+            },
+        )
     }
 
     pub(super) fn is_pair(&mut self, name: &str, inode: u64) -> Vec<ScanAction> {
         let id = id(inode);
-        let (log, look) = (true, None);
-        self.saw(name, EntrySight::Directory { id, log, look })
+        let (log, observation) = (true, None);
+        self.examined(
+            name,
+            EntryType::Directory {
+                id,
+                log,
+                observation,
+            },
+        )
     }
 
     pub(super) fn is_gone(&mut self, name: &str) -> Vec<ScanAction> {
-        self.saw(name, EntrySight::Nothing)
+        self.examined(name, EntryType::Nothing)
     }
 
     pub(super) fn is_trouble(&mut self, name: &str) -> Vec<ScanAction> {
-        self.saw(name, EntrySight::Trouble)
+        self.examined(name, EntryType::Error)
     }
 
-    pub(super) fn started(&mut self, inode: u64, half: Half, number: u32) {
-        self.plan.started(id(inode), half, pid(number), self.now);
+    pub(super) fn started(&mut self, inode: u64, kind: SuperviseKind, number: u32) {
+        self.plan.started(id(inode), kind, pid(number), self.now);
     }
 
     /// And what is due then.
@@ -143,8 +160,8 @@ impl Case {
         self.put_aside(actions)
     }
 
-    pub(super) fn resume(&mut self, inode: u64, half: Half) -> Vec<ScanAction> {
-        self.plan.resume(id(inode), half, self.now)
+    pub(super) fn resume(&mut self, inode: u64, kind: SuperviseKind) -> Vec<ScanAction> {
+        self.plan.resume(id(inode), kind, self.now)
     }
 
     pub(super) fn tick(&mut self) -> Vec<ScanAction> {
@@ -152,13 +169,25 @@ impl Case {
     }
 
     /// `name` leads to a directory that looks like this.
-    pub(super) fn looks(&mut self, name: &str, inode: u64, look: Observation) -> Vec<ScanAction> {
-        let (id, log, look) = (id(inode), false, Some(look));
-        self.saw(name, EntrySight::Directory { id, log, look })
+    pub(super) fn looks(
+        &mut self,
+        name: &str,
+        inode: u64,
+        observation: Observation,
+    ) -> Vec<ScanAction> {
+        let (id, log, observation) = (id(inode), false, Some(observation));
+        self.examined(
+            name,
+            EntryType::Directory {
+                id,
+                log,
+                observation,
+            },
+        )
     }
 
-    pub(super) fn will_be_told(&mut self, name: &str, will: bool) {
-        self.plan.will_be_told(OsStr::new(name), will, self.now);
+    pub(super) fn set_watched(&mut self, name: &str, will: bool) {
+        self.plan.set_watched(OsStr::new(name), will, self.now);
     }
 
     /// How long until the plan wants to be asked.
@@ -172,20 +201,20 @@ impl Case {
             services,
             names,
             pids,
-            troubled,
+            failed,
             settling,
-            untold,
-            untold_at,
+            unwatched,
+            unwatched_at,
             nameless,
             replace_at: _,
         } = &self.plan;
         services.is_empty()
             && names.is_empty()
             && pids.is_empty()
-            && troubled.is_empty()
+            && failed.is_empty()
             && settling.names().next().is_none()
-            && untold.is_empty()
-            && untold_at.is_none()
+            && unwatched.is_empty()
+            && unwatched_at.is_none()
             && nameless.is_empty()
     }
 }
@@ -215,16 +244,16 @@ fn directories_of_one_inode_number_on_two_devices_are_two() {
         device: 2,
         inode: 1,
     };
-    let sight = EntrySight::Directory {
+    let entry_type = EntryType::Directory {
         id: other,
         log: false,
-        look: None,
+        observation: None,
     };
     assert_eq!(
-        case.saw("b", sight),
+        case.examined("b", entry_type),
         [ScanAction::Start {
             id: other,
-            half: Half::Main,
+            kind: SuperviseKind::Main,
             name: os("b")
         }]
     );
@@ -237,11 +266,11 @@ fn two_links_to_one_directory_are_one_service() {
     case.wait(SECOND);
     assert_eq!(
         case.ended(10, KILLED),
-        [examine("a"), examine("b"), resume(1, Half::Main)]
+        [examine("a"), examine("b"), resume(1, SuperviseKind::Main)]
     );
     assert_eq!(
-        case.resume(1, Half::Main),
-        [start(1, Half::Main, "a")],
+        case.resume(1, SuperviseKind::Main),
+        [start(1, SuperviseKind::Main, "a")],
         "the first seen gives the name"
     );
 }
@@ -254,9 +283,12 @@ fn of_two_links_the_other_is_enough() {
     case.wait(SECOND);
     assert_eq!(
         case.ended(10, KILLED),
-        [examine("b"), resume(1, Half::Main)]
+        [examine("b"), resume(1, SuperviseKind::Main)]
     );
-    assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "b")]);
+    assert_eq!(
+        case.resume(1, SuperviseKind::Main),
+        [start(1, SuperviseKind::Main, "b")]
+    );
 }
 
 #[test]
@@ -273,17 +305,20 @@ fn a_renamed_directory_goes_on_under_its_old_name_and_starts_again_under_the_new
         }
         assert_eq!(
             case.ended(10, KILLED),
-            [examine("b"), resume(1, Half::Main)]
+            [examine("b"), resume(1, SuperviseKind::Main)]
         );
-        assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "b")]);
+        assert_eq!(
+            case.resume(1, SuperviseKind::Main),
+            [start(1, SuperviseKind::Main, "b")]
+        );
     }
 }
 
 #[test]
 fn a_directory_that_replaces_another_is_started_beside_it() {
     let mut case = Case::running();
-    assert_eq!(case.is("a", 2), [start(2, Half::Main, "a")]);
-    case.started(2, Half::Main, 20);
+    assert_eq!(case.is("a", 2), [start(2, SuperviseKind::Main, "a")]);
+    case.started(2, SuperviseKind::Main, 20);
     case.wait(SECOND);
     assert_eq!(case.ended(10, TOLD_TO_EXIT), [forget(1)]);
     assert!(!case.plan.knows(id(1)));
@@ -294,26 +329,32 @@ fn a_directory_that_replaces_another_is_started_beside_it() {
 fn a_directory_that_replaces_one_without_a_supervise_ends_it_first() {
     let mut case = Case::running();
     assert_eq!(case.ended(10, GAVE_UP), []);
-    assert_eq!(case.is("a", 2), [forget(1), start(2, Half::Main, "a")]);
+    assert_eq!(
+        case.is("a", 2),
+        [forget(1), start(2, SuperviseKind::Main, "a")]
+    );
 }
 
 #[test]
 fn directories_that_change_places_go_on() {
     let mut case = Case::running();
-    assert_eq!(case.is("b", 2), [start(2, Half::Main, "b")]);
-    case.started(2, Half::Main, 20);
+    assert_eq!(case.is("b", 2), [start(2, SuperviseKind::Main, "b")]);
+    case.started(2, SuperviseKind::Main, 20);
     assert_eq!(case.is("a", 2), []);
     assert_eq!(case.is("b", 1), []);
     case.wait(SECOND);
     assert_eq!(
         case.ended(10, KILLED),
-        [examine("b"), resume(1, Half::Main)]
+        [examine("b"), resume(1, SuperviseKind::Main)]
     );
-    assert_eq!(case.resume(1, Half::Main), [start(1, Half::Main, "b")]);
-    case.started(1, Half::Main, 12);
+    assert_eq!(
+        case.resume(1, SuperviseKind::Main),
+        [start(1, SuperviseKind::Main, "b")]
+    );
+    case.started(1, SuperviseKind::Main, 12);
     assert_eq!(
         case.ended(20, KILLED),
-        [examine("a"), resume(2, Half::Main)],
+        [examine("a"), resume(2, SuperviseKind::Main)],
         "the link b to 2 was undone"
     );
 }
@@ -369,21 +410,24 @@ fn a_supervise_that_lost_its_entry_is_told_to_look_and_waited_for_by_the_next() 
     let mut case = Case::running();
     assert!(
         case.plan
-            .predecessors(Half::Main, OsStr::new("a"))
+            .predecessors(SuperviseKind::Main, OsStr::new("a"))
             .is_empty()
     );
     assert_eq!(case.is_gone("a"), []);
     assert_eq!(case.deleted, [ScanAction::Wake(pid(10))]);
-    let predecessors = |case: &Case, name| case.plan.predecessors(Half::Main, OsStr::new(name));
+    let predecessors = |case: &Case, name| {
+        case.plan
+            .predecessors(SuperviseKind::Main, OsStr::new(name))
+    };
     assert_eq!(predecessors(&case, "a"), [pid(10)]);
     assert!(predecessors(&case, "b").is_empty());
     assert!(
         case.plan
-            .predecessors(Half::Log, OsStr::new("a"))
+            .predecessors(SuperviseKind::Log, OsStr::new("a"))
             .is_empty()
     );
-    assert_eq!(case.is("a", 2), [start(2, Half::Main, "a")]);
-    case.started(2, Half::Main, 20);
+    assert_eq!(case.is("a", 2), [start(2, SuperviseKind::Main, "a")]);
+    case.started(2, SuperviseKind::Main, 20);
     assert_eq!(predecessors(&case, "a"), [pid(10)]);
     // Once more.
     assert_eq!(case.is_gone("a"), []);
@@ -399,10 +443,10 @@ fn a_supervise_that_lost_its_entry_is_told_to_look_and_waited_for_by_the_next() 
 #[test]
 fn what_is_not_in_the_listing_is_gone() {
     let mut case = Case::running();
-    assert_eq!(case.is("b", 2), [start(2, Half::Main, "b")]);
-    case.plan.start_failed(id(2), Half::Main, case.now);
+    assert_eq!(case.is("b", 2), [start(2, SuperviseKind::Main, "b")]);
+    case.plan.start_failed(id(2), SuperviseKind::Main, case.now);
     assert_eq!(case.is_trouble("c"), []);
-    assert_eq!(case.looks("d", 4, look(false, 1)), []);
+    assert_eq!(case.looks("d", 4, observation(false, 1)), []);
     case.plan.renamed(OsStr::new("e"));
     assert_eq!(case.plan.listed(&BTreeSet::from([os("a")])), [forget(2)]);
     assert_eq!(case.rest(), None);
@@ -427,7 +471,7 @@ fn an_entry_in_trouble_is_examined_again_every_five_seconds() {
         assert_eq!(case.tick(), [examine("a")]);
         assert_eq!(case.is_trouble("a"), []);
     }
-    assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
+    assert_eq!(case.is("a", 1), [start(1, SuperviseKind::Main, "a")]);
     assert_eq!(case.rest(), None);
 }
 
@@ -443,22 +487,22 @@ fn an_entry_in_trouble_that_goes_is_not_examined_again() {
 #[test]
 fn entries_of_which_nobody_tells_are_examined_together_every_five_seconds() {
     let mut case = Case::running();
-    case.will_be_told("a", false);
+    case.set_watched("a", false);
     case.wait(SECOND);
     assert_eq!(case.is_gone("b"), [], "a link to a file, say");
-    case.will_be_told("b", false);
+    case.set_watched("b", false);
     assert_eq!(case.rest(), Some(INTERVAL - SECOND));
     case.wait(INTERVAL - SECOND);
     for _ in 0..3 {
         assert_eq!(case.tick(), [examine("a"), examine("b")]);
         assert_eq!(case.is("a", 1), []);
-        case.will_be_told("a", false);
+        case.set_watched("a", false);
         assert_eq!(case.rest(), Some(INTERVAL));
         assert_eq!(case.tick(), []);
         case.wait(INTERVAL);
     }
     assert_eq!(case.tick(), [examine("a"), examine("b")]);
-    case.will_be_told("a", true);
+    case.set_watched("a", true);
     assert_eq!(case.rest(), Some(INTERVAL), "b is left");
     case.plan.listed(&BTreeSet::from([os("a")]));
     assert_eq!(case.rest(), None);
@@ -468,13 +512,13 @@ fn entries_of_which_nobody_tells_are_examined_together_every_five_seconds() {
 fn an_entry_in_trouble_of_which_nobody_tells_is_examined_once_in_five_seconds() {
     let mut case = Case::new();
     assert_eq!(case.is_gone("a"), []);
-    case.will_be_told("a", false);
+    case.set_watched("a", false);
     assert_eq!(case.is_trouble("a"), []);
-    case.will_be_told("a", false);
+    case.set_watched("a", false);
     case.wait(INTERVAL);
     assert_eq!(case.tick(), [examine("a")]);
     assert_eq!(case.is_gone("a"), []);
-    case.will_be_told("a", true);
+    case.set_watched("a", true);
     assert!(case.is_empty());
 }
 
@@ -486,5 +530,5 @@ fn a_service_whose_entry_is_in_trouble_goes_on_but_is_not_started_again() {
     assert_eq!(case.ended(10, KILLED), [forget(1)]);
     case.wait(INTERVAL);
     assert_eq!(case.tick(), [examine("a")]);
-    assert_eq!(case.is("a", 1), [start(1, Half::Main, "a")]);
+    assert_eq!(case.is("a", 1), [start(1, SuperviseKind::Main, "a")]);
 }

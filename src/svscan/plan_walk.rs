@@ -1,6 +1,6 @@
 //! A random walk: the plan in a scan directory where anything happens at any time.
 
-use super::tests::{Case, GAVE_UP, KILLED, TOLD_TO_EXIT, id, look, os, pid};
+use super::tests::{Case, GAVE_UP, KILLED, TOLD_TO_EXIT, id, observation, os, pid};
 use super::*;
 use crate::formats::status::Want;
 use crate::numbers::Numbers;
@@ -30,8 +30,8 @@ enum Order {
 #[derive(Default)]
 struct Life {
     has_pipe: bool,
-    last_start: HashMap<Half, Instant>,
-    process: HashMap<Half, Pid>,
+    last_start: HashMap<SuperviseKind, Instant>,
+    process: HashMap<SuperviseKind, Pid>,
 }
 
 /// A scan directory, its processes and a shell that does what the plan says.
@@ -145,35 +145,35 @@ impl World {
         self.dead.push((pid, end));
     }
 
-    fn sight(&mut self, plan: &ScanPlan, name: &OsStr) -> EntrySight {
-        let sight = match self.entries.get(name).copied() {
-            Some(Entry::Directory(id)) => EntrySight::Directory {
+    fn entry_type(&mut self, plan: &ScanPlan, name: &OsStr) -> EntryType {
+        let entry_type = match self.entries.get(name).copied() {
+            Some(Entry::Directory(id)) => EntryType::Directory {
                 id,
                 log: !plan.knows(id) && self.has_log[&id],
-                look: (!plan.knows(id)).then(|| self.look(id)),
+                observation: (!plan.knows(id)).then(|| self.observation(id)),
             },
-            Some(Entry::Trouble) => EntrySight::Trouble,
-            Some(Entry::File) | None => EntrySight::Nothing,
+            Some(Entry::Trouble) => EntryType::Error,
+            Some(Entry::File) | None => EntryType::Nothing,
         };
-        let leads_to = match sight {
-            EntrySight::Directory { id, .. } => Some(id),
+        let leads_to = match entry_type {
+            EntryType::Directory { id, .. } => Some(id),
             _ => None,
         };
         self.last_sight.insert(name.to_owned(), leads_to);
-        sight
+        entry_type
     }
 
     /// Now and then somebody changes the directory, until it is whole.
-    fn look(&mut self, id: DirectoryId) -> Observation {
+    fn observation(&mut self, id: DirectoryId) -> Observation {
         let is_whole = self.is_whole.get(&id).copied().unwrap_or(true);
         let digest = if is_whole { 0 } else { self.numbers.next() };
         self.is_whole.insert(id, is_whole || self.numbers.one_in(4));
-        look(!self.numbers.one_in(3), digest)
+        observation(!self.numbers.one_in(3), digest)
     }
 
     /// Waiting for that would take long: after five seconds everything has changed here.
-    fn pick_up_incomplete(&mut self, plan: &mut ScanPlan, sight: EntrySight) {
-        if let EntrySight::Directory { id, .. } = sight
+    fn pick_up_incomplete(&mut self, plan: &mut ScanPlan, entry_type: EntryType) {
+        if let EntryType::Directory { id, .. } = entry_type
             && let Some(service) = plan.services.get_mut(&id)
             && service.main.asked
             && self.numbers.one_in(2)
@@ -203,11 +203,11 @@ impl World {
             let is_examined = matches!(action, ScanAction::Examine(_));
             let next = match action {
                 ScanAction::Examine(name) => {
-                    let sight = self.sight(plan, &name);
-                    let actions = plan.saw(&name, sight, self.now);
+                    let entry_type = self.entry_type(plan, &name);
+                    let actions = plan.examined(&name, entry_type, self.now);
                     let is_told = self.is_calm || !self.numbers.one_in(8);
-                    plan.will_be_told(&name, is_told, self.now);
-                    self.pick_up_incomplete(plan, sight);
+                    plan.set_watched(&name, is_told, self.now);
+                    self.pick_up_incomplete(plan, entry_type);
                     actions
                 }
                 ScanAction::MakePipe(id, _) => {
@@ -221,8 +221,8 @@ impl World {
                         plan.pipe_made(id, self.now)
                     }
                 }
-                ScanAction::Start { id, half, name } => self.start(plan, id, half, &name),
-                ScanAction::Resume(id, half) => plan.resume(id, half, self.now),
+                ScanAction::Start { id, kind, name } => self.start(plan, id, kind, &name),
+                ScanAction::Resume(id, kind) => plan.resume(id, kind, self.now),
                 ScanAction::Inspect(id, _) => {
                     let seen = self.inspection();
                     plan.inspected(id, seen, self.now)
@@ -264,7 +264,7 @@ impl World {
         &mut self,
         plan: &mut ScanPlan,
         id: DirectoryId,
-        half: Half,
+        kind: SuperviseKind,
         name: &OsStr,
     ) -> Vec<ScanAction> {
         assert_eq!(
@@ -276,24 +276,24 @@ impl World {
         let has_log = plan.services[&id].log.is_some();
         let life = self.lives.entry(id).or_default();
         assert_eq!(life.has_pipe, has_log, "{id:?} and its pipe");
-        assert!(!life.process.contains_key(&half), "{id:?} runs twice");
+        assert!(!life.process.contains_key(&kind), "{id:?} runs twice");
         if self.numbers.one_in(20) {
-            return plan.start_failed(id, half, self.now);
+            return plan.start_failed(id, kind, self.now);
         }
-        if let Some(last) = life.last_start.insert(half, self.now) {
+        if let Some(last) = life.last_start.insert(kind, self.now) {
             assert!(self.now >= last + START_INTERVAL, "{id:?} starts too often");
             self.counts[3] += 1;
         }
         let pid = pid(self.next_pid);
         self.next_pid += 1;
-        life.process.insert(half, pid);
-        plan.started(id, half, pid, self.now);
+        life.process.insert(kind, pid);
+        plan.started(id, kind, pid, self.now);
         self.counts[0] += 1;
         Vec::new()
     }
 
     /// One turn of the shell's loop: changes, deaths, time.
-    fn turn(&mut self, plan: &mut ScanPlan) {
+    fn run_once(&mut self, plan: &mut ScanPlan) {
         let mut names = BTreeSet::new();
         for (name, renamed) in std::mem::take(&mut self.told_later) {
             if renamed {
@@ -360,19 +360,19 @@ impl World {
             assert!(!service.is_over(), "{id:?} is over and not forgotten");
             assert!(!service.waits_for_pipe, "{id:?} waits for its pipe");
             let life = self.lives.get(id);
-            for (half, process) in service.processes() {
-                let runs = life.and_then(|life| life.process.get(&half));
+            for (kind, process) in service.processes() {
+                let runs = life.and_then(|life| life.process.get(&kind));
                 if self.dead.is_empty() {
                     assert_eq!(process.pid, runs.copied());
                 }
                 let is_due = !service.names.is_empty() && process.pid.is_none();
-                assert_eq!(process.due.is_some(), is_due, "{id:?} {half:?}");
+                assert_eq!(process.due.is_some(), is_due, "{id:?} {kind:?}");
             }
         }
         for id in self.lives.keys() {
             assert!(plan.knows(*id), "the pipe of {id:?} was not closed");
         }
-        for (name, at) in &plan.troubled {
+        for (name, at) in &plan.failed {
             assert!(NAMES.iter().any(|known| *known == name), "{name:?}");
             assert!(*at <= self.now + INTERVAL);
         }
@@ -381,16 +381,16 @@ impl World {
         }
         let settles_at = plan.settling.deadline();
         assert!(settles_at.is_none_or(|at| at <= self.now + QUIET));
-        for name in &plan.untold {
+        for name in &plan.unwatched {
             assert!(NAMES.iter().any(|known| *known == name), "{name:?}");
         }
-        assert_eq!(plan.untold_at.is_none(), plan.untold.is_empty());
-        assert!(plan.untold_at.is_none_or(|at| at <= self.now + INTERVAL));
+        assert_eq!(plan.unwatched_at.is_none(), plan.unwatched.is_empty());
+        assert!(plan.unwatched_at.is_none_or(|at| at <= self.now + INTERVAL));
         assert!(plan.services.len() as u64 <= IDS);
     }
 }
 
-/// After any history: never two supervises of one half, never one for a name
+/// After any history: never two supervises of one kind and service, never one for a name
 /// that leads elsewhere, never two starts within a second; what is active and
 /// down has its time; what is neither active nor running is forgotten, once.
 fn walk(order: Order) {
@@ -406,7 +406,7 @@ fn walk(order: Order) {
                 world.now = world.now.max(deadline);
             }
             _ => {
-                world.turn(&mut plan);
+                world.run_once(&mut plan);
                 world.check(&plan);
             }
         }
@@ -425,7 +425,7 @@ fn walk(order: Order) {
     while !world.lives.values().all(|life| life.process.is_empty()) {
         world.kill();
     }
-    world.turn(&mut plan);
+    world.run_once(&mut plan);
     world.check(&plan);
     let case = Case {
         plan,

@@ -1,7 +1,7 @@
 //! Suppresses repeated warnings: one that would be printed every five seconds is printed
 //! once, until something changes.
 
-use super::service::Half;
+use super::service::SuperviseKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
@@ -13,9 +13,9 @@ pub enum Topic {
     /// There is no pipe for it.
     Pipe,
     /// There is no process for this supervise.
-    Fork(Half),
+    Fork(SuperviseKind),
     /// This supervise exits with an error as soon as it is started.
-    Supervise(Half),
+    Supervise(SuperviseKind),
 }
 
 /// The last warning of each entry and topic, as long as the error lasts.
@@ -56,7 +56,11 @@ mod tests {
         let mut reported = Reported::default();
         let [a, b] = ["a", "b"].map(OsStr::new);
         let one = || b"one".to_vec();
-        for topic in [Topic::Stat, Topic::Fork(Half::Main), Topic::Fork(Half::Log)] {
+        for topic in [
+            Topic::Stat,
+            Topic::Fork(SuperviseKind::Main),
+            Topic::Fork(SuperviseKind::Log),
+        ] {
             assert!(reported.is_new(a, topic, one()));
             assert!(!reported.is_new(a, topic, one()));
         }
@@ -65,12 +69,12 @@ mod tests {
         assert!(reported.is_new(a, Topic::Stat, one()));
         reported.clear(a, Topic::Stat);
         assert!(reported.is_new(a, Topic::Stat, one()));
-        assert!(!reported.is_new(a, Topic::Fork(Half::Log), one()));
+        assert!(!reported.is_new(a, Topic::Fork(SuperviseKind::Log), one()));
         reported.forget(a);
-        assert!(reported.is_new(a, Topic::Fork(Half::Log), one()));
+        assert!(reported.is_new(a, Topic::Fork(SuperviseKind::Log), one()));
         assert!(!reported.is_new(b, Topic::Stat, one()));
         reported.listed(&BTreeSet::from([a.to_owned()]));
         assert!(reported.is_new(b, Topic::Stat, one()));
-        assert!(!reported.is_new(a, Topic::Fork(Half::Log), one()));
+        assert!(!reported.is_new(a, Topic::Fork(SuperviseKind::Log), one()));
     }
 }

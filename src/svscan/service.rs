@@ -19,7 +19,7 @@ pub struct DirectoryId {
 
 /// Which of the two supervises of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Half {
+pub enum SuperviseKind {
     /// Of the service itself.
     Main,
     /// Of its `log`.
@@ -66,25 +66,25 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn half(&mut self, half: Half) -> Option<&mut Process> {
-        match half {
-            Half::Main => Some(&mut self.main),
-            Half::Log => self.log.as_mut(),
+    pub(super) fn process(&mut self, kind: SuperviseKind) -> Option<&mut Process> {
+        match kind {
+            SuperviseKind::Main => Some(&mut self.main),
+            SuperviseKind::Log => self.log.as_mut(),
         }
     }
 
-    pub(super) fn processes(&self) -> impl Iterator<Item = (Half, &Process)> {
+    pub(super) fn processes(&self) -> impl Iterator<Item = (SuperviseKind, &Process)> {
         [
-            (Half::Main, Some(&self.main)),
-            (Half::Log, self.log.as_ref()),
+            (SuperviseKind::Main, Some(&self.main)),
+            (SuperviseKind::Log, self.log.as_ref()),
         ]
         .into_iter()
-        .filter_map(|(half, process)| Some((half, process?)))
+        .filter_map(|(kind, process)| Some((kind, process?)))
     }
 
-    pub(super) fn running(&self) -> impl Iterator<Item = (Half, Pid)> {
+    pub(super) fn running(&self) -> impl Iterator<Item = (SuperviseKind, Pid)> {
         self.processes()
-            .filter_map(|(half, process)| Some((half, process.pid?)))
+            .filter_map(|(kind, process)| Some((kind, process.pid?)))
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -62,7 +62,7 @@ struct Fresh {
     since: Instant,
     /// It is started then, whatever its contents.
     at_the_latest: Instant,
-    next_look: Instant,
+    next_poll: Instant,
 }
 
 /// The entries whose directories are not complete yet.
@@ -80,7 +80,7 @@ impl Settling {
             seen: None,
             since: now,
             at_the_latest: now + INTERVAL,
-            next_look: now + LINK_QUIET,
+            next_poll: now + LINK_QUIET,
         });
     }
 
@@ -103,12 +103,12 @@ impl Settling {
 
     /// When the next entry is to be examined again.
     pub fn deadline(&self) -> Option<Instant> {
-        self.fresh.values().map(|fresh| fresh.next_look).min()
+        self.fresh.values().map(|fresh| fresh.next_poll).min()
     }
 
     /// The entries that are to be examined again.
     pub fn overdue(&self, now: Instant) -> impl Iterator<Item = &OsString> {
-        let is_overdue = move |fresh: &Fresh| fresh.next_look <= now;
+        let is_overdue = move |fresh: &Fresh| fresh.next_poll <= now;
         let overdue = self
             .fresh
             .iter()
@@ -126,12 +126,14 @@ impl Settling {
         &mut self,
         name: &OsStr,
         id: DirectoryId,
-        look: Option<Observation>,
+        observation: Option<Observation>,
         now: Instant,
     ) -> Settled {
         let is_renamed = self.renamed.remove(name);
-        let verdict = match look {
-            Some(look) if !(is_renamed && look.is_complete) => self.judge_look(name, id, look, now),
+        let verdict = match observation {
+            Some(observation) if !(is_renamed && observation.is_complete) => {
+                self.judge_observation(name, id, observation, now)
+            }
             _ => Settled::PickUp,
         };
         if verdict != Settled::Wait {
@@ -140,49 +142,55 @@ impl Settling {
         verdict
     }
 
-    fn judge_look(
+    fn judge_observation(
         &mut self,
         name: &OsStr,
         id: DirectoryId,
-        look: Observation,
+        observation: Observation,
         now: Instant,
     ) -> Settled {
         let fresh = self.fresh.get_mut(name);
         let (fresh, last) = match fresh {
             Some(fresh) => match fresh.seen {
-                None if now < fresh.next_look => return Settled::Wait,
+                None if now < fresh.next_poll => return Settled::Wait,
                 Some((same, last)) if same == id => (fresh, last),
-                _ => return self.begin(name, id, look, now),
+                _ => return self.begin(name, id, observation, now),
             },
-            None => return self.begin(name, id, look, now),
+            None => return self.begin(name, id, observation, now),
         };
-        if look.is_unpacking {
+        if observation.is_unpacking {
             fresh.at_the_latest = (now + INTERVAL).min(fresh.since + UNPACKING);
         }
-        let is_same = last.digest == look.digest;
-        if is_same && look.is_complete && fresh.next_look <= now {
+        let is_same = last.digest == observation.digest;
+        if is_same && observation.is_complete && fresh.next_poll <= now {
             return Settled::PickUp;
         }
         if fresh.at_the_latest <= now {
             return Settled::PickUpIncomplete;
         }
-        if !is_same || fresh.next_look <= now {
-            fresh.seen = Some((id, look));
-            fresh.next_look = next_look(look, now).min(fresh.at_the_latest);
+        if !is_same || fresh.next_poll <= now {
+            fresh.seen = Some((id, observation));
+            fresh.next_poll = next_poll(observation, now).min(fresh.at_the_latest);
         }
         Settled::Wait
     }
 
     /// The first look at a directory. One that has long been quiet is as it is meant to be.
-    fn begin(&mut self, name: &OsStr, id: DirectoryId, look: Observation, now: Instant) -> Settled {
-        if look.is_complete && look.quiet_for.is_some_and(|time| time >= QUIET) {
+    fn begin(
+        &mut self,
+        name: &OsStr,
+        id: DirectoryId,
+        observation: Observation,
+        now: Instant,
+    ) -> Settled {
+        if observation.is_complete && observation.quiet_for.is_some_and(|time| time >= QUIET) {
             return Settled::PickUp;
         }
         let fresh = Fresh {
-            seen: Some((id, look)),
+            seen: Some((id, observation)),
             since: now,
             at_the_latest: now + INTERVAL,
-            next_look: next_look(look, now),
+            next_poll: next_poll(observation, now),
         };
         self.fresh.insert(name.to_owned(), fresh);
         Settled::Wait
@@ -191,10 +199,10 @@ impl Settling {
 
 /// When the directory will have been quiet, if nothing changes in it. The wall clock can
 /// shorten that wait only by the time since the last change.
-fn next_look(look: Observation, now: Instant) -> Instant {
-    if look.is_unpacking {
+fn next_poll(observation: Observation, now: Instant) -> Instant {
+    if observation.is_unpacking {
         return now + UNPACKING_POLL;
     }
-    let quiet_for = look.quiet_for.filter(|time| *time < QUIET);
+    let quiet_for = observation.quiet_for.filter(|time| *time < QUIET);
     now + (QUIET - quiet_for.unwrap_or_default())
 }

@@ -3,14 +3,14 @@
 
 use super::ScanOptions;
 use super::late::LateFile;
-use super::look;
-use super::plan::{EntrySight, INTERVAL, ScanAction, ScanPlan};
+use super::observe;
+use super::plan::{EntryType, INTERVAL, ScanAction, ScanPlan};
 use super::reported::{Reported, Topic};
-use super::service::{DirectoryId, Half};
-use super::starter::{Starter, rest};
+use super::service::{DirectoryId, SuperviseKind};
+use super::starter::{Starter, suffix};
 use super::watched::Watched;
 use crate::error::Error;
-use crate::formats::timeline::Event as Moment;
+use crate::formats::timeline::TimelineEvent;
 use crate::service::{self, is_hidden};
 use crate::sys::poll::{self, PollEvent};
 use crate::sys::signals::{Signal, Signals};
@@ -56,7 +56,7 @@ struct Shell {
 /// A supervise to be started.
 struct Start {
     id: DirectoryId,
-    half: Half,
+    kind: SuperviseKind,
     name: OsString,
 }
 
@@ -104,14 +104,14 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
         timeline.end();
     }
     loop {
-        shell.turn();
+        shell.run_once();
     }
 }
 
 impl Shell {
     /// Waits for something to happen and deals with all of it: changes before
     /// deaths, so that a supervise whose entry was removed is not started again.
-    fn turn(&mut self) {
+    fn run_once(&mut self) {
         let deadline = match (self.plan.deadline(), self.scan_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -127,7 +127,7 @@ impl Shell {
             deadline,
         );
         if signalled || changed {
-            self.look_at_changes();
+            self.take_changes();
         }
         let is_asked = signalled && self.take_signals();
         let now = clock::monotonic();
@@ -139,11 +139,11 @@ impl Shell {
         }
         let actions = self.plan.tick(now);
         self.perform(actions);
-        self.perform(self.plan.look_after_nameless());
+        self.perform(self.plan.check_nameless());
     }
 
     /// Up to so many buffers of changes at a time: dead supervises wait meanwhile.
-    fn look_at_changes(&mut self) {
+    fn take_changes(&mut self) {
         for _ in 0..CHANGE_BUFFERS {
             let changes = match &self.watch {
                 Some(watched) => watched.watch.changes(),
@@ -157,7 +157,7 @@ impl Shell {
     }
 
     /// Supervises that have ended hold their directory no more. If its entry was removed
-    /// after that, their end is to be known before: what has taken its place since then may
+    /// after that, their end is to be known before: what has replaced it since then may
     /// have its inode number.
     fn reap_what_was_replaced(&mut self, changes: &[Change]) {
         let Some(watched) = &self.watch else {
@@ -169,10 +169,10 @@ impl Shell {
         };
         let mut replaced = changes.iter().flat_map(|change| match change {
             Change::Entry {
-                place,
+                wd,
                 name,
                 how: How::Moved,
-            } => watched.concerned(*place, name),
+            } => watched.concerned(*wd, name),
             _ => Vec::new(),
         });
         if replaced.any(is_over) {
@@ -189,16 +189,16 @@ impl Shell {
                 return;
             };
             match change {
-                Change::Entry { place, name, how } => {
-                    if place == watched.here && how == How::Made && !is_hidden(&name) {
+                Change::Entry { wd, name, how } => {
+                    if wd == watched.here && how == How::Made && !is_hidden(&name) {
                         self.plan.linked(&name, clock::monotonic());
                     }
                     // A link may lead through a hidden entry, which itself is none.
-                    let mut concerned = watched.concerned(place, &name);
+                    let mut concerned = watched.concerned(wd, &name);
                     concerned.retain(|entry| !is_hidden(entry));
                     for entry in &concerned {
                         match how {
-                            How::DirectoryMovedHere if watched.leads_to(entry, place, &name) => {
+                            How::DirectoryMovedHere if watched.leads_to(entry, wd, &name) => {
                                 self.plan.renamed(entry);
                             }
                             How::Moved => actions.extend(self.plan.replaced(entry)),
@@ -214,14 +214,14 @@ impl Shell {
                     self.perform(actions);
                     return self.scan();
                 }
-                Change::Ended(place) if place == watched.here => {
+                Change::Ended(wd) if wd == watched.here => {
                     // The scan directory is gone or unmounted: look for its entries as 0.76 does.
                     self.watch = None;
                     self.perform(actions);
                     return self.scan();
                 }
-                Change::Renamed(place) | Change::Ended(place) => {
-                    entries.extend(watched.through(place));
+                Change::Renamed(wd) | Change::Ended(wd) => {
+                    entries.extend(watched.through(wd));
                 }
             }
         }
@@ -243,10 +243,10 @@ impl Shell {
         while let Some((pid, end)) = child::reap() {
             let known = self.plan.supervised_by(pid);
             let actions = self.plan.ended(pid, end, clock::monotonic());
-            if let Some((id, half, name)) = known {
-                let topic = Topic::Supervise(half);
-                if self.plan.gave_up(id, half) {
-                    let what = circumstances(&name, half);
+            if let Some((id, kind, name)) = known {
+                let topic = Topic::Supervise(kind);
+                if self.plan.gave_up(id, kind) {
+                    let what = circumstances(&name, kind);
                     self.reported.is_new(&name, topic, what);
                 } else {
                     self.reported.clear(&name, topic);
@@ -258,11 +258,11 @@ impl Shell {
 
     /// Reads the whole scan directory.
     fn scan(&mut self) {
-        let is_told_all = self
+        let is_fully_watched = self
             .watch
             .as_ref()
             .is_some_and(|watched| watched.is_complete);
-        self.scan_at = (!is_told_all).then(|| clock::monotonic() + INTERVAL);
+        self.scan_at = (!is_fully_watched).then(|| clock::monotonic() + INTERVAL);
         match list() {
             Ok(names) => {
                 for some in names.chunks(BATCH) {
@@ -305,11 +305,11 @@ impl Shell {
                     let follow = |watched: &mut Watched| watched.follow(&name);
                     let is_followed = self.watch.as_mut().is_none_or(follow);
                     // Where not all is told, all is read again every five seconds.
-                    let will_be_told = is_followed || self.scan_at.is_some();
-                    let sight = self.examine(&name);
+                    let is_watched = is_followed || self.scan_at.is_some();
+                    let entry_type = self.examine(&name);
                     let now = clock::monotonic();
-                    let actions = self.plan.saw(&name, sight, now);
-                    self.plan.will_be_told(&name, will_be_told, now);
+                    let actions = self.plan.examined(&name, entry_type, now);
+                    self.plan.set_watched(&name, is_watched, now);
                     actions
                 }
                 ScanAction::MakePipe(id, name) => match io::pipe() {
@@ -325,18 +325,18 @@ impl Shell {
                     Err(error) => {
                         let error = Error::unable("create pipe for", &name, "", error);
                         self.warn(&name, Topic::Pipe, &error);
-                        self.note(Moment::Failed, &name, Half::Main);
-                        self.note(Moment::Failed, &name, Half::Log);
+                        self.note(TimelineEvent::Failed, &name, SuperviseKind::Main);
+                        self.note(TimelineEvent::Failed, &name, SuperviseKind::Log);
                         self.plan.pipe_failed(id, clock::monotonic())
                     }
                 },
-                ScanAction::Start { id, half, name } => {
-                    starts.push(Start { id, half, name });
+                ScanAction::Start { id, kind, name } => {
+                    starts.push(Start { id, kind, name });
                     Vec::new()
                 }
-                ScanAction::Resume(id, half) => self.plan.resume(id, half, clock::monotonic()),
+                ScanAction::Resume(id, kind) => self.plan.resume(id, kind, clock::monotonic()),
                 ScanAction::Inspect(id, name) if is_at(id, &name) => {
-                    let seen = look::inspect(Path::new(&name));
+                    let seen = observe::inspect(Path::new(&name));
                     self.plan.inspected(id, seen, clock::monotonic())
                 }
                 ScanAction::Inspect(..) => Vec::new(),
@@ -385,37 +385,37 @@ impl Shell {
         let mut answers = Vec::with_capacity(starts.len());
         let recorded = self.timeline.as_ref().map_or(0, |_| starts.len());
         let mut forked = Vec::with_capacity(recorded);
-        for Start { id, half, name } in &starts {
+        for Start { id, kind, name } in &starts {
             let pipe = self.pipes.get(id);
             if recorded > 0 {
                 forked.push(clock::monotonic());
             }
-            let predecessors = self.plan.predecessors(*half, name);
-            let topic = Topic::Supervise(*half);
-            let is_quiet = self.plan.gave_up(*id, *half)
-                && !(self.reported).is_new(name, topic, circumstances(name, *half));
+            let predecessors = self.plan.predecessors(*kind, name);
+            let topic = Topic::Supervise(*kind);
+            let is_quiet = self.plan.gave_up(*id, *kind)
+                && !(self.reported).is_new(name, topic, circumstances(name, *kind));
             let timeline = &mut self.timeline;
             let starter = &self.starter;
-            let answer = starter.start(*half, name, pipe, timeline, &predecessors, is_quiet);
+            let answer = starter.start(*kind, name, pipe, timeline, &predecessors, is_quiet);
             answers.push((answer, clock::monotonic()));
         }
         if let Some(timeline) = &mut self.timeline {
-            for (Start { half, name, .. }, at) in starts.iter().zip(forked) {
-                timeline.note(Moment::Forked, at, name, *half == Half::Log);
+            for (Start { kind, name, .. }, at) in starts.iter().zip(forked) {
+                timeline.note(TimelineEvent::Forked, at, name, *kind == SuperviseKind::Log);
             }
         }
         let mut actions = Vec::new();
-        for (Start { id, half, name }, (answer, at)) in starts.into_iter().zip(answers) {
+        for (Start { id, kind, name }, (answer, at)) in starts.into_iter().zip(answers) {
             match answer {
                 Ok(pid) => {
-                    self.reported.clear(&name, Topic::Fork(half));
-                    self.plan.started(id, half, pid, at);
+                    self.reported.clear(&name, Topic::Fork(kind));
+                    self.plan.started(id, kind, pid, at);
                 }
                 Err(error) => {
-                    let error = Error::unable("fork for", &name, rest(half), error);
-                    self.warn(&name, Topic::Fork(half), &error);
-                    self.note(Moment::Failed, &name, half);
-                    actions.extend(self.plan.start_failed(id, half, at));
+                    let error = Error::unable("fork for", &name, suffix(kind), error);
+                    self.warn(&name, Topic::Fork(kind), &error);
+                    self.note(TimelineEvent::Failed, &name, kind);
+                    actions.extend(self.plan.start_failed(id, kind, at));
                 }
             }
         }
@@ -423,7 +423,7 @@ impl Shell {
     }
 
     /// What the entry `name` is.
-    fn examine(&mut self, name: &OsStr) -> EntrySight {
+    fn examine(&mut self, name: &OsStr) -> EntryType {
         let path = Path::new(name);
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
@@ -431,14 +431,14 @@ impl Shell {
                 let is_there = std::fs::symlink_metadata(path).is_ok();
                 if error.kind() == ErrorKind::NotFound && !is_there {
                     self.reported.forget(name);
-                    return EntrySight::Nothing;
+                    return EntryType::Nothing;
                 }
                 self.warn(name, Topic::Stat, &Error::unable("stat", name, "", error));
-                return EntrySight::Trouble;
+                return EntryType::Error;
             }
         };
         if !metadata.is_dir() {
-            return EntrySight::Nothing;
+            return EntryType::Nothing;
         }
         let id = DirectoryId {
             device: metadata.dev(),
@@ -446,26 +446,34 @@ impl Shell {
         };
         if self.plan.knows(id) {
             self.reported.clear(name, Topic::Stat);
-            let (log, look) = (false, None);
-            return EntrySight::Directory { id, log, look };
+            let (log, observation) = (false, None);
+            return EntryType::Directory {
+                id,
+                log,
+                observation,
+            };
         }
-        let needs_look = !self.is_starting || look::is_unfinished(path, &metadata);
-        let look = needs_look.then(|| look::look(path, &metadata));
+        let needs_observation = !self.is_starting || observe::is_unfinished(path, &metadata);
+        let observation = needs_observation.then(|| observe::observe(path, &metadata));
         let log = match std::fs::metadata(path.join("log")) {
             Ok(_) => true,
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => {
                 let error = Error::unable("stat", name, "/log", error);
                 self.warn(name, Topic::Stat, &error);
-                return EntrySight::Trouble;
+                return EntryType::Error;
             }
         };
         self.reported.clear(name, Topic::Stat);
-        self.note(Moment::Seen, name, Half::Main);
+        self.note(TimelineEvent::Seen, name, SuperviseKind::Main);
         if log {
-            self.note(Moment::Seen, name, Half::Log);
+            self.note(TimelineEvent::Seen, name, SuperviseKind::Log);
         }
-        EntrySight::Directory { id, log, look }
+        EntryType::Directory {
+            id,
+            log,
+            observation,
+        }
     }
 
     /// Prints what is wrong with the entry `name`, unless it has been so before.
@@ -477,18 +485,18 @@ impl Shell {
     }
 
     /// Has it written down that this happens now, as long as the start-up lasts.
-    fn note(&mut self, moment: Moment, name: &OsStr, half: Half) {
+    fn note(&mut self, event: TimelineEvent, name: &OsStr, kind: SuperviseKind) {
         if let Some(timeline) = &mut self.timeline {
-            timeline.note(moment, clock::monotonic(), name, half == Half::Log);
+            timeline.note(event, clock::monotonic(), name, kind == SuperviseKind::Log);
         }
     }
 }
 
 /// What decides whether a supervise of the directory can begin, so that a failure is
 /// printed again only if something of it has changed.
-fn circumstances(name: &OsStr, half: Half) -> Vec<u8> {
+fn circumstances(name: &OsStr, kind: SuperviseKind) -> Vec<u8> {
     let mut directory = PathBuf::from(name);
-    if half == Half::Log {
+    if kind == SuperviseKind::Log {
         directory.push("log");
     }
     let files = [

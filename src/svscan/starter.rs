@@ -8,10 +8,10 @@
 //! the child executes that file.
 
 use super::PROGRAM;
-use super::service::Half;
+use super::service::SuperviseKind;
 use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
-use crate::formats::timeline::Event;
+use crate::formats::timeline::TimelineEvent;
 use crate::supervise;
 use crate::sys::command_line::Map;
 use crate::sys::descriptors::Descriptors;
@@ -31,9 +31,9 @@ use std::path::Path;
 /// Everything that is needed to start a supervise.
 pub(super) struct Starter {
     /// The program `supervise` in this one's directory, which is tried before PATH.
-    beside: Option<OsString>,
+    sibling: Option<OsString>,
     /// None: a child has to execute that program.
-    own: Option<Own>,
+    own: Option<OwnProgram>,
     /// The limit on open files that a supervise is to have; None: the present one.
     open_files: Option<OpenFiles>,
     /// Whether each supervise leads its own process group.
@@ -43,11 +43,11 @@ pub(super) struct Starter {
 }
 
 /// Everything that a child needs to continue as a supervise without an exec.
-struct Own {
+struct OwnProgram {
     /// The device and the inode of this program's file.
     file: Identity,
-    /// The descriptors that svscan was given, and that every supervise gets.
-    given: Descriptors,
+    /// The descriptors that svscan inherited, and that every supervise gets.
+    inherited: Descriptors,
     command_line: Map,
 }
 
@@ -62,7 +62,10 @@ struct Successor {
 
 impl Successor {
     fn run(self, record: Option<Record<'_>>) -> u8 {
-        let predecessors = self.predecessors.iter().filter_map(|pid| deleted(*pid));
+        let predecessors = self
+            .predecessors
+            .iter()
+            .filter_map(|pid| pidfd_if_deleted(*pid));
         supervise::run_in_child(
             &self.name,
             record,
@@ -79,8 +82,8 @@ impl Starter {
     /// for all of them, or `shared_group` is set.
     pub(super) fn new(shared_group: bool) -> Starter {
         Starter {
-            own: Own::new(),
-            beside: child::beside("supervise"),
+            own: OwnProgram::new(),
+            sibling: child::sibling_program("supervise"),
             open_files: raise_open_files(),
             own_groups: !shared_group && !terminal::has_controlling_terminal(),
             oom_score_adj: OomScoreAdj::spare(),
@@ -96,35 +99,37 @@ impl Starter {
     /// What fork(2) says.
     pub(super) fn start(
         &self,
-        half: Half,
+        kind: SuperviseKind,
         name: &OsStr,
         pipe: Option<&(PipeReader, PipeWriter)>,
         timeline: &mut Option<Recorder>,
         predecessors: &[Pid],
         is_quiet: bool,
     ) -> io::Result<Pid> {
-        let descriptors = match (half, pipe) {
+        let descriptors = match (kind, pipe) {
             (_, None) => None,
-            (Half::Main, Some((_, writer))) => Some((STDOUT, Fd::Copy(writer.as_fd()))),
-            (Half::Log, Some((reader, _))) => Some((STDIN, Fd::Copy(reader.as_fd()))),
+            (SuperviseKind::Main, Some((_, writer))) => Some((STDOUT, Fd::Copy(writer.as_fd()))),
+            (SuperviseKind::Log, Some((reader, _))) => Some((STDIN, Fd::Copy(reader.as_fd()))),
         };
         let mut child = Spawn::new().descriptors(descriptors.as_slice());
         if self.own_groups {
             child = child.group();
         }
-        if half == Half::Log {
+        if kind == SuperviseKind::Log {
             child = child.directory(Path::new(name));
         }
         let started = child.start(|ready| {
             heap::leave();
             // The child's copy of it: that of svscan stays.
-            let record = timeline.take().map(|all| all.of(name, half == Half::Log));
+            let record = timeline
+                .take()
+                .map(|all| all.of(name, kind == SuperviseKind::Log));
             if let Some(limit) = self.open_files {
                 limit.restore();
             }
-            let operand = match half {
-                Half::Main => name,
-                Half::Log => OsStr::new("log"),
+            let operand = match kind {
+                SuperviseKind::Main => name,
+                SuperviseKind::Log => OsStr::new("log"),
             };
             if ready.is_ok() && self.begin(operand, record.as_ref()).is_some() {
                 let successor = Successor {
@@ -142,18 +147,18 @@ impl Starter {
             let error = match ready {
                 Ok(()) => {
                     if let Some(record) = &record {
-                        record.write(Event::Other);
+                        record.write(TimelineEvent::Other);
                     }
                     self.become_supervise(operand)
                 }
                 Err(error) => error,
             };
             if let Some(record) = &record {
-                record.write(Event::Failed);
+                record.write(TimelineEvent::Failed);
             }
             if !is_quiet {
                 // Held up here, it would pass for a supervise.
-                output::err_nonblocking(&why(error, half, name).warning(PROGRAM));
+                output::err_nonblocking(&spawn_error(error, kind, name).warning(PROGRAM));
             }
             TEMPORARY
         });
@@ -164,12 +169,12 @@ impl Starter {
     /// the child has to become a supervise by exec.
     fn begin(&self, operand: &OsStr, record: Option<&Record<'_>>) -> Option<()> {
         let own = self.own.as_ref()?;
-        if file::identity_at(Path::new(self.beside.as_ref()?)) != Some(own.file) {
+        if file::identity_at(Path::new(self.sibling.as_ref()?)) != Some(own.file) {
             return None;
         }
         let words = [b"supervise\0", operand.as_bytes(), b"\0"].concat();
         own.command_line.show(c"supervise", words.leak()).ok()?;
-        own.given.close_others(record.map(AsFd::as_fd)).ok()?;
+        own.inherited.close_others(record.map(AsFd::as_fd)).ok()?;
         // A signal that svscan inherited blocked, TERM for instance, must end a supervise.
         signals::block_none();
         Some(())
@@ -183,43 +188,43 @@ impl Starter {
             inherited.restore();
         }
         // If it is beside no longer, PATH is left.
-        let beside = self.beside.iter().map(|path| Program::at(path, &words));
-        let programs = beside.chain([Program::ours(program, &words)]);
+        let sibling = self.sibling.iter().map(|path| Program::at(path, &words));
+        let programs = sibling.chain([Program::ours(program, &words)]);
         spawn::exec_one_of(&programs.flatten().collect::<Vec<_>>())
     }
 }
 
-impl Own {
-    fn new() -> Option<Own> {
-        Some(Own {
+impl OwnProgram {
+    fn new() -> Option<OwnProgram> {
+        Some(OwnProgram {
             file: file::identity_at(Path::new("/proc/self/exe"))?,
-            given: Descriptors::open_now().ok()?,
+            inherited: Descriptors::open_now().ok()?,
             command_line: Map::read()?,
         })
     }
 }
 
 /// Why the child is no supervise.
-fn why(error: SpawnError, half: Half, name: &OsStr) -> Error {
-    let (doing, rest) = match error.step {
-        Step::Descriptors => ("set up descriptors for", rest(half)),
+fn spawn_error(error: SpawnError, kind: SuperviseKind, name: &OsStr) -> Error {
+    let (doing, suffix) = match error.step {
+        Step::Descriptors => ("set up descriptors for", suffix(kind)),
         Step::Directory => ("switch to", ""),
-        Step::Exec => ("start supervise", rest(half)),
+        Step::Exec => ("start supervise", suffix(kind)),
     };
-    Error::unable(doing, name, rest, error.source)
+    Error::unable(doing, name, suffix, error.source)
 }
 
 /// A pidfd of the supervise `pid` if its directory was deleted. None without pidfds or
 /// `/proc`.
-fn deleted(pid: Pid) -> Option<OwnedFd> {
+fn pidfd_if_deleted(pid: Pid) -> Option<OwnedFd> {
     let end = pidfd::open(pid).ok()?;
     file::is_deleted(&process::directory_link(pid)).then_some(end)
 }
 
 /// What is behind a service's name where this half of it is meant.
-pub(super) fn rest(half: Half) -> &'static str {
-    match half {
-        Half::Main => "",
-        Half::Log => "/log",
+pub(super) fn suffix(kind: SuperviseKind) -> &'static str {
+    match kind {
+        SuperviseKind::Main => "",
+        SuperviseKind::Log => "/log",
     }
 }

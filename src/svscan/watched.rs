@@ -16,31 +16,31 @@ pub(super) struct Watched {
     /// inotify reports every change in the scan directory.
     pub(super) is_complete: bool,
     /// For each entry that is a link: the steps that it leads through.
-    ways: HashMap<OsString, Vec<Step>>,
+    paths: HashMap<OsString, Vec<Step>>,
     /// The warning that no watch is left was printed.
-    is_said: bool,
+    is_warned: bool,
 }
 
-/// One step on the way of a symbolic link.
+/// One step on the path of a symbolic link.
 enum Step {
-    /// An entry of this name in that directory: a link on the way, or its end.
+    /// An entry of this name in that directory: a link on the path, or its end.
     Entry(WatchDescriptor, OsString),
-    /// A directory on the way that does not exist: the way ends here for now.
+    /// A directory on the path that does not exist: the path ends here for now.
     Missing(WatchDescriptor, OsString),
-    /// A directory on the way, which may be renamed.
+    /// A directory on the path, which may be renamed.
     Directory(WatchDescriptor),
 }
 
 impl Step {
-    fn place(&self) -> WatchDescriptor {
+    fn descriptor(&self) -> WatchDescriptor {
         match self {
-            Step::Entry(place, _) | Step::Missing(place, _) | Step::Directory(place) => *place,
+            Step::Entry(wd, _) | Step::Missing(wd, _) | Step::Directory(wd) => *wd,
         }
     }
 
-    fn is_entry(&self, place: WatchDescriptor, name: &OsStr) -> bool {
+    fn is_entry(&self, wd: WatchDescriptor, name: &OsStr) -> bool {
         match self {
-            Step::Entry(at, entry) | Step::Missing(at, entry) => *at == place && entry == name,
+            Step::Entry(at, entry) | Step::Missing(at, entry) => *at == wd && entry == name,
             Step::Directory(_) => false,
         }
     }
@@ -53,66 +53,66 @@ impl Watched {
     pub(super) fn start() -> Option<Watched> {
         let here = Path::new(".");
         let watch = Watch::new().ok()?;
-        let place = watch
+        let wd = watch
             .entries(here)
             .inspect_err(|error| {
-                say(error);
+                warn_if_full(error);
             })
             .ok()?;
         Some(Watched {
             watch,
-            here: place,
+            here: wd,
             is_complete: !file_systems::is_change_missed_at(here),
-            ways: HashMap::new(),
-            is_said: false,
+            paths: HashMap::new(),
+            is_warned: false,
         })
     }
 
-    /// The entries that a change of `name` in `place` may concern.
-    pub(super) fn concerned(&self, place: WatchDescriptor, name: &OsStr) -> Vec<OsString> {
-        let here = (place == self.here).then(|| name.to_owned());
-        self.entries(|step| step.is_entry(place, name))
+    /// The entries that a change of `name` in `wd` may concern.
+    pub(super) fn concerned(&self, wd: WatchDescriptor, name: &OsStr) -> Vec<OsString> {
+        let here = (wd == self.here).then(|| name.to_owned());
+        self.entries(|step| step.is_entry(wd, name))
             .chain(here)
             .collect()
     }
 
-    /// The entries that lead through the directory `place`.
-    pub(super) fn through(&self, place: WatchDescriptor) -> impl Iterator<Item = OsString> {
-        self.entries(move |step| step.place() == place)
+    /// The entries that lead through the directory `wd`.
+    pub(super) fn through(&self, wd: WatchDescriptor) -> impl Iterator<Item = OsString> {
+        self.entries(move |step| step.descriptor() == wd)
     }
 
     fn entries(&self, is_step: impl Fn(&Step) -> bool) -> impl Iterator<Item = OsString> {
-        let has_step = move |way: &Vec<Step>| way.iter().any(&is_step);
-        let ways = self.ways.iter().filter(move |(_, way)| has_step(way));
-        ways.map(|(entry, _)| entry.clone())
+        let has_step = move |steps: &Vec<Step>| steps.iter().any(&is_step);
+        let paths = self.paths.iter().filter(move |(_, steps)| has_step(steps));
+        paths.map(|(entry, _)| entry.clone())
     }
 
-    /// Whether `entry` leads to `name` in `place`, not only through it.
-    pub(super) fn leads_to(&self, entry: &OsStr, place: WatchDescriptor, name: &OsStr) -> bool {
-        let end = self.ways.get(entry).and_then(|way| way.last());
-        place == self.here && name == entry
-            || end.is_some_and(|end| matches!(end, Step::Entry(..)) && end.is_entry(place, name))
+    /// Whether `entry` leads to `name` in `wd`, not only through it.
+    pub(super) fn leads_to(&self, entry: &OsStr, wd: WatchDescriptor, name: &OsStr) -> bool {
+        let end = self.paths.get(entry).and_then(|steps| steps.last());
+        wd == self.here && name == entry
+            || end.is_some_and(|end| matches!(end, Step::Entry(..)) && end.is_entry(wd, name))
     }
 
     /// Notes the path that the link `name` leads through: its target may be replaced without
     /// a change here. Returns whether inotify reports every change on that path.
     pub(super) fn follow(&mut self, name: &OsStr) -> bool {
         let is_link = std::fs::symlink_metadata(name).is_ok_and(|m| m.is_symlink());
-        let (way, is_watched) = if is_link {
-            self.way(name)
+        let (steps, is_watched) = if is_link {
+            self.resolve(name)
         } else {
             (Vec::new(), true)
         };
-        let old = if way.is_empty() {
-            self.ways.remove(name)
+        let old = if steps.is_empty() {
+            self.paths.remove(name)
         } else {
-            self.ways.insert(name.to_owned(), way)
+            self.paths.insert(name.to_owned(), steps)
         };
         for step in old.into_iter().flatten() {
-            let place = step.place();
-            let used = |way: &Vec<Step>| way.iter().any(|step| step.place() == place);
-            if place != self.here && !self.ways.values().any(used) {
-                self.watch.forget(place);
+            let wd = step.descriptor();
+            let used = |steps: &Vec<Step>| steps.iter().any(|step| step.descriptor() == wd);
+            if wd != self.here && !self.paths.values().any(used) {
+                self.watch.forget(wd);
             }
         }
         is_watched
@@ -121,7 +121,7 @@ impl Watched {
     /// Resolves a path as the kernel does, as far as it exists, and watches each step. Returns
     /// also whether that succeeded: after any error, even a step that does not exist now, the
     /// target may be replaced without an event.
-    fn way(&mut self, name: &OsStr) -> (Vec<Step>, bool) {
+    fn resolve(&mut self, name: &OsStr) -> (Vec<Step>, bool) {
         let mut steps = Vec::new();
         let mut is_watched = true;
         let mut directory = PathBuf::from(".");
@@ -139,15 +139,15 @@ impl Watched {
                 } else {
                     Step::Entry
                 };
-                let place = self.watch.entries_too(&directory);
-                (place.map(|place| kind(place, part.clone())), &directory)
+                let wd = self.watch.entries_too(&directory);
+                (wd.map(|wd| kind(wd, part.clone())), &directory)
             } else {
                 (self.watch.itself(&path).map(Step::Directory), &path)
             };
             is_watched &= step.is_ok() && !file_systems::is_change_missed_at(watched);
             match step {
                 Ok(step) => steps.push(step),
-                Err(error) if !self.is_said => self.is_said = say(&error),
+                Err(error) if !self.is_warned => self.is_warned = warn_if_full(&error),
                 Err(_) => {}
             }
             if is_missing {
@@ -184,7 +184,7 @@ fn is_missing(path: &Path) -> bool {
 
 /// If `error` is the limit on watches of the user, prints a warning: an administrator can
 /// raise the limit.
-fn say(error: &io::Error) -> bool {
+fn warn_if_full(error: &io::Error) -> bool {
     let is_full = error.kind() == ErrorKind::StorageFull;
     if is_full {
         let what = "no inotify watch is left, polling every 5 seconds";

@@ -11,7 +11,7 @@
 //! 3. The title ends by itself, for the same reason.
 
 use crate::child::{End, Pid};
-use crate::svscan::service::Half;
+use crate::svscan::service::SuperviseKind;
 use std::time::{Duration, Instant};
 
 /// The shortest time from one start of a program to the next.
@@ -25,11 +25,11 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// The interval of polling while services end: the supervises of an earlier svscanboot are
 /// not our children, and no event reports their end. Also the interval of repeating an
 /// unanswered command.
-pub const LOOK: Duration = Duration::from_secs(1);
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The interval of polling while a supervise is starting or exiting: no event reports that
 /// it accepts commands.
-pub const SHORT_LOOK: Duration = Duration::from_millis(50);
+pub const SHORT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Which of the two programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,9 +42,9 @@ pub enum Role {
 
 /// The observed state of a supervise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Run {
+pub enum SuperviseState {
     /// None runs there.
-    No,
+    Absent,
     /// One runs, and its service does, which is wanted down: `d` was executed.
     Stopping,
     /// One runs, and there is no sign of `d`. It may be another than the one that received
@@ -56,9 +56,9 @@ pub enum Run {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Supervises {
     /// That of the service itself.
-    pub main: Run,
+    pub main: SuperviseState,
     /// That of its `log`.
-    pub log: Run,
+    pub log: SuperviseState,
 }
 
 /// An event.
@@ -73,11 +73,11 @@ pub enum BootEvent {
     /// A child ended, perhaps an orphan.
     Ended(Pid, End),
     /// TERM or INT came.
-    Told,
-    /// The answer to [`BootAction::Look`].
+    Signalled,
+    /// The answer to [`BootAction::Poll`].
     Seen {
         /// All services, always in the same order, new ones at the end.
-        sights: Vec<Supervises>,
+        states: Vec<Supervises>,
         /// None of them runs, but one of our children is a supervise: one that is starting
         /// or exiting, or that cannot receive commands because its directory was deleted.
         others: bool,
@@ -98,9 +98,9 @@ pub enum BootAction {
     /// No process reads the output of the services: discard it, or they would block.
     Drain,
     /// Look which supervises run, and answer.
-    Look,
-    /// Send this to a supervise of the service of this number.
-    Send(usize, Half, &'static [u8]),
+    Poll,
+    /// Send this to a supervise of the service of this index.
+    Send(usize, SuperviseKind, &'static [u8]),
     /// Close the pipe to the title.
     Close,
     /// End; whether everything else has.
@@ -142,9 +142,9 @@ enum Phase {
 #[derive(Clone, Copy, Debug, Default)]
 struct Task {
     /// When the first command was sent.
-    told: Option<Instant>,
+    commanded: Option<Instant>,
     /// When the last command was sent.
-    told_last: Option<Instant>,
+    commanded_last: Option<Instant>,
     /// When the command with KILL was sent.
     forced: Option<Instant>,
     given_up: bool,
@@ -152,26 +152,34 @@ struct Task {
 
 impl Task {
     /// The command to send now to a supervise that still runs, if any.
-    fn push(&mut self, run: Run, now: Instant, way: &Way) -> Option<&'static [u8]> {
-        match (self.told, self.forced) {
+    fn push(
+        &mut self,
+        run: SuperviseState,
+        now: Instant,
+        ending: &Ending,
+    ) -> Option<&'static [u8]> {
+        match (self.commanded, self.forced) {
             (None, _) => {
-                self.told = Some(now);
-                self.told_last = Some(now);
-                Some(way.tell)
+                self.commanded = Some(now);
+                self.commanded_last = Some(now);
+                Some(ending.command)
             }
-            (Some(told), None) if now >= told + way.limit => {
+            (Some(first), None) if now >= first + ending.limit => {
                 self.forced = Some(now);
-                Some(way.force)
+                Some(ending.kill_command)
             }
             (_, Some(forced)) if now >= forced + GRACE => {
                 self.given_up = true;
                 None
             }
             (_, None)
-                if run == Run::Unaware && self.told_last.is_none_or(|at| now >= at + LOOK) =>
+                if run == SuperviseState::Unaware
+                    && self
+                        .commanded_last
+                        .is_none_or(|at| now >= at + POLL_INTERVAL) =>
             {
-                self.told_last = Some(now);
-                Some(way.tell)
+                self.commanded_last = Some(now);
+                Some(ending.command)
             }
             _ => None,
         }
@@ -179,22 +187,22 @@ impl Task {
 }
 
 /// How a supervise is brought to its end.
-struct Way {
-    tell: &'static [u8],
+struct Ending {
+    command: &'static [u8],
     limit: Duration,
-    force: &'static [u8],
+    kill_command: &'static [u8],
 }
 
-const MAIN: Way = Way {
-    tell: b"dx",
+const MAIN: Ending = Ending {
+    command: b"dx",
     limit: STOP,
-    force: b"dxk",
+    kill_command: b"dxk",
 };
 
-const LOG: Way = Way {
-    tell: b"x",
+const LOG: Ending = Ending {
+    command: b"x",
     limit: REST,
-    force: b"dx",
+    kill_command: b"dx",
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -210,12 +218,12 @@ pub struct BootMachine {
     scanner: Program,
     title: Program,
     services: Vec<Service>,
-    look_at: Option<Instant>,
+    poll_at: Option<Instant>,
     /// When the last look was asked for.
-    looked: Option<Instant>,
+    polled: Option<Instant>,
     /// The earliest time of another look because a process ended: a look takes longer the
     /// more services there are, and most of the CPU time is to be left to them.
-    rested: Option<Instant>,
+    poll_not_before: Option<Instant>,
     /// There are other supervises, by the last look.
     others: bool,
     /// The pipe to the title was closed: it is not started again.
@@ -229,9 +237,9 @@ impl Default for BootMachine {
             scanner: Program::default(),
             title: Program::default(),
             services: Vec::new(),
-            look_at: None,
-            looked: None,
-            rested: None,
+            poll_at: None,
+            polled: None,
+            poll_not_before: None,
             others: false,
             closed: false,
         }
@@ -246,7 +254,7 @@ impl BootMachine {
             Phase::Scanner(at) => at,
             Phase::Title(at) => Some(at),
         };
-        [self.scanner.due, self.title.due, self.look_at, phase]
+        [self.scanner.due, self.title.due, self.poll_at, phase]
             .into_iter()
             .flatten()
             .min()
@@ -279,13 +287,13 @@ impl BootMachine {
                 Phase::Running | Phase::Scanner(_) => Vec::new(),
                 Phase::Services | Phase::Title(_) => {
                     // It may have been a supervise.
-                    let soon = self.rested.map_or(now, |at| at.max(now));
-                    self.look_at = Some(self.look_at.map_or(soon, |at| at.min(soon)));
+                    let soon = self.poll_not_before.map_or(now, |at| at.max(now));
+                    self.poll_at = Some(self.poll_at.map_or(soon, |at| at.min(soon)));
                     Vec::new()
                 }
             },
-            BootEvent::Told => self.told(now),
-            BootEvent::Seen { sights, others } => self.seen(&sights, others, now),
+            BootEvent::Signalled => self.signalled(now),
+            BootEvent::Seen { states, others } => self.seen(&states, others, now),
             BootEvent::Timer => self.timer(now),
         }
     }
@@ -303,7 +311,7 @@ impl BootMachine {
             return self.scanner.schedule(Role::Scanner, now);
         }
         self.phase = Phase::Services;
-        Some(self.look(now))
+        Some(self.poll(now))
     }
 
     fn title_ended(&mut self, end: End, now: Instant) -> Vec<BootAction> {
@@ -324,7 +332,7 @@ impl BootMachine {
         drain.into_iter().chain(start).collect()
     }
 
-    fn told(&mut self, now: Instant) -> Vec<BootAction> {
+    fn signalled(&mut self, now: Instant) -> Vec<BootAction> {
         if self.phase != Phase::Running {
             return Vec::new();
         }
@@ -336,7 +344,7 @@ impl BootMachine {
             }
             None => {
                 self.phase = Phase::Services;
-                vec![self.look(now)]
+                vec![self.poll(now)]
             }
         }
     }
@@ -357,33 +365,40 @@ impl BootMachine {
                 actions.push(BootAction::Kill(pid));
             }
             // Not before a last look at those that may have ended.
-            (Phase::Title(at), _) if at <= now && !overdue(self.look_at) => {
+            (Phase::Title(at), _) if at <= now && !overdue(self.poll_at) => {
                 return vec![self.leave()];
             }
             _ => {}
         }
-        if overdue(self.look_at) {
-            self.look_at = None;
-            actions.push(self.look(now));
+        if overdue(self.poll_at) {
+            self.poll_at = None;
+            actions.push(self.poll(now));
         }
         actions
     }
 
-    fn seen(&mut self, sights: &[Supervises], others: bool, now: Instant) -> Vec<BootAction> {
+    fn seen(&mut self, states: &[Supervises], others: bool, now: Instant) -> Vec<BootAction> {
         self.others = others;
-        self.services.resize_with(sights.len(), Service::default);
+        self.services.resize_with(states.len(), Service::default);
         let mut actions = Vec::new();
         let mut all_over = true;
-        for (number, (service, sight)) in self.services.iter_mut().zip(sights).enumerate() {
+        for (index, (service, state)) in self.services.iter_mut().zip(states).enumerate() {
             let Service { main, log } = service;
-            for (half, task, run) in [(Half::Main, main, sight.main), (Half::Log, log, sight.log)] {
-                if run == Run::No {
+            for (kind, task, run) in [
+                (SuperviseKind::Main, main, state.main),
+                (SuperviseKind::Log, log, state.log),
+            ] {
+                if run == SuperviseState::Absent {
                     *task = Task::default();
                     continue;
                 }
-                let way = if half == Half::Main { &MAIN } else { &LOG };
-                let bytes = task.push(run, now, way);
-                actions.extend(bytes.map(|bytes| BootAction::Send(number, half, bytes)));
+                let ending = if kind == SuperviseKind::Main {
+                    &MAIN
+                } else {
+                    &LOG
+                };
+                let bytes = task.push(run, now, ending);
+                actions.extend(bytes.map(|bytes| BootAction::Send(index, kind, bytes)));
                 if !task.given_up {
                     all_over = false;
                     // The log comes after.
@@ -391,9 +406,15 @@ impl BootMachine {
                 }
             }
         }
-        self.look_at = Some(now + if others { SHORT_LOOK } else { LOOK });
-        self.rested = self
-            .looked
+        self.poll_at = Some(
+            now + if others {
+                SHORT_POLL_INTERVAL
+            } else {
+                POLL_INTERVAL
+            },
+        );
+        self.poll_not_before = self
+            .polled
             .map(|asked| now + now.saturating_duration_since(asked));
         match self.phase {
             Phase::Services if all_over => {
@@ -414,9 +435,9 @@ impl BootMachine {
         actions
     }
 
-    fn look(&mut self, now: Instant) -> BootAction {
-        self.looked = Some(now);
-        BootAction::Look
+    fn poll(&mut self, now: Instant) -> BootAction {
+        self.polled = Some(now);
+        BootAction::Poll
     }
 
     fn leave(&self) -> BootAction {

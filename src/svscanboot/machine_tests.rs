@@ -19,17 +19,17 @@ fn pid(number: u32) -> Pid {
     Pid::new(number).unwrap()
 }
 
-const fn sight(main: Run, log: Run) -> Supervises {
+const fn state(main: SuperviseState, log: SuperviseState) -> Supervises {
     Supervises { main, log }
 }
 
-const BOTH: Supervises = sight(Run::Stopping, Run::Stopping);
-const MAIN_ONLY: Supervises = sight(Run::Stopping, Run::No);
-const LOG_ONLY: Supervises = sight(Run::No, Run::Stopping);
-const GONE: Supervises = sight(Run::No, Run::No);
+const BOTH: Supervises = state(SuperviseState::Stopping, SuperviseState::Stopping);
+const MAIN_ONLY: Supervises = state(SuperviseState::Stopping, SuperviseState::Absent);
+const LOG_ONLY: Supervises = state(SuperviseState::Absent, SuperviseState::Stopping);
+const GONE: Supervises = state(SuperviseState::Absent, SuperviseState::Absent);
 
-fn send(number: usize, half: Half, bytes: &'static [u8]) -> BootAction {
-    BootAction::Send(number, half, bytes)
+fn send(number: usize, kind: SuperviseKind, bytes: &'static [u8]) -> BootAction {
+    BootAction::Send(number, kind, bytes)
 }
 
 impl Case {
@@ -57,8 +57,11 @@ impl Case {
     /// Told to end; the scanner has.
     fn ending() -> Case {
         let mut case = Case::running();
-        assert_eq!(case.step(BootEvent::Told), [BootAction::Term(pid(SCANNER))]);
-        assert_eq!(case.ended(SCANNER, End::Killed(15)), [BootAction::Look]);
+        assert_eq!(
+            case.step(BootEvent::Signalled),
+            [BootAction::Term(pid(SCANNER))]
+        );
+        assert_eq!(case.ended(SCANNER, End::Killed(15)), [BootAction::Poll]);
         case
     }
 
@@ -85,17 +88,17 @@ impl Case {
         self.step(BootEvent::Ended(pid(number), end))
     }
 
-    fn seen(&mut self, sights: &[Supervises]) -> Vec<BootAction> {
-        let sights = sights.to_vec();
+    fn seen(&mut self, states: &[Supervises]) -> Vec<BootAction> {
+        let states = states.to_vec();
         let others = false;
-        self.step(BootEvent::Seen { sights, others })
+        self.step(BootEvent::Seen { states, others })
     }
 
     /// No service runs, but some other supervise.
     fn seen_others(&mut self, services: usize) -> Vec<BootAction> {
-        let sights = vec![GONE; services];
+        let states = vec![GONE; services];
         let others = true;
-        self.step(BootEvent::Seen { sights, others })
+        self.step(BootEvent::Seen { states, others })
     }
 
     /// Waits as long as the machine wants to, and tells it.
@@ -110,16 +113,16 @@ impl Case {
         Some(deadline.saturating_duration_since(self.now))
     }
 
-    /// Looks once a second at the same `sights` until something is done about
+    /// Polls once a second with the same `states` until something is done about
     /// it; gives what, and how long that took.
     fn look_until_something_happens(
         &mut self,
-        sights: &[Supervises],
+        states: &[Supervises],
     ) -> (Vec<BootAction>, Duration) {
         let from = self.now;
         for _ in 0..1000 {
-            assert_eq!(self.timer(), [BootAction::Look]);
-            let actions = self.seen(sights);
+            assert_eq!(self.timer(), [BootAction::Poll]);
+            let actions = self.seen(states);
             if !actions.is_empty() {
                 return (actions, self.now - from);
             }
@@ -188,18 +191,24 @@ fn orphans_that_end_are_nobodys_business() {
     let mut case = Case::running();
     assert_eq!(case.ended(99, KILLED), []);
     assert_eq!(case.rest(), None);
-    assert_eq!(case.step(BootEvent::Told), [BootAction::Term(pid(SCANNER))]);
+    assert_eq!(
+        case.step(BootEvent::Signalled),
+        [BootAction::Term(pid(SCANNER))]
+    );
     assert_eq!(case.ended(99, KILLED), []);
 }
 
 #[test]
 fn a_service_without_log_ends_and_then_all_does() {
     let mut case = Case::ending();
-    assert_eq!(case.seen(&[MAIN_ONLY]), [send(0, Half::Main, b"dx")]);
-    assert_eq!(case.rest(), Some(LOOK));
+    assert_eq!(
+        case.seen(&[MAIN_ONLY]),
+        [send(0, SuperviseKind::Main, b"dx")]
+    );
+    assert_eq!(case.rest(), Some(POLL_INTERVAL));
     assert_eq!(case.ended(99, End::Exited(0)), []);
     assert_eq!(case.rest(), Some(Duration::ZERO));
-    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.timer(), [BootAction::Poll]);
     assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
     assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
 }
@@ -215,7 +224,7 @@ fn many_that_end_are_looked_at_together_and_not_all_the_time() {
         assert_eq!(case.ended(100 + number, End::Exited(0)), []);
         case.wait(MILLI);
         if case.rest() == Some(Duration::ZERO) {
-            assert_eq!(case.timer(), [BootAction::Look]);
+            assert_eq!(case.timer(), [BootAction::Poll]);
             // What takes so long leaves as much for all else.
             case.wait(20 * MILLI);
             assert_eq!(case.seen(&services), []);
@@ -231,15 +240,15 @@ fn a_log_is_told_when_its_service_is_gone_and_not_to_stop() {
     assert_eq!(
         case.seen(&[BOTH, MAIN_ONLY, LOG_ONLY, GONE]),
         [
-            send(0, Half::Main, b"dx"),
-            send(1, Half::Main, b"dx"),
-            send(2, Half::Log, b"x")
+            send(0, SuperviseKind::Main, b"dx"),
+            send(1, SuperviseKind::Main, b"dx"),
+            send(2, SuperviseKind::Log, b"x")
         ]
     );
     assert_eq!(case.seen(&[BOTH, MAIN_ONLY, LOG_ONLY, GONE]), [], "once");
     assert_eq!(
         case.seen(&[LOG_ONLY, MAIN_ONLY, GONE, GONE]),
-        [send(0, Half::Log, b"x")]
+        [send(0, SuperviseKind::Log, b"x")]
     );
     assert_eq!(case.seen(&[GONE, MAIN_ONLY, GONE, GONE]), []);
     assert_eq!(case.seen(&[GONE; 4]), [BootAction::Close]);
@@ -258,9 +267,12 @@ fn told_before_anything_was_started_it_ends_what_an_earlier_one_left() {
         machine: BootMachine::default(),
         now: clock::monotonic(),
     };
-    assert_eq!(case.step(BootEvent::Told), [BootAction::Look]);
-    assert_eq!(case.seen(&[MAIN_ONLY]), [send(0, Half::Main, b"dx")]);
-    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.step(BootEvent::Signalled), [BootAction::Poll]);
+    assert_eq!(
+        case.seen(&[MAIN_ONLY]),
+        [send(0, SuperviseKind::Main, b"dx")]
+    );
+    assert_eq!(case.timer(), [BootAction::Poll]);
     assert_eq!(
         case.seen(&[GONE]),
         [BootAction::Close, BootAction::Leave(true)]
@@ -271,13 +283,13 @@ fn told_before_anything_was_started_it_ends_what_an_earlier_one_left() {
 fn a_supervise_on_its_way_out_is_waited_for() {
     let mut case = Case::ending();
     assert_eq!(case.seen_others(1), [BootAction::Close]);
-    assert_eq!(case.rest(), Some(SHORT_LOOK));
+    assert_eq!(case.rest(), Some(SHORT_POLL_INTERVAL));
     assert_eq!(case.ended(TITLE, End::Exited(0)), []);
-    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.timer(), [BootAction::Poll]);
     assert_eq!(case.seen_others(1), []);
     assert_eq!(case.ended(99, End::Exited(0)), []);
     assert_eq!(case.rest(), Some(Duration::ZERO), "it may be that one");
-    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.timer(), [BootAction::Poll]);
     assert_eq!(case.seen(&[GONE]), [BootAction::Leave(true)]);
 }
 
@@ -287,7 +299,7 @@ fn without_a_title_a_supervise_on_its_way_out_is_waited_for_too() {
     case.ended(TITLE, KILLED);
     case.step(BootEvent::StartFailed(Role::Title));
     assert_eq!(case.seen_others(0), [BootAction::Close]);
-    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.timer(), [BootAction::Poll]);
     assert_eq!(case.seen(&[]), [BootAction::Leave(true)]);
 }
 
@@ -295,10 +307,16 @@ fn without_a_title_a_supervise_on_its_way_out_is_waited_for_too() {
 fn a_supervise_that_begins_is_told_when_it_can_be() {
     let mut case = Case::ending();
     assert_eq!(case.seen_others(1), [BootAction::Close]);
-    assert_eq!(case.timer(), [BootAction::Look]);
-    let tell = [send(0, Half::Main, b"dx"), send(1, Half::Main, b"dx")];
+    assert_eq!(case.timer(), [BootAction::Poll]);
+    let tell = [
+        send(0, SuperviseKind::Main, b"dx"),
+        send(1, SuperviseKind::Main, b"dx"),
+    ];
     assert_eq!(case.seen(&[MAIN_ONLY, BOTH]), tell);
-    assert_eq!(case.seen(&[GONE, LOG_ONLY]), [send(1, Half::Log, b"x")]);
+    assert_eq!(
+        case.seen(&[GONE, LOG_ONLY]),
+        [send(1, SuperviseKind::Log, b"x")]
+    );
     assert_eq!(case.ended(TITLE, End::Exited(0)), []);
     assert_eq!(
         case.seen(&[GONE, GONE]),
@@ -313,7 +331,7 @@ fn a_supervise_that_nobody_can_tell_anything_is_left_running_and_that_is_told() 
     assert_eq!(case.seen_others(1), [BootAction::Close]);
     loop {
         match case.timer().as_slice() {
-            [BootAction::Look] => assert_eq!(case.seen_others(1), []),
+            [BootAction::Poll] => assert_eq!(case.seen_others(1), []),
             [BootAction::Leave(false)] => break,
             other => panic!("{other:?}"),
         }
@@ -325,21 +343,21 @@ fn a_supervise_that_nobody_can_tell_anything_is_left_running_and_that_is_told() 
 fn what_tells_nobody_of_its_end_is_looked_at_every_second() {
     let mut case = Case::ending();
     case.seen(&[MAIN_ONLY]);
-    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.timer(), [BootAction::Poll]);
     assert_eq!(case.seen(&[MAIN_ONLY]), []);
-    assert_eq!(case.timer(), [BootAction::Look]);
+    assert_eq!(case.timer(), [BootAction::Poll]);
     assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
 }
 
 #[test]
 fn a_service_that_does_not_listen_is_killed_and_its_log_reads_the_rest() {
     let mut case = Case::ending();
-    assert_eq!(case.seen(&[BOTH]), [send(0, Half::Main, b"dx")]);
+    assert_eq!(case.seen(&[BOTH]), [send(0, SuperviseKind::Main, b"dx")]);
     assert_eq!(
         case.look_until_something_happens(&[BOTH]),
-        (vec![send(0, Half::Main, b"dxk")], STOP)
+        (vec![send(0, SuperviseKind::Main, b"dxk")], STOP)
     );
-    assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
+    assert_eq!(case.seen(&[LOG_ONLY]), [send(0, SuperviseKind::Log, b"x")]);
     assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
     assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
 }
@@ -347,10 +365,10 @@ fn a_service_that_does_not_listen_is_killed_and_its_log_reads_the_rest() {
 #[test]
 fn a_log_whose_pipe_does_not_end_is_stopped() {
     let mut case = Case::ending();
-    assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
+    assert_eq!(case.seen(&[LOG_ONLY]), [send(0, SuperviseKind::Log, b"x")]);
     assert_eq!(
         case.look_until_something_happens(&[LOG_ONLY]),
-        (vec![send(0, Half::Log, b"dx")], REST)
+        (vec![send(0, SuperviseKind::Log, b"dx")], REST)
     );
     assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
     assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
@@ -363,12 +381,12 @@ fn what_cannot_be_ended_is_given_up_and_told_by_the_exit_code() {
     case.look_until_something_happens(&[BOTH]);
     assert_eq!(
         case.look_until_something_happens(&[BOTH]),
-        (vec![send(0, Half::Log, b"x")], GRACE),
+        (vec![send(0, SuperviseKind::Log, b"x")], GRACE),
         "its log still has its chance"
     );
     assert_eq!(
         case.look_until_something_happens(&[BOTH]),
-        (vec![send(0, Half::Log, b"dx")], REST)
+        (vec![send(0, SuperviseKind::Log, b"dx")], REST)
     );
     assert_eq!(
         case.look_until_something_happens(&[BOTH]),
@@ -388,7 +406,7 @@ fn what_ends_after_it_was_given_up_has_ended() {
         case.look_until_something_happens(&[MAIN_ONLY]);
     }
     // Given up: the title is waited for, but keeps its pipe as long as it is there.
-    assert_eq!(case.rest().unwrap(), LOOK);
+    assert_eq!(case.rest().unwrap(), POLL_INTERVAL);
     assert_eq!(case.seen(&[GONE]), []);
     assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
 }
@@ -396,11 +414,11 @@ fn what_ends_after_it_was_given_up_has_ended() {
 #[test]
 fn a_scanner_that_does_not_listen_is_killed() {
     let mut case = Case::running();
-    case.step(BootEvent::Told);
+    case.step(BootEvent::Signalled);
     assert_eq!(case.rest(), Some(GRACE));
     assert_eq!(case.timer(), [BootAction::Kill(pid(SCANNER))]);
     assert_eq!(case.rest(), None);
-    assert_eq!(case.ended(SCANNER, KILLED), [BootAction::Look]);
+    assert_eq!(case.ended(SCANNER, KILLED), [BootAction::Poll]);
 }
 
 #[test]
@@ -410,18 +428,18 @@ fn a_scanner_that_is_down_when_the_end_comes_stays_down() {
     case.started(Role::Scanner, 30);
     assert_eq!(case.ended(30, KILLED), []);
     assert_eq!(case.rest(), Some(SECOND));
-    assert_eq!(case.step(BootEvent::Told), [BootAction::Look]);
+    assert_eq!(case.step(BootEvent::Signalled), [BootAction::Poll]);
     assert_eq!(case.rest(), None);
 }
 
 #[test]
 fn told_twice_is_told_once() {
     let mut case = Case::ending();
-    assert_eq!(case.step(BootEvent::Told), []);
+    assert_eq!(case.step(BootEvent::Signalled), []);
     case.seen(&[MAIN_ONLY]);
-    assert_eq!(case.step(BootEvent::Told), []);
+    assert_eq!(case.step(BootEvent::Signalled), []);
     case.seen(&[GONE]);
-    assert_eq!(case.step(BootEvent::Told), []);
+    assert_eq!(case.step(BootEvent::Signalled), []);
 }
 
 #[test]
@@ -445,7 +463,7 @@ fn a_title_that_goes_on_is_left_behind() {
     let mut actions = Vec::new();
     while actions != [BootAction::Leave(true)] {
         actions = case.timer();
-        if actions == [BootAction::Look] {
+        if actions == [BootAction::Poll] {
             assert_eq!(case.seen(&[GONE]), []);
         }
     }
@@ -456,9 +474,9 @@ fn a_title_that_goes_on_is_left_behind() {
 fn a_supervise_that_was_being_started_when_the_scanner_ended_is_ended_too() {
     let mut case = Case::waiting_for_the_title();
     case.wait(MILLI);
-    assert_eq!(case.seen(&[BOTH]), [send(0, Half::Main, b"dx")]);
+    assert_eq!(case.seen(&[BOTH]), [send(0, SuperviseKind::Main, b"dx")]);
     assert_eq!(case.ended(TITLE, KILLED), [], "nobody can be read any more");
-    assert_eq!(case.seen(&[LOG_ONLY]), [send(0, Half::Log, b"x")]);
+    assert_eq!(case.seen(&[LOG_ONLY]), [send(0, SuperviseKind::Log, b"x")]);
     assert_eq!(
         case.seen(&[GONE]),
         [BootAction::Close, BootAction::Leave(true)]
@@ -472,20 +490,28 @@ fn a_supervise_that_comes_back_is_told_again() {
     assert_eq!(case.seen(&[GONE, MAIN_ONLY]), []);
     assert_eq!(
         case.seen(&[MAIN_ONLY, MAIN_ONLY]),
-        [send(0, Half::Main, b"dx")]
+        [send(0, SuperviseKind::Main, b"dx")]
     );
 }
 
 #[test]
 fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
-    for (seen, half, bytes) in [
-        (sight(Run::Unaware, Run::No), Half::Main, b"dx".as_slice()),
-        (sight(Run::No, Run::Unaware), Half::Log, b"x"),
+    for (seen, kind, bytes) in [
+        (
+            state(SuperviseState::Unaware, SuperviseState::Absent),
+            SuperviseKind::Main,
+            b"dx".as_slice(),
+        ),
+        (
+            state(SuperviseState::Absent, SuperviseState::Unaware),
+            SuperviseKind::Log,
+            b"x",
+        ),
     ] {
         let mut case = Case::ending();
-        let tell = [BootAction::Send(0, half, bytes)];
+        let tell = [BootAction::Send(0, kind, bytes)];
         assert_eq!(case.seen(&[seen]), tell);
-        case.wait(LOOK - MILLI);
+        case.wait(POLL_INTERVAL - MILLI);
         assert_eq!(case.seen(&[seen]), [], "it may not have had the time");
         case.wait(MILLI);
         assert_eq!(case.seen(&[seen]), tell);
@@ -493,7 +519,7 @@ fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
         // It is not told for ever.
         let mut last = Vec::new();
         while last != [BootAction::Close] {
-            assert_eq!(case.timer(), [BootAction::Look]);
+            assert_eq!(case.timer(), [BootAction::Poll]);
             last = case.seen(&[seen]);
         }
         assert_eq!(
@@ -509,18 +535,22 @@ fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
 fn a_random_world_always_ends() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut random = move |below: usize| numbers.below(below);
-    let runs = [Run::No, Run::Stopping, Run::Unaware];
+    let runs = [
+        SuperviseState::Absent,
+        SuperviseState::Stopping,
+        SuperviseState::Unaware,
+    ];
     for _ in 0..2000 {
         let mut case = Case::running();
         let mut world: Vec<Supervises> = (0..random(4))
-            .map(|_| sight(runs[random(3)], runs[random(3)]))
+            .map(|_| state(runs[random(3)], runs[random(3)]))
             .collect();
         let mut told = vec![(false, false); world.len()];
         let mut others = random(2) == 0;
         let mut programs = [Some(TITLE), Some(SCANNER)];
         let mut next_pid = 100;
         let begun = case.now;
-        let mut queue = std::collections::VecDeque::from(case.step(BootEvent::Told));
+        let mut queue = std::collections::VecDeque::from(case.step(BootEvent::Signalled));
         let mut left = None;
         while left.is_none() {
             assert!(case.now - begun < 2 * (STOP + REST + 5 * GRACE), "it ends");
@@ -532,20 +562,20 @@ fn a_random_world_always_ends() {
                         programs[0] = Some(next_pid);
                         BootEvent::Started(role, pid(next_pid))
                     }
-                    BootAction::Look => BootEvent::Seen {
-                        sights: world.clone(),
-                        others: others && world.iter().all(|sight| *sight == GONE),
+                    BootAction::Poll => BootEvent::Seen {
+                        states: world.clone(),
+                        others: others && world.iter().all(|state| *state == GONE),
                     },
                     BootAction::Term(_) => continue,
                     BootAction::Kill(number) => {
                         programs[1] = None;
                         BootEvent::Ended(number, KILLED)
                     }
-                    BootAction::Send(number, half, _) => {
+                    BootAction::Send(number, kind, _) => {
                         assert_eq!(programs[1], None, "the scanner goes first");
-                        match half {
-                            Half::Main => told[number].0 = true,
-                            Half::Log => told[number].1 = true,
+                        match kind {
+                            SuperviseKind::Main => told[number].0 = true,
+                            SuperviseKind::Log => told[number].1 = true,
                         }
                         continue;
                     }
@@ -568,12 +598,12 @@ fn a_random_world_always_ends() {
                     None => BootEvent::Timer,
                 },
                 2 => match (world.last_mut(), told.last()) {
-                    (Some(sight), Some((main, log))) => {
+                    (Some(state), Some((main, log))) => {
                         if *main {
-                            sight.main = Run::No;
+                            state.main = SuperviseState::Absent;
                         }
                         if *log {
-                            sight.log = Run::No;
+                            state.log = SuperviseState::Absent;
                         }
                         BootEvent::Ended(pid(99), KILLED)
                     }
@@ -587,7 +617,7 @@ fn a_random_world_always_ends() {
             };
             queue.extend(case.step(event));
         }
-        let all_gone = world.iter().all(|sight| *sight == GONE) && !others;
+        let all_gone = world.iter().all(|state| *state == GONE) && !others;
         assert!(left == Some(true) || !all_gone);
     }
 }

@@ -1,12 +1,12 @@
 //! The loop of svscanboot: wait, turn what happened into events, let the machine
 //! decide, do what it says.
 
-use super::machine::{BootAction, BootEvent, BootMachine, Role, Run, Supervises};
+use super::machine::{BootAction, BootEvent, BootMachine, Role, SuperviseState, Supervises};
 use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::formats::status::Want;
 use crate::service::{self, Supervised};
-use crate::svscan::service::Half;
+use crate::svscan::service::SuperviseKind;
 use crate::sys::exec::Program;
 use crate::sys::file::Identity;
 use crate::sys::oom::OomScoreAdj;
@@ -58,13 +58,13 @@ struct Shell<'a> {
 
 /// All services that may run, when svscan has ended.
 struct Services {
-    places: Vec<Place>,
+    directories: Vec<ServiceDirectory>,
     /// Their directories, and those of their logs.
     known: HashSet<Identity>,
 }
 
 /// A service directory.
-struct Place {
+struct ServiceDirectory {
     path: PathBuf,
     /// Kept open where that is what the path leads through.
     _directory: Option<File>,
@@ -93,34 +93,35 @@ pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
     let unusable = |error| Error::unable("read", directory, "", error);
     drop(std::fs::read_dir(directory).map_err(unusable)?);
     let pipe = io::pipe().map_err(|error| Error::unable_to("create pipe", error))?;
-    become_quiet().map_err(|error| Error::unable("open", OsStr::new("/dev/null"), "", error))?;
+    redirect_to_null()
+        .map_err(|error| Error::unable("open", OsStr::new("/dev/null"), "", error))?;
     child::become_subreaper();
-    let told = clear_the_way(Path::new(directory), &mut signals);
+    let told = stop_leftovers(Path::new(directory), &mut signals);
     let mut shell = Shell {
         directory,
         options,
         machine: BootMachine::default(),
         signals,
         pipe: Some(pipe),
-        scanner: child::beside("svscan"),
-        title: child::beside("readproctitle"),
+        scanner: child::sibling_program("svscan"),
+        title: child::sibling_program("readproctitle"),
         dots: ".".repeat(DOTS).into(),
         oom_score_adj: OomScoreAdj::spare(),
         services: None,
     };
     let mut left = shell.step(if told {
-        BootEvent::Told
+        BootEvent::Signalled
     } else {
         BootEvent::Boot
     });
     while left.is_none() {
-        left = shell.turn();
+        left = shell.run_once();
     }
     Ok(left.unwrap_or(false))
 }
 
 /// Takes leave of stdin, stdout and stderr: `/dev/null`.
-fn become_quiet() -> io::Result<()> {
+fn redirect_to_null() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     let mut numbers = [STDIN, STDOUT, STDERR].into_iter();
     numbers.try_for_each(|number| descriptors::dup2(null.as_fd(), number))
@@ -129,7 +130,7 @@ fn become_quiet() -> io::Result<()> {
 /// Ends what an earlier svscanboot left: its svscan, then what that started, as
 /// `svc -dx directory/* directory/*/log` in 0.76's script. True: this svscanboot was told to
 /// end meanwhile.
-fn clear_the_way(directory: &Path, signals: &mut Signals) -> bool {
+fn stop_leftovers(directory: &Path, signals: &mut Signals) -> bool {
     let deadline = clock::monotonic() + OLD;
     let scanners = process::by_directory(&own(process::named("svscan"), "svscan"));
     let scanners = file::identity_at(directory).and_then(|id| scanners.get(&id));
@@ -179,7 +180,7 @@ fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant, signals: &mut Signa
         let mut runs = process::is_own(*pid, name);
         while runs && clock::monotonic() < deadline {
             let [ended, signal] = poll::wait([Some(end), Some(signals.as_fd())], Some(deadline));
-            if signal && is_told(signals) {
+            if signal && is_signalled(signals) {
                 return true;
             }
             runs = !ended;
@@ -189,7 +190,7 @@ fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant, signals: &mut Signa
 }
 
 /// Takes all signals that have come; whether one of them tells to end.
-fn is_told(signals: &mut Signals) -> bool {
+fn is_signalled(signals: &mut Signals) -> bool {
     let mut told = false;
     while let Some(signal) = signals.next() {
         told |= signal != Signal::CHLD;
@@ -220,12 +221,12 @@ impl Services {
         paths.retain(|path| id(path).is_none_or(|id| known.insert(id)));
         // A log is ended with its service.
         known.extend(paths.iter().filter_map(|path| id(&path.join("log"))));
-        let place = |path| Place {
+        let keep = |path| ServiceDirectory {
             path,
             _directory: None,
         };
-        let places = paths.into_iter().map(place).collect();
-        Services { places, known }
+        let directories = paths.into_iter().map(keep).collect();
+        Services { directories, known }
     }
 
     /// Adds the services of these supervises, which are children of ours now, whose
@@ -243,7 +244,7 @@ impl Services {
         for link in links {
             // Kept open: the link ends with the supervise, before that of the log.
             if let Ok(directory) = file::open_read(&link) {
-                self.places.push(Place {
+                self.directories.push(ServiceDirectory {
                     path: format!("/proc/self/fd/{}", directory.as_raw_fd()).into(),
                     _directory: Some(directory),
                 });
@@ -252,23 +253,23 @@ impl Services {
     }
 
     /// Which supervises run.
-    fn look(&self) -> Vec<Supervises> {
-        let sight = |service: &Place| Supervises {
+    fn poll(&self) -> Vec<Supervises> {
+        let state = |service: &ServiceDirectory| Supervises {
             main: examine(&service.path),
             log: examine(&service.path.join("log")),
         };
-        self.places.iter().map(sight).collect()
+        self.directories.iter().map(state).collect()
     }
 }
 
 impl Shell<'_> {
     /// Waits for something to happen and deals with all of it. Some: it is over.
-    fn turn(&mut self) -> Option<bool> {
+    fn run_once(&mut self) -> Option<bool> {
         let deadline = self.machine.deadline();
         let [signal] = poll::wait([Some(self.signals.as_fd())], deadline);
         if signal
-            && is_told(&mut self.signals)
-            && let Some(left) = self.step(BootEvent::Told)
+            && is_signalled(&mut self.signals)
+            && let Some(left) = self.step(BootEvent::Signalled)
         {
             return Some(left);
         }
@@ -299,7 +300,7 @@ impl Shell<'_> {
                         BootEvent::StartFailed(role)
                     }
                 },
-                BootAction::Look => self.look(),
+                BootAction::Poll => self.poll(),
                 BootAction::Term(pid) => {
                     child::kill(pid, Signal::TERM);
                     continue;
@@ -312,8 +313,8 @@ impl Shell<'_> {
                     self.drain();
                     continue;
                 }
-                BootAction::Send(number, half, bytes) => {
-                    self.send(number, half, bytes);
+                BootAction::Send(index, kind, bytes) => {
+                    self.send(index, kind, bytes);
                     continue;
                 }
                 BootAction::Close => {
@@ -380,35 +381,37 @@ impl Shell<'_> {
     }
 
     /// Which supervises run.
-    fn look(&mut self) -> BootEvent {
+    fn poll(&mut self) -> BootEvent {
         let is_first = self.services.is_none();
         let services = self
             .services
             .get_or_insert_with(|| Services::of(Path::new(self.directory)));
-        let none_runs = |sights: &[Supervises]| {
-            let runs = |sight: &Supervises| (sight.main, sight.log) != (Run::No, Run::No);
-            !sights.iter().any(runs)
+        let none_runs = |states: &[Supervises]| {
+            let runs = |state: &Supervises| {
+                (state.main, state.log) != (SuperviseState::Absent, SuperviseState::Absent)
+            };
+            !states.iter().any(runs)
         };
-        let mut sights = services.look();
+        let mut states = services.poll();
         let mut others = false;
-        if is_first || none_runs(&sights) {
+        if is_first || none_runs(&states) {
             let children = process::children().unwrap_or_default();
             let supervises = own(children.clone(), "supervise");
             services.add(&supervises);
-            sights = services.look();
+            states = services.poll();
             // What svscan had just forked is named like that for a moment.
             let any = !supervises.is_empty() || !own(children, "svscan").is_empty();
-            others = any && none_runs(&sights);
+            others = any && none_runs(&states);
         }
-        BootEvent::Seen { sights, others }
+        BootEvent::Seen { states, others }
     }
 
-    fn send(&self, number: usize, half: Half, bytes: &[u8]) {
+    fn send(&self, index: usize, kind: SuperviseKind, bytes: &[u8]) {
         let services = self.services.as_ref();
-        if let Some(service) = services.and_then(|services| services.places.get(number)) {
-            let path = match half {
-                Half::Main => service.path.clone(),
-                Half::Log => service.path.join("log"),
+        if let Some(service) = services.and_then(|services| services.directories.get(index)) {
+            let path = match kind {
+                SuperviseKind::Main => service.path.clone(),
+                SuperviseKind::Log => service.path.join("log"),
             };
             // If it fails, the service is looked at again until it is given up.
             let _ = service::send(&path, bytes, false);
@@ -435,13 +438,17 @@ impl Shell<'_> {
     }
 }
 
-fn examine(path: &Path) -> Run {
+fn examine(path: &Path) -> SuperviseState {
     if !matches!(service::is_supervised(path), Supervised::Yes) {
-        return Run::No;
+        return SuperviseState::Absent;
     }
     let unaware = service::read_status(path)
         .is_ok_and(|status| status.pid.is_none() || status.want != Want::Down);
-    if unaware { Run::Unaware } else { Run::Stopping }
+    if unaware {
+        SuperviseState::Unaware
+    } else {
+        SuperviseState::Stopping
+    }
 }
 
 fn name(role: Role) -> &'static OsStr {

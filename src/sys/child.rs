@@ -188,7 +188,7 @@ pub fn make_group(pid: Pid) {
 
 /// The path of the program that stands beside this one under `name`, if there
 /// is one that may be executed.
-pub fn beside(name: &str) -> Option<OsString> {
+pub fn sibling_program(name: &str) -> Option<OsString> {
     let own = std::env::current_exe().ok()?;
     let path = own.parent()?.join(name);
     super::file::may_execute(Path::new(&path)).then(|| path.into_os_string())

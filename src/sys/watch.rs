@@ -31,7 +31,7 @@ pub enum Change {
     /// if asked for, opened. Look at it again: many changes may come as one.
     Entry {
         /// The directory it is in.
-        place: WatchDescriptor,
+        wd: WatchDescriptor,
         /// The entry's name there.
         name: OsString,
         /// How it changed.
@@ -122,9 +122,9 @@ impl Watch {
         self.0.add_watch(path, mask).map_err(super::io)
     }
 
-    /// Watches `place` no more.
-    pub fn forget(&self, place: WatchDescriptor) {
-        let _ = self.0.rm_watch(place);
+    /// Removes the watch `wd`.
+    pub fn forget(&self, wd: WatchDescriptor) {
+        let _ = self.0.rm_watch(wd);
     }
 
     /// The changes that have come: up to a buffer full of them, none if there are none.
@@ -138,15 +138,15 @@ impl Watch {
                 if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                     return Some(Change::Lost);
                 }
-                let place = event.wd;
+                let wd = event.wd;
                 if event.mask.contains(AddWatchFlags::IN_IGNORED) {
-                    return Some(Change::Ended(place));
+                    return Some(Change::Ended(wd));
                 }
                 if event.mask.contains(AddWatchFlags::IN_MOVE_SELF) {
-                    return Some(Change::Renamed(place));
+                    return Some(Change::Renamed(wd));
                 }
                 Some(Change::Entry {
-                    place,
+                    wd,
                     name: event.name?,
                     how: how(event.mask),
                 })

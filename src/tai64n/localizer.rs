@@ -13,7 +13,7 @@ use crate::formats::tai64n::{Tai64n, leading_digits};
 /// in is dropped.
 #[derive(Debug, Default)]
 pub struct Localizer {
-    place: Place,
+    position: Position,
     /// The digits of a stamp that has not ended yet, from inputs before this one.
     held: Vec<u8>,
     local: Local,
@@ -21,7 +21,7 @@ pub struct Localizer {
 
 /// Where in a line the next byte stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Place {
+enum Position {
     #[default]
     Start,
     /// Behind the `@`, before the end of the digits.
@@ -44,24 +44,24 @@ impl Localizer {
     ) {
         let mut rest = input;
         while let Some((first, behind)) = rest.split_first() {
-            rest = match self.place {
-                Place::Start => {
-                    self.place = Place::Behind;
+            rest = match self.position {
+                Position::Start => {
+                    self.position = Position::Behind;
                     if let Some(behind) = self.usual_stamp(rest, &mut zone, out) {
                         behind
                     } else if *first == b'@' {
-                        self.place = Place::Stamp;
+                        self.position = Position::Stamp;
                         behind
                     } else {
                         rest
                     }
                 }
-                Place::Stamp => self.rest_of_stamp(rest, &mut zone, out),
-                Place::Behind => {
+                Position::Stamp => self.rest_of_stamp(rest, &mut zone, out),
+                Position::Behind => {
                     let (first, others) = line(rest);
                     out.extend_from_slice(first);
                     if first.ends_with(b"\n") {
-                        self.place = Place::Start;
+                        self.position = Position::Start;
                     }
                     others
                 }
@@ -102,7 +102,7 @@ impl Localizer {
                 return behind;
             }
         }
-        self.place = Place::Behind;
+        self.position = Position::Behind;
         if !fits || !self.local.put(Tai64n::from_digits(&self.held), zone, out) {
             out.push(b'@');
             out.extend_from_slice(&self.held);
@@ -141,17 +141,17 @@ impl Local {
             put_date_and_time(civil, &mut self.text);
             self.text.extend_from_slice(&[b'0'; 9]);
         }
-        let Some((date_and_time, place)) = self.text.split_last_chunk_mut() else {
+        let Some((date_and_time, position)) = self.text.split_last_chunk_mut() else {
             return false;
         };
-        *place = nine_digits(label.nanoseconds % BILLION);
+        *position = nine_digits(label.nanoseconds % BILLION);
         match label.nanoseconds / BILLION {
             0 => out.extend_from_slice(&self.text),
             // No clock says so; 0.76 puts out all ten digits.
             digit => {
                 out.extend_from_slice(date_and_time);
                 put_decimal(digit.into(), out);
-                out.extend_from_slice(place);
+                out.extend_from_slice(position);
             }
         }
         true

@@ -58,7 +58,7 @@ impl Axis {
     }
 
     /// The position between 0 and `width` of a moment in nanoseconds.
-    pub fn place(&self, at: u64, width: u64) -> u64 {
+    pub fn position(&self, at: u64, width: u64) -> u64 {
         let length = self.end.saturating_sub(self.from).max(1);
         let behind = at.saturating_sub(self.from).min(length);
         let place = u128::from(behind) * u128::from(width) / u128::from(length);
@@ -207,10 +207,10 @@ mod tests {
         let axis = Axis::new(35_000_000, 84_000_000, 5);
         let ticks: Vec<u64> = axis.ticks().map(|(at, _)| at / 1_000_000).collect();
         assert_eq!(ticks, [40, 50, 60, 70, 80]);
-        assert_eq!(axis.place(35_000_000, 49), 0);
-        assert_eq!(axis.place(84_000_000, 49), 49);
-        assert_eq!(axis.place(1, 49), 0);
-        assert_eq!(axis.place(u64::MAX, 49), 49);
+        assert_eq!(axis.position(35_000_000, 49), 0);
+        assert_eq!(axis.position(84_000_000, 49), 49);
+        assert_eq!(axis.position(1, 49), 0);
+        assert_eq!(axis.position(u64::MAX, 49), 49);
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
                     axis.ticks()
                         .all(|(at, _)| axis.from <= at && at <= axis.end)
                 );
-                assert!((0..=80).contains(&axis.place(end / 7, 80)));
+                assert!((0..=80).contains(&axis.position(end / 7, 80)));
                 let labels: Vec<String> = axis.ticks().map(|(_, label)| label).collect();
                 assert!(labels.windows(2).all(|two| two[0] != two[1]), "{labels:?}");
             }

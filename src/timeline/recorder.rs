@@ -9,7 +9,7 @@
 
 use crate::error::Error;
 use crate::formats::tai64n::Tai64n;
-use crate::formats::timeline::{self, Event, Label};
+use crate::formats::timeline::{self, Label, TimelineEvent};
 use crate::softlimit::Resource;
 use crate::sys::shared::Flag;
 use crate::sys::{clock, errno, file, limits, output};
@@ -130,7 +130,7 @@ impl Recorder {
     }
 
     /// Notes an event, to be written soon.
-    pub fn note(&mut self, event: Event, at: Instant, name: &OsStr, is_log: bool) {
+    pub fn note(&mut self, event: TimelineEvent, at: Instant, name: &OsStr, is_log: bool) {
         let at = self.sink.nanoseconds(at);
         self.take(|lines| timeline::push(event, at, &label(name, is_log), lines));
     }
@@ -179,12 +179,12 @@ pub struct Record<'a> {
     name: &'a OsStr,
     is_log: bool,
     /// Bytes that are not written yet.
-    noted: [Option<(Event, u64)>; NOTED],
+    noted: [Option<(TimelineEvent, u64)>; NOTED],
 }
 
 impl Record<'_> {
     /// Notes an event that happens now, for [`Record::end`].
-    pub fn note(&mut self, event: Event) {
+    pub fn note(&mut self, event: TimelineEvent) {
         let now = self.now();
         if let Some(place) = self.noted.iter_mut().find(|place| place.is_none()) {
             *place = Some((event, now));
@@ -199,7 +199,7 @@ impl Record<'_> {
     }
 
     /// In a child: writes an event that happens now, and nothing else.
-    pub fn write(&self, event: Event) {
+    pub fn write(&self, event: TimelineEvent) {
         self.write_all([(event, self.now())].iter());
     }
 
@@ -207,7 +207,7 @@ impl Record<'_> {
         self.sink.nanoseconds(clock::monotonic())
     }
 
-    fn write_all<'a>(&self, events: impl Iterator<Item = &'a (Event, u64)>) {
+    fn write_all<'a>(&self, events: impl Iterator<Item = &'a (TimelineEvent, u64)>) {
         let label = label(self.name, self.is_log);
         let mut lines = Vec::new();
         for (event, at) in events {

@@ -1,7 +1,7 @@
 //! One bar for each supervise, made of its events.
 
 use super::axis::{Axis, time};
-use crate::formats::timeline::{Event, Label, Timeline};
+use crate::formats::timeline::{Label, Timeline, TimelineEvent};
 use std::collections::BTreeMap;
 
 /// The activity of a supervise in a part of its bar.
@@ -79,22 +79,22 @@ pub struct Part {
 
 /// When each event of one supervise was, in nanoseconds since svscan began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Moments([Option<u64>; Event::ALL.len()]);
+pub struct Moments([Option<u64>; TimelineEvent::ALL.len()]);
 
 impl Moments {
     /// When this was, if it was.
-    pub fn of(&self, event: Event) -> Option<u64> {
+    pub fn of(&self, event: TimelineEvent) -> Option<u64> {
         self.0.get(event as usize).copied().flatten()
     }
 
-    /// Those that were, in the order of [`Event::ALL`].
-    pub fn all(&self) -> impl Iterator<Item = (Event, u64)> {
-        let known = Event::ALL.into_iter().zip(self.0);
+    /// Those that were, in the order of [`TimelineEvent::ALL`].
+    pub fn all(&self) -> impl Iterator<Item = (TimelineEvent, u64)> {
+        let known = TimelineEvent::ALL.into_iter().zip(self.0);
         known.filter_map(|(event, at)| Some((event, at?)))
     }
 
     /// Of two equal events the earlier counts.
-    fn note(&mut self, event: Event, at: u64) {
+    fn note(&mut self, event: TimelineEvent, at: u64) {
         if let Some(place) = self.0.get_mut(event as usize) {
             *place = Some(place.map_or(at, |before| before.min(at)));
         }
@@ -122,10 +122,10 @@ impl Row {
     fn new(label: Label, moments: Moments) -> Row {
         let of = |event| moments.of(event);
         let end = [
-            (Event::Failed, BarEnd::Failed),
-            (Event::Executed, BarEnd::Began),
-            (Event::Down, BarEnd::Down),
-            (Event::Other, BarEnd::Other),
+            (TimelineEvent::Failed, BarEnd::Failed),
+            (TimelineEvent::Executed, BarEnd::Began),
+            (TimelineEvent::Down, BarEnd::Down),
+            (TimelineEvent::Other, BarEnd::Other),
         ];
         let end = end
             .into_iter()
@@ -136,9 +136,9 @@ impl Row {
         let mut from = moments.all().map(|(_, at)| at).min().unwrap_or(0).min(at);
         let mut parts = Vec::new();
         for (phase, first, last) in [
-            (Phase::Waits, Event::Seen, Event::Forked),
-            (Phase::SetsUp, Event::Forked, Event::Ready),
-            (Phase::Starts, Event::Ready, Event::Executed),
+            (Phase::Waits, TimelineEvent::Seen, TimelineEvent::Forked),
+            (Phase::SetsUp, TimelineEvent::Forked, TimelineEvent::Ready),
+            (Phase::Starts, TimelineEvent::Ready, TimelineEvent::Executed),
         ] {
             let is_over = from >= at && !parts.is_empty();
             if of(first).is_none() || is_over {
@@ -166,7 +166,7 @@ impl Row {
     /// How long its own start took, from the fork of its supervise on, in
     /// nanoseconds; None if it has not begun.
     pub fn took(&self) -> Option<u64> {
-        let forked = self.moments.of(Event::Forked)?;
+        let forked = self.moments.of(TimelineEvent::Forked)?;
         (self.end == BarEnd::Began).then(|| self.at.saturating_sub(forked))
     }
 
@@ -174,14 +174,14 @@ impl Row {
     pub fn story(&self) -> String {
         let events = self.moments.all().map(|(event, at)| {
             let what = match event {
-                Event::Seen => "seen",
-                Event::Forked => "supervise forked",
-                Event::Run => "./run forked",
-                Event::Ready => "ready",
-                Event::Executed => "executed",
-                Event::Down => "down",
-                Event::Failed => "failed",
-                Event::Other => "another program",
+                TimelineEvent::Seen => "seen",
+                TimelineEvent::Forked => "supervise forked",
+                TimelineEvent::Run => "./run forked",
+                TimelineEvent::Ready => "ready",
+                TimelineEvent::Executed => "executed",
+                TimelineEvent::Down => "down",
+                TimelineEvent::Failed => "failed",
+                TimelineEvent::Other => "another program",
             };
             format!("{what} {}", time(at))
         });

@@ -21,7 +21,9 @@ pub(in crate::timeline) fn chart(lines: &str) -> Chart {
             timeline.scanned = Some(at);
             continue;
         }
-        let event = Event::ALL.into_iter().find(|e| e.word() == words[0]);
+        let event = TimelineEvent::ALL
+            .into_iter()
+            .find(|e| e.word() == words[0]);
         timeline.records.push(TimelineRecord {
             event: event.unwrap(),
             at,
@@ -126,7 +128,7 @@ fn whatever_the_events_are_parts_follow_each_other_within_the_bar() {
         let mut timeline = Timeline::default();
         for _ in 0..numbers.below(12) {
             timeline.records.push(TimelineRecord {
-                event: numbers.pick(&Event::ALL),
+                event: numbers.pick(&TimelineEvent::ALL),
                 at: numbers.pick(&[0, 1, 2, 3, 5, 8, u64::MAX]),
                 label: label(numbers.pick(&["a", "b/log"])),
             });
@@ -151,7 +153,7 @@ fn the_earlier_of_two_equal_events_counts() {
     let chart = chart("seen 1 a\nexecuted 9 a\nseen 5 a\nexecuted 7 a");
     assert_eq!(
         chart.rows[0].moments.all().collect::<Vec<_>>(),
-        [(Event::Seen, 1000), (Event::Executed, 7000)]
+        [(TimelineEvent::Seen, 1000), (TimelineEvent::Executed, 7000)]
     );
 }
 

@@ -87,7 +87,7 @@ impl Layout {
 
     fn x(&self, at: u64) -> Length {
         let width = u64::try_from(self.right - self.left).unwrap_or(0);
-        self.left + Length::try_from(self.axis.place(at, width)).unwrap_or(0)
+        self.left + Length::try_from(self.axis.position(at, width)).unwrap_or(0)
     }
 
     fn y(&self, row: usize) -> Length {

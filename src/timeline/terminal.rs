@@ -164,7 +164,7 @@ fn scale(axis: &Axis, before: usize, width: usize) -> String {
 }
 
 fn column(axis: &Axis, at: u64, width: usize) -> usize {
-    let place = axis.place(at, u64::try_from(width).unwrap_or(0));
+    let place = axis.position(at, u64::try_from(width).unwrap_or(0));
     let last = width.saturating_sub(1);
     usize::try_from(place).map_or(last, |place| place.min(last))
 }

@@ -1,7 +1,7 @@
 //! The files in `docs/boot` that start svscanboot, and what its page says of them.
 
 use crate::harness::{Scratch, Suite, World, finish, has, wait_until};
-use daemontools_rs::svscanboot::machine::{GRACE, LOOK, REST, STOP};
+use daemontools_rs::svscanboot::machine::{GRACE, POLL_INTERVAL, REST, STOP};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,7 +46,7 @@ fn the_pages_say_what_the_files_for_boot_say() {
     }
     let longest = GRACE + (STOP + GRACE) + (REST + GRACE) + GRACE;
     // Each limit of a service or its log may be seen to be over a look later.
-    assert!(longest + 4 * LOOK < Duration::from_secs(100));
+    assert!(longest + 4 * POLL_INTERVAL < Duration::from_secs(100));
     let longest = format!("little more than {} seconds", longest.as_secs());
     assert!(
         page.contains(&longest) && unit.contains(&longest),

@@ -27,7 +27,7 @@ pub(super) fn is_unfinished(path: &Path, metadata: &Metadata) -> bool {
 }
 
 /// Looks at the directory at `path`, of which these are the `metadata`.
-pub(super) fn look(path: &Path, metadata: &Metadata) -> Observation {
+pub(super) fn observe(path: &Path, metadata: &Metadata) -> Observation {
     let now = clock::wall();
     let mut digest = DefaultHasher::new();
     let mut newest = Duration::ZERO;
@@ -209,7 +209,7 @@ mod tests {
             file.unwrap().write_all(b"#!").unwrap();
         };
         parts.iter().for_each(|part| append(part));
-        let digest = || look(&base, &base.metadata().unwrap()).digest;
+        let digest = || observe(&base, &base.metadata().unwrap()).digest;
         let mut seen = digest();
         let mut is_seen = |what: &str| {
             let now = digest();
