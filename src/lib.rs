@@ -7,19 +7,19 @@
 /// Who is meant by the name of an account.
 pub mod account;
 /// How `svcstart`, `svcstop`, `svcreset` and `svcrestart` do what they promise.
-pub mod admin;
+pub(crate) mod admin;
 /// Run a script of a service's, with a limit and under the service's lock.
-pub mod checks;
+pub(crate) mod checks;
 /// Plain facts about a child process: its id, how it ended.
-pub mod child;
+pub(crate) mod child;
 /// Plain facts about a date and time.
-pub mod civil;
+pub(crate) mod civil;
 /// One module per command: its arguments, its lines of output, its exit code.
 pub mod cmd;
 /// The environment of the next program.
 pub(crate) mod envdir;
 /// The one error type, with daemontools' sentences and exit codes.
-pub mod error;
+pub(crate) mod error;
 /// Wait for a daemon that goes into the background, and for all it leaves.
 pub(crate) mod fghack;
 /// Which file systems can be trusted with inotify and with times.
@@ -33,17 +33,17 @@ pub mod multilog;
 #[path = "../tests/harness/numbers.rs"]
 mod numbers;
 /// Show the newest bytes in the own command line.
-pub mod readproctitle;
+pub(crate) mod readproctitle;
 /// A service directory seen from outside: its status, its control FIFO, its name.
 pub mod service;
-/// What softlimit's options ask for.
-pub mod softlimit;
+/// Soft resource limits, as softlimit sets them.
+pub(crate) mod softlimit;
 /// Keep one service running.
-pub mod supervise;
+pub(crate) mod supervise;
 /// Show the logs of services.
 pub mod svclog;
 /// Keep one supervise running for each directory here.
-pub mod svscan;
+pub(crate) mod svscan;
 /// Start everything at boot, and end it in order.
 pub mod svscanboot;
 /// The system calls: the only place with unsafe.

@@ -1,9 +1,9 @@
-//! Soft limits on what a process may use, as softlimit's options ask for them.
+//! Soft resource limits (getrlimit(2)), as softlimit sets them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// Something that a process may use only so much of (getrlimit(2)).
+/// A resource that a limit applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// Address space, bytes.
@@ -20,7 +20,7 @@ pub enum Resource {
     OpenFiles,
     /// Processes of its user.
     Processes,
-    /// Resident memory, bytes; Linux does not look at it.
+    /// Resident memory, bytes; Linux ignores this limit.
     Resident,
     /// Stack, bytes.
     Stack,
@@ -28,7 +28,7 @@ pub enum Resource {
     ProcessorTime,
 }
 
-/// The value a soft limit is to have.
+/// The value of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// This much, or the hard limit if that is less.
@@ -37,36 +37,9 @@ pub enum Wanted {
     Highest,
 }
 
-/// The letters of softlimit's options: each has an argument.
-pub const LETTERS: &[u8] = b"acdflmoprst";
-
-/// What the option `letter` limits, in the order of the calls.
-pub fn resources(letter: u8) -> &'static [Resource] {
-    match letter {
-        b'a' => &[Resource::AddressSpace],
-        b'c' => &[Resource::Core],
-        b'd' => &[Resource::Data],
-        b'f' => &[Resource::FileSize],
-        b'l' => &[Resource::LockedMemory],
-        b'm' => &[
-            Resource::Data,
-            Resource::Stack,
-            Resource::LockedMemory,
-            Resource::AddressSpace,
-        ],
-        b'o' => &[Resource::OpenFiles],
-        b'p' => &[Resource::Processes],
-        b'r' => &[Resource::Resident],
-        b's' => &[Resource::Stack],
-        b't' => &[Resource::ProcessorTime],
-        _ => &[],
-    }
-}
-
 impl Wanted {
-    /// Reads an option's argument: `=`, or digits and nothing else. As in 0.76 no
-    /// digits at all are 0, and what is 2^64 or more is taken modulo 2^64. None if
-    /// it is anything else.
+    /// Parses the argument of an option: `=`, or only digits. As in 0.76, an empty argument
+    /// is 0, and a number of 2^64 or more is taken modulo 2^64. None if it is anything else.
     pub fn read(text: &OsStr) -> Option<Wanted> {
         let text = text.as_bytes();
         if text == b"=" {
@@ -122,12 +95,5 @@ mod tests {
         assert_eq!(Wanted::AtMost(5).under(10), 5);
         assert_eq!(Wanted::AtMost(50).under(10), 10);
         assert_eq!(Wanted::Highest.under(10), 10);
-    }
-
-    #[test]
-    fn every_letter_limits_something_and_no_other_does() {
-        for letter in 0..=u8::MAX {
-            assert_eq!(resources(letter).is_empty(), !LETTERS.contains(&letter));
-        }
     }
 }

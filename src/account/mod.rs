@@ -2,7 +2,7 @@
 
 mod files;
 pub mod nsswitch;
-pub mod passwd;
+pub(crate) mod passwd;
 
 use crate::error::Error;
 use crate::sys::ids::{self, Ids};

@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The lock, held until it is dropped.
 pub enum ServiceLock {
-    /// We hold it.
-    Ours(File),
+    /// This process holds it: flock(2) keeps it until the file is closed.
+    Ours(#[expect(dead_code, reason = "it is held, not used")] File),
     /// It is held by the command from whose script this one is called.
     Callers,
 }

@@ -1,12 +1,12 @@
 //! One module per command, and their shared code: how a program starts, prints its error
 //! and exits. The only place that parses command lines.
 
-pub mod admin;
+mod admin;
 mod chain;
 pub mod envdir;
 pub mod envuidgid;
 pub mod fghack;
-pub mod getopt;
+mod getopt;
 pub mod multicall;
 pub mod multilog;
 mod parse;
@@ -37,7 +37,7 @@ use std::ffi::{OsStr, OsString};
 
 /// Runs a program: passes the command line to `run` (the program's own name first), prints
 /// its error as `PROGRAM: ...` and turns the result into an exit status.
-pub fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -> u8 {
+fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match run(&arguments) {
         Ok(code) => code,

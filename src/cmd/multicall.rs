@@ -1,15 +1,14 @@
-//! `daemontools-rs`: all programs in one file, with one hard link for each name.
+//! `daemontools-rs`: all commands in one file, installed with one hard link for each name.
 //!
-//! The name of the file that was executed selects the program, as with any other program;
-//! if that is its own name, or cannot be determined, the name that it was called by does,
-//! so that a symbolic link is enough.
+//! The name of the executed file selects the command. If that is `daemontools-rs`, or cannot
+//! be determined, argv[0] selects it, so that a symbolic link works, too.
 //!
-//! They are installed in this form: one file is loaded once for all of them, and it is
-//! linked statically, so that it starts faster and has less private memory than the
-//! dynamic programs of `src/bin`. `daemontools-rs-nss`, in the same directory, is a
-//! dynamic program of the two that look up users: only a dynamic program can load the
-//! modules that nsswitch.conf names, and the two execute it when a look-up needs them
-//! (`cmd/who.rs`).
+//! `make install` installs this file, linked statically: it is loaded once for all
+//! commands, starts faster and has less private memory than dynamic programs. (`cargo build
+//! --features thin` also builds each command as a program of its own, from `src/bin`.)
+//! `daemontools-rs-nss`, in the same directory, is a dynamic program with the two commands
+//! that look up users: only a dynamic program can load the modules that nsswitch.conf
+//! names. The two execute it when a look-up needs them (`cmd/who.rs`).
 
 use super::chain::Next;
 use crate::error::{Error, TEMPORARY, USAGE};
@@ -18,13 +17,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A program's name, and the program.
+/// The name of a command and its main function.
 type Entry = (&'static str, fn() -> u8);
 
 const ENVUIDGID: Entry = ("envuidgid", super::envuidgid::main);
 const SETUIDGID: Entry = ("setuidgid", super::setuidgid::main);
 
-/// Those that look up users.
+/// The commands that look up users.
 const DYNAMIC: [Entry; 2] = [ENVUIDGID, SETUIDGID];
 
 const PROGRAMS: [Entry; 23] = [
@@ -53,8 +52,9 @@ const PROGRAMS: [Entry; 23] = [
     ("tai64nlocal", super::tai64nlocal::main),
 ];
 
-/// The program `daemontools-rs`. Under its own name it executes the program that its first
-/// argument names, without arguments it lists them, and `--version` prints the version.
+/// The program `daemontools-rs`. Called by its own name, it executes the command that its
+/// first argument names; without arguments it lists all commands; `--version` prints the
+/// version.
 pub fn main() -> u8 {
     run("daemontools-rs", &PROGRAMS)
 }
@@ -64,7 +64,7 @@ pub fn dynamic_main() -> u8 {
     run(super::who::DYNAMIC, &DYNAMIC)
 }
 
-/// The program called `own`, which contains all of `programs`.
+/// The program called `own`, which contains `programs`.
 fn run(own: &str, programs: &[Entry]) -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (called, words) = super::split(&arguments, "");
@@ -91,7 +91,7 @@ fn run(own: &str, programs: &[Entry]) -> u8 {
     }
 }
 
-/// The program of this name, or of this path's last part.
+/// The program whose name is the last component of the path `called`.
 fn find<'a>(programs: &'a [Entry], called: &OsStr) -> Option<&'a Entry> {
     let name = Path::new(called).file_name()?;
     programs.iter().find(|(known, _)| name == *known)
@@ -112,10 +112,10 @@ fn print(text: &str) -> u8 {
     }
 }
 
-/// Executes itself as the program `name`, with these words.
+/// Executes this file as the program `name`, with the command line `words`.
 fn become_program(name: &str, words: &[OsString]) -> Error {
     let this = Path::new("/proc/self/exe");
-    // Tools find a process by the name of the file that was executed.
+    // Tools identify a process by the name of its executed file.
     let link = std::fs::read_link(this).map(|file| file.with_file_name(name));
     let link = link
         .ok()

@@ -8,6 +8,6 @@ pub fn main() -> u8 {
     match readproctitle::run() {
         Ok(()) => 0,
         Err(TitleError::NoRoom) => USAGE,
-        Err(TitleError::Read(_)) => TEMPORARY,
+        Err(TitleError::Read) => TEMPORARY,
     }
 }

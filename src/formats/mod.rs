@@ -1,9 +1,9 @@
 //! Bytes on disk and in pipes, and the types they stand for. No files, no
 //! clock, no system calls: the byte tables are in `docs/formats.md`.
 
-pub mod control;
-pub mod ended;
-pub mod logname;
+pub(crate) mod control;
+pub(crate) mod ended;
+pub(crate) mod logname;
 pub mod mark;
 pub mod status;
 pub mod tai64n;

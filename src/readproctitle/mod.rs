@@ -3,7 +3,6 @@
 pub mod window;
 
 use crate::sys::{stream, title::Title};
-use std::io;
 use window::Window;
 
 /// So much is read at a time: all that a pipe of the usual size holds.
@@ -13,8 +12,8 @@ const AT_ONCE: usize = 64 * 1024;
 pub enum TitleError {
     /// There is no argument, or the last one is too short: [`window::SHORTEST`].
     NoRoom,
-    /// stdin cannot be read.
-    Read(io::Error),
+    /// stdin cannot be read, which nobody could be told.
+    Read,
 }
 
 /// Shows the newest bytes of stdin in this process's last argument until stdin
@@ -24,14 +23,14 @@ pub enum TitleError {
 /// [`TitleError`].
 pub fn run() -> Result<(), TitleError> {
     let mut title = Title::take().ok_or(TitleError::NoRoom)?;
-    let mut window = Window::new(title.len());
+    let mut window = Window::new(title.length());
     title.show(window.bytes());
-    if title.len() < window::SHORTEST {
+    if title.length() < window::SHORTEST {
         return Err(TitleError::NoRoom);
     }
     let mut buffer = vec![0; AT_ONCE];
     loop {
-        let count = stream::read(&mut buffer).map_err(TitleError::Read)?;
+        let count = stream::read(&mut buffer).map_err(|_| TitleError::Read)?;
         if count == 0 {
             return Ok(());
         }

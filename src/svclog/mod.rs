@@ -7,10 +7,10 @@
 
 mod budget;
 mod directory;
-pub mod files;
+pub(crate) mod files;
 mod locate;
 mod log;
-pub mod merge;
+pub(crate) mod merge;
 mod printer;
 mod reading;
 pub mod run_script;
@@ -18,7 +18,7 @@ mod shell;
 mod shell_words;
 mod start;
 pub mod tail;
-pub mod title;
+pub(crate) mod title;
 
 use crate::error::{Error, TEMPORARY};
 use crate::formats::tai64n::Tai64n;

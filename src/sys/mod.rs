@@ -8,36 +8,36 @@
     reason = "system calls live here, each with its SAFETY line"
 )]
 
-pub mod child;
-pub mod clock;
-pub mod command_line;
-pub mod descriptors;
-pub mod directory;
-pub mod errno;
-pub mod exec;
-pub mod fifo;
-pub mod file;
-pub mod heap;
-pub mod ids;
-pub mod limits;
-pub mod lock;
-pub mod memory;
-pub mod oom;
-pub mod output;
-pub mod pidfd;
-pub mod poll;
-pub mod process;
-pub mod shared;
-pub mod signals;
-pub mod source;
-pub mod spawn;
+pub(crate) mod child;
+pub(crate) mod clock;
+pub(crate) mod command_line;
+pub(crate) mod descriptors;
+pub(crate) mod directory;
+pub(crate) mod errno;
+pub(crate) mod exec;
+pub(crate) mod fifo;
+pub(crate) mod file;
+pub(crate) mod heap;
+pub(crate) mod ids;
+pub(crate) mod limits;
+pub(crate) mod lock;
+pub(crate) mod memory;
+pub(crate) mod oom;
+pub(crate) mod output;
+pub(crate) mod pidfd;
+pub(crate) mod poll;
+pub(crate) mod process;
+pub(crate) mod shared;
+pub(crate) mod signals;
+pub(crate) mod source;
+pub(crate) mod spawn;
 pub mod start;
-pub mod stat;
-pub mod stream;
-pub mod terminal;
-pub mod title;
-pub mod walk;
-pub mod watch;
+pub(crate) mod stat;
+pub(crate) mod stream;
+pub(crate) mod terminal;
+pub(crate) mod title;
+pub(crate) mod walk;
+pub(crate) mod watch;
 pub mod zone;
 
 /// A `nix` error as an [`std::io::Error`] of the same number.

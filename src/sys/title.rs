@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char};
 #[derive(Debug)]
 pub struct Title {
     start: *mut c_char,
-    len: usize,
+    length: usize,
 }
 
 impl Title {
@@ -22,25 +22,20 @@ impl Title {
         }
         // SAFETY: an argument is a C string that lives as long as the process, and
         // nobody has begun to write there: it is handed out once.
-        let len = unsafe { CStr::from_ptr(start) }.count_bytes();
-        Some(Title { start, len })
+        let length = unsafe { CStr::from_ptr(start) }.count_bytes();
+        Some(Title { start, length })
     }
 
     /// How many bytes it has; that cannot change.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether it is an empty word.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+    pub fn length(&self) -> usize {
+        self.length
     }
 
     /// Shows `bytes`, from the first on; what is too long is left out, and behind
     /// what is too short the old bytes stay.
     pub fn show(&mut self, bytes: &[u8]) {
-        let count = bytes.len().min(self.len);
-        // SAFETY: the kernel made this memory writable, and `len` bytes of it are the
+        let count = bytes.len().min(self.length);
+        // SAFETY: the kernel made this memory writable, and `length` bytes of it are the
         // word, without the 0 behind. No reference leads there: Rust copies a
         // command line when it is asked for, and this is the only thread.
         unsafe {

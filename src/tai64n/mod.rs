@@ -5,7 +5,7 @@
 //! only where in a line it was cut. `run` reads and writes.
 
 pub mod localizer;
-pub mod stamper;
+pub(crate) mod stamper;
 
 use crate::sys::stream;
 use std::io;

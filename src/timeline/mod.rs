@@ -6,8 +6,8 @@
 //! makes texts fit, `terminal` and `svg`
 //! draw: events in, text out, no I/O.
 
-pub mod axis;
-pub mod recorder;
+pub(crate) mod axis;
+pub(crate) mod recorder;
 pub mod rows;
 pub mod svg;
 pub mod terminal;
