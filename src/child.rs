@@ -12,6 +12,24 @@ pub enum End {
     Killed(u8),
 }
 
+/// A process, told from another that has its pid later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProcessId {
+    /// Its pid.
+    pub pid: Pid,
+    /// Its start time, in clock ticks since the kernel was booted; None: unknown.
+    pub start: Option<u64>,
+}
+
+/// Where a [`ProcessId`] means something: one boot of one machine, and one pid namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PidSpace {
+    /// The kernel's boot id.
+    pub boot: [u8; 16],
+    /// The inode of the pid namespace; never 0.
+    pub namespace: u64,
+}
+
 /// What a process prints on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stream {

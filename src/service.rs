@@ -1,8 +1,10 @@
 //! A service directory seen from outside, as svc, svok and svstat see it.
 
+use crate::child::PidSpace;
 use crate::error::Error;
+use crate::formats::state::{StateRecord, SvscanNote};
 use crate::formats::status::Status;
-use crate::sys::{errno, fifo, file};
+use crate::sys::{errno, fifo, file, lock};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -214,6 +216,50 @@ pub fn read_status(directory: &Path) -> Result<Status, NoStatus> {
     Status::decode(bytes.get(..there).unwrap_or_default()).ok_or(NoStatus::BadFormat)
 }
 
+/// The record in `supervise/state` of `directory`, if it is true: if the process that
+/// writes it holds it now, on this boot and in the pid namespace `here`. Another user may
+/// own `supervise/`, and say there what he likes of his service.
+pub fn read_state(directory: &Path, here: PidSpace) -> Option<StateRecord> {
+    let (file, record) = open_state(directory)?;
+    let writer = record.writer;
+    let is_true = writer.space == Some(here) && lock::claimed_by(&file) == Some(writer.supervise);
+    is_true.then_some(record)
+}
+
+/// The svscans that are noted in `supervise/` of `directory`: the one that has started the
+/// last supervise, and one that found it running. They may have ended.
+pub fn noted_svscans(directory: &Path) -> Vec<SvscanNote> {
+    let record = open_state(directory).map(|(_, record)| record.writer);
+    let of_record = record.and_then(|writer| {
+        let (space, svscan) = (writer.space?, writer.svscan?);
+        Some(SvscanNote { space, svscan })
+    });
+    let file = file::open_plain_nofollow(&inside(directory, "supervise/svscan")).ok();
+    let noted = file.and_then(|file| {
+        let mut bytes = [0; StateRecord::LONGEST];
+        read_whole(&file, &mut bytes, SvscanNote::decode)
+    });
+    of_record.into_iter().chain(noted).collect()
+}
+
+fn open_state(directory: &Path) -> Option<(File, StateRecord)> {
+    let file = file::open_plain_nofollow(&inside(directory, "supervise/state")).ok()?;
+    let mut bytes = [0; StateRecord::LONGEST];
+    let record = read_whole(&file, &mut bytes, StateRecord::decode)?;
+    Some((file, record))
+}
+
+/// So often a file is read that was just being written.
+const READINGS: usize = 100;
+
+/// What `decode` makes of the first `bytes` of `file`.
+fn read_whole<T>(file: &File, bytes: &mut [u8], decode: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+    (0..READINGS).find_map(|_| {
+        let length = file.read_at(bytes, 0).ok()?;
+        decode(bytes.get(..length)?)
+    })
+}
+
 /// Why commands were not sent.
 pub enum NotSent {
     /// The control FIFO has no reader: no supervise runs.
@@ -224,28 +270,51 @@ pub enum NotSent {
     Write(io::Error),
 }
 
-/// Sends `commands` to the supervise of `directory`, all in one write, so that
-/// nothing comes between them. Waits if the FIFO is full and `may_wait`. Another user
-/// may own `supervise/`: nothing but a FIFO is written to, or what is plainly a file
-/// of the caller's own.
+/// Sends `commands` to the supervise of `directory`, as [`Control::send`] does.
 ///
 /// # Errors
 /// [`NotSent`].
 pub fn send(directory: &Path, commands: &[u8], may_wait: bool) -> Result<(), NotSent> {
-    let mut fifo = open_control(directory).map_err(|error| {
-        if errno::is_no_reader(&error) {
-            NotSent::NotRunning
-        } else {
-            NotSent::Open(error)
+    Control::open(directory)?.send(commands, may_wait)
+}
+
+/// The control FIFO of a supervise that runs, open for writing.
+pub struct Control(File);
+
+impl Control {
+    /// That of `directory`. Another user may own `supervise/`: nothing but a FIFO is
+    /// written to, or what is plainly a file of the caller's own.
+    ///
+    /// # Errors
+    /// [`NotSent::NotRunning`], [`NotSent::Open`].
+    pub fn open(directory: &Path) -> Result<Control, NotSent> {
+        let opened = open_control(directory).map(Control);
+        opened.map_err(|error| match errno::is_no_reader(&error) {
+            true => NotSent::NotRunning,
+            false => NotSent::Open(error),
+        })
+    }
+
+    /// Sends `commands`, all in one write, so that nothing comes between them. Waits if
+    /// the FIFO is full and `may_wait`.
+    ///
+    /// # Errors
+    /// [`NotSent::Write`].
+    pub fn send(&mut self, commands: &[u8], may_wait: bool) -> Result<(), NotSent> {
+        let Control(fifo) = self;
+        match fifo.write_all(commands) {
+            // All or nothing, because it is less than PIPE_BUF: see pipe(7).
+            Err(error) if may_wait && error.kind() == ErrorKind::WouldBlock => {
+                file::set_blocking(fifo).map_err(NotSent::Write)?;
+                fifo.write_all(commands).map_err(NotSent::Write)
+            }
+            result => result.map_err(NotSent::Write),
         }
-    })?;
-    match fifo.write_all(commands) {
-        // All or nothing, because it is less than PIPE_BUF: see pipe(7).
-        Err(error) if may_wait && error.kind() == ErrorKind::WouldBlock => {
-            file::set_blocking(&fifo).map_err(NotSent::Write)?;
-            fifo.write_all(commands).map_err(NotSent::Write)
-        }
-        result => result.map_err(NotSent::Write),
+    }
+
+    /// How many bytes supervise has not read yet.
+    pub fn unread(&self) -> u64 {
+        fifo::unread(&self.0)
     }
 }
 

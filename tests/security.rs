@@ -79,7 +79,15 @@ fn whoever_owns_supervise_leads_root_to_no_other_file() {
         return;
     }
     for is_hard in [false, true] {
-        for name in ["control", "status", "status.new", "ended", "lock", "ok"] {
+        for name in [
+            "control",
+            "status",
+            "status.new",
+            "state",
+            "svscan",
+            "lock",
+            "ok",
+        ] {
             let scratch = Scratch::new();
             let victim = Victim::new(&scratch);
             scratch.service("a", "echo started >>started; exec sleep 2147483647");
@@ -127,7 +135,15 @@ fn root_makes_no_file_where_a_link_leads() {
     if !is_root("links to nothing in a supervise of another user's") {
         return;
     }
-    for name in ["control", "status", "status.new", "ended", "lock", "ok"] {
+    for name in [
+        "control",
+        "status",
+        "status.new",
+        "state",
+        "svscan",
+        "lock",
+        "ok",
+    ] {
         let scratch = Scratch::new();
         scratch.service("a", STAYS);
         scratch.mkdir("a/supervise");
@@ -476,10 +492,10 @@ fn root_takes_no_supervise_from_the_current_directory() {
 }
 
 #[test]
-fn an_end_that_cannot_be_read_holds_svcstart_up_for_no_time() {
+fn a_record_that_cannot_be_read_holds_svcstart_up_for_no_time() {
     let scratch = Scratch::new();
     // Whoever owns supervise/ could do so.
-    scratch.service("a", "rm supervise/ended; mkfifo supervise/ended; exit 3");
+    scratch.service("a", "rm supervise/state; mkfifo supervise/state; exit 3");
     let _daemon = supervise(&scratch, "a");
     scratch.wait_supervised("a");
     let left = run(&scratch, "svcstart", &["a"]);
@@ -487,15 +503,24 @@ fn an_end_that_cannot_be_read_holds_svcstart_up_for_no_time() {
 }
 
 #[test]
-fn of_an_end_no_more_is_read_than_supervise_writes() {
+fn a_record_that_nobody_holds_or_that_has_no_checksum_is_not_believed() {
     let scratch = Scratch::new();
-    // Under two names, so that supervise writes nothing to it.
+    scratch.service("a", "head -c 1000000 /dev/zero >supervise/state; exit 3");
     scratch.service(
-        "a",
-        "printf '%-31s\\n' \"$$ exit 7\" >end; echo more >>end; ln -f end supervise/ended; exit 3",
+        "b",
+        "cp supervise/state supervise/forged; mv supervise/forged supervise/state; exit 3",
     );
-    let _daemon = supervise(&scratch, "a");
-    scratch.wait_supervised("a");
-    let said = run(&scratch, "svcstart", &["a"]).failure("svcstart", "a");
-    assert!(said.starts_with("it started and then exited 7;"), "{said}");
+    for name in ["a", "b"] {
+        let _daemon = supervise(&scratch, name);
+        scratch.wait_supervised(name);
+        let left = run(&scratch, "svcstart", &[name]);
+        assert_eq!(left.code, 1, "{left:?}");
+        let left = run(&scratch, "svcstop", &[name]);
+        assert_eq!(left.code, 0, "{left:?}");
+        // It is made anew, and cut to its size.
+        wait_until("there is a record", || {
+            let size = fs::metadata(scratch.at(format!("{name}/supervise/state")));
+            size.is_ok_and(|size| size.len() == 1024)
+        });
+    }
 }

@@ -208,18 +208,11 @@ fn every_signal_arrives() {
 fn a_service_that_a_real_time_signal_kills_is_reaped_and_started_again() {
     let scratch = Scratch::new();
     scratch.service("a", "echo >> starts; kill -35 $$");
-    scratch.mkdir("a/supervise");
-    scratch.write("a/supervise/ended", "");
     let _supervise = supervise(&scratch, "a");
     wait_until("it was started three times", || {
         scratch.read("a/starts").lines().count() >= 3
     });
-    assert!(
-        scratch
-            .read("a/supervise/ended")
-            .trim_end()
-            .ends_with(" signal 35")
-    );
+    assert_eq!(scratch.state("a", "ended-signal").as_deref(), Some("35"));
 }
 
 #[test]
@@ -421,34 +414,93 @@ fn the_status_tells_each_state() {
 }
 
 #[test]
-fn how_it_ended_is_written_only_where_somebody_wants_to_know() {
+fn the_record_says_at_once_what_the_service_does_and_how_it_ended() {
     let scratch = Scratch::new();
     scratch.service("a", "test -e end && exit 7; exec sleep 1000");
-    let _supervise = supervise(&scratch, "a");
-    let first = scratch.wait_up("a");
-    svc(&scratch, "-k", "a");
-    wait_status(&scratch, "a", |s| s.pid.is_some_and(|p| p.get() != first));
-    assert!(!scratch.at("a/supervise/ended").exists());
+    let mut supervise = supervise(&scratch, "a");
+    scratch.wait_supervised("a");
+    let is = |key: &str, value: &str| {
+        wait_until(&format!("{key} is {value}"), || {
+            scratch.state("a", key).as_deref() == Some(value)
+        });
+    };
+    let value = |key| scratch.state("a", key);
+    // Before `ok` is there.
+    assert_eq!(value("phase").as_deref(), Some("up"));
+    assert_eq!(value("ended-pid"), None);
+    let first = scratch.wait_up("a").to_string();
+    is("pid", &first);
+    is("want", "up");
+    is("supervise", &supervise.pid().to_string());
+    let stat = std::fs::read_to_string(format!("/proc/{first}/stat")).unwrap();
+    let start = stat.rsplit(')').next().unwrap().split_whitespace().nth(19);
+    assert_eq!(value("start").as_deref(), start);
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    is("boot", &boot.trim_end().replace('-', ""));
+    let size = std::fs::metadata(scratch.at("a/supervise/state")).unwrap();
+    assert_eq!(size.len(), 1024);
 
-    scratch.write(
-        "a/supervise/ended",
-        "something longer than what will be written",
-    );
-    let second = scratch.pid("a").unwrap();
+    svc(&scratch, "-p", "a");
+    is("paused", "yes");
+    svc(&scratch, "-c", "a");
+    is("paused", "no");
     svc(&scratch, "-k", "a");
-    wait_status(&scratch, "a", |s| s.pid.is_some_and(|p| p.get() != second));
-    let ended = format!("{:<31}\n", format!("{second} signal 9"));
-    assert_eq!(scratch.read("a/supervise/ended"), ended);
-
+    is("ended-pid", &first);
+    is("ended-signal", "9");
+    is("starts", "2");
+    is("phase", "up");
     scratch.write("a/end", "");
     svc(&scratch, "-dk", "a");
-    wait_status(&scratch, "a", |s| s.pid.is_none());
-    svc(&scratch, "-o", "a");
-    wait_until("the code is written", || {
-        scratch
-            .read("a/supervise/ended")
-            .trim_end()
-            .ends_with(" exit 7")
+    is("phase", "down");
+    is("want", "down");
+    assert_eq!(value("pid").as_deref(), Some("0"));
+    // Each byte counts, also one that is no command.
+    scratch.write("a/supervise/control", "?o");
+    is("ended-exit", "7");
+    is("want", "once");
+    is("commands", "7");
+    assert_eq!(value("leaving").as_deref(), Some("no"));
+    svc(&scratch, "-x", "a");
+    assert_eq!(supervise.wait(), 0);
+    is("leaving", "yes");
+}
+
+#[test]
+fn a_file_ended_that_somebody_has_made_is_left_alone() {
+    let scratch = Scratch::new();
+    scratch.service("a", "echo >> starts; exit 3");
+    scratch.mkdir("a/supervise");
+    scratch.write("a/supervise/ended", "mine");
+    let _supervise = supervise(&scratch, "a");
+    scratch.wait_supervised("a");
+    let output = scratch.run(Suite::Ours, "svcstart", &["a"]);
+    let why = output.failure("svcstart", "a");
+    assert!(why.starts_with("it started and then exited 3;"), "{why}");
+    assert_eq!(scratch.read("a/supervise/ended"), "mine");
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_told_once_and_written_later() {
+    let scratch = Scratch::new();
+    scratch.service("a", WAITS);
+    scratch.mkdir("a/supervise/state");
+    let supervise = supervise(&scratch, "a");
+    scratch.wait_supervised("a");
+    for _ in 0..3 {
+        svc(&scratch, "-d", "a");
+        wait_status(&scratch, "a", |s| s.want == Want::Down && s.pid.is_none());
+        svc(&scratch, "-u", "a");
+        wait_status(&scratch, "a", |s| s.pid.is_some());
+    }
+    let said = "supervise: warning: unable to write a/supervise/state: is a directory\n";
+    assert_eq!(scratch.read("supervise.err"), said);
+    // Without it, svcstart goes by the 18 bytes.
+    let output = scratch.run(Suite::Ours, "svcrestart", &["--settle", "10ms", "a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    std::fs::remove_dir(scratch.at("a/supervise/state")).unwrap();
+    svc(&scratch, "-u", "a");
+    wait_until("the record is there", || {
+        scratch.state("a", "supervise") == Some(supervise.pid().to_string())
     });
 }
 
@@ -502,8 +554,8 @@ fn the_service_has_exactly_the_descriptors_supervise_was_given() {
         assert_eq!(descriptors(pid), given, "{redirections}");
         let own = descriptors(supervise.pid());
         let own: BTreeSet<u32> = own.difference(&given).copied().collect();
-        // Signals, lock, control twice, ok; and /dev/null for those that were closed.
-        assert_eq!(own.len(), 5 + closed, "{redirections}: {own:?}");
+        // Signals, lock, control twice, state, ok; and /dev/null for those that were closed.
+        assert_eq!(own.len(), 6 + closed, "{redirections}: {own:?}");
     }
 }
 

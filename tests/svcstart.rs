@@ -198,10 +198,7 @@ fn a_wish_to_go_down_meanwhile_is_told() {
     scratch.link("a");
     let output = std::thread::scope(|scope| {
         let output = scope.spawn(|| svcstart(&scratch, &["--settle", "1h", "service/a"]));
-        // The file shows that svcstart is about to send its command, or has sent it.
-        wait_until("svcstart is at work", || {
-            scratch.at("a/supervise/ended").exists()
-        });
+        scratch.wait_at_work("a");
         wait_until("svcstart has heard of svc -d", || {
             scratch.run(Suite::Ours, "svc", &["-d", "a"]);
             output.is_finished()
@@ -507,9 +504,7 @@ fn in_parallel_one_failure_counts_and_an_interrupt_reaches_all() {
     assert_eq!(svcstart(&scratch, &arguments).code, 1);
     let arguments = ["--parallel", "--settle", "1h", "service/a", "a"];
     let mut start = scratch.daemon(Suite::Ours, "svcstart", &arguments, "start");
-    wait_until("svcstart is at work", || {
-        scratch.at("a/supervise/ended").exists()
-    });
+    scratch.wait_at_work("a");
     start.signal("TERM");
     assert_eq!(start.wait(), 1015);
 }
@@ -707,9 +702,7 @@ fn a_supervise_that_dies_meanwhile_is_told() {
     scratch.wait_supervised("a");
     let output = std::thread::scope(|scope| {
         let output = scope.spawn(|| svcstart(&scratch, &["--settle", "1h", "a"]));
-        wait_until("svcstart is at work", || {
-            scratch.at("a/supervise/ended").exists()
-        });
+        scratch.wait_at_work("a");
         signal(supervise.pid(), "KILL");
         drop(supervise);
         output.join().unwrap()
@@ -858,6 +851,35 @@ fn it_works_on_the_original_supervise_too() {
 }
 
 #[test]
+fn what_a_supervise_of_ours_has_left_is_not_believed_under_the_original_one() {
+    let test = "svcstart on the original supervise in the place of ours";
+    if !crate::harness::has(test, &["svscan"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", STAYS);
+    let supervise = scratch.daemon(Suite::Ours, "supervise", &["a"], "ours");
+    let orphan = scratch.wait_up("a");
+    wait_until("it is recorded", || {
+        scratch.state("a", "pid") == Some(orphan.to_string())
+    });
+    signal(supervise.pid(), "KILL");
+    drop(supervise);
+    signal(orphan, "KILL");
+    scratch.service("a", "exit 1");
+    let _supervise = scratch.daemon(Suite::Reference, "supervise", &["a"], "original");
+    scratch.wait_supervised("a");
+    // The record says that it is up.
+    assert_eq!(scratch.state("a", "phase").as_deref(), Some("up"));
+    let output = svcstart(&scratch, &["a"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let output = scratch.run(Suite::Ours, "svcstop", &["a"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(scratch.svstat("a").starts_with("down"));
+    assert_eq!(scratch.state("a", "phase").as_deref(), Some("up"));
+}
+
+#[test]
 fn an_older_wish_that_is_obeyed_only_now_is_nobodys_fault() {
     let scratch = Scratch::new();
     scratch.service("a", STAYS);
@@ -868,9 +890,7 @@ fn an_older_wish_that_is_obeyed_only_now_is_nobodys_fault() {
     scratch.run(Suite::Ours, "svc", &["-d", "a"]);
     let output = std::thread::scope(|scope| {
         let output = scope.spawn(|| svcstart(&scratch, &["--settle", "10ms", "a"]));
-        wait_until("svcstart is at work", || {
-            scratch.at("a/supervise/ended").exists()
-        });
+        scratch.wait_at_work("a");
         supervise.signal("CONT");
         output.join().unwrap()
     });
@@ -1196,22 +1216,6 @@ fn a_job_that_ends_and_is_started_again_works_if_its_script_says_so() {
         "{why}"
     );
     assert!(why.contains("a job that ends needs a ./start"), "{why}");
-}
-
-#[test]
-fn a_file_ended_of_the_services_own_is_used_and_stays() {
-    let scratch = Scratch::new();
-    let _svscan = scratch.svscan();
-    scratch.service("a", "exit 3");
-    scratch.link("a");
-    scratch.wait_supervised("a");
-    scratch.write("a/supervise/ended", "1 exit 9                        \n");
-    let output = svcstart(&scratch, &["service/a"]);
-    assert!(
-        reason(&output, "service/a").contains("exited 3;"),
-        "{output:?}"
-    );
-    assert!(scratch.read("a/supervise/ended").contains(" exit 3 "));
 }
 
 #[test]

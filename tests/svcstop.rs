@@ -284,6 +284,73 @@ fn a_service_whose_supervise_leaves_and_is_replaced_is_down_for_good() {
     }
 }
 
+/// What `svcstop` of `typed`, called in `directory`, says with an `x` pending for the
+/// service or log `path`; the service is stopped by it, and stays so.
+fn stop_with_exit_pending(scratch: &Scratch, path: &str, directory: &str, typed: &str) -> Output {
+    let pid = scratch.wait_up(path).to_string();
+    scratch.run(Suite::Ours, "svc", &["-x", path]);
+    let mut command = scratch.command(Suite::Ours, Suite::Ours.program("svcstop"));
+    command.current_dir(scratch.at(directory)).arg(typed);
+    let output = crate::harness::finish(command);
+    assert_eq!(output.code, 0, "{directory}, {typed}: {output:?}");
+    let line = scratch.svstat(path);
+    assert!(!line.starts_with("up"), "{directory}, {typed}: {line}");
+    assert_ne!(scratch.pid(path).map(|pid| pid.to_string()), Some(pid));
+    output
+}
+
+#[test]
+fn whatever_path_was_typed_a_log_that_is_a_link_is_stopped_with_an_exit_pending() {
+    let scratch = Scratch::new();
+    let _svscan = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.service("logs/a", "exec cat");
+    std::os::unix::fs::symlink("../logs/a", scratch.at("a/log")).unwrap();
+    scratch.link("a");
+    for (directory, typed) in [
+        (".", "logs/a"),
+        ("logs/a", "."),
+        ("service/a/log", "."),
+        ("logs", "a"),
+        (".", "service/a/log"),
+    ] {
+        stop_with_exit_pending(&scratch, "a/log", directory, typed);
+        // Of a supervise that stays.
+        let answer = scratch.run(Suite::Ours, "svok", &["a/log"]);
+        assert_eq!(answer.code, 0, "{directory}, {typed}");
+        scratch.run(Suite::Ours, "svc", &["-u", "a/log"]);
+    }
+}
+
+#[test]
+fn an_svscan_that_came_later_is_known_to_replace_a_supervise() {
+    let scratch = Scratch::new();
+    let first = scratch.svscan();
+    scratch.service("a", STAYS);
+    scratch.link("a");
+    scratch.wait_up("a");
+    assert_eq!(scratch.state("a", "svscan"), Some(first.pid().to_string()));
+    first.signal("KILL");
+    drop(first);
+    let second = scratch.daemon(Suite::Ours, "svscan", &["service"], "second");
+    let noted = || scratch.read("a/supervise/svscan");
+    wait_until("it has tried to start one", || {
+        noted().contains(&format!("\nsvscan {}\n", second.pid()))
+    });
+    stop_with_exit_pending(&scratch, "a", ".", "a");
+    let answer = scratch.run(Suite::Ours, "svok", &["a"]);
+    assert_eq!(answer.code, 0);
+    // Its supervise is the second's own now.
+    let svscan = Some(second.pid().to_string());
+    assert_eq!(scratch.state("a", "svscan"), svscan);
+    // Where no svscan is any more, nobody replaces it.
+    scratch.run(Suite::Ours, "svc", &["-u", "a"]);
+    scratch.wait_up("a");
+    drop(second);
+    stop_with_exit_pending(&scratch, "a", ".", "a");
+    assert_eq!(scratch.svstat("a"), "supervise not running");
+}
+
 #[test]
 fn a_service_whose_supervise_has_left_and_whose_entry_is_gone_is_down() {
     let scratch = Scratch::new();

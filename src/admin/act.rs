@@ -1,7 +1,6 @@
 //! The steps of svcstart, svcstop, svcreset and svcrestart, for one service.
 
 use super::down_file;
-use super::end_record::EndRecord;
 use super::failure::{Failure, Stop};
 use super::lock;
 use super::owner;
@@ -9,10 +8,10 @@ use super::progress::Progress;
 use super::script::{self, Script};
 use super::verdict::{Down, PATIENCE, Start, Verdict, Vouched};
 use super::wait::{Waiter, say};
-use super::watcher::{AGE_ERROR, Watcher};
+use super::watcher::{Seen, Watcher};
 use super::{Options, Task};
 use crate::checks::lock::ServiceLock;
-use crate::child::{End, Pid};
+use crate::child::End;
 use crate::error::TEMPORARY;
 use crate::formats::status::{Status, Want};
 use crate::service::{self, Supervised};
@@ -23,7 +22,7 @@ use crate::visible;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A start or stop without a script may take so long.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -91,7 +90,7 @@ fn take_lock(
 ) -> Result<ServiceLock, Stop> {
     let mut others = 1..SUPERVISES;
     loop {
-        watcher.wait_supervised(waiter)?;
+        watcher.wait_supervised(None, waiter)?;
         match lock::take(watcher.directory(), longest, waiter) {
             Err(Stop::Failed(Failure::SuperviseGone)) if others.next().is_some() => {}
             taken => return taken,
@@ -126,18 +125,18 @@ impl Work<'_> {
     /// supervise would run twice then: nothing is certain.
     fn start_under_one_that_stays(&mut self) -> Result<(), Stop> {
         for _ in 1..SUPERVISES {
-            let (begun, pid) = (clock::monotonic(), self.watcher.status()?.pid);
+            let before = self.watcher.look()?;
             let started = self.start_once();
             let has_left = match started {
                 Err(Stop::Failed(Failure::SuperviseGone)) => true,
-                Err(Stop::Failed(_)) => self.watcher.is_supervise_newer(begun + AGE_ERROR * 2),
+                Err(Stop::Failed(_)) => is_another(&before, &self.watcher.look()?),
                 _ => false,
             };
-            let outlives = |pid| process::age(pid).is_some();
-            if !has_left || pid.is_some_and(outlives) || self.watcher.svscan_runs() == Some(false) {
+            if !has_left || is_running(&before) || self.watcher.is_watched() == Some(false) {
                 return started;
             }
-            self.watcher.wait_supervised(&mut self.waiter)?;
+            let left = before.supervise();
+            self.watcher.wait_supervised(left, &mut self.waiter)?;
         }
         self.start_once()
     }
@@ -145,20 +144,21 @@ impl Work<'_> {
     fn start_once(&mut self) -> Result<(), Stop> {
         if self.script_is_to_run(Script::Start)? {
             // Before the script: a process that ends just when it does is told of, too.
-            let record = EndRecord::ask(self.watcher.directory());
-            let before = self.watcher.status()?;
+            let before = self.watcher.look()?;
             self.run(Script::Start)?;
-            self.check_that_it_is_up(before, &record)
+            self.check_that_it_is_up(&before)
         } else {
             self.start_and_watch()
         }
     }
 
     fn stop(&mut self) -> Result<(), Stop> {
-        let (begun, pid) = (clock::monotonic(), self.watcher.status()?.pid);
+        let before = self.watcher.look()?;
         let stopped = match self.script_is_to_run(Script::Stop) {
             Ok(true) => match self.run(Script::Stop) {
                 Ok(()) => match self.check_that_it_is_down() {
+                    // What the script has sent is obeyed when this is.
+                    Ok(()) => self.stop_and_watch(),
                     Err(Stop::Failed(Failure::StopLied { .. } | Failure::StillUp { .. }))
                         if self.options.kill =>
                     {
@@ -172,7 +172,7 @@ impl Work<'_> {
             Ok(false) => self.stop_and_watch(),
             Err(failure) => Err(failure.into()),
         };
-        self.see_that_it_stays_down(stopped, pid, begun)?;
+        self.see_that_it_stays_down(stopped, before)?;
         if self.options.persist {
             down_file::create(self.watcher.directory())?;
         }
@@ -244,7 +244,7 @@ impl Work<'_> {
         ran.map_err(|stop| match stop {
             // The script could not reach supervise; svscan starts another.
             Stop::Failed(Failure::Refused { .. })
-                if self.watcher.is_unsupervised() && self.watcher.svscan_runs() != Some(false) =>
+                if self.watcher.is_unsupervised() && self.watcher.is_watched() != Some(false) =>
             {
                 Failure::SuperviseGone.into()
             }
@@ -257,21 +257,24 @@ impl Work<'_> {
     }
 
     fn start_and_watch(&mut self) -> Result<(), Stop> {
-        let record = EndRecord::ask(self.watcher.directory());
-        let before = self.watcher.status()?;
-        let age = before.pid.and_then(process::age);
-        let mut start = Start::new(before, age, self.options.settle, clock::monotonic());
+        let before = self.watcher.look()?;
+        let (status, ended) = (before.status, before.last_end());
+        let age = status.pid.and_then(process::age);
+        let mut start = Start::new(status, age, self.options.settle, clock::monotonic());
         self.watcher
-            .send(if before.paused { b"uc" } else { b"u" })?;
+            .send(if status.paused { b"uc" } else { b"u" })?;
         let deadline = clock::monotonic() + self.limit() + self.options.settle;
         let verdict = self
             .watcher
-            .observe(&mut self.waiter, deadline, |status, now| {
-                start.saw(status, now)
+            .observe(&mut self.waiter, deadline, |seen, now| {
+                start.saw(&seen.status, now)
             })?;
         match verdict {
             Verdict::Done => Ok(()),
-            Verdict::Crashed => Err(self.why_it_ended(record.read(), false).into()),
+            Verdict::Crashed => {
+                let end = self.watcher.look()?.end_since(ended);
+                Err(self.why_it_ended(end, false).into())
+            }
             Verdict::Overruled => Err(self.taken_down().into()),
             Verdict::Wait(_) if self.watcher.answered() => Err(Failure::NotStarted {
                 waited: self.limit(),
@@ -283,19 +286,20 @@ impl Work<'_> {
 
     /// Its `./start` says that the service works: it is OK only if that stays up
     /// through what is left of the settling time. Supervise may not have obeyed the
-    /// script's `svc -u` yet. `before` is the status before the script.
-    fn check_that_it_is_up(&mut self, before: Status, record: &EndRecord) -> Result<(), Stop> {
+    /// script's `svc -u` yet. `before` was seen before the script.
+    fn check_that_it_is_up(&mut self, before: &Seen) -> Result<(), Stop> {
         let first = self.watcher.status()?;
+        let ended = before.last_end();
         let age = first.pid.and_then(process::age);
         let now = clock::monotonic();
         let mut vouched = Vouched::new(first, age, self.options.settle, now);
-        let is_clean = || record.read() == Some(End::Exited(0));
         self.watcher.expect_no_answer();
         let deadline = now + PATIENCE + self.options.settle;
         let verdict = self
             .watcher
-            .observe(&mut self.waiter, deadline, |status, now| {
-                vouched.saw(status, is_clean, now)
+            .observe(&mut self.waiter, deadline, |seen, now| {
+                let is_clean = || seen.end_since(ended) == Some(End::Exited(0));
+                vouched.saw(&seen.status, is_clean, now)
             })?;
         match verdict {
             Verdict::Done if self.watcher.status()?.paused => Err(Failure::StartLied {
@@ -303,10 +307,15 @@ impl Work<'_> {
             }
             .into()),
             Verdict::Done => Ok(()),
-            Verdict::Crashed => Err(self.why_it_ended(record.read(), true).into()),
+            Verdict::Crashed => {
+                let end = self.watcher.look()?.end_since(ended);
+                Err(self.why_it_ended(end, true).into())
+            }
             Verdict::Overruled if vouched.was_up() => Err(self.taken_down().into()),
             Verdict::Overruled | Verdict::Wait(_) => Err(match self.taken_down() {
-                went_down @ Failure::WentDown { .. } if first.since != before.since => went_down,
+                went_down @ Failure::WentDown { .. } if first.since != before.status.since => {
+                    went_down
+                }
                 _ => Failure::StartLied { state: "down" },
             }
             .into()),
@@ -331,25 +340,28 @@ impl Work<'_> {
     }
 
     fn watch_logger(&mut self, directory: PathBuf) -> Result<(), Stop> {
-        let record = EndRecord::ask(&directory);
         let mut watcher = Watcher::new(directory);
         watcher.watch_status();
         watcher.expect_no_answer();
-        let first = watcher.status()?;
+        let first = watcher.look()?;
+        let (first, ended) = (first.status, first.last_end());
         if first.want == Want::Down {
             return Err(Failure::Down.into());
         }
         let (now, settle) = (clock::monotonic(), self.options.settle);
         let age = first.pid.and_then(process::age);
         let mut vouched = Vouched::new(first, age, settle, now);
-        let is_clean = || record.read() == Some(End::Exited(0));
         let deadline = now + PATIENCE + settle;
-        let verdict = watcher.observe(&mut self.waiter, deadline, |status, now| {
-            vouched.saw(status, is_clean, now)
+        let verdict = watcher.observe(&mut self.waiter, deadline, |seen, now| {
+            let is_clean = || seen.end_since(ended) == Some(End::Exited(0));
+            vouched.saw(&seen.status, is_clean, now)
         })?;
         match verdict {
             Verdict::Done => Ok(()),
-            Verdict::Crashed => Err(why_it_ended(watcher.directory(), record.read()).into()),
+            Verdict::Crashed => {
+                let end = watcher.look()?.end_since(ended);
+                Err(why_it_ended(watcher.directory(), end).into())
+            }
             Verdict::Overruled | Verdict::Wait(_) => Err(Failure::Down.into()),
         }
     }
@@ -394,36 +406,40 @@ impl Work<'_> {
     }
 
     /// The supervise that says that it is down may be leaving (`x`): svscan starts
-    /// another then, and that one the service. One that answers three times stays: what
-    /// it writes when it leaves, twice, may be taken for answers. Where no svscan is,
-    /// nobody starts anything. `pid` is the service as it was when this was `begun`: if
-    /// that outlives its supervise, nothing is certain.
+    /// another then, and that one the service. Its record says so; one without a record
+    /// stays if it answers once more. Where no svscan is, nobody starts anything. `before`
+    /// was seen at the beginning: if that service outlives its supervise, nothing is certain.
     fn see_that_it_stays_down(
         &mut self,
-        stopped: Result<(), Stop>,
-        pid: Option<Pid>,
-        begun: Instant,
+        mut stopped: Result<(), Stop>,
+        mut before: Seen,
     ) -> Result<(), Stop> {
-        let mut stopped = stopped;
         for _ in 0..SUPERVISES {
-            for _ in 0..3 {
+            let stays = self.watcher.stays()?;
+            if stays.is_none() {
                 stopped = stopped.and_then(|()| self.stop_and_watch());
             }
+            let now = self.watcher.look()?;
+            let is_another = is_another(&before, &now);
             let has_left = match stopped {
+                Ok(()) => stays == Some(false),
                 Err(Stop::Failed(Failure::SuperviseGone)) => true,
                 // Another supervise takes it up by itself, or came during the script.
                 Err(Stop::Failed(
                     Failure::TakenUp | Failure::StopLied { .. } | Failure::Refused { .. },
-                )) => self.watcher.is_supervise_newer(begun),
+                )) => is_another,
                 _ => false,
             };
-            if !has_left || pid.is_some_and(|pid| process::age(pid).is_some()) {
+            let outlives = is_running(&before) || (is_running(&now) && !is_another);
+            if !has_left || outlives {
                 return stopped;
             }
-            if self.watcher.svscan_runs() == Some(false) {
+            if !is_another && self.watcher.is_watched() == Some(false) {
                 return Ok(());
             }
-            self.watcher.wait_supervised(&mut self.waiter)?;
+            let left = before.supervise();
+            self.watcher.wait_supervised(left, &mut self.waiter)?;
+            before = self.watcher.look()?;
             stopped = self.stop_and_watch();
         }
         stopped
@@ -435,8 +451,8 @@ impl Work<'_> {
         let mut down = Down::new(now);
         let verdict = self
             .watcher
-            .observe(&mut self.waiter, now + limit, |status, now| {
-                down.saw(status, now)
+            .observe(&mut self.waiter, now + limit, |seen, now| {
+                down.saw(&seen.status, now)
             })?;
         match verdict {
             Verdict::Done => Ok(None),
@@ -470,7 +486,7 @@ impl Work<'_> {
         self.watcher.expect_no_answer();
         let deadline = clock::monotonic() + PATIENCE;
         self.watcher
-            .observe(&mut self.waiter, deadline, |status, _| {
+            .observe(&mut self.waiter, deadline, |Seen { status, .. }, _| {
                 if is_down(status) || status.want == Want::Down {
                     Verdict::Done
                 } else {
@@ -498,6 +514,17 @@ impl Work<'_> {
         }
         .into()
     }
+}
+
+/// Whether another supervise runs `now`, as far as that is known.
+fn is_another(before: &Seen, now: &Seen) -> bool {
+    let [before, now] = [before, now].map(Seen::supervise);
+    before.is_some() && now.is_some() && before != now
+}
+
+/// Whether the process that was seen has not ended.
+fn is_running(seen: &Seen) -> bool {
+    seen.process().is_some_and(process::is_running)
 }
 
 /// Why the service in `directory` ended like this. 111 is what supervise's child exits

@@ -5,11 +5,10 @@
 //! the administrator reads, `act` goes through the steps of each command; the
 //! rest does the waiting: `wait` for events, `watcher` for a service,
 //! `script` for its `./start` and `./stop`, `owner` for whose they are, `lock` for other
-//! people. `end_record` is how a service ends, `down_file` its `down`.
+//! people. `down_file` is a service's `down`.
 
 pub mod act;
 mod down_file;
-mod end_record;
 pub mod failure;
 pub mod lock;
 pub mod owner;

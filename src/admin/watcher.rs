@@ -1,22 +1,26 @@
-//! A service under observation: is it supervised, what does its status say, and
+//! A service under observation: is it supervised, what is known of it, and
 //! be told when that changes.
+//!
+//! What is known is what its supervise writes into `supervise/state`; where there is no
+//! record, because it is 0.76's, daemontools-encore's or an earlier one of ours, it is the
+//! 18 bytes of `supervise/status`.
 
 use super::failure::{Failure, Stop};
 use super::verdict::Verdict;
 use super::wait::Waiter;
+use crate::child::{End, Pid, PidSpace, ProcessId};
+use crate::formats::state::{LastEnd, StateRecord, SvscanNote};
 use crate::formats::status::Status;
-use crate::service::{self, NoStatus, NotSent, Supervised, is_hidden};
+use crate::service::{self, Control, NoStatus, NotSent, Supervised, is_hidden};
+use crate::sys::file::{self, Identity};
 use crate::sys::watch::{Change, How, Watch, WatchDescriptor};
-use crate::sys::{clock, file, process};
+use crate::sys::{clock, process};
 use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// By so much the age of a process may be wrong: it is good to a hundredth of a second.
-pub const AGE_ERROR: Duration = Duration::from_millis(20);
 /// How long a new directory may wait for its supervise: twice 0.76's scan interval.
 const SUPERVISE_WAIT: Duration = Duration::from_secs(10);
 
@@ -26,18 +30,82 @@ const SHOWN: usize = 3;
 /// A service directory and what tells us of changes in it.
 pub struct Watcher {
     directory: PathBuf,
+    /// In which pids mean something here; None: no record can be used.
+    space: Option<PidSpace>,
     /// None: no inotify; then every dot is a look.
     watch: Option<Watch>,
     /// The directory `supervise`, once it is watched.
     supervise: Option<WatchDescriptor>,
-    /// Supervise has written a status since the last command was sent.
+    /// The last commands that were sent; None: somebody else has sent them.
+    sent: Option<Sent>,
+    /// Supervise has obeyed the last command.
     answered: bool,
-    /// The status file as it was when the last command was sent.
-    before: Option<FileId>,
 }
 
-/// Which file, and as of when: its device, its inode, its last change.
-type FileId = (u64, u64, i64, i64);
+/// Commands that were sent, of which supervise answers the first.
+struct Sent {
+    control: Control,
+    /// Which supervise there was then, and how many commands it has obeyed when it has
+    /// obeyed that one; None: it keeps no record.
+    answer: Option<(Pid, u64)>,
+    /// Without a record: a status was written since.
+    has_new_status: bool,
+}
+
+impl Sent {
+    /// Whether supervise has obeyed the first of them. One that keeps no record has, if it
+    /// has read all and written a status since.
+    ///
+    /// # Errors
+    /// [`Failure::SuperviseGone`]: there is another.
+    fn is_answered(&self, seen: &Seen, is_read: bool) -> Result<bool, Failure> {
+        match (&seen.record, self.answer) {
+            (Some(record), Some((supervise, _))) if record.writer.supervise != supervise => {
+                Err(Failure::SuperviseGone)
+            }
+            (Some(record), Some((_, commands))) => Ok(record.state.commands >= commands),
+            _ => Ok(is_read && self.has_new_status),
+        }
+    }
+}
+
+/// What was seen of a service.
+#[derive(Debug)]
+pub struct Seen {
+    /// What it does.
+    pub status: Status,
+    /// The record that says so; None: the 18 bytes do.
+    pub record: Option<StateRecord>,
+}
+
+impl Seen {
+    /// Its process.
+    pub fn process(&self) -> Option<ProcessId> {
+        match &self.record {
+            Some(record) => record.state.process,
+            None => self.status.pid.map(|pid| ProcessId {
+                pid,
+                start: process::started(pid),
+            }),
+        }
+    }
+
+    /// The supervise, if it keeps a record.
+    pub fn supervise(&self) -> Option<Pid> {
+        self.record.map(|record| record.writer.supervise)
+    }
+
+    /// How the service ended last, if that is known.
+    pub fn last_end(&self) -> Option<LastEnd> {
+        self.record?.state.last_end
+    }
+
+    /// The same, if it has ended since `before`, which was the last end then.
+    pub fn end_since(&self, before: Option<LastEnd>) -> Option<End> {
+        let last = self.last_end().filter(|last| Some(*last) != before)?;
+        Some(last.end)
+    }
+}
 
 impl Watcher {
     /// Watches the service in `directory`.
@@ -45,10 +113,11 @@ impl Watcher {
         let watch = Watch::new().ok();
         Watcher {
             directory,
+            space: process::pid_space(),
             watch,
             supervise: None,
+            sent: None,
             answered: false,
-            before: None,
         }
     }
 
@@ -64,6 +133,7 @@ impl Watcher {
 
     /// Commands were sent by somebody else: every status counts.
     pub fn expect_no_answer(&mut self) {
+        self.sent = None;
         self.answered = true;
     }
 
@@ -76,11 +146,15 @@ impl Watcher {
         self.watch.as_ref().map(AsFd::as_fd)
     }
 
-    /// Waits until a supervise runs for the service.
+    /// Waits until a supervise runs for the service that is not `left`, which is to end.
     ///
     /// # Errors
     /// Why none does, after ten seconds.
-    pub fn wait_supervised(&mut self, waiter: &mut Waiter<'_>) -> Result<(), Stop> {
+    pub fn wait_supervised(
+        &mut self,
+        left: Option<Pid>,
+        waiter: &mut Waiter<'_>,
+    ) -> Result<(), Stop> {
         let deadline = clock::monotonic() + SUPERVISE_WAIT;
         if let Some(watch) = &self.watch
             && watch.entries(&self.directory).is_err()
@@ -94,8 +168,8 @@ impl Watcher {
                 self.supervise = watch.entries_and_opens(&path).ok();
             }
             match service::is_supervised(&self.directory) {
-                Supervised::Yes => break,
-                Supervised::No => {}
+                Supervised::Yes if left.is_none() || self.supervised_by() != left => break,
+                Supervised::Yes | Supervised::No => {}
                 Supervised::Unknown(error) => match error.kind() {
                     ErrorKind::NotFound => {}
                     ErrorKind::PermissionDenied => {
@@ -117,14 +191,18 @@ impl Watcher {
                 return Err(self.why_unsupervised().into());
             }
             waiter.wait([self.fd(), None, None], Some(deadline))?;
-            self.status_was_replaced();
+            self.status_was_written();
         }
         self.watch_status();
         Ok(())
     }
 
+    fn supervised_by(&self) -> Option<Pid> {
+        self.record().map(|record| record.writer.supervise)
+    }
+
     /// From now on only new statuses matter, not who reads them. They come by a rename;
-    /// that of daemontools-encore's supervise by a write.
+    /// that of daemontools-encore's supervise, and the record, by a write.
     pub fn watch_status(&mut self) {
         if let Some(watch) = &self.watch {
             let path = self.directory.join("supervise");
@@ -140,7 +218,7 @@ impl Watcher {
         if self.absolute().file_name().is_some_and(is_hidden) {
             return Failure::Hidden { waited };
         }
-        if self.svscan_runs() == Some(true) {
+        if self.is_watched() == Some(true) {
             return match self.is_log_of_a_running_service() {
                 true => Failure::NoLogger { waited },
                 false => Failure::NoSupervise { waited },
@@ -168,60 +246,44 @@ impl Watcher {
         std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone())
     }
 
-    /// Whether an svscan runs that starts supervises for it: one with an entry in its
-    /// directory that leads to the service, or to the one whose log this is. None: there
-    /// is one whose directory may not be read.
-    pub fn svscan_runs(&self) -> Option<bool> {
-        let path = self.absolute();
-        let resolved = path.canonicalize().unwrap_or_default();
-        let possible = [Some(path.as_path()), path.parent(), resolved.parent()];
-        let possible = possible.map(|path| path.and_then(file::identity_at));
-        let mut all_read = true;
-        for scanner in process::named("svscan") {
-            let entries = match std::fs::read_dir(process::directory_link(scanner)) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    all_read &= error.kind() != ErrorKind::PermissionDenied;
-                    continue;
-                }
-            };
-            let visible = entries
-                .flatten()
-                .filter(|entry| !is_hidden(&entry.file_name()));
-            let mut leads_to = visible.filter_map(|entry| file::identity_at(&entry.path()));
-            if leads_to.any(|place| possible.contains(&Some(place))) {
-                return Some(true);
+    /// Whether an svscan watches it, which starts another supervise when this one has left:
+    /// one with an entry in its directory that leads to the service, or to the one whose
+    /// log this is. Ours are noted in `supervise/`; others are looked for by their name.
+    /// None: that cannot be told.
+    pub fn is_watched(&self) -> Option<bool> {
+        let (here, own) = (self.space?, file::identity_at(&self.directory)?);
+        let mut is_certain = true;
+        let mut svscans = process::named("svscan");
+        for SvscanNote { space, svscan } in service::noted_svscans(&self.directory) {
+            if space == here && process::is_running(svscan) {
+                svscans.push(svscan.pid);
+            }
+            // Of that pid namespace nothing is seen here.
+            is_certain &= space == here || space.boot != here.boot;
+        }
+        for svscan in svscans {
+            match leads(svscan, own) {
+                Ok(true) => return Some(true),
+                Ok(false) => {}
+                Err(error) => is_certain &= error.kind() != ErrorKind::PermissionDenied,
             }
         }
-        all_read.then_some(false)
+        is_certain.then_some(false)
     }
 
-    /// Whether the supervise that runs for it was started after `begun`, or just before.
-    pub fn is_supervise_newer(&self, begun: Instant) -> bool {
-        let all = process::by_directory(&process::named("supervise"));
-        let own = file::identity_at(&self.directory).and_then(|place| all.get(&place));
-        let ages = own.into_iter().flatten().map(|pid| process::age(*pid));
-        let time = clock::monotonic().saturating_duration_since(begun);
-        ages.flatten().any(|age| age < time + AGE_ERROR)
-    }
-
-    fn status_file(&self) -> Option<FileId> {
-        let file = std::fs::metadata(self.directory.join("supervise/status")).ok()?;
-        Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()))
-    }
-
-    /// Takes all changes that have come; whether there is a new status.
-    fn status_was_replaced(&mut self) -> bool {
+    /// Takes all changes that have come; whether there may be a new status. Without
+    /// inotify there may always be one.
+    fn status_was_written(&mut self) -> bool {
         let Some(watch) = &self.watch else {
-            return self.status_file() != self.before;
+            return true;
         };
-        let mut replaced = false;
+        let mut written = false;
         loop {
             let changes = watch.changes();
             if changes.is_empty() {
-                return replaced;
+                return written;
             }
-            replaced |= changes.iter().any(|change| match change {
+            written |= changes.iter().any(|change| match change {
                 Change::Entry { wd, name, how } => {
                     matches!(how, How::Moved | How::Opened)
                         && Some(*wd) == self.supervise
@@ -233,11 +295,56 @@ impl Watcher {
         }
     }
 
-    /// The status now.
+    /// Whether the supervise that has answered is there, and was not told to exit. None: it
+    /// keeps no record.
+    ///
+    /// # Errors
+    /// As [`Watcher::look`].
+    pub fn stays(&self) -> Result<Option<bool>, Failure> {
+        let record = self.look()?.record;
+        let answer = self.sent.as_ref().and_then(|sent| sent.answer);
+        Ok(match (record, answer) {
+            (None, None) => None,
+            (Some(record), Some((supervise, _))) => {
+                Some(record.writer.supervise == supervise && !record.state.leaving)
+            }
+            _ => Some(false),
+        })
+    }
+
+    /// Whether supervise has read all that was sent.
+    fn is_read(&self) -> bool {
+        let sent = self.sent.as_ref();
+        sent.is_none_or(|sent| sent.control.unread() == 0)
+    }
+
+    /// The record, if there is one that is true.
+    fn record(&self) -> Option<StateRecord> {
+        service::read_state(&self.directory, self.space?)
+    }
+
+    /// What is known of it now.
     ///
     /// # Errors
     /// What is wrong with the file.
+    pub fn look(&self) -> Result<Seen, Failure> {
+        let record = self.record();
+        let status = match &record {
+            Some(record) => record.state.status(),
+            None => self.read_status()?,
+        };
+        Ok(Seen { status, record })
+    }
+
+    /// The status now.
+    ///
+    /// # Errors
+    /// As [`Watcher::look`].
     pub fn status(&self) -> Result<Status, Failure> {
+        Ok(self.look()?.status)
+    }
+
+    fn read_status(&self) -> Result<Status, Failure> {
         service::read_status(&self.directory).map_err(|error| match error {
             NoStatus::BadFormat => Failure::BadStatus,
             NoStatus::Open(source) | NoStatus::Read(source) => Failure::Unable {
@@ -253,10 +360,9 @@ impl Watcher {
     /// # Errors
     /// No supervise, or one that does not read.
     pub fn send(&mut self, commands: &[u8]) -> Result<(), Failure> {
-        self.status_was_replaced();
-        self.before = self.status_file();
+        self.status_was_written();
         self.answered = false;
-        service::send(&self.directory, commands, false).map_err(|error| match error {
+        let failed = |error| match error {
             NotSent::NotRunning => Failure::SuperviseGone,
             NotSent::Open(source) => Failure::Unable {
                 doing: "open supervise/control".to_owned(),
@@ -266,7 +372,22 @@ impl Watcher {
                 Failure::SuperviseGone
             }
             NotSent::Write(source) => Failure::Deaf { source },
-        })
+        };
+        // In this order: what it has obeyed by then and what is unread later are not all
+        // that comes before ours, but none of it comes after.
+        let record = self.record();
+        let mut control = Control::open(&self.directory).map_err(failed)?;
+        let before = control.unread();
+        control.send(commands, false).map_err(failed)?;
+        self.sent = Some(Sent {
+            control,
+            answer: record.map(|record| {
+                let obeyed = record.state.commands.saturating_add(before);
+                (record.writer.supervise, obeyed.saturating_add(1))
+            }),
+            has_new_status: false,
+        });
+        Ok(())
     }
 
     /// Shows `judge` every new status, and again when it asked for that, until
@@ -280,25 +401,31 @@ impl Watcher {
         &mut self,
         waiter: &mut Waiter<'_>,
         deadline: Instant,
-        mut judge: impl FnMut(&Status, Instant) -> Verdict,
+        mut judge: impl FnMut(&Seen, Instant) -> Verdict,
     ) -> Result<Verdict, Stop> {
-        let mut until = if self.answered {
-            clock::monotonic()
-        } else {
-            deadline
-        };
+        let mut until = clock::monotonic();
         loop {
             waiter.wait([self.fd(), None, None], Some(until.min(deadline)))?;
-            self.answered |= self.status_was_replaced();
             let now = clock::monotonic();
-            if self.answered {
-                match self.status() {
-                    // Somebody who writes it in place may not have written it all.
-                    Err(Failure::BadStatus) if now < deadline => {}
-                    status => match judge(&status?, now) {
-                        Verdict::Wait(at) => until = at.unwrap_or(deadline),
-                        verdict => return Ok(verdict),
-                    },
+            until = deadline;
+            // Before it is looked at: what changes after that is told.
+            let is_written = self.status_was_written();
+            let is_read = self.is_read();
+            match self.look() {
+                // Somebody who writes it in place may not have written it all.
+                Err(Failure::BadStatus) if now < deadline => {}
+                seen => {
+                    let seen = seen?;
+                    if let Some(sent) = &mut self.sent {
+                        sent.has_new_status |= is_written;
+                        self.answered |= sent.is_answered(&seen, is_read)?;
+                    }
+                    if self.answered {
+                        match judge(&seen, now) {
+                            Verdict::Wait(at) => until = at.unwrap_or(deadline),
+                            verdict => return Ok(verdict),
+                        }
+                    }
                 }
             }
             if self.is_unsupervised() {
@@ -309,4 +436,17 @@ impl Watcher {
             }
         }
     }
+}
+
+/// Whether an entry in the directory of `svscan` leads to the service `own`, or to the one
+/// whose log that is.
+fn leads(svscan: Pid, own: Identity) -> io::Result<bool> {
+    let entries = std::fs::read_dir(process::directory_link(svscan))?.flatten();
+    let mut visible = entries.filter(|entry| !is_hidden(&entry.file_name()));
+    Ok(visible.any(|entry| {
+        let places = [entry.path(), entry.path().join("log")];
+        places
+            .iter()
+            .any(|path| file::identity_at(path) == Some(own))
+    }))
 }

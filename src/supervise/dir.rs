@@ -6,9 +6,8 @@
 //! Another user may own `supervise/`, who is not to lead supervise to other files:
 //! no link in it is followed, and what is written is a file that was made for it.
 
-use crate::child::{End, Pid};
+use super::state_file;
 use crate::error::Error;
-use crate::formats::ended;
 use crate::formats::status::{Status, Want};
 use crate::sys::{errno, fifo, file, lock};
 use std::ffi::OsStr;
@@ -54,7 +53,10 @@ impl Dir {
         make_supervise_directory()?;
         let acquire = |error| Error::unable("acquire", name, "/supervise/lock", error);
         let lock = file::open_append_nofollow(Path::new("supervise/lock")).map_err(acquire)?;
-        lock::try_exclusive(&lock).map_err(acquire)?;
+        if let Err(error) = lock::try_exclusive(&lock) {
+            state_file::note_svscan();
+            return Err(acquire(error));
+        }
 
         let path = Path::new("supervise/control");
         // A failure shows when it is opened.
@@ -178,17 +180,4 @@ pub fn refresh_status() -> io::Result<()> {
         return Err(ErrorKind::InvalidData.into());
     }
     file::touch(path)
-}
-
-/// Says how the service ended, if somebody has made the file for it: of our own
-/// user, and no link, so that whoever owns `supervise/` cannot have us write
-/// elsewhere. Nothing depends on it, so a failure is not told.
-pub fn write_ended(pid: Pid, end: End) {
-    let Ok(mut file) = file::open_write_own(Path::new("supervise/ended")) else {
-        return;
-    };
-    let line = ended::encode(pid, end);
-    // Written first and cut after: nobody reads an empty file.
-    let _ = file.write_all(line.as_bytes());
-    let _ = file.set_len(line.len() as u64);
 }

@@ -21,8 +21,9 @@
 //!   change none of it, as in 0.76, but for a `c` where nothing was paused: that can be
 //!   sent often, and only the time of the file tells.
 
-use crate::child::{End, Pid};
+use crate::child::{End, Pid, ProcessId};
 use crate::formats::control::{Command, ServiceSignal};
+use crate::formats::state::{LastEnd, ServicePhase, State};
 use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
 use std::time::{Duration, Instant};
@@ -200,6 +201,9 @@ pub struct Machine {
     /// When the last start was made, or the last fork failed.
     last_try: Option<Instant>,
     republish_at: Option<Instant>,
+    /// How often the service was started.
+    starts: u64,
+    last_end: Option<LastEnd>,
 }
 
 impl Machine {
@@ -215,6 +219,8 @@ impl Machine {
             since: now.wall,
             last_try: None,
             republish_at: None,
+            starts: 0,
+            last_end: None,
         }
     }
 
@@ -238,6 +244,30 @@ impl Machine {
             pid,
             paused,
             want: self.want,
+        }
+    }
+
+    /// What the record is to say, but for what only the shell knows: the start time of the
+    /// process and the number of commands.
+    pub fn state(&self) -> State {
+        let status = self.status();
+        State {
+            phase: match self.phase {
+                RunPhase::Down | RunPhase::Left => ServicePhase::Down,
+                RunPhase::Beginning
+                | RunPhase::Gated
+                | RunPhase::Waiting(_)
+                | RunPhase::Starting(_) => ServicePhase::Waiting,
+                RunPhase::Up { .. } => ServicePhase::Up,
+            },
+            want: status.want,
+            paused: status.paused,
+            leaving: self.leaving > Leaving::No,
+            process: status.pid.map(|pid| ProcessId { pid, start: None }),
+            since: status.since,
+            commands: 0,
+            starts: self.starts,
+            last_end: self.last_end,
         }
     }
 
@@ -298,6 +328,7 @@ impl Machine {
                 let phase = std::mem::replace(&mut self.phase, RunPhase::Up { pid, paused });
                 self.since = now.wall;
                 self.last_try = Some(now.monotonic);
+                self.starts = self.starts.saturating_add(1);
                 match phase {
                     RunPhase::Beginning => vec![Action::Publish, Action::Announce],
                     _ => vec![Action::Publish],
@@ -312,7 +343,16 @@ impl Machine {
                     _ => vec![],
                 }
             }
-            Event::Ended(ProcessRole::Run, _) => {
+            Event::Ended(ProcessRole::Run, end) => {
+                if let RunPhase::Up { pid, .. } = self.phase {
+                    let started = self.last_try.unwrap_or(now.monotonic);
+                    self.last_end = Some(LastEnd {
+                        pid,
+                        end,
+                        at: now.wall,
+                        lived: now.monotonic.saturating_duration_since(started),
+                    });
+                }
                 self.phase = match self.want {
                     Want::Up if self.leaving == Leaving::No => {
                         RunPhase::Waiting(Attempt::default())

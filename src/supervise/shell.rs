@@ -4,6 +4,7 @@
 use super::dir::{self, Dir};
 use super::machine::{Action, Begin, Event, Machine, Now, ProcessRole};
 use super::observer::Observer;
+use super::state_file::StateFile;
 use crate::child::Pid;
 use crate::error::{self, Error, TEMPORARY};
 use crate::formats::control::{Command, ServiceSignal};
@@ -54,6 +55,8 @@ const GROUP_SIGNALS: [Signal; 9] = [
 struct Process {
     role: ProcessRole,
     proc: Proc,
+    /// Its start time, once it was asked for.
+    start: Option<u64>,
 }
 
 /// One running supervise.
@@ -67,6 +70,9 @@ struct Shell<'a, 'b> {
     /// At most one of each role.
     processes: Vec<Process>,
     dir: Dir,
+    state_file: StateFile,
+    /// How many bytes of `supervise/control` were obeyed.
+    commands: u64,
     signals: Signals,
     /// False once the control file has reached its end, which a FIFO never does.
     hears_control: bool,
@@ -146,6 +152,8 @@ fn supervise(
         events: VecDeque::new(),
         processes: Vec::new(),
         dir,
+        state_file: StateFile::open(),
+        commands: 0,
         signals,
         hears_control: true,
         predecessors,
@@ -283,7 +291,6 @@ impl Shell<'_, '_> {
             self.obey_signals(Some(pid));
             match self.processes.iter().find(|it| it.proc.pid() == pid) {
                 Some(process) => {
-                    dir::write_ended(pid, end);
                     self.take(Event::Ended(process.role, end));
                 }
                 None => {
@@ -333,8 +340,11 @@ impl Shell<'_, '_> {
                 self.deferred.get_or_insert(false);
             }
             let bytes = buffer.get(..count).unwrap_or_default();
-            for command in bytes.iter().copied().filter_map(Command::decode) {
-                self.take(Event::Control(command));
+            for byte in bytes {
+                self.commands = self.commands.saturating_add(1);
+                if let Some(command) = Command::decode(*byte) {
+                    self.take(Event::Control(command));
+                }
             }
             if count < CONTROL_BYTES {
                 break;
@@ -358,13 +368,14 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// Writes the status. `is_new`: what it says was not written before. Then a failure is
+    /// Writes the record and the status. `is_new`: what it says was not written before. Then a failure is
     /// reported, and the old file is overwritten; but a new file is tried again later.
     fn publish(&mut self, is_new: bool) {
         if let Some(is_owed) = &mut self.deferred {
             *is_owed = true;
             return;
         }
+        self.write_state();
         let status = self.machine.status();
         let answer = match dir::write_status(self.name, &status) {
             Ok(()) => Event::Published,
@@ -381,6 +392,21 @@ impl Shell<'_, '_> {
             }
         };
         self.events.push_back(answer);
+    }
+
+    /// A failure is told there, and does not matter here: it is tried again with the next
+    /// status.
+    fn write_state(&mut self) {
+        let mut state = self.machine.state();
+        state.commands = self.commands;
+        if let Some(process) = &mut state.process
+            && let Some(known) = self.process(ProcessRole::Run)
+        {
+            // Once for each process, and not on the way to it.
+            known.start = known.start.or_else(|| known.proc.started());
+            process.start = known.start;
+        }
+        self.state_file.write(self.name, &state);
     }
 
     /// Forks, and lets the child become the program of `role`.
@@ -410,7 +436,8 @@ impl Shell<'_, '_> {
         let answer = match started {
             Ok(proc) => {
                 let pid = proc.pid();
-                self.processes.push(Process { role, proc });
+                let start = None;
+                self.processes.push(Process { role, proc, start });
                 Event::Started(role, pid)
             }
             Err(error) => {

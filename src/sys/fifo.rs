@@ -3,6 +3,7 @@
 use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -42,6 +43,14 @@ pub fn read(file: &mut File, buffer: &mut [u8]) -> Input {
         }
         Err(_) => Input::End,
     }
+}
+
+/// How many bytes were written to the FIFO `file` and not read yet.
+pub fn unread(file: &File) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one number to where it is told.
+    unsafe { libc::ioctl(file.as_raw_fd(), libc::FIONREAD, &mut bytes) };
+    bytes.try_into().unwrap_or(0)
 }
 
 /// Whether an open file is a FIFO.

@@ -107,6 +107,18 @@ pub fn open_read_nofollow(path: &Path) -> io::Result<File> {
     open_nofollow(OpenOptions::new().read(true), path)
 }
 
+/// The same for a plain file only.
+///
+/// # Errors
+/// EPERM if it is none; as [`open_read_nofollow`].
+pub fn open_plain_nofollow(path: &Path) -> io::Result<File> {
+    let file = open_read_nofollow(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(super::errno::not_own()),
+    }
+}
+
 /// As [`open_write`], but not through a symbolic link at the end of `path`.
 ///
 /// # Errors
@@ -294,7 +306,7 @@ pub fn is_trusted(metadata: &Metadata, user: u32) -> bool {
     metadata.is_file() && owned && metadata.mode() & 0o022 == 0
 }
 
-/// Makes a file of mode 0600 where there is nothing, not even a link.
+/// Makes an empty file of mode 0644 where there is nothing, not even a link.
 ///
 /// # Errors
 /// EEXIST; what open(2) says.
@@ -302,7 +314,7 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(0o644)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
 }
@@ -313,18 +325,10 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 /// # Errors
 /// What open(2) and unlink(2) say.
 pub fn create_anew(path: &Path) -> io::Result<File> {
-    let create = || {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)
-    };
-    match create() {
+    match create_new(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             std::fs::remove_file(path)?;
-            create()
+            create_new(path)
         }
         result => result,
     }

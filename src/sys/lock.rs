@@ -1,6 +1,8 @@
-//! flock(2) locks, the kind daemontools takes.
+//! flock(2) locks, the kind daemontools takes; and record locks of fcntl(2), which tell
+//! who holds them.
 
 use crate::child::Pid;
+use nix::fcntl::{FcntlArg, fcntl};
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -18,6 +20,36 @@ pub fn try_exclusive(file: &File) -> io::Result<()> {
         TryLockError::WouldBlock => io::Error::from_raw_os_error(libc::EWOULDBLOCK),
         TryLockError::Error(error) => error,
     })
+}
+
+/// Takes the record lock (fcntl(2)) on all of `file`, which must be open for writing. It
+/// is this process's alone, not that of a child, and ends with it; or as soon as it closes
+/// any descriptor of that file.
+///
+/// # Errors
+/// EAGAIN or EACCES if another process holds it; what fcntl(2) says.
+pub fn claim(file: &File) -> io::Result<()> {
+    let lock = whole_file(libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_SETLK(&lock)).map_err(super::io)?;
+    Ok(())
+}
+
+/// The process that has [`claim`]ed `file`; None if there is none, or it is in another pid
+/// namespace.
+pub fn claimed_by(file: &File) -> Option<Pid> {
+    // A lock for reading is in the way of nobody but who writes.
+    let mut lock = whole_file(libc::F_RDLCK);
+    fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+    let is_free = libc::c_int::from(lock.l_type) == libc::F_UNLCK;
+    let holder = u32::try_from(lock.l_pid).ok().and_then(Pid::new);
+    holder.filter(|_| !is_free)
+}
+
+fn whole_file(kind: libc::c_int) -> libc::flock {
+    // SAFETY: numbers only: all zeroes are a valid one, and mean the whole file.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock
 }
 
 /// The file of a lock as `/proc/locks` names it: the device of its file system, which
@@ -176,6 +208,39 @@ mod tests {
             line(1)
         };
         assert_eq!((all_of(short).len(), readings), (1, 1));
+    }
+
+    #[test]
+    fn a_claim_tells_who_holds_it_and_ends_with_that_process() {
+        let path =
+            std::env::temp_dir().join(format!("daemontools-rs-claim-{}", std::process::id()));
+        let file = crate::sys::file::open_lock(&path).unwrap();
+        let shown = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let own = Pid::new(std::process::id());
+        assert_eq!(claimed_by(&shown), None);
+        let (mut reader, writer) = io::pipe().unwrap();
+        let (gate, mut let_go) = io::pipe().unwrap();
+        let child = child::spawn(|| {
+            use io::{Read, Write};
+            claim(&file).unwrap();
+            (&writer).write_all(b".").unwrap();
+            let _ = (&gate).read_exact(&mut [0]);
+            0
+        })
+        .unwrap();
+        io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+        assert_eq!(claimed_by(&shown), Some(child));
+        assert!(claim(&file).is_err());
+        io::Write::write_all(&mut let_go, b".").unwrap();
+        child::wait(child).unwrap();
+        assert_eq!(claimed_by(&shown), None);
+        claim(&file).unwrap();
+        // A process does not stand in its own way.
+        assert_eq!(claimed_by(&shown), None);
+        let child = child::spawn(|| u8::from(claimed_by(&shown) != own));
+        let end = child::wait(child.unwrap()).unwrap();
+        assert_eq!(end, crate::child::End::Exited(0));
     }
 
     #[test]

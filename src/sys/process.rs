@@ -2,7 +2,7 @@
 
 use super::file::{self, Identity};
 use super::lock::{self, LockId};
-use crate::child::Pid;
+use crate::child::{Pid, PidSpace, ProcessId};
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -129,6 +129,29 @@ pub fn path(pid: Pid) -> PathBuf {
 /// When the process `pid` was started, in ticks since boot.
 pub fn started(pid: Pid) -> Option<u64> {
     field(&stat(pid), 22)
+}
+
+/// Whether `process` exists, and is no zombie.
+pub fn is_running(process: ProcessId) -> bool {
+    let stat = stat(process.pid);
+    process.start.is_some() && field(&stat, 22) == process.start && !has_ended(&stat)
+}
+
+/// The parent of this process, if it is named `name`.
+pub fn parent_named(name: &str) -> Option<ProcessId> {
+    let pid = Pid::new(std::os::unix::process::parent_id())?;
+    let start = started(pid);
+    is_named(pid, name).then_some(ProcessId { pid, start })
+}
+
+/// Where the pids and start times that this process sees mean something; None if `/proc`
+/// is not there, or is that of another pid namespace.
+pub fn pid_space() -> Option<PidSpace> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let boot = u128::from_str_radix(&boot.trim_end().replace('-', ""), 16).ok()?;
+    let namespace = Path::new("/proc/self/ns/pid").metadata().ok()?.ino();
+    let boot = boot.to_be_bytes();
+    Some(PidSpace { boot, namespace })
 }
 
 /// A process of the group `leader` that has not ended yet, if there is one that
@@ -394,6 +417,33 @@ mod tests {
         (&writer).write_all(b".").unwrap();
         crate::sys::child::wait(child).unwrap();
         assert!(!is_own(child, name));
+    }
+
+    #[test]
+    fn a_process_is_told_by_its_start_where_pids_mean_the_same() {
+        let space = pid_space().unwrap();
+        assert!(pid_space() == Some(space) && space.boot != [0; 16]);
+        let child = crate::sys::child::spawn(|| {
+            let parent = std::os::unix::process::parent_id();
+            let comm = std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap();
+            let parent = parent_named(comm.trim_end()).unwrap();
+            let same = pid_space() == Some(space) && is_running(parent);
+            u8::from(!same || parent_named("no such program").is_some())
+        })
+        .unwrap();
+        let start = started(child);
+        let child = ProcessId { pid: child, start };
+        let end = crate::sys::pidfd::open(child.pid).unwrap();
+        crate::sys::poll::wait([Some(std::os::fd::AsFd::as_fd(&end))], None);
+        assert!(!is_running(child), "a zombie");
+        let code = crate::sys::child::wait(child.pid).unwrap();
+        assert_eq!(code, crate::child::End::Exited(0));
+        let own = Pid::new(std::process::id()).unwrap();
+        let start = started(own);
+        assert!(is_running(ProcessId { pid: own, start }));
+        for start in [None, start.map(|start| start + 1)] {
+            assert!(!is_running(ProcessId { pid: own, start }));
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -438,6 +439,27 @@ impl Scratch {
         let status = fs::read(self.at(name).join("supervise/status")).ok()?;
         let pid = u32::from_le_bytes(status.get(12..16)?.try_into().unwrap());
         (pid != 0).then_some(pid)
+    }
+
+    /// The value of `key` in the record of the service `name`, if it has one.
+    pub(crate) fn state(&self, name: &str, key: &str) -> Option<String> {
+        let text = self.read(Path::new(name).join("supervise/state"));
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        value.map(str::to_owned)
+    }
+
+    /// Waits until one of svcstart and its kin is at work on the service `name`: it has
+    /// the lock.
+    pub(crate) fn wait_at_work(&self, name: &str) {
+        wait_until(&format!("a command is at work on {name}"), || {
+            let control = fs::metadata(self.at(name).join("supervise/control"));
+            let inode = control.map_or(0, |control| control.ino());
+            let inode = format!(":{inode} ");
+            let is_its = |line: &str| line.contains("FLOCK") && line.contains(&inode);
+            let locks = fs::read_to_string("/proc/locks").unwrap();
+            locks.lines().any(is_its)
+        });
     }
 
     /// The processes that were started through this directory and still run.

@@ -364,11 +364,16 @@ impl Stage {
     }
 
     /// Tells what files are in `directory`: type, mode, size; but for those whose
-    /// size depends on process ids or repetitions.
+    /// size depends on process ids or repetitions, and for those that only ours has.
     pub(super) fn files(&mut self, directory: &str) {
         let entries = std::fs::read_dir(self.scratch.at(directory)).unwrap();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        let varies = |name: &str| name.contains("/daemon") || name.ends_with("/record");
+        let varies = |name: &str| {
+            let is_ours = ["/supervise/state", "/supervise/svscan"];
+            name.contains("/daemon")
+                || name.ends_with("/record")
+                || is_ours.iter().any(|own| name.ends_with(own))
+        };
         paths.retain(|path| !varies(&path.to_string_lossy()));
         paths.sort();
         for path in paths {

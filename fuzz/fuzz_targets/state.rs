@@ -1,0 +1,19 @@
+//! What is read as a record of a service is written the same.
+
+#![no_main]
+
+use daemontools_rs::formats::mark::hash;
+use daemontools_rs::formats::state::{StateRecord, SvscanNote};
+
+libfuzzer_sys::fuzz_target!(|text: &[u8]| {
+    // Nobody guesses a checksum.
+    let sealed = [text, format!("sum {:016x}\n", hash(text)).as_bytes()].concat();
+    for bytes in [text, &sealed] {
+        if let Some(record) = StateRecord::decode(bytes) {
+            assert_eq!(StateRecord::decode(&record.encode()), Some(record));
+        }
+        if let Some(note) = SvscanNote::decode(bytes) {
+            assert_eq!(SvscanNote::decode(&note.encode()), Some(note));
+        }
+    }
+});

@@ -1,0 +1,549 @@
+//! `supervise/state`: what supervise knows of its service, for programs. Beyond 0.76,
+//! whose `supervise/status` has 18 bytes.
+//!
+//! Text, one `key value` a line, [`StateRecord::BYTES`] long: blanks stand before the last
+//! line, which is a checksum of all before it. The process that holds `supervise/lock`
+//! writes it in place, whole, in one write, so a reader may find a part of one record and
+//! a part of the next (a torn read): the checksum tells.
+//!
+//! The keys of identity are for ever: `boot`, `namespace`, `pid`, `start`, `phase` and
+//! `want` keep their names and meanings in all later versions, and are read from every
+//! version. A later version may be longer. A key that is not known is ignored.
+
+use crate::child::{End, Pid, PidSpace, ProcessId};
+use crate::formats::mark::hash;
+use crate::formats::status::{Status, Want};
+use crate::formats::tai64n::Tai64n;
+use std::fmt::Write;
+use std::time::Duration;
+
+const VERSION: u32 = 1;
+
+/// The last line: a word and 16 digits.
+const SUM: usize = 21;
+
+/// Where a service stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServicePhase {
+    /// It has no process, and is not started by itself.
+    Down,
+    /// It has no process, and is started by itself as soon as that may be.
+    Waiting,
+    /// Its process runs.
+    Up,
+    /// Something that a later version knows. Only the pid tells whether there is a process.
+    Other,
+}
+
+/// What supervise knows of its service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct State {
+    /// Where the service stands.
+    pub phase: ServicePhase,
+    /// What is wanted.
+    pub want: Want,
+    /// Its process was sent STOP by `p`.
+    pub paused: bool,
+    /// supervise exits as soon as the service is down (`x`).
+    pub leaving: bool,
+    /// The service's process.
+    pub process: Option<ProcessId>,
+    /// When that last changed, by the wall clock.
+    pub since: Tai64n,
+    /// How many bytes of `supervise/control` this supervise has obeyed.
+    pub commands: u64,
+    /// How often it has started the service.
+    pub starts: u64,
+    /// How the service ended last.
+    pub last_end: Option<LastEnd>,
+}
+
+/// How a process of the service ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastEnd {
+    /// Which one.
+    pub pid: Pid,
+    /// How.
+    pub end: End,
+    /// When, by the wall clock.
+    pub at: Tai64n,
+    /// How long it had lived; to the millisecond.
+    pub lived: Duration,
+}
+
+impl State {
+    /// What the 18 bytes say of the same.
+    pub fn status(&self) -> Status {
+        Status {
+            since: self.since,
+            pid: self.process.map(|process| process.pid),
+            paused: self.paused,
+            want: self.want,
+        }
+    }
+}
+
+/// Who writes the record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StateWriter {
+    /// In which the pids and start times of the record mean something; None: unknown.
+    pub space: Option<PidSpace>,
+    /// The supervise that writes it.
+    pub supervise: Pid,
+    /// The svscan that has started that one, if one has.
+    pub svscan: Option<ProcessId>,
+}
+
+/// The contents of the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StateRecord {
+    /// Grows by one with each write.
+    pub sequence: u64,
+    /// Who has written it.
+    pub writer: StateWriter,
+    /// What it says.
+    pub state: State,
+}
+
+impl StateRecord {
+    /// The size of what this version writes.
+    pub const BYTES: usize = 1024;
+    /// No version writes more.
+    pub const LONGEST: usize = 4096;
+
+    /// The contents of the file, [`StateRecord::BYTES`] of them.
+    pub fn encode(&self) -> Vec<u8> {
+        let (writer, state) = (&self.writer, &self.state);
+        let phase = match state.phase {
+            ServicePhase::Down => "down",
+            ServicePhase::Waiting => "waiting",
+            ServicePhase::Up => "up",
+            ServicePhase::Other => "other",
+        };
+        let want = match state.want {
+            Want::Up => "up",
+            Want::Down => "down",
+            Want::Once => "once",
+        };
+        let mut text = Text::new();
+        text.line("sequence", self.sequence);
+        text.space(writer.space);
+        text.line("supervise", writer.supervise);
+        text.process("svscan", "svscan-start", writer.svscan);
+        text.line("phase", phase);
+        text.line("want", want);
+        text.process("pid", "start", state.process);
+        text.moment("since", state.since);
+        text.flag("paused", state.paused);
+        text.flag("leaving", state.leaving);
+        text.line("commands", state.commands);
+        text.line("starts", state.starts);
+        if let Some(last) = state.last_end {
+            text.line("ended-pid", last.pid);
+            match last.end {
+                End::Exited(code) => text.line("ended-exit", code),
+                End::Killed(signal) => text.line("ended-signal", signal),
+            }
+            text.moment("ended-at", last.at);
+            text.line("ended-lived", last.lived.as_millis());
+        }
+        text.seal(Self::BYTES)
+    }
+
+    /// The reverse of [`StateRecord::encode`], of whatever version; None for anything else.
+    /// What is not of identity is nothing if it cannot be understood.
+    pub fn decode(bytes: &[u8]) -> Option<StateRecord> {
+        let fields = Fields::open(bytes)?;
+        let flag = |key| fields.value(key) == Some("yes");
+        Some(StateRecord {
+            sequence: fields.number("sequence").unwrap_or(0),
+            writer: StateWriter {
+                space: fields.space()?,
+                supervise: fields.number("supervise")?,
+                svscan: fields.process("svscan", "svscan-start").flatten(),
+            },
+            state: State {
+                phase: match fields.value("phase")? {
+                    "down" => ServicePhase::Down,
+                    "waiting" => ServicePhase::Waiting,
+                    "up" => ServicePhase::Up,
+                    _ => ServicePhase::Other,
+                },
+                want: match fields.value("want")? {
+                    "up" => Want::Up,
+                    "down" => Want::Down,
+                    "once" => Want::Once,
+                    _ => return None,
+                },
+                process: fields.process("pid", "start")?,
+                paused: flag("paused"),
+                leaving: flag("leaving"),
+                since: fields.moment("since").unwrap_or_default(),
+                commands: fields.number("commands").unwrap_or(0),
+                starts: fields.number("starts").unwrap_or(0),
+                last_end: fields.last_end(),
+            },
+        })
+    }
+}
+
+/// `supervise/svscan`: an svscan that wanted to start a supervise where one ran already
+/// says that it watches the service, too. Text as that of the record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SvscanNote {
+    /// In which its pid and start time mean something.
+    pub space: PidSpace,
+    /// That svscan.
+    pub svscan: ProcessId,
+}
+
+impl SvscanNote {
+    /// The size of the file.
+    pub const BYTES: usize = 256;
+
+    /// The contents of the file.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = Text::new();
+        text.space(Some(self.space));
+        text.process("svscan", "svscan-start", Some(self.svscan));
+        text.seal(Self::BYTES)
+    }
+
+    /// The reverse of [`SvscanNote::encode`]; None for anything else.
+    pub fn decode(bytes: &[u8]) -> Option<SvscanNote> {
+        let fields = Fields::open(bytes)?;
+        Some(SvscanNote {
+            space: fields.space()??,
+            svscan: fields.process("svscan", "svscan-start")??,
+        })
+    }
+}
+
+/// Lines that are being written.
+struct Text(String);
+
+impl Text {
+    fn new() -> Text {
+        let mut text = Text(String::with_capacity(StateRecord::BYTES));
+        text.line("version", VERSION);
+        text
+    }
+
+    fn line(&mut self, key: &str, value: impl std::fmt::Display) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "{key} {value}");
+    }
+
+    fn flag(&mut self, key: &str, is_so: bool) {
+        self.line(key, if is_so { "yes" } else { "no" });
+    }
+
+    fn moment(&mut self, key: &str, moment: Tai64n) {
+        self.line(key, String::from_utf8_lossy(&moment.text()));
+    }
+
+    /// Without a process both are 0.
+    fn process(&mut self, pid: &str, start: &str, process: Option<ProcessId>) {
+        self.line(pid, process.map_or(0, |process| process.pid.get()));
+        let started = process.and_then(|process| process.start);
+        self.line(start, started.unwrap_or(0));
+    }
+
+    fn space(&mut self, space: Option<PidSpace>) {
+        let boot = space.map_or(0, |space| u128::from_be_bytes(space.boot));
+        self.line("boot", format_args!("{boot:032x}"));
+        self.line("namespace", space.map_or(0, |space| space.namespace));
+    }
+
+    /// Makes it `size` bytes long, with the checksum.
+    fn seal(mut self, size: usize) -> Vec<u8> {
+        let blanks = size.saturating_sub(self.0.len() + 1 + SUM);
+        let _ = writeln!(self.0, "{:blanks$}", "");
+        let sum = hash(self.0.as_bytes());
+        let _ = writeln!(self.0, "sum {sum:016x}");
+        self.0.into_bytes()
+    }
+}
+
+/// Lines that were read.
+struct Fields<'a>(&'a str);
+
+impl<'a> Fields<'a> {
+    /// None if the checksum is wrong.
+    fn open(bytes: &'a [u8]) -> Option<Fields<'a>> {
+        let (text, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
+        let written = sum.strip_prefix(b"sum ")?.strip_suffix(b"\n")?;
+        let is_right = written == format!("{:016x}", hash(text)).as_bytes();
+        let fields = Fields(std::str::from_utf8(text).ok().filter(|_| is_right)?);
+        // Every version says which one it is; what is read here is in all of them.
+        fields.number::<u32>("version")?;
+        Some(fields)
+    }
+
+    /// The first line of that key counts.
+    fn value(&self, key: &str) -> Option<&'a str> {
+        let mut lines = self.0.lines();
+        lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+    }
+
+    fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+        self.value(key)?.parse().ok()
+    }
+
+    fn moment(&self, key: &str) -> Option<Tai64n> {
+        Tai64n::parse(self.value(key)?.as_bytes().try_into().ok()?)
+    }
+
+    fn process(&self, pid: &str, start: &str) -> Option<Option<ProcessId>> {
+        let (pid, start) = (self.number(pid)?, self.number(start)?);
+        let start = Some(start).filter(|start| *start != 0);
+        Some(Pid::new(pid).map(|pid| ProcessId { pid, start }))
+    }
+
+    fn space(&self) -> Option<Option<PidSpace>> {
+        let boot = u128::from_str_radix(self.value("boot")?, 16).ok()?;
+        let namespace = self.number("namespace")?;
+        let boot = boot.to_be_bytes();
+        Some((namespace != 0).then_some(PidSpace { boot, namespace }))
+    }
+
+    fn last_end(&self) -> Option<LastEnd> {
+        let exited = self.number("ended-exit").map(End::Exited);
+        let killed = || self.number("ended-signal").map(End::Killed);
+        Some(LastEnd {
+            pid: self.number("ended-pid")?,
+            end: exited.or_else(killed)?,
+            at: self.moment("ended-at")?,
+            lived: Duration::from_millis(self.number("ended-lived")?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numbers::Numbers;
+
+    fn some(numbers: &mut Numbers) -> StateRecord {
+        let small = |numbers: &mut Numbers| numbers.next() >> numbers.below(64);
+        let pid = |numbers: &mut Numbers| Pid::new(numbers.next() as u32 | 1).unwrap();
+        let process = |numbers: &mut Numbers| {
+            let start = (!numbers.one_in(4)).then(|| small(numbers) | 1);
+            let pid = pid(numbers);
+            (!numbers.one_in(3)).then_some(ProcessId { pid, start })
+        };
+        let moment = |numbers: &mut Numbers| Tai64n {
+            seconds: small(numbers),
+            nanoseconds: numbers.next() as u32,
+        };
+        let ends = [End::Exited(small(numbers) as u8), End::Killed(9)];
+        let last_end = LastEnd {
+            pid: pid(numbers),
+            end: numbers.pick(&ends),
+            at: moment(numbers),
+            lived: Duration::from_millis(small(numbers)),
+        };
+        let space = PidSpace {
+            boot: u128::from(numbers.next()).to_be_bytes(),
+            namespace: small(numbers) | 1,
+        };
+        StateRecord {
+            sequence: small(numbers),
+            writer: StateWriter {
+                space: (!numbers.one_in(4)).then_some(space),
+                supervise: pid(numbers),
+                svscan: process(numbers),
+            },
+            state: State {
+                phase: numbers.pick(&[
+                    ServicePhase::Down,
+                    ServicePhase::Waiting,
+                    ServicePhase::Up,
+                    ServicePhase::Other,
+                ]),
+                want: numbers.pick(&[Want::Up, Want::Down, Want::Once]),
+                paused: numbers.one_in(2),
+                leaving: numbers.one_in(2),
+                process: process(numbers),
+                since: moment(numbers),
+                commands: small(numbers),
+                starts: small(numbers),
+                last_end: (!numbers.one_in(3)).then_some(last_end),
+            },
+        }
+    }
+
+    fn sealed(text: &str) -> Vec<u8> {
+        let sum = hash(text.as_bytes());
+        format!("{text}sum {sum:016x}\n").into_bytes()
+    }
+
+    /// Without the checksum.
+    fn text(record: &StateRecord) -> String {
+        let bytes = record.encode();
+        String::from_utf8(bytes[..bytes.len() - SUM].to_vec()).unwrap()
+    }
+
+    const KEYS: [&str; 21] = [
+        "version",
+        "sequence",
+        "boot",
+        "namespace",
+        "supervise",
+        "svscan",
+        "svscan-start",
+        "phase",
+        "want",
+        "pid",
+        "start",
+        "since",
+        "paused",
+        "leaving",
+        "commands",
+        "starts",
+        "ended-pid",
+        "ended-exit",
+        "ended-signal",
+        "ended-at",
+        "ended-lived",
+    ];
+
+    #[test]
+    fn a_record_survives_a_round_trip_and_has_its_size() {
+        let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
+        for _ in 0..2_000 {
+            let record = some(&mut numbers);
+            let bytes = record.encode();
+            assert_eq!(bytes.len(), StateRecord::BYTES);
+            assert_eq!(StateRecord::decode(&bytes), Some(record));
+            let space = record.writer.space;
+            if let (Some(space), Some(svscan)) = (space, record.writer.svscan) {
+                let note = SvscanNote { space, svscan };
+                assert_eq!(note.encode().len(), SvscanNote::BYTES);
+                assert_eq!(SvscanNote::decode(&note.encode()), Some(note));
+            }
+        }
+    }
+
+    #[test]
+    fn the_lines_are_those_of_the_table() {
+        let pid = |number| Pid::new(number).unwrap();
+        let id = |number, start| ProcessId {
+            pid: pid(number),
+            start: Some(start),
+        };
+        let record = StateRecord {
+            sequence: 7,
+            writer: StateWriter {
+                space: Some(PidSpace {
+                    boot: *b"0123456789abcdef",
+                    namespace: 4_026_531_836,
+                }),
+                supervise: pid(812),
+                svscan: Some(id(700, 1042)),
+            },
+            state: State {
+                phase: ServicePhase::Up,
+                want: Want::Up,
+                paused: false,
+                leaving: true,
+                process: Some(id(24_012, 8423)),
+                since: Tai64n::from_unix(Duration::from_secs(1)),
+                commands: 3,
+                starts: 2,
+                last_end: Some(LastEnd {
+                    pid: pid(24_000),
+                    end: End::Exited(111),
+                    at: Tai64n::from_unix(Duration::ZERO),
+                    lived: Duration::from_millis(250),
+                }),
+            },
+        };
+        let lines = "version 1\nsequence 7\nboot 30313233343536373839616263646566\n\
+                     namespace 4026531836\nsupervise 812\nsvscan 700\nsvscan-start 1042\n\
+                     phase up\nwant up\npid 24012\nstart 8423\nsince @400000000000000b00000000\n\
+                     paused no\nleaving yes\ncommands 3\nstarts 2\nended-pid 24000\n\
+                     ended-exit 111\nended-at @400000000000000a00000000\nended-lived 250\n";
+        let text = text(&record);
+        assert!(text.starts_with(lines), "{text}");
+        assert_eq!(text.trim_end_matches([' ', '\n']), lines.trim_end());
+        assert_eq!(record.state.status().pid, Some(pid(24_012)));
+    }
+
+    #[test]
+    fn no_part_of_a_record_no_mix_of_two_and_no_changed_one_is_a_record() {
+        let mut numbers = Numbers(1);
+        let (one, other) = (some(&mut numbers).encode(), some(&mut numbers).encode());
+        for place in 0..one.len() {
+            assert_eq!(StateRecord::decode(&one[..place]), None, "{place}");
+            let mixed = [&one[..place], &other[place..]].concat();
+            if mixed != one && mixed != other {
+                assert_eq!(StateRecord::decode(&mixed), None, "{place}");
+            }
+            for bit in 0..8 {
+                let mut changed = one.clone();
+                changed[place] ^= 1 << bit;
+                assert_eq!(StateRecord::decode(&changed), None, "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_later_longer_version_what_is_known_is_read() {
+        let mut numbers = Numbers(2);
+        for _ in 0..300 {
+            let record = some(&mut numbers);
+            let mut lines: Vec<String> = text(&record).lines().map(str::to_owned).collect();
+            lines[0] = "version 2".to_owned();
+            for key in ["readiness", "pids", "pid-fd", "wants", "ended", ""] {
+                let place = numbers.below(lines.len());
+                lines.insert(place, format!("{key} {}", numbers.next()));
+            }
+            let mut text = lines.join("\n");
+            text.push_str(&" ".repeat(numbers.below(1024)));
+            text.push('\n');
+            assert_eq!(StateRecord::decode(&sealed(&text)), Some(record));
+        }
+        let record = some(&mut numbers);
+        let later = text(&record).replace("\nphase ", "\nphase very-");
+        let state = StateRecord::decode(&sealed(&later)).unwrap().state;
+        assert_eq!(state.phase, ServicePhase::Other);
+        assert_eq!(state.process, record.state.process);
+    }
+
+    #[test]
+    fn whatever_has_a_checksum_is_a_record_that_is_written_the_same_or_none() {
+        let mut numbers = Numbers(3);
+        let words = [
+            "0",
+            "1",
+            "-1",
+            "yes",
+            "up",
+            "down",
+            "exit",
+            "@",
+            "",
+            " ",
+            "99999999999999999999",
+        ];
+        let mut records = 0;
+        for _ in 0..2_000 {
+            let mut text = text(&some(&mut numbers));
+            for _ in 0..numbers.below(4) {
+                let (key, word) = (numbers.pick(&KEYS), numbers.pick(&words));
+                text = match numbers.one_in(2) {
+                    true => format!("{key} {word}\n{text}"),
+                    false => text.replace(&format!("\n{key} "), &format!("\n{word}")),
+                };
+            }
+            if let Some(record) = StateRecord::decode(&sealed(&text)) {
+                records += 1;
+                assert_eq!(StateRecord::decode(&record.encode()), Some(record));
+            }
+        }
+        assert!((500..2_000).contains(&records), "{records}");
+        assert_eq!(StateRecord::decode(&sealed("")), None);
+        assert_eq!(StateRecord::decode(b""), None);
+    }
+}
