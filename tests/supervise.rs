@@ -5,6 +5,7 @@ use crate::harness::{
     let_time_pass, shell, sleeps, stat, status, supervise, svc, wait_until,
 };
 use daemontools_rs::formats::status::{Status, Want};
+use daemontools_rs::formats::tai64n::Tai64n;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -70,6 +71,27 @@ fn a_service_that_ends_at_once_is_started_once_a_second() {
     for pair in starts().windows(2) {
         assert!(pair[1] - pair[0] >= 100, "{:?}", starts());
     }
+}
+
+#[test]
+fn a_service_that_ended_in_the_second_after_its_start_is_a_zombie_until_a_command_comes() {
+    let scratch = Scratch::new();
+    scratch.service("a", "echo >> starts");
+    let _supervise = supervise(&scratch, "a");
+    // Each second there is another chance to be in time.
+    wait_until("a command shows within the second that it is down", || {
+        svc(&scratch, "-u", "a");
+        wait_until("it is a zombie", || {
+            let pid = status(&scratch, "a").pid;
+            pid.is_some_and(|pid| stat(pid.get()).first().is_some_and(|state| state == "Z"))
+        });
+        let up = status(&scratch, "a").since;
+        svc(&scratch, "-d", "a");
+        let down = wait_status(&scratch, "a", |s| s.pid.is_none() && s.want == Want::Down);
+        let moment =
+            |at: Tai64n| u128::from(at.seconds) * 1_000_000_000 + u128::from(at.nanoseconds);
+        moment(down.since) < moment(up) + 1_000_000_000
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! Another user may own `supervise/`, who is not to lead supervise to other files:
 //! no link in it is followed, and what is written is a file that was made for it.
 
-use super::state_file;
+use super::state_file::{self, StartedBy};
 use crate::error::Error;
 use crate::formats::status::{Status, Want};
 use crate::sys::{errno, fifo, file, lock};
@@ -46,15 +46,16 @@ pub fn configured(name: &OsStr) -> Result<Want, Error> {
 impl Dir {
     /// Makes `supervise/` (if it is a symbolic link to nothing: its target, as
     /// Debian's package does), takes the lock and opens the control FIFO.
+    /// `started_by` is about this supervise.
     ///
     /// # Errors
     /// 0.76's: `unable to acquire NAME/supervise/lock` if another supervise runs here.
-    pub fn open(name: &OsStr) -> Result<Dir, Error> {
+    pub fn open(name: &OsStr, started_by: StartedBy) -> Result<Dir, Error> {
         make_supervise_directory()?;
         let acquire = |error| Error::unable("acquire", name, "/supervise/lock", error);
         let lock = file::open_append_nofollow(Path::new("supervise/lock")).map_err(acquire)?;
         if let Err(error) = lock::try_exclusive(&lock) {
-            state_file::note_svscan();
+            state_file::note_svscan(started_by);
             return Err(acquire(error));
         }
 

@@ -16,6 +16,10 @@
 //! - While another supervise of a deleted directory of the same name still runs, the
 //!   start is *gated*: only `u` and `o` make it.
 //! - The first process is held until the service is announced, so that it finds a status.
+//! - A service that ends within a second after its start, in which no command has come, is
+//!   up for the status until that second is over, as in 0.76, which notices nothing in it.
+//!   Its process stays a zombie as long, so that the pid in the status is nobody else's. A
+//!   command ends that. The record tells the truth at once.
 //! - Every change of process, want, pause or leaving is published, in 0.76's
 //!   order: before the signals of `p` and `c`, after those of `d`. So are commands that
 //!   change none of it, as in 0.76, but for a `c` where nothing was paused: that can be
@@ -109,6 +113,8 @@ pub enum Action {
     Signal(ProcessRole, ServiceSignal),
     /// Reap the process, which has ended.
     Reap(ProcessRole),
+    /// Write [`Machine::state`] to the record, and leave the status as it is.
+    Record,
     /// Write [`Machine::status`] to the status file; answer with [`Event::Published`],
     /// [`Event::PublishFailed`], [`Event::NoPlace`] or [`Event::DirectoryGone`].
     Publish,
@@ -141,7 +147,12 @@ pub enum RunPhase {
         pid: Pid,
         /// It was sent STOP by `p`.
         paused: bool,
+        /// No command has come since it was started.
+        is_quiet: bool,
     },
+    /// Its process has ended and is not reaped: in the second after its start the status
+    /// does not say that it has ended.
+    Zombie(Pid),
     /// supervise has nothing left to do: it exits with 0, or with the error that it met.
     Left,
 }
@@ -236,7 +247,8 @@ impl Machine {
     /// What the status file is to say.
     pub fn status(&self) -> Status {
         let (pid, paused) = match self.phase {
-            RunPhase::Up { pid, paused } => (Some(pid), paused),
+            RunPhase::Up { pid, paused, .. } => (Some(pid), paused),
+            RunPhase::Zombie(pid) => (Some(pid), false),
             _ => (None, false),
         };
         Status {
@@ -251,6 +263,10 @@ impl Machine {
     /// process and the number of commands.
     pub fn state(&self) -> State {
         let status = self.status();
+        let process = match self.phase {
+            RunPhase::Up { pid, .. } => Some(ProcessId { pid, start: None }),
+            _ => None,
+        };
         State {
             phase: match self.phase {
                 RunPhase::Down | RunPhase::Left => ServicePhase::Down,
@@ -259,12 +275,18 @@ impl Machine {
                 | RunPhase::Waiting(_)
                 | RunPhase::Starting(_) => ServicePhase::Waiting,
                 RunPhase::Up { .. } => ServicePhase::Up,
+                RunPhase::Zombie(_) if self.is_restarted() => ServicePhase::Waiting,
+                RunPhase::Zombie(_) => ServicePhase::Down,
             },
             want: status.want,
             paused: status.paused,
             leaving: self.leaving > Leaving::No,
-            process: status.pid.map(|pid| ProcessId { pid, start: None }),
-            since: status.since,
+            process,
+            // The status says of a zombie that it has ended when its second is over.
+            since: match (process, self.last_end) {
+                (None, Some(last)) => last.at,
+                _ => self.since,
+            },
             commands: 0,
             starts: self.starts,
             last_end: self.last_end,
@@ -280,6 +302,7 @@ impl Machine {
     pub fn deadline(&self) -> Option<Instant> {
         let start = match self.phase {
             RunPhase::Waiting(attempt) => self.last_try.map(|at| at + attempt.wait()),
+            RunPhase::Zombie(_) => self.last_try.map(|at| at + START_INTERVAL),
             _ => None,
         };
         start.into_iter().chain(self.republish_at).min()
@@ -303,7 +326,16 @@ impl Machine {
         if self.has_left() {
             return vec![];
         }
-        let mut actions = match event {
+        let is_told = match event {
+            Event::Timer => !self.is_first_second(now),
+            Event::Control(_) | Event::DirectoryGone => true,
+            _ => false,
+        };
+        let mut actions = match self.phase {
+            RunPhase::Zombie(_) if is_told => self.bury(now),
+            _ => vec![],
+        };
+        actions.extend(match event {
             Event::Boot if self.phase == RunPhase::Beginning => {
                 vec![Action::Start(ProcessRole::Run, Begin::Held)]
             }
@@ -324,8 +356,12 @@ impl Machine {
             }
             Event::Control(command) => self.control(command),
             Event::Started(ProcessRole::Run, pid) => {
-                let paused = false;
-                let phase = std::mem::replace(&mut self.phase, RunPhase::Up { pid, paused });
+                let up = RunPhase::Up {
+                    pid,
+                    paused: false,
+                    is_quiet: true,
+                };
+                let phase = std::mem::replace(&mut self.phase, up);
                 self.since = now.wall;
                 self.last_try = Some(now.monotonic);
                 self.starts = self.starts.saturating_add(1);
@@ -344,23 +380,22 @@ impl Machine {
                 }
             }
             Event::Ended(ProcessRole::Run, end) => {
-                if let RunPhase::Up { pid, .. } = self.phase {
-                    let started = self.last_try.unwrap_or(now.monotonic);
-                    self.last_end = Some(LastEnd {
-                        pid,
-                        end,
-                        at: now.wall,
-                        lived: now.monotonic.saturating_duration_since(started),
-                    });
-                }
-                self.phase = match self.want {
-                    Want::Up if self.leaving == Leaving::No => {
-                        RunPhase::Waiting(Attempt::default())
-                    }
-                    _ => RunPhase::Down,
+                let RunPhase::Up { pid, is_quiet, .. } = self.phase else {
+                    return vec![Action::Reap(ProcessRole::Run)];
                 };
-                self.since = now.wall;
-                vec![Action::Reap(ProcessRole::Run), Action::Publish]
+                let started = self.last_try.unwrap_or(now.monotonic);
+                self.last_end = Some(LastEnd {
+                    pid,
+                    end,
+                    at: now.wall,
+                    lived: now.monotonic.saturating_duration_since(started),
+                });
+                if is_quiet && self.leaving == Leaving::No && self.is_first_second(now) {
+                    self.phase = RunPhase::Zombie(pid);
+                    vec![Action::Record]
+                } else {
+                    self.bury(now)
+                }
             }
             Event::Published | Event::NoPlace => {
                 self.republish_at = None;
@@ -385,9 +420,33 @@ impl Machine {
                 }
                 vec![]
             }
-        };
+        });
+        if actions.contains(&Action::Publish) {
+            actions.retain(|action| *action != Action::Refresh);
+        }
         self.go_on(&mut actions, now);
         actions
+    }
+
+    /// Whether the last start is less than a second ago.
+    fn is_first_second(&self, now: Now) -> bool {
+        let second = self.last_try.map(|at| at + START_INTERVAL);
+        second.is_some_and(|end| now.monotonic < end)
+    }
+
+    /// Whether a service that ends is started again by itself.
+    fn is_restarted(&self) -> bool {
+        self.want == Want::Up && self.leaving == Leaving::No
+    }
+
+    /// The process has ended, and from now on the status says so.
+    fn bury(&mut self, now: Now) -> Vec<Action> {
+        self.phase = match self.is_restarted() {
+            true => RunPhase::Waiting(Attempt::default()),
+            false => RunPhase::Down,
+        };
+        self.since = now.wall;
+        vec![Action::Reap(ProcessRole::Run), Action::Publish]
     }
 
     /// What follows from the state, whatever led to it: the end, or a start.
@@ -422,13 +481,18 @@ impl Machine {
                 Leaving::AskedFor => !attempt.is_asked_for || attempt.failed_forks > 0,
                 Leaving::Deleted => true,
             },
-            RunPhase::Beginning | RunPhase::Starting(_) | RunPhase::Up { .. } | RunPhase::Left => {
-                false
-            }
+            RunPhase::Beginning
+            | RunPhase::Starting(_)
+            | RunPhase::Up { .. }
+            | RunPhase::Zombie(_)
+            | RunPhase::Left => false,
         }
     }
 
     fn control(&mut self, command: Command) -> Vec<Action> {
+        if let RunPhase::Up { is_quiet, .. } = &mut self.phase {
+            *is_quiet = false;
+        }
         match (command, &mut self.phase) {
             (Command::Up | Command::Once, phase) => {
                 self.want = match command {

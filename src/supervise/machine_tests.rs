@@ -148,10 +148,56 @@ fn a_service_that_ran_a_second_is_started_again_at_once() {
 fn a_service_that_ran_less_waits_for_the_rest_of_the_second_and_no_longer() {
     let (mut machine, now) = up();
     let early = later(now, SECOND / 4);
-    assert_eq!(machine.step(ENDED, early), [REAP, Action::Publish]);
+    assert_eq!(machine.step(ENDED, early), [Action::Record]);
     assert_eq!(machine.deadline(), Some(now.monotonic + SECOND));
     assert_eq!(machine.step(Event::Timer, later(now, SECOND / 2)), []);
-    assert_eq!(machine.step(Event::Timer, later(now, SECOND)), [START]);
+    assert_eq!(
+        machine.step(Event::Timer, later(now, SECOND)),
+        [REAP, START, Action::Publish]
+    );
+}
+
+#[test]
+fn in_the_second_after_a_start_a_zombie_is_up_for_the_status_and_down_for_the_record() {
+    let dead = || {
+        let (mut machine, now) = up();
+        let early = later(now, SECOND / 4);
+        assert_eq!(machine.step(ENDED, early), [Action::Record]);
+        let status = machine.status();
+        assert_eq!((status.pid, status.since), (Some(pid(7)), now.wall));
+        let state = machine.state();
+        assert_eq!((state.process, state.since), (None, early.wall));
+        assert_eq!(state.phase, ServicePhase::Waiting);
+        assert_eq!(state.last_end.unwrap().lived, SECOND / 4);
+        (machine, later(now, SECOND / 2))
+    };
+    // Any command shows it, and works as if it had been shown before.
+    for (command, rest) in [
+        (Command::Down, Action::Publish),
+        (Command::Signal(ServiceSignal::Term), Action::Publish),
+        (Command::Continue, Action::Publish),
+    ] {
+        let (mut machine, now) = dead();
+        let actions = machine.step(Event::Control(command), now);
+        assert_eq!(actions[..2], [REAP, Action::Publish]);
+        assert_eq!(actions.last(), Some(&rest));
+        let status = machine.status();
+        assert_eq!((status.pid, status.since), (None, now.wall));
+    }
+    let (mut machine, now) = dead();
+    assert_eq!(machine.step(Event::DirectoryGone, now), [REAP]);
+    assert!(machine.has_left());
+    // After a command, and where `x` waits for the end, nothing is hidden.
+    for command in [
+        Command::Up,
+        Command::Signal(ServiceSignal::Hup),
+        Command::Exit,
+    ] {
+        let (mut machine, now) = up();
+        machine.step(Event::Control(command), now);
+        assert_eq!(machine.step(ENDED, now)[..2], [REAP, Action::Publish]);
+        assert_eq!(machine.status().pid, None);
+    }
 }
 
 #[test]
@@ -160,7 +206,7 @@ fn commands_are_heard_while_a_restart_waits() {
     machine.step(ENDED, now);
     assert_eq!(
         machine.step(Event::Control(Command::Down), now),
-        [Action::Publish]
+        [REAP, Action::Publish, Action::Publish]
     );
     assert_eq!(machine.deadline(), None);
     assert_eq!(machine.step(Event::Timer, later(now, SECOND)), []);
@@ -217,7 +263,7 @@ fn exit_while_a_restart_waits_ends_at_once() {
     machine.step(ENDED, now);
     assert_eq!(
         machine.step(Event::Control(Command::Exit), now),
-        [Action::Publish, Action::Publish]
+        [REAP, Action::Publish, Action::Publish, Action::Publish]
     );
     assert!(machine.has_left());
 }

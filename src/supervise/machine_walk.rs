@@ -45,7 +45,7 @@ fn a_million_random_steps_never_break_a_promise() {
     let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
     let mut steps = 0;
     let (mut starts, mut refreshed) = (0, 0);
-    let mut leaves = 0;
+    let (mut leaves, mut zombies) = (0, 0);
     while steps < 1_000_000 {
         let mut now = start_of_time();
         let want = [Want::Up, Want::Down][numbers.below(2)];
@@ -59,6 +59,7 @@ fn a_million_random_steps_never_break_a_promise() {
         };
         let (mut published, mut is_written) = (machine.status(), true);
         let mut next_pid = 1;
+        let mut is_reaped = true;
         let mut events = VecDeque::from([Event::Boot]);
         for _ in 0..2_000 {
             steps += 1;
@@ -89,7 +90,10 @@ fn a_million_random_steps_never_break_a_promise() {
             });
             match event {
                 Event::Control(command) => observer.hears(command),
-                Event::Ended(..) => observer.running = false,
+                Event::Ended(..) => {
+                    observer.running = false;
+                    is_reaped = false;
+                }
                 Event::Started(..) => {
                     observer.running = true;
                     observer.asked = false;
@@ -98,14 +102,20 @@ fn a_million_random_steps_never_break_a_promise() {
                 _ => {}
             }
             let actions = machine.step(event, now);
-            if matches!(event, Event::Ended(..)) {
-                assert_eq!(actions.first(), Some(&Action::Reap(RUN)));
+            is_reaped |= actions.contains(&Action::Reap(RUN));
+            if matches!(event, Event::Ended(..)) && !is_reaped {
+                // The record tells it, and the status when the second is over.
+                assert_eq!(actions, [Action::Record]);
+                assert_eq!(machine.state().process, None);
+                assert!(!observer.leaving && machine.deadline().is_some());
+                zombies += 1;
             }
             for action in actions {
                 match action {
                     Action::Start(RUN, begin) => {
                         starts += 1;
                         assert!(!observer.running, "a start while one runs");
+                        assert!(is_reaped, "a start before the last one is reaped");
                         assert!(observer.start_is_wanted(), "a start that is not wanted");
                         assert!(
                             observer
@@ -141,7 +151,8 @@ fn a_million_random_steps_never_break_a_promise() {
                     Action::Signal(RUN, _) => {
                         assert!(observer.running, "a signal to nobody");
                     }
-                    Action::Reap(RUN) => assert!(matches!(event, Event::Ended(..))),
+                    Action::Record => {}
+                    Action::Reap(RUN) => assert!(!observer.running),
                 }
             }
             if machine.has_left() {
@@ -169,7 +180,7 @@ fn a_million_random_steps_never_break_a_promise() {
         }
     }
     assert!(
-        starts > 10_000 && leaves > 100 && refreshed > 10_000,
-        "{starts} {leaves} {refreshed}"
+        starts > 10_000 && leaves > 100 && refreshed > 10_000 && zombies > 1_000,
+        "{starts} {leaves} {refreshed} {zombies}"
     );
 }

@@ -16,3 +16,4 @@ pub mod shell;
 pub mod state_file;
 
 pub use shell::{run, run_in_child};
+pub use state_file::StartedBy;

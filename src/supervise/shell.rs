@@ -4,7 +4,7 @@
 use super::dir::{self, Dir};
 use super::machine::{Action, Begin, Event, Machine, Now, ProcessRole};
 use super::observer::Observer;
-use super::state_file::StateFile;
+use super::state_file::{StartedBy, StateFile};
 use crate::child::Pid;
 use crate::error::{self, Error, TEMPORARY};
 use crate::formats::control::{Command, ServiceSignal};
@@ -57,6 +57,8 @@ struct Process {
     proc: Proc,
     /// Its start time, once it was asked for.
     start: Option<u64>,
+    /// The machine knows that it has ended.
+    has_ended: bool,
 }
 
 /// One running supervise.
@@ -97,23 +99,32 @@ struct Shell<'a, 'b> {
 pub fn run(name: &OsStr) -> Result<(), Error> {
     start::hand_on_descriptors();
     let inherited = OomScoreAdj::spare();
-    supervise(name, &mut Observer(None), inherited.as_ref(), Vec::new())
+    let started_by = StartedBy::of_this_supervise();
+    supervise(
+        name,
+        &mut Observer(None),
+        started_by,
+        inherited.as_ref(),
+        Vec::new(),
+    )
 }
 
 /// The same in a child of svscan, which has handed on its descriptors already;
 /// prints the error, if there is one, and gives the exit code. `record` is where it
-/// tells of its start. svscan has had the kernel spare it, and its service is to inherit
-/// `oom_score_adj`. As long as one of `predecessors`, which are pidfds, has not ended, the
-/// service is started by `u` or `o` only. If `is_quiet`, the error was printed before.
+/// tells of its start. `started_by` is svscan's [`StartedBy::of_children`]. svscan has had
+/// the kernel spare it, and its service is to inherit `oom_score_adj`. As long as one of
+/// `predecessors`, which are pidfds, has not ended, the service is started by `u` or `o`
+/// only. If `is_quiet`, the error was printed before.
 pub fn run_in_child(
     name: &OsStr,
     record: Option<Record<'_>>,
+    started_by: StartedBy,
     oom_score_adj: Option<&OomScoreAdj>,
     predecessors: Vec<OwnedFd>,
     is_quiet: bool,
 ) -> u8 {
     let mut observer = Observer(record);
-    match supervise(name, &mut observer, oom_score_adj, predecessors) {
+    match supervise(name, &mut observer, started_by, oom_score_adj, predecessors) {
         Ok(()) => 0,
         Err(error) => {
             observer.note(TimelineEvent::Failed);
@@ -129,6 +140,7 @@ pub fn run_in_child(
 fn supervise(
     name: &OsStr,
     observer: &mut Observer<'_>,
+    started_by: StartedBy,
     oom_score_adj: Option<&OomScoreAdj>,
     predecessors: Vec<OwnedFd>,
 ) -> Result<(), Error> {
@@ -141,7 +153,7 @@ fn supervise(
         true => machine,
         false => machine.gated(),
     };
-    let dir = Dir::open(name)?;
+    let dir = Dir::open(name, started_by)?;
     let run = OsStr::new("./run");
     let run =
         Program::at(run, &[run]).map_err(|error| Error::unable("start", name, "/run", error))?;
@@ -152,7 +164,7 @@ fn supervise(
         events: VecDeque::new(),
         processes: Vec::new(),
         dir,
-        state_file: StateFile::open(),
+        state_file: StateFile::open(started_by),
         commands: 0,
         signals,
         hears_control: true,
@@ -219,6 +231,8 @@ impl Shell<'_, '_> {
         if deadline.is_some_and(|at| at <= clock::monotonic()) {
             self.take(Event::Timer);
         }
+        // One that was left a zombie has hidden those that ended after it.
+        self.take_ends();
     }
 
     /// Lets the machine decide what is to be done for this event, does it, and goes on
@@ -257,6 +271,7 @@ impl Shell<'_, '_> {
                     let _ = child::wait(self.processes.swap_remove(place).proc.pid());
                 }
             }
+            Action::Record => self.write_state(),
             Action::Publish => self.publish(true),
             Action::Republish => self.publish(false),
             Action::Refresh => {
@@ -289,9 +304,12 @@ impl Shell<'_, '_> {
         {
             // What it sent has arrived by now, and after that its pid may be another's.
             self.obey_signals(Some(pid));
-            match self.processes.iter().find(|it| it.proc.pid() == pid) {
+            match self.processes.iter_mut().find(|it| it.proc.pid() == pid) {
+                Some(process) if process.has_ended => return,
                 Some(process) => {
-                    self.take(Event::Ended(process.role, end));
+                    process.has_ended = true;
+                    let role = process.role;
+                    self.take(Event::Ended(role, end));
                 }
                 None => {
                     let _ = child::wait(pid);
@@ -368,8 +386,8 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// Writes the record and the status. `is_new`: what it says was not written before. Then a failure is
-    /// reported, and the old file is overwritten; but a new file is tried again later.
+    /// Writes the record and the status. `is_new`: what it says was not written before. Then
+    /// a failure is reported, and the old file is overwritten; but a new file is tried again later.
     fn publish(&mut self, is_new: bool) {
         if let Some(is_owed) = &mut self.deferred {
             *is_owed = true;
@@ -436,8 +454,12 @@ impl Shell<'_, '_> {
         let answer = match started {
             Ok(proc) => {
                 let pid = proc.pid();
-                let start = None;
-                self.processes.push(Process { role, proc, start });
+                self.processes.push(Process {
+                    role,
+                    proc,
+                    start: None,
+                    has_ended: false,
+                });
                 Event::Started(role, pid)
             }
             Err(error) => {

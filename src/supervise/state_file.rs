@@ -5,7 +5,7 @@
 //! supervise finds its record. Then write after each change: before the 18 bytes or after
 //! them does not matter, but before supervise sends the service a signal or exits.
 
-use crate::child::Pid;
+use crate::child::{Pid, PidSpace, ProcessId};
 use crate::error::Error;
 use crate::formats::state::{State, StateRecord, StateWriter, SvscanNote};
 use crate::sys::file::{self, Access, Identity};
@@ -25,29 +25,68 @@ const PROGRAM: &str = "supervise";
 /// The name of the process of every svscan.
 const SVSCAN: &str = "svscan";
 
+/// Who has started a supervise.
+#[derive(Clone, Copy, Debug)]
+pub struct StartedBy {
+    /// In which its pids and start times mean something; None: unknown.
+    pub space: Option<PidSpace>,
+    /// The svscan that has started it, if one has.
+    pub svscan: Option<ProcessId>,
+}
+
+impl StartedBy {
+    /// Who has started this process, a supervise that was executed.
+    pub fn of_this_supervise() -> StartedBy {
+        StartedBy {
+            space: process::pid_space(),
+            svscan: process::parent_named(SVSCAN),
+        }
+    }
+
+    /// What this process, an svscan, is for the supervises that it starts.
+    pub fn of_children() -> StartedBy {
+        let own = Pid::new(std::process::id());
+        StartedBy {
+            space: process::pid_space(),
+            svscan: own.map(|pid| ProcessId {
+                pid,
+                start: process::started(pid),
+            }),
+        }
+    }
+}
+
 /// The record of the service in the current directory, open for writing.
 ///
 /// A record lock (fcntl(2)) on the file tells a reader which process writes it: no other
 /// descriptor of the file may be opened and closed in this process.
 pub struct StateFile {
     /// None: it is not open, or was removed.
-    open: Option<(File, Identity)>,
+    open: Option<OpenFile>,
     writer: StateWriter,
     sequence: u64,
     /// A failure has been printed, and there was no success since.
     is_reported: bool,
 }
 
+struct OpenFile {
+    file: File,
+    id: Identity,
+    /// The record lock is this process's. Whoever may read the file can keep it from that;
+    /// then the record is written nevertheless, and commands use the 18 bytes.
+    is_claimed: bool,
+}
+
 impl StateFile {
     /// That of this process, which holds `supervise/lock`. The file is opened with the
     /// first write.
-    pub fn open() -> StateFile {
+    pub fn open(started_by: StartedBy) -> StateFile {
         StateFile {
             open: None,
             writer: StateWriter {
-                space: process::pid_space(),
+                space: started_by.space,
                 supervise: Pid::new(std::process::id()).unwrap_or(Pid::MIN),
-                svscan: process::parent_named(SVSCAN),
+                svscan: started_by.svscan,
             },
             sequence: 0,
             is_reported: false,
@@ -75,12 +114,14 @@ impl StateFile {
     fn try_write(&mut self, state: &State) -> io::Result<()> {
         let there = fs::symlink_metadata(PATH).ok();
         let id = there.as_ref().map(file::identity);
-        let open = self.open.take_if(|(_, opened)| Some(*opened) == id);
-        let (file, id) = match open {
+        let open = match self.open.take_if(|open| Some(open.id) == id) {
             Some(open) => open,
             None => self.open_file()?,
         };
-        let (file, _) = self.open.insert((file, id));
+        let OpenFile {
+            file, is_claimed, ..
+        } = self.open.insert(open);
+        *is_claimed = *is_claimed || lock::claim(file).is_ok();
         self.sequence = self.sequence.wrapping_add(1);
         let record = StateRecord {
             sequence: self.sequence,
@@ -101,7 +142,7 @@ impl StateFile {
 
     /// Opens it, made if it is not there. What has its name and is no record of this
     /// user's own is put aside.
-    fn open_file(&mut self) -> io::Result<(File, Identity)> {
+    fn open_file(&mut self) -> io::Result<OpenFile> {
         let path = Path::new(PATH);
         let file = match file::create_new(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.reopen(path) {
@@ -115,9 +156,12 @@ impl StateFile {
             },
             created => created?,
         };
-        lock::claim(&file)?;
         let id = file::identity(&file.metadata()?);
-        Ok((file, id))
+        Ok(OpenFile {
+            file,
+            id,
+            is_claimed: false,
+        })
     }
 
     /// Opens the record of an earlier supervise, and goes on counting from there.
@@ -139,8 +183,8 @@ impl StateFile {
 /// Another supervise runs in the current directory: notes the svscan that has started this
 /// one, if one has, for it will start another when that one has left. A file of somebody
 /// else's is left alone, and a failure is no harm: then svscan is looked for in `/proc`.
-pub fn note_svscan() {
-    let note = process::pid_space().zip(process::parent_named(SVSCAN));
+pub fn note_svscan(started_by: StartedBy) {
+    let note = started_by.space.zip(started_by.svscan);
     let note = note.map(|(space, svscan)| SvscanNote { space, svscan }.encode());
     let _ = note.map_or(Ok(()), |bytes| write_note(&bytes));
 }
@@ -173,6 +217,7 @@ mod tests {
     use crate::formats::tai64n::Tai64n;
     use crate::service;
     use crate::sys::child;
+    use std::io::{Read, Write};
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     /// Runs `work` in a process of its own, in a new directory that has `supervise/`.
@@ -221,7 +266,7 @@ mod tests {
     fn what_is_written_is_read_as_long_as_the_writer_lives() {
         in_a_service("state-lives", || {
             let child = child::spawn(|| {
-                let mut file = StateFile::open();
+                let mut file = StateFile::open(StartedBy::of_this_supervise());
                 write(&mut file, 1);
                 write(&mut file, 2);
                 u8::from(!is_read(2))
@@ -231,7 +276,7 @@ mod tests {
             assert_eq!(metadata.permissions().mode() & 0o7777, 0o644);
             // It is that of a process that has ended.
             assert!(!is_read(2));
-            let mut file = StateFile::open();
+            let mut file = StateFile::open(StartedBy::of_this_supervise());
             write(&mut file, 3);
             assert!(is_read(3));
             let bytes = fs::read(PATH).unwrap();
@@ -240,11 +285,40 @@ mod tests {
     }
 
     #[test]
+    fn who_locks_the_file_for_reading_does_not_keep_it_from_being_written() {
+        in_a_service("state-read-lock", || {
+            let mut earlier = StateFile::open(StartedBy::of_this_supervise());
+            write(&mut earlier, 1);
+            drop(earlier);
+            let (mut locked, lock_taken) = io::pipe().unwrap();
+            let (gate, let_go) = io::pipe().unwrap();
+            let reader = child::spawn(|| {
+                let file = File::open(PATH).unwrap();
+                lock::read_lock(&file).unwrap();
+                (&lock_taken).write_all(b".").unwrap();
+                let _ = (&gate).read(&mut [0]);
+                0
+            });
+            let reader = reader.unwrap();
+            locked.read_exact(&mut [0]).unwrap();
+            let mut file = StateFile::open(StartedBy::of_this_supervise());
+            write(&mut file, 2);
+            assert!(!is_read(2));
+            let bytes = fs::read(PATH).unwrap();
+            assert_eq!(StateRecord::decode(&bytes).unwrap().state.starts, 2);
+            (&let_go).write_all(b".").unwrap();
+            child::wait(reader).unwrap();
+            write(&mut file, 3);
+            assert!(is_read(3));
+        });
+    }
+
+    #[test]
     fn what_is_removed_is_made_again_and_a_longer_record_is_cut() {
         in_a_service("state-removed", || {
             let longer = [b"version 2\n", [b' '; 3000].as_slice()].concat();
             fs::write(PATH, longer).unwrap();
-            let mut file = StateFile::open();
+            let mut file = StateFile::open(StartedBy::of_this_supervise());
             write(&mut file, 1);
             assert!(is_read(1));
             fs::remove_file(PATH).unwrap();
@@ -272,7 +346,7 @@ mod tests {
                     2 => fs::write(PATH, "mine").unwrap(),
                     _ => crate::sys::fifo::make(Path::new(PATH)).unwrap(),
                 }
-                let mut file = StateFile::open();
+                let mut file = StateFile::open(StartedBy::of_this_supervise());
                 write(&mut file, 1);
                 assert!(is_read(1));
                 assert_eq!(fs::read("victim").unwrap(), b"mine");

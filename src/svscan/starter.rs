@@ -12,7 +12,7 @@ use super::service::SuperviseKind;
 use crate::child::Pid;
 use crate::error::{Error, TEMPORARY};
 use crate::formats::timeline::TimelineEvent;
-use crate::supervise;
+use crate::supervise::{self, StartedBy};
 use crate::sys::command_line::Map;
 use crate::sys::descriptors::Descriptors;
 use crate::sys::exec::Program;
@@ -38,7 +38,9 @@ pub(super) struct Starter {
     open_files: Option<OpenFiles>,
     /// Whether each supervise leads its own process group.
     own_groups: bool,
-    /// The environment and descriptors that an executed supervise inherits.
+    /// What all supervises know of this svscan.
+    started_by: StartedBy,
+    /// The value that svscan inherited, which an executed supervise gets back.
     oom_score_adj: Option<OomScoreAdj>,
 }
 
@@ -55,6 +57,7 @@ struct OwnProgram {
 #[derive(Clone)]
 struct Successor {
     name: OsString,
+    started_by: StartedBy,
     oom_score_adj: Option<OomScoreAdj>,
     predecessors: Vec<Pid>,
     is_quiet: bool,
@@ -69,6 +72,7 @@ impl Successor {
         supervise::run_in_child(
             &self.name,
             record,
+            self.started_by,
             self.oom_score_adj.as_ref(),
             predecessors.collect(),
             self.is_quiet,
@@ -86,6 +90,7 @@ impl Starter {
             sibling: child::sibling_program("supervise"),
             open_files: raise_open_files(),
             own_groups: !shared_group && !terminal::has_controlling_terminal(),
+            started_by: StartedBy::of_children(),
             oom_score_adj: OomScoreAdj::spare(),
         }
     }
@@ -134,6 +139,7 @@ impl Starter {
             if ready.is_ok() && self.begin(operand, record.as_ref()).is_some() {
                 let successor = Successor {
                     name: operand.to_owned(),
+                    started_by: self.started_by,
                     oom_score_adj: self.oom_score_adj.clone(),
                     predecessors: predecessors.to_vec(),
                     is_quiet,

@@ -34,6 +34,14 @@ pub fn claim(file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes the record lock for reading, which is in the way of a [`claim`].
+#[cfg(test)]
+pub fn read_lock(file: &File) -> io::Result<()> {
+    let lock = whole_file(libc::F_RDLCK);
+    fcntl(file, FcntlArg::F_SETLK(&lock)).map_err(super::io)?;
+    Ok(())
+}
+
 /// The process that has [`claim`]ed `file`; None if there is none, or it is in another pid
 /// namespace.
 pub fn claimed_by(file: &File) -> Option<Pid> {

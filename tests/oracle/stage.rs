@@ -7,6 +7,7 @@ use crate::harness::{
     wait_until,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
@@ -280,6 +281,22 @@ impl Stage {
         self.run("svc", &[&format!("-{letters}"), "s"]);
         self.settle();
         self.look();
+    }
+
+    /// Asks svstat again and again until the service `s` has been started so often, and
+    /// tells what it says for more than a quarter of the time.
+    pub(super) fn poll_svstat(&mut self, starts: usize) {
+        let (mut polls, mut lines) = (0, BTreeMap::<String, usize>::new());
+        wait_until("the service is started again", || {
+            let mut svstat = self.command(self.program("svstat"));
+            svstat.arg("s");
+            let line = blank(&finish(svstat).text(), "(pid ", ")");
+            *lines.entry(blank(&line, " ", " seconds")).or_default() += 1;
+            polls += 1;
+            self.recorded_starts() >= starts
+        });
+        lines.retain(|_, count| *count * 4 > polls);
+        self.say(format!("svstat says mostly {:?}", lines.keys()));
     }
 
     /// As [`Stage::svc`], any bytes, by the FIFO itself.

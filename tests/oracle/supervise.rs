@@ -410,6 +410,25 @@ situations! { starts_again_after
     term("kill -TERM $$");
 }
 
+/// svstat, asked fast during the crash loop of a service that ends in this way.
+fn svstat_in_a_crash_loop(ending: &'static str) -> impl Fn(&mut Stage) {
+    move |stage| {
+        stage.service(&format!("echo start >>record; {ending}"));
+        stage.start("supervise", &["s"]);
+        stage.scratch.wait_supervised("s");
+        stage.poll_svstat(4);
+        stage.run("svc", &["-dx", "s"]);
+        stage.ends();
+        stage.run("svstat", &["s"]);
+    }
+}
+
+situations! { svstat_in_a_crash_loop
+    at_once("exit 1");
+    by_a_signal("kill -9 $$");
+    within_the_second("exec sleep 0.3");
+}
+
 /// A `run` that tells what it got.
 pub(super) const HEIR: &str = r#"
 exec 4>>got
