@@ -1,4 +1,5 @@
-//! Children and other processes: reap, signal, ask about them. [`super::spawn`] starts them.
+//! Reap children (waitpid), send signals (kill), process groups and sessions. [`super::spawn`]
+//! starts children.
 
 use crate::child::{End, Pid};
 use crate::sys::signals::Signal;
@@ -8,7 +9,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
-/// A child that does `work`: [`Spawn::start`] without any preparation.
+/// Starts a child that runs `work`: [`Spawn::start`] without any preparation.
 ///
 /// # Errors
 /// EAGAIN, ENOMEM: see fork(2).
@@ -18,16 +19,17 @@ pub fn spawn(work: impl FnOnce() -> u8) -> io::Result<Pid> {
     started.map(|child| child.pid())
 }
 
-/// Has the child `pid` run on another processor than this process does now, if it
-/// may use another: left to itself, the kernel begins it here, after this process.
+/// Moves the child `pid` to another processor than the current one, if it may use another
+/// (sched_setaffinity(2)). By default the kernel starts a child on the processor of its parent,
+/// after the parent.
 pub fn run_elsewhere(pid: Pid) {
     let Ok(pid) = i32::try_from(pid.get()) else {
         return;
     };
     let size = size_of::<libc::cpu_set_t>();
-    // SAFETY: a zeroed set is a valid one to be written to, CPU_CLR is given the
-    // number of a processor, and the rest takes numbers. A set that is empty then
-    // is refused, and nothing changes.
+    // SAFETY: a zeroed set is a valid one to be written to, CPU_CLR is given the number of a
+    // processor, and the rest takes numbers. The kernel refuses an empty set; nothing changes
+    // then.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         if let Ok(here @ 0..1024) = usize::try_from(libc::sched_getcpu())
@@ -39,10 +41,10 @@ pub fn run_elsewhere(pid: Pid) {
     }
 }
 
-/// A child that has ended, if there is one; it is gone then.
+/// Reaps a child that has ended, if there is one (waitpid(2)).
 ///
-/// Uses waitpid(2) itself: a wrapper that cannot name a real-time signal would
-/// lose the child that one killed.
+/// This calls waitpid(2) of libc: nix's wrapper cannot represent a real-time signal and would
+/// lose a child that one killed.
 pub fn reap() -> Option<(Pid, End)> {
     loop {
         let mut status = 0;
@@ -56,15 +58,15 @@ pub fn reap() -> Option<(Pid, End)> {
     }
 }
 
-/// A child that has ended, if there is one, as [`reap`]; but it stays, so that its pid is
-/// nobody else's, until [`wait`] is called for it. Before that, no other may be seen.
+/// A child that has ended, if there is one, without reaping it (WNOWAIT): its pid is not reused
+/// until [`wait`] is called for it. Until then, this returns the same child.
 pub fn ended() -> Option<(Pid, End)> {
     // SAFETY: a zeroed siginfo_t is a valid one to be written to, and what is read of it
     // is what waitid(2) fills in for a child, or zero.
     let (pid, code, status) = unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();
         let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        // It does not wait, so nothing interrupts it.
+        // It does not block, so no signal interrupts it.
         libc::waitid(libc::P_ALL, 0, &mut info, flags);
         (info.si_pid(), info.si_code, info.si_status())
     };
@@ -85,27 +87,26 @@ fn end(status: i32) -> End {
     }
 }
 
-/// Sends `signal` to the process `pid`; one that is gone does not mind.
+/// Sends `signal` to the process `pid` (kill(2)), if it exists.
 pub fn kill(pid: Pid, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid.get()) {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal.nix());
     }
 }
 
-/// Sends `signal` to the process group `leader`, if there is anybody in it.
+/// Sends `signal` to the process group `leader` (killpg(3)), if it has members.
 pub fn killpg(leader: Pid, signal: Signal) {
     if let Ok(leader) = i32::try_from(leader.get()) {
         let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), signal.nix());
     }
 }
 
-/// Whether this process leads its process group.
+/// Whether this process is the leader of its process group.
 pub fn is_group_leader() -> bool {
     nix::unistd::getpgrp() == nix::unistd::getpid()
 }
 
-/// Whether `pid` is another process of this process's group, one that has ended but was
-/// not waited for included.
+/// Whether `pid` is another process in this process's group, including a zombie.
 pub fn is_in_own_group(pid: Pid) -> bool {
     i32::try_from(pid.get()).is_ok_and(|pid| {
         let pid = nix::unistd::Pid::from_raw(pid);
@@ -114,20 +115,20 @@ pub fn is_in_own_group(pid: Pid) -> bool {
     })
 }
 
-/// Makes this process the leader of a session and of a process group of its own,
-/// unless it is the leader of a group.
+/// Makes this process a session leader and a process group leader (setsid(2)), unless it is a
+/// group leader already.
 pub fn setsid() {
     let _ = nix::unistd::setsid();
 }
 
-/// From now on, children of descendants whose own parent has ended become this
-/// process's children, as they become those of pid 1 by default.
+/// Makes this process a subreaper (prctl(2)): descendants whose parent has ended become its
+/// children, instead of those of pid 1.
 pub fn become_subreaper() {
     // SAFETY: PR_SET_CHILD_SUBREAPER takes a number and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
 }
 
-/// Waits for the child `pid` to end.
+/// Waits for the child `pid` to end and reaps it (waitpid(2)).
 ///
 /// # Errors
 /// ECHILD: see waitpid(2).
@@ -146,7 +147,7 @@ pub fn wait(pid: Pid) -> io::Result<End> {
     }
 }
 
-/// Whether the child `pid` has ended and was not waited for yet.
+/// Whether the child `pid` is a zombie: it has ended and has not been reaped.
 pub fn has_ended(pid: Pid) -> bool {
     let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: `info` is a valid place to write to; zeroes are valid, and mean no child.
@@ -157,7 +158,7 @@ pub fn has_ended(pid: Pid) -> bool {
     }
 }
 
-/// Whether this process has any child, ended or not.
+/// Whether this process has any children, zombies included.
 pub fn has_children() -> bool {
     // SAFETY: a null pointer is allowed: nothing is written then.
     let found = unsafe {
@@ -167,8 +168,8 @@ pub fn has_children() -> bool {
     found == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ECHILD)
 }
 
-/// Whether the process `leader` is in another group than the one it was made
-/// leader of. One that is gone is in none.
+/// Whether the process `leader` has moved to another group than its own (it is a session leader
+/// now, say). False if it does not exist.
 pub fn has_left_group(leader: Pid) -> bool {
     i32::try_from(leader.get()).is_ok_and(|leader| {
         let leader = nix::unistd::Pid::from_raw(leader);
@@ -176,18 +177,18 @@ pub fn has_left_group(leader: Pid) -> bool {
     })
 }
 
-/// In a parent: makes the child `pid` lead a process group of its own, so that the group
-/// exists whichever of the two runs first ([`Spawn::group`]).
+/// In a parent: puts the child `pid` into a process group of its own (setpgid(2)), so that the
+/// group exists whichever of the two runs first ([`Spawn::group`]).
 pub fn make_group(pid: Pid) {
     if let Ok(pid) = i32::try_from(pid.get()) {
         let pid = nix::unistd::Pid::from_raw(pid);
-        // EACCES: it has become another program, and did it itself before that.
+        // EACCES: the child has called exec already, after its own setpgid.
         let _ = nix::unistd::setpgid(pid, pid);
     }
 }
 
-/// The path of the program that stands beside this one under `name`, if there
-/// is one that may be executed.
+/// The path of the program `name` in the directory of this program's file, if it exists and is
+/// executable.
 pub fn sibling_program(name: &str) -> Option<OsString> {
     let own = std::env::current_exe().ok()?;
     let path = own.parent()?.join(name);
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_child_that_has_ended_is_seen_and_stays_until_it_is_waited_for() {
-        // In a process whose children are no other test's.
+        // In a process of its own, whose children belong to no other test.
         let seen = spawn(|| {
             let pid = spawn(|| 7).unwrap();
             let end = pidfd::open(pid).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The monotonic clock (CLOCK_MONOTONIC), by which all decisions are taken.
+/// The monotonic clock (CLOCK_MONOTONIC), which all decisions use.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the place that reads the clock"
@@ -11,7 +11,7 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// The wall clock, as time since 1970-01-01 00:00 UTC; a clock set before that reads as zero.
+/// The wall clock, as time since 1970-01-01 00:00 UTC; zero if it is set to an earlier time.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the place that reads the clock"
@@ -22,7 +22,7 @@ pub fn wall() -> Duration {
         .unwrap_or_default()
 }
 
-/// The time since the machine was started (CLOCK_BOOTTIME), which nobody can set.
+/// The time since boot (CLOCK_BOOTTIME), which cannot be set.
 pub fn since_boot() -> Duration {
     let mut now = libc::timespec {
         tv_sec: 0,

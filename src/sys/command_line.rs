@@ -1,10 +1,10 @@
-//! What ps(1) shows of this process: its name and its command line.
+//! The name and the command line of this process, as ps(1) shows them.
 
 use std::ffi::CStr;
 use std::io;
 
-/// Where in this process's memory the kernel finds what `/proc/PID` shows of it:
-/// `struct prctl_mm_map` of linux/prctl.h.
+/// The addresses of what `/proc/PID` shows of this process's memory: `struct prctl_mm_map` of
+/// linux/prctl.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Map {
@@ -24,23 +24,23 @@ pub struct Map {
     exe_fd: u32,
 }
 
-// Of linux/prctl.h; the crate libc has no names for them.
+// From linux/prctl.h; the libc crate does not define them.
 const PR_SET_MM: i32 = 35;
 const PR_SET_MM_MAP: usize = 14;
 
 impl Map {
-    /// As it is now; None where it could not be changed (see PR_SET_MM_MAP in
-    /// prctl(2): a kernel without it, a filter that refuses it, no `/proc`).
+    /// The current map; None if it cannot be changed (PR_SET_MM_MAP in prctl(2): the kernel
+    /// does not support it, a seccomp filter refuses it, or `/proc` is not mounted).
     pub fn read() -> Option<Map> {
         let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
         let map = parse(&stat)?;
-        // Setting what is set already shows whether that is allowed.
+        // Setting the current values tests whether setting is allowed.
         map.set().ok()?;
         Some(map)
     }
 
-    /// In a child: has it shown as `name` with the command line `words`, which has a
-    /// 0 behind each word, until it becomes another program.
+    /// In a child: sets its name to `name` and its command line to `words`, each terminated by
+    /// a NUL byte, until its next exec.
     ///
     /// # Errors
     /// What prctl(2) says.
@@ -58,11 +58,11 @@ impl Map {
     }
 
     fn set(&self) -> io::Result<()> {
-        // SAFETY: sbrk of 0 only asks.
+        // SAFETY: sbrk of 0 only queries.
         let brk = unsafe { libc::sbrk(0) }.addr() as u64;
         let map = Map { brk, ..*self };
-        // SAFETY: the kernel reads the map. It uses what is in it to show things to
-        // others, but for brk, which is as it was.
+        // SAFETY: the kernel reads the map. It only shows these addresses to other processes,
+        // except brk, which is unchanged.
         let result = unsafe {
             libc::prctl(
                 PR_SET_MM,
@@ -79,9 +79,9 @@ impl Map {
     }
 }
 
-/// From the fields of `/proc/PID/stat`, see proc(5).
+/// Parses `/proc/PID/stat`, see proc(5).
 fn parse(stat: &str) -> Option<Map> {
-    // The name, field 2, may hold anything.
+    // Field 2, the name, may contain any characters.
     let (_, behind) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = behind.split_ascii_whitespace().collect();
     let field = |number: usize| -> Option<u64> { fields.get(number.checked_sub(3)?)?.parse().ok() };
@@ -101,6 +101,6 @@ fn parse(stat: &str) -> Option<Map> {
         auxv_size: 0,
         exe_fd: u32::MAX,
     };
-    // The kernel does not tell everybody.
+    // The kernel shows zeros to unprivileged processes.
     (map.arg_start != 0).then_some(map)
 }

@@ -1,36 +1,36 @@
-//! Descriptors by number: those that this process was started with, for a child that is
-//! to have no others, and those of the next program.
+//! File descriptors by number: closing those that a child should not inherit, and placing those
+//! of the next program.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
-/// Numbers of open descriptors above 2, in rising order.
+/// The numbers of open descriptors above 2, in ascending order.
 #[derive(Debug)]
 pub struct Descriptors(Vec<u32>);
 
 impl Descriptors {
-    /// Those open now. Asked before this process has opened any, it is those that
-    /// it was given.
+    /// The descriptors that are open now: the inherited ones, if this process has not opened
+    /// any yet.
     ///
     /// # Errors
-    /// If there is no `/proc` to ask, see proc(5).
+    /// If `/proc` is not mounted, see proc(5).
     pub fn open_now() -> io::Result<Descriptors> {
         let mut numbers = Vec::new();
         for entry in std::fs::read_dir("/proc/self/fd")? {
             let name = entry?.file_name();
             numbers.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
         }
-        // The one by which they were read is gone.
+        // The descriptor of `/proc/self/fd` itself is closed by now.
         numbers.retain(|number| *number > 2 && is_open(*number));
         numbers.sort_unstable();
         Ok(Descriptors(numbers))
     }
 
-    /// In a child: closes all others above 2, but for `kept`.
+    /// In a child: closes all descriptors above 2 except these and `kept` (close_range(2)).
     ///
     /// # Errors
-    /// ENOSYS before Linux 5.9, EPERM where a filter does not know close_range(2);
-    /// nothing is closed then.
+    /// ENOSYS before Linux 5.9, EPERM if a seccomp filter refuses close_range(2); nothing is
+    /// closed then.
     pub fn close_others(&self, kept: Option<BorrowedFd<'_>>) -> io::Result<()> {
         let kept = kept.and_then(|fd| u32::try_from(fd.as_raw_fd()).ok());
         let is_before = |number: &u32| kept.is_some_and(|kept| *number < kept);
@@ -46,8 +46,7 @@ impl Descriptors {
     }
 }
 
-/// Leaves no descriptor above 2 that is open now to a program that this process or a
-/// child of it becomes.
+/// Marks all open descriptors above 2 close-on-exec.
 pub fn close_all_on_exec() {
     // SAFETY: takes numbers and touches no memory.
     let marked = unsafe {
@@ -63,20 +62,20 @@ pub fn close_all_on_exec() {
         && let Ok(Descriptors(numbers)) = Descriptors::open_now()
     {
         for number in numbers.iter().flat_map(|number| i32::try_from(*number)) {
-            // SAFETY: takes numbers; what is open stays open.
+            // SAFETY: takes numbers; nothing is closed.
             unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }
 }
 
-/// Makes a copy of `fd` the descriptor `number` of this process and of the programs it
-/// becomes; that of itself is `fd`.
+/// Duplicates `fd` to the descriptor `number`, which stays open on exec (dup2(2)). If `fd` is
+/// `number`, only its close-on-exec flag is cleared.
 ///
 /// # Errors
 /// What dup2(2) says.
 pub fn dup2(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
-    // SAFETY: they take numbers. What was open as `number` belongs to nobody: those who
-    // call this give up what they have there.
+    // SAFETY: they take numbers. Nothing here owns what was open as `number`: callers replace
+    // it deliberately.
     let placed = unsafe {
         match fd.as_raw_fd() == number {
             true => libc::fcntl(number, libc::F_SETFD, 0),
@@ -89,11 +88,11 @@ pub fn dup2(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     }
 }
 
-/// In a child: leaves `fd`, and `copies` copies of it, open for the next program:
-/// as many as there are descriptors for.
+/// In a child: leaves `fd` and `copies` duplicates of it open for the next program; fewer if
+/// there are not enough descriptors.
 pub fn give_copies(fd: BorrowedFd<'_>, copies: usize) {
-    // SAFETY: they take and give numbers. The copies are nobody's here; they are
-    // for the next program.
+    // SAFETY: they take and return numbers. Nothing here owns the duplicates; they are for the
+    // next program.
     unsafe {
         for _ in 0..copies {
             libc::dup(fd.as_raw_fd());
@@ -103,13 +102,13 @@ pub fn give_copies(fd: BorrowedFd<'_>, copies: usize) {
 }
 
 fn is_open(number: u32) -> bool {
-    // SAFETY: F_GETFD only asks; any number is allowed.
+    // SAFETY: F_GETFD only queries; any number is allowed.
     i32::try_from(number).is_ok_and(|fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1)
 }
 
 fn close_range(first: u32, last: u32) -> io::Result<()> {
-    // SAFETY: takes numbers and touches no memory. What is closed belongs to the
-    // parent's code, none of which runs in this child any more.
+    // SAFETY: takes numbers and touches no memory. What is closed belongs to code of the
+    // parent, none of which runs in this child any more.
     match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -125,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_child_keeps_what_was_there_and_nothing_that_came_later() {
-        // A process of its own: other tests open and close what they like.
+        // In a process of its own: other tests open and close descriptors.
         let pid = child::spawn(|| {
             let before: Vec<File> = (0..3).map(|_| File::open("/dev/null").unwrap()).collect();
             let gap = before[1].as_raw_fd();
@@ -136,12 +135,11 @@ mod tests {
             let later = File::open("/dev/null").unwrap();
             let [high, kept] = [10, 20].map(|more| last + more);
             for number in [high, kept] {
-                // SAFETY: dup2 takes numbers; these are nobody's.
+                // SAFETY: dup2 takes numbers; these are unused.
                 unsafe { libc::dup2(first, number) };
             }
             let open = |fd: i32| is_open(u32::try_from(fd).unwrap());
-            // Above those it was given, among them, and none.
-            // SAFETY: open, and closed by nobody meanwhile.
+            // `kept` is above the inherited descriptors, one of them, or None.
             let borrowed = [kept, first].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
             given.close_others(Some(borrowed[0])).unwrap();
             let mut right = open(first) && open(last) && !open(gap) && !open(high) && open(kept);

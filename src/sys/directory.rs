@@ -1,5 +1,5 @@
-//! What is in a directory that is open, by names below it: nobody can lead that
-//! elsewhere with a link.
+//! Operations relative to an open directory (openat(2)): no symbolic link in the path can
+//! redirect them.
 
 use super::stat::{self, Stat};
 use nix::errno::Errno;
@@ -15,11 +15,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
-/// Opens the directory `path`, links followed, if this process may pass through
-/// it; to read what names are in it takes more.
+/// Opens the directory `path` with O_PATH, links followed, if this process may search it;
+/// listing it requires more.
 ///
 /// # Errors
-/// What open(2) and chdir(2) say.
+/// Those of open(2) and chdir(2).
 pub fn open_to_pass(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let dirfd = nix::fcntl::open(path, flags, Mode::empty()).map_err(super::io)?;
@@ -28,61 +28,61 @@ pub fn open_to_pass(path: &Path) -> io::Result<File> {
     Ok(File::from(dirfd))
 }
 
-/// Opens the directory `path`, links followed, for nothing but to be named by it.
+/// Opens the directory `path` with O_PATH, links followed.
 ///
 /// # Errors
-/// What open(2) says.
+/// Those of open(2).
 pub fn open_to_name(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let dirfd = nix::fcntl::open(path, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(dirfd))
 }
 
-/// Opens the file `name` below `dirfd`, if its last part is no link, for nothing but to
-/// be named by it: without any permission on it.
+/// Opens the file `name` below `dirfd` with O_PATH, which requires no permission on it; its
+/// last component must not be a link.
 ///
 /// # Errors
-/// What openat(2) says.
+/// Those of openat(2).
 pub fn open_file_to_name(dirfd: &File, name: &str) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let opened = openat(dirfd, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(opened))
 }
 
-/// What stands under `name` in `dirfd`, links followed, for [`super::file::open_found`].
+/// Opens `name` in `dirfd` with O_PATH, links followed, for [`super::file::open_found`].
 ///
 /// # Errors
-/// What openat(2) says.
+/// Those of openat(2).
 pub fn find(dirfd: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let found = openat(dirfd, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(found))
 }
 
-/// Opens the directory `name` in `dirfd`; a link is none.
+/// Opens the directory `name` in `dirfd`; a link is refused.
 ///
 /// # Errors
-/// What openat(2) says.
+/// Those of openat(2).
 pub fn open(dirfd: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let opened = openat(dirfd, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(opened))
 }
 
-/// Opens the file `name` in `dirfd` for reading, without waiting for anybody.
+/// Opens the file `name` in `dirfd` for reading, with O_NONBLOCK.
 ///
 /// # Errors
-/// What openat(2) says.
+/// Those of openat(2).
 pub fn open_file(dirfd: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let opened = openat(dirfd, name, flags, Mode::empty()).map_err(super::io)?;
     Ok(File::from(opened))
 }
 
-/// As [`open_file`], but not through a link: another user may own `dirfd`.
+/// As [`open_file`], but with O_NOFOLLOW: another user may own `dirfd`.
 ///
 /// # Errors
-/// Of a link: ELOOP; else what openat(2) says.
+/// ELOOP for a link; else those of openat(2).
 pub fn open_file_nofollow(dirfd: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
     let flags = flags | OFlag::O_CLOEXEC;
@@ -90,10 +90,10 @@ pub fn open_file_nofollow(dirfd: &File, name: &OsStr) -> io::Result<File> {
     Ok(File::from(opened))
 }
 
-/// The names in `dirfd`, but `.` and `..`.
+/// The names of the entries of `dirfd`, without `.` and `..`.
 ///
 /// # Errors
-/// What readdir(3) says.
+/// Those of readdir(3).
 pub fn names(dirfd: &File) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     each(dirfd, |name| {
@@ -103,10 +103,10 @@ pub fn names(dirfd: &File) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Shows `see` the same one by one, however many there are, until it has seen enough.
+/// Calls `see` with each of the same names, however many there are, until it breaks.
 ///
 /// # Errors
-/// What readdir(3) says.
+/// Those of readdir(3).
 pub fn each(dirfd: &File, mut see: impl FnMut(&OsStr) -> ControlFlow<()>) -> io::Result<()> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let opened = openat(dirfd, c".", flags, Mode::empty()).map_err(super::io)?;
@@ -119,8 +119,8 @@ pub fn each(dirfd: &File, mut see: impl FnMut(&OsStr) -> ControlFlow<()>) -> io:
     Ok(())
 }
 
-/// With inode numbers and offsets of 64 bits on processors of 32 bits, too, where
-/// readdir(3) fails with EOVERFLOW.
+/// readdir(3) with 64-bit inode numbers and offsets on 32-bit processors, too, where the plain
+/// one fails with EOVERFLOW.
 #[cfg(not(target_env = "gnu"))]
 use libc::readdir as readdir64;
 #[cfg(target_env = "gnu")]
@@ -131,14 +131,14 @@ struct Stream(NonNull<libc::DIR>);
 
 impl Stream {
     fn new(directory: OwnedFd) -> io::Result<Stream> {
-        // SAFETY: the descriptor is open and, if this succeeds, the stream's own.
+        // SAFETY: the descriptor is open; if this succeeds, the stream owns it.
         let stream = unsafe { libc::fdopendir(directory.as_raw_fd()) };
         let stream = NonNull::new(stream).ok_or_else(io::Error::last_os_error)?;
         let _ = directory.into_raw_fd();
         Ok(Stream(stream))
     }
 
-    /// The next name; None: there is none.
+    /// The next name; None at the end.
     fn next(&mut self) -> io::Result<Option<&[u8]>> {
         Errno::clear();
         // SAFETY: the stream is open.
@@ -148,8 +148,8 @@ impl Stream {
                 error => Err(super::io(error)),
             };
         };
-        // SAFETY: the entry stays until the next call, for which the borrow must have
-        // ended, and its name ends with a NUL.
+        // SAFETY: the entry is valid until the next call, for which the borrow must have ended,
+        // and its name ends with a NUL.
         let name = unsafe { CStr::from_ptr((&raw const (*entry.as_ptr()).d_name).cast()) };
         Ok(Some(name.to_bytes()))
     }
@@ -157,7 +157,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // SAFETY: the stream is open, and nobody uses it any more.
+        // SAFETY: the stream is open, and is not used after this.
         unsafe { libc::closedir(self.0.as_ptr()) };
     }
 }
@@ -165,23 +165,23 @@ impl Drop for Stream {
 /// The stat of `name` in `dirfd`; of a symbolic link, that of the link itself.
 ///
 /// # Errors
-/// What statx(2) says.
+/// Those of statx(2).
 pub fn stat(dirfd: &File, name: &OsStr) -> io::Result<Stat> {
     stat::at(dirfd, &CString::new(name.as_bytes())?)
 }
 
-/// Where the directory open as `dirfd` is now: its real path.
+/// The current path of the open directory `dirfd`.
 ///
 /// # Errors
-/// If there is no `/proc` to ask, see proc(5).
+/// If `/proc` is not mounted, see proc(5).
 pub fn path(dirfd: &File) -> io::Result<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", dirfd.as_raw_fd()))
 }
 
-/// Removes the file `name` from `dirfd`; false if it was not there.
+/// Removes the file `name` from `dirfd` (unlinkat(2)); false if it did not exist.
 ///
 /// # Errors
-/// What unlinkat(2) says.
+/// Those of unlinkat(2).
 pub fn remove(dirfd: &File, name: &OsStr) -> io::Result<bool> {
     match unlinkat(dirfd, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) => Ok(true),
@@ -190,19 +190,19 @@ pub fn remove(dirfd: &File, name: &OsStr) -> io::Result<bool> {
     }
 }
 
-/// The room of a file system, in bytes.
+/// The space of a file system, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Space {
-    /// How much it has in all.
+    /// Its size.
     pub total: u64,
-    /// How much of that is free for this user.
+    /// What this user may still use.
     pub available: u64,
 }
 
-/// The room of the file system of `dirfd`.
+/// The space of the file system of `dirfd`.
 ///
 /// # Errors
-/// What fstatfs(2) says.
+/// Those of fstatfs(2).
 pub fn space(dirfd: &File) -> io::Result<Space> {
     let stat = nix::sys::statfs::fstatfs(dirfd).map_err(super::io)?;
     let block = u64::try_from(stat.block_size()).unwrap_or(0);

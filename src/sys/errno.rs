@@ -1,8 +1,8 @@
-//! Error numbers, and what they mean where it matters.
+//! Error numbers (errno), and predicates for those that callers handle.
 
 use std::io;
 
-/// The numbers, whatever they are on this machine.
+/// The values of the error numbers on this architecture.
 pub mod numbers {
     pub use libc::{
         E2BIG, EACCES, EADDRINUSE, EADDRNOTAVAIL, EADV, EAFNOSUPPORT, EAGAIN, EALREADY, EBADF,
@@ -18,28 +18,29 @@ pub mod numbers {
     };
 }
 
-/// A file is larger than anything that makes sense (EFBIG).
+/// EFBIG: a file is unreasonably large.
 pub fn too_big() -> io::Error {
     io::Error::from_raw_os_error(libc::EFBIG)
 }
 
-/// Something was broken off because a signal came (EINTR).
+/// EINTR: a signal interrupted the operation.
 pub fn interrupted() -> io::Error {
     io::Error::from_raw_os_error(libc::EINTR)
 }
 
-/// There is no memory for something that can do without (ENOMEM).
+/// ENOMEM: there is no memory for an optional allocation.
 pub fn out_of_memory() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOMEM)
 }
 
-/// A process has as many open files as it may have (EMFILE).
+/// EMFILE: the process has reached its limit on open files.
 pub fn too_many_files() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
 }
 
-/// A name that was to be a file of one's own is a link, of another user or special: what
-/// open(2) says of such a name with O_NOFOLLOW and O_NONBLOCK, and what [`not_own`] is.
+/// Whether `error` says that a file is not plainly one's own: a symbolic link (ELOOP), a
+/// special file (ENXIO), or another user's ([`not_own`], EPERM). open(2) with O_NOFOLLOW and
+/// O_NONBLOCK returns the first two.
 pub fn is_not_own(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -47,58 +48,58 @@ pub fn is_not_own(error: &io::Error) -> bool {
     )
 }
 
-/// A file is not one's own (EPERM).
+/// EPERM: the file belongs to another user, or has another hard link.
 pub fn not_own() -> io::Error {
     io::Error::from_raw_os_error(libc::EPERM)
 }
 
-/// A FIFO is none of the files that are wanted (ENXIO).
+/// ENXIO: the file is a FIFO, where a plain file is expected.
 pub fn is_fifo() -> io::Error {
     io::Error::from_raw_os_error(libc::ENXIO)
 }
 
-/// Whether `error` is EMFILE or ENFILE: no more files can be opened now.
+/// Whether `error` is EMFILE or ENFILE: no more files can be opened at present.
 pub fn is_too_many_files(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// A file is not a program that can do what is needed (ENOEXEC).
+/// ENOEXEC: the file is not a suitable program.
 pub fn no_program() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOEXEC)
 }
 
-/// Whether `error` is ENXIO: a FIFO that nobody has open for reading.
+/// Whether `error` is ENXIO: the FIFO has no reader.
 pub fn is_no_reader(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENXIO)
 }
 
-/// Whether `error` is ELOOP: a symbolic link where none is followed.
+/// Whether `error` is ELOOP: the file is a symbolic link, which O_NOFOLLOW does not follow.
 pub fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ELOOP)
 }
 
-/// Whether `error` is EINVAL: of readlink(2), that the file is no symbolic link.
+/// Whether `error` is EINVAL: from readlink(2), the file is not a symbolic link.
 pub fn is_invalid(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EINVAL)
 }
 
-/// Whether `error` is ENOEXEC: of execve(2), a program of no known format.
+/// Whether `error` is ENOEXEC: from execve(2), the file has no known executable format.
 pub fn is_no_program(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENOEXEC)
 }
 
-/// Whether `error` is ENOSPC or EDQUOT: there is no room.
+/// Whether `error` is ENOSPC or EDQUOT: the disk is full, or the quota is exceeded.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
 }
 
-/// Whether `error` is ESPIPE: the file has no places to go to.
+/// Whether `error` is ESPIPE: the file is not seekable.
 pub fn is_unseekable(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ESPIPE)
 }
 
-/// Whether `error` is ENOSYS or EPERM: the kernel is too old for a system call, or a filter
-/// does not know it (seccomp(2)).
+/// Whether `error` is ENOSYS or EPERM: the kernel does not have a system call, or a seccomp(2)
+/// filter refuses it.
 pub fn is_not_available(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
 }

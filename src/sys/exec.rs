@@ -1,5 +1,5 @@
-//! Become another program: everything is made ready first, so that becoming it
-//! allocates nothing and works under the tightest of limits (softlimit).
+//! exec: everything is prepared first, so that [`Program::exec`] itself allocates no memory and
+//! works under the tightest limits (softlimit).
 
 use crate::sys::{file, signals};
 use std::ffi::{CStr, CString, OsStr, OsString, c_char};
@@ -7,37 +7,38 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 unsafe extern "C" {
-    /// The C library's list of this process's environment, ended by a null pointer.
+    /// The C library's list of this process's environment, terminated by a null pointer.
     static environ: *const *const c_char;
 }
 
-/// Where a program without a `/` in its name is looked for if PATH is unset.
+/// The PATH that is searched if PATH is unset.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// A program that this process can become.
+/// A program that this process can exec.
 pub struct Program {
-    /// The files to try, in this order.
+    /// The files to try, in order.
     candidates: Vec<CString>,
     arguments: List,
-    /// None: this process's environment, byte for byte.
+    /// None: the environment of this process, unchanged.
     environment: Option<List>,
 }
 
 impl Program {
-    /// The program `name`, which is given `arguments` (the first is its own name)
-    /// and this process's environment. A name with a `/` is used as it is, any
-    /// other is looked for in PATH as it is now, `/bin:/usr/bin` if it is unset;
-    /// an empty element is the current directory.
+    /// The program `name` with these `arguments` (the first is argv[0]) and this process's
+    /// environment. A name that contains `/` is used as a path; any other is searched for in
+    /// PATH (`/bin:/usr/bin` if that is unset). An empty element of PATH is the current
+    /// directory.
     ///
     /// # Errors
-    /// EINVAL if there is a NUL byte in what it is given.
+    /// EINVAL if the name or an argument contains a NUL byte.
     pub fn new(name: &OsStr, arguments: &[impl AsRef<OsStr>]) -> io::Result<Program> {
         let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
         Program::in_path(name, arguments, &path)
     }
 
-    /// As [`Program::new`], for a program that is ours to choose: root does not take an
-    /// empty element of PATH for the current directory, where anybody may have put it.
+    /// As [`Program::new`], for a program that the user did not name: for root, an empty
+    /// element of PATH is skipped, because other users may be able to write to the current
+    /// directory.
     ///
     /// # Errors
     /// As [`Program::new`].
@@ -46,7 +47,7 @@ impl Program {
         Program::of(candidates(name, &path, file::euid() != 0)?, arguments)
     }
 
-    /// The program in the file `path`, which is used as it is.
+    /// The program in the file `path`; PATH is not searched.
     ///
     /// # Errors
     /// As [`Program::new`].
@@ -54,7 +55,7 @@ impl Program {
         Program::of(vec![c_string(path.as_bytes())?], arguments)
     }
 
-    /// As [`Program::new`], but the PATH it is looked for in is `path`.
+    /// As [`Program::new`], but `path` is searched instead of PATH.
     ///
     /// # Errors
     /// As [`Program::new`].
@@ -75,11 +76,10 @@ impl Program {
         })
     }
 
-    /// The same program, given the environment `entries` (`NAME=VALUE`, or
-    /// whatever bytes there are).
+    /// The same program with the environment `entries` (`NAME=VALUE`, or any other bytes).
     ///
     /// # Errors
-    /// EINVAL if there is a NUL byte in one of them.
+    /// EINVAL if an entry contains a NUL byte.
     pub fn with_environment(self, entries: &[Vec<u8>]) -> io::Result<Program> {
         let environment = Some(List::new(entries.iter().map(Vec::as_slice))?);
         Ok(Program {
@@ -88,7 +88,7 @@ impl Program {
         })
     }
 
-    /// The same program, given this process's environment with these `changes`.
+    /// The same program with this process's environment and these `changes`.
     ///
     /// # Errors
     /// As [`Program::with_environment`].
@@ -102,7 +102,7 @@ impl Program {
         self.with_environment(&entries)
     }
 
-    /// The same program, given nothing but PATH in its environment, which is `path`.
+    /// The same program with only PATH in its environment, set to `path`.
     ///
     /// # Errors
     /// As [`Program::with_environment`].
@@ -110,26 +110,25 @@ impl Program {
         self.with_environment(&[[b"PATH=", path.as_bytes()].concat()])
     }
 
-    /// Becomes the program; comes back only if that fails. SIGPIPE is as this
-    /// process was given it.
+    /// Executes the program (execve(2)); returns only if that fails. SIGPIPE has the
+    /// disposition that this process inherited.
     ///
-    /// As in 0.76 a file that may not be used (EACCES, EPERM, EISDIR) is passed
-    /// over but remembered, one that is not there is passed over, and any other
-    /// error ends the search.
+    /// As in 0.76, a candidate that fails with EACCES, EPERM or EISDIR is remembered and the
+    /// search continues, a missing one is skipped, and any other error ends the search.
     ///
     /// # Errors
-    /// What execve(2) says of the file that ended the search, else of the last
-    /// one remembered, else ENOENT.
+    /// The error of execve(2) that ended the search, else the last one that was remembered,
+    /// else ENOENT.
     pub fn exec(&self) -> io::Error {
         signals::restore_sigpipe();
         let environment = match &self.environment {
             Some(list) => list.as_ptr(),
-            // SAFETY: nothing in this crate changes the environment, and it has no threads.
+            // SAFETY: this crate never changes the environment, and has no threads.
             None => unsafe { environ },
         };
         let mut remembered = libc::ENOENT;
         for candidate in &self.candidates {
-            // SAFETY: a C string and two lists of such, each ended by a null pointer.
+            // SAFETY: a C string and two lists of C strings, each terminated by a null pointer.
             unsafe { libc::execve(candidate.as_ptr(), self.arguments.as_ptr(), environment) };
             let error = io::Error::last_os_error();
             match error.raw_os_error() {
@@ -142,11 +141,11 @@ impl Program {
     }
 }
 
-/// This process's environment, each entry as it is, whatever bytes it holds.
+/// The environment of this process, as raw bytes.
 pub fn environment() -> Vec<Vec<u8>> {
     let mut entries = Vec::new();
-    // SAFETY: `environ` is null or a list of C strings that a null pointer ends;
-    // nothing in this crate changes it.
+    // SAFETY: `environ` is null or a list of C strings that a null pointer terminates; this
+    // crate never changes it.
     unsafe {
         let mut next = environ;
         while !next.is_null() && !(*next).is_null() {
@@ -157,7 +156,7 @@ pub fn environment() -> Vec<Vec<u8>> {
     entries
 }
 
-/// The files that `name` may stand for, empty elements of `path` left out or not.
+/// The candidate files for `name`; `empty`: whether empty elements of `path` count.
 fn candidates(name: &OsStr, path: &OsStr, empty: bool) -> io::Result<Vec<CString>> {
     let name = name.as_bytes();
     if name.contains(&b'/') {
@@ -186,7 +185,7 @@ struct List {
 impl List {
     fn new<'a>(texts: impl Iterator<Item = &'a [u8]>) -> io::Result<List> {
         let texts = texts.map(c_string).collect::<io::Result<Vec<_>>>()?;
-        // A CString's bytes stay where they are when it is moved.
+        // The bytes of a CString do not move with it.
         let pointers = texts.iter().map(|text| text.as_ptr());
         let pointers = pointers.chain([std::ptr::null()]).collect();
         Ok(List {

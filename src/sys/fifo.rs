@@ -1,4 +1,4 @@
-//! FIFOs, as supervise and the commands that talk to it use them.
+//! FIFOs, as supervise and its clients use them.
 
 use nix::sys::stat::Mode;
 use std::fs::File;
@@ -7,10 +7,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-/// Makes a FIFO of mode 0600 (less the umask); one that is there already is kept.
+/// Creates a FIFO of mode 0600 (minus the umask), unless the file exists already.
 ///
 /// # Errors
-/// What mkfifo(3) says, but EEXIST.
+/// Those of mkfifo(3), except EEXIST.
 pub fn make(path: &Path) -> io::Result<()> {
     match nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
         Ok(()) | Err(nix::Error::EEXIST) => Ok(()),
@@ -18,17 +18,17 @@ pub fn make(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What one read of a nonblocking descriptor gave.
+/// The result of one read from a non-blocking descriptor.
 pub enum Input {
-    /// So many bytes.
+    /// The number of bytes read.
     Bytes(usize),
-    /// Nothing now.
+    /// No data at present (EAGAIN).
     Nothing,
-    /// The end of the file, or an error: nothing will ever come.
+    /// End of file, or an error: there will be no more data.
     End,
 }
 
-/// Reads once into `buffer` from a nonblocking `file`.
+/// Reads once from the non-blocking `file` into `buffer`.
 pub fn read(file: &mut File, buffer: &mut [u8]) -> Input {
     match file.read(buffer) {
         Ok(0) => Input::End,
@@ -45,15 +45,15 @@ pub fn read(file: &mut File, buffer: &mut [u8]) -> Input {
     }
 }
 
-/// How many bytes were written to the FIFO `file` and not read yet.
+/// The number of unread bytes in the FIFO `file` (FIONREAD).
 pub fn unread(file: &File) -> u64 {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: FIONREAD writes one number to where it is told.
+    // SAFETY: FIONREAD writes one number to `bytes`.
     unsafe { libc::ioctl(file.as_raw_fd(), libc::FIONREAD, &mut bytes) };
     bytes.try_into().unwrap_or(0)
 }
 
-/// Whether an open file is a FIFO.
+/// Whether the open `file` is a FIFO.
 pub fn is_fifo(file: &File) -> bool {
     file.metadata().is_ok_and(|m| m.file_type().is_fifo())
 }

@@ -1,5 +1,5 @@
-//! Open files the way daemontools opens them: never blocking, never inherited
-//! by a child ([`std::fs::OpenOptions`] sets O_CLOEXEC by itself).
+//! Open files: without blocking (O_NONBLOCK), and close-on-exec ([`std::fs::OpenOptions`] sets
+//! O_CLOEXEC itself).
 
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, openat};
 use nix::sys::stat::{Mode, UtimensatFlags, utimensat};
@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Lets a file's times be now; of a symbolic link its own.
+/// Sets the times of a file to now; symbolic links are not followed.
 ///
 /// # Errors
 /// See utimensat(2).
@@ -25,7 +25,7 @@ pub fn touch(path: &Path) -> io::Result<()> {
 /// Opens for reading (O_RDONLY | O_NONBLOCK).
 ///
 /// # Errors
-/// What open(2) says.
+/// Those of open(2).
 pub fn open_read(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -33,10 +33,10 @@ pub fn open_read(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens the directory `path` for reading, links followed.
+/// Opens the directory `path` for reading; links are followed.
 ///
 /// # Errors
-/// What open(2) says.
+/// Those of open(2).
 pub fn open_directory(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -44,12 +44,12 @@ pub fn open_directory(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens the plain file at `path` for reading, links followed. Nothing else is opened:
-/// another user may have made a link to a device or a FIFO, and to some of these the open
-/// itself does something.
+/// Opens the plain file at `path` for reading; links are followed. Other types are refused
+/// before they are opened: another user may have made a link to a device or a FIFO, and opening
+/// some of these has side effects.
 ///
 /// # Errors
-/// What open(2) says; EINVAL if it is no plain file.
+/// Those of open(2); EINVAL if it is not a plain file.
 pub fn open_read_plain(path: &Path) -> io::Result<File> {
     let found = OpenOptions::new()
         .read(true)
@@ -58,8 +58,8 @@ pub fn open_read_plain(path: &Path) -> io::Result<File> {
     open_found(&found, || open_read(path))
 }
 
-/// Opens for reading what is open with O_PATH as `found`, if it is a plain file; `again`
-/// opens it by its name, where there is no `/proc` to do without that.
+/// Reopens `found`, an O_PATH descriptor, for reading, if it is a plain file. `again` opens it
+/// by name, where `/proc` is not mounted.
 ///
 /// # Errors
 /// As [`open_read_plain`].
@@ -75,10 +75,10 @@ pub fn open_found(found: &File, again: impl FnOnce() -> io::Result<File>) -> io:
     }
 }
 
-/// The first `length` bytes of a plain file; no more is read.
+/// Reads at most the first `length` bytes of a plain file.
 ///
 /// # Errors
-/// As [`open_read_plain`], and what read(2) says.
+/// Those of [`open_read_plain`] and read(2).
 pub fn read_start(path: &Path, length: usize) -> io::Result<Vec<u8>> {
     let file = open_read_plain(path)?;
     let mut start = Vec::new();
@@ -86,11 +86,10 @@ pub fn read_start(path: &Path, length: usize) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// Opens for writing (O_WRONLY | O_NONBLOCK). A FIFO that nobody has open for
-/// reading says ENXIO.
+/// Opens for writing (O_WRONLY | O_NONBLOCK); ENXIO for a FIFO without a reader.
 ///
 /// # Errors
-/// What open(2) says.
+/// Those of open(2).
 pub fn open_write(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -98,19 +97,18 @@ pub fn open_write(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// As [`open_read`], but not through a symbolic link at the end of `path`: another user
-/// may own the directory it is in.
+/// As [`open_read`], but with O_NOFOLLOW: another user may own the directory.
 ///
 /// # Errors
-/// Of a link that leads to a file: ELOOP; else what open(2) says.
+/// ELOOP for a link to an existing file; else those of open(2).
 pub fn open_read_nofollow(path: &Path) -> io::Result<File> {
     open_nofollow(OpenOptions::new().read(true), path)
 }
 
-/// The same for a plain file only.
+/// As [`open_read_nofollow`], for a plain file only.
 ///
 /// # Errors
-/// EPERM if it is none; as [`open_read_nofollow`].
+/// EPERM if it is not a plain file; those of [`open_read_nofollow`].
 pub fn open_plain_nofollow(path: &Path) -> io::Result<File> {
     let file = open_read_nofollow(path)?;
     match file.metadata()?.is_file() {
@@ -119,7 +117,7 @@ pub fn open_plain_nofollow(path: &Path) -> io::Result<File> {
     }
 }
 
-/// As [`open_write`], but not through a symbolic link at the end of `path`.
+/// As [`open_write`], but with O_NOFOLLOW.
 ///
 /// # Errors
 /// As [`open_read_nofollow`].
@@ -127,8 +125,8 @@ pub fn open_write_nofollow(path: &Path) -> io::Result<File> {
     open_nofollow(OpenOptions::new().write(true), path)
 }
 
-/// As [`open_append`], but not through a symbolic link at the end of `path`, and none
-/// is made where that leads.
+/// As [`open_append`], but with O_NOFOLLOW: the target of a dangling link is not created,
+/// either.
 ///
 /// # Errors
 /// As [`open_read_nofollow`].
@@ -144,16 +142,16 @@ fn open_nofollow(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY)
         .open(path)
         .map_err(|error| match error.raw_os_error() {
-            // As if it were followed: what is wrong with where it leads.
+            // The error of its target, as if the link were followed.
             Some(libc::ELOOP) => path.metadata().err().unwrap_or(error),
             _ => error,
         })
 }
 
-/// Opens for appending, made with mode 0600 if it is not there.
+/// Opens for appending; created with mode 0600 if it does not exist.
 ///
 /// # Errors
-/// What open(2) says.
+/// Those of open(2).
 pub fn open_append(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
@@ -163,10 +161,10 @@ pub fn open_append(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// As [`open_append`], but others may read what is made: mode 0644.
+/// As [`open_append`], but created with mode 0644.
 ///
 /// # Errors
-/// What open(2) says.
+/// Those of open(2).
 pub fn open_append_shown(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
@@ -176,10 +174,10 @@ pub fn open_append_shown(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens for writing, emptied, made with mode 0644 if it is not there.
+/// Opens for writing and truncates; created with mode 0644 if it does not exist.
 ///
 /// # Errors
-/// What open(2) says.
+/// Those of open(2).
 pub fn open_truncate(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -190,10 +188,10 @@ pub fn open_truncate(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens for reading and writing at any place, made with mode 0600 if it is not there.
+/// Opens for reading and writing at any offset; created with mode 0600 if it does not exist.
 ///
 /// # Errors
-/// What open(2) says.
+/// Those of open(2).
 pub fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -205,22 +203,22 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// How [`open_own`] opens.
+/// The access mode of [`open_own`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     /// For reading.
     Read,
-    /// For appending, made if it is not there.
+    /// For appending; created if it does not exist.
     Append,
-    /// For reading and writing at any place, made if it is not there.
+    /// For reading and writing at any offset; created if it does not exist.
     Write,
 }
 
-/// Opens `path` if it is a plain file with one name, and one of `owners` owns it; what is
-/// made has mode 0600. Of the path only the last component is not followed.
+/// Opens `path` if it is a plain file with one hard link that one of `owners` owns; created
+/// with mode 0600. A link as the last component is not followed.
 ///
 /// # Errors
-/// ELOOP, ENXIO, EPERM: see [`super::errno::is_not_own`]; else what open(2) says.
+/// ELOOP, ENXIO, EPERM: see [`super::errno::is_not_own`]; else those of open(2).
 pub fn open_own(path: &Path, access: Access, owners: &[u32]) -> io::Result<File> {
     let makes = access != Access::Read;
     let file = OpenOptions::new()
@@ -234,9 +232,9 @@ pub fn open_own(path: &Path, access: Access, owners: &[u32]) -> io::Result<File>
     own_at(file, path, owners)
 }
 
-/// `file` again, which was opened at `path`, if it is a plain file of one of `owners`
-/// that has this name and no other. All of that is read at one instant: whoever owns the
-/// directory could remove a second name between the open and a look at `file`.
+/// Returns `file`, which was opened at `path`, if it is a plain file of one of `owners` with
+/// this name as its only hard link. One lstat(2) of `path` checks all of that: between the open
+/// and an fstat(2), the owner of the directory could remove a second name.
 ///
 /// # Errors
 /// EPERM.
@@ -249,28 +247,29 @@ pub fn own_at(file: File, path: &Path, owners: &[u32]) -> io::Result<File> {
     }
 }
 
-/// Whether it is a plain file with one name, and one of `owners` owns it, of which these
-/// are the `metadata`.
+/// Whether the file with this `metadata` is a plain file with one hard link that one of
+/// `owners` owns.
 pub fn is_own(metadata: &Metadata, owners: &[u32]) -> bool {
     metadata.is_file() && metadata.nlink() == 1 && owners.contains(&metadata.uid())
 }
 
-/// Whether this process makes and opens files as root.
+/// Whether the effective user is root.
 pub fn is_root() -> bool {
     euid() == 0
 }
 
-/// Opens for writing what is plainly a file of this user's own: no link, not even
-/// a hard one, nothing special.
+/// Opens a plain file of the effective user for writing; refuses links, hard links and special
+/// files.
 ///
 /// # Errors
-/// ELOOP, EPERM; what open(2) says.
+/// ELOOP, EPERM; those of open(2).
 pub fn open_write_own(path: &Path) -> io::Result<File> {
     own_at(open_write_nofollow(path)?, path, &[euid()])
 }
 
-/// As [`open_write_own`] for the file `name` in `directory`, which must be no link, and
-/// this user's own, and nobody else may write it: nobody else put the file there.
+/// As [`open_write_own`], for the file `name` in `directory`, which must not be a link, must
+/// belong to the effective user and must not be writable for others: so nobody else created the
+/// file.
 ///
 /// # Errors
 /// As [`open_write_own`].
@@ -293,23 +292,23 @@ pub fn open_write_own_in(directory: &Path, name: &CStr) -> io::Result<File> {
     }
 }
 
-/// The user as whom this process makes and opens files.
+/// The effective user id of this process.
 pub fn euid() -> u32 {
-    // SAFETY: geteuid only asks, and cannot fail.
+    // SAFETY: geteuid only queries, and cannot fail.
     unsafe { libc::geteuid() }
 }
 
-/// Whether only root and `user` can have written the file of which these are the
-/// `metadata`, and it is a plain file.
+/// Whether the file with this `metadata` is a plain file that only root and `user` can have
+/// written.
 pub fn is_trusted(metadata: &Metadata, user: u32) -> bool {
     let owned = [0, user].contains(&metadata.uid());
     metadata.is_file() && owned && metadata.mode() & 0o022 == 0
 }
 
-/// Makes an empty file of mode 0644 where there is nothing, not even a link.
+/// Creates an empty file of mode 0644; fails if anything exists there, even a link (O_EXCL).
 ///
 /// # Errors
-/// EEXIST; what open(2) says.
+/// EEXIST; those of open(2).
 pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -319,11 +318,11 @@ pub fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Makes an empty file of mode 0644 in the place of what is there, if it is no
-/// directory: never through a link, never in a file that has another name.
+/// Replaces what is at `path`, unless that is a directory, by a new empty file of mode 0644: a
+/// link is not followed, and another hard link of the old file is unaffected.
 ///
 /// # Errors
-/// What open(2) and unlink(2) say.
+/// Those of open(2) and unlink(2).
 pub fn create_anew(path: &Path) -> io::Result<File> {
     match create_new(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -334,44 +333,44 @@ pub fn create_anew(path: &Path) -> io::Result<File> {
     }
 }
 
-/// From now on, files are made without the permissions in `mask`.
+/// Sets the umask.
 pub fn umask(mask: u32) {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
 }
 
-/// Makes one directory of mode 0700 (less the umask).
+/// Creates a directory of mode 0700 (minus the umask).
 ///
 /// # Errors
-/// What mkdir(2) says.
+/// Those of mkdir(2).
 pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Has the kernel begin to bring to disk what was written to `file` from the byte
-/// `from` on, for `length` bytes, without waiting for it. A later fsync, which alone
-/// says that it is there, has less to wait for.
+/// Has the kernel start to write `length` bytes of `file` from the offset `from` to disk
+/// (sync_file_range(2)), without waiting for it. A later fsync, which alone guarantees that
+/// they are there, takes less time.
 pub fn sync_file_range(file: &File, from: u64, length: u64) {
     use std::os::fd::AsRawFd;
     if let (Ok(from), Ok(length)) = (i64::try_from(from), i64::try_from(length)) {
-        // SAFETY: takes numbers only. An error is one that fsync will have, too.
+        // SAFETY: takes numbers only. fsync will report an error, too.
         unsafe {
             libc::sync_file_range(file.as_raw_fd(), from, length, libc::SYNC_FILE_RANGE_WRITE)
         };
     }
 }
 
-/// Makes reads from and writes to `file` wait, as they do by default.
+/// Clears O_NONBLOCK: reads from and writes to `file` block.
 ///
 /// # Errors
-/// What fcntl(2) says.
+/// Those of fcntl(2).
 pub fn set_blocking(file: &File) -> io::Result<()> {
     change_flag(file, OFlag::O_NONBLOCK, false)
 }
 
-/// Makes reads from and writes to `file` not wait.
+/// Sets O_NONBLOCK: reads from and writes to `file` do not block.
 ///
 /// # Errors
-/// What fcntl(2) says.
+/// Those of fcntl(2).
 pub fn set_nonblocking(file: &File) -> io::Result<()> {
     change_flag(file, OFlag::O_NONBLOCK, true)
 }
@@ -385,10 +384,10 @@ fn change_flag(file: &File, flag: OFlag, on: bool) -> io::Result<()> {
         .map_err(super::io)
 }
 
-/// Leaves `file` open to the end of this process and of the programs it becomes.
+/// Leaves `file` open until this process ends, also on exec.
 ///
 /// # Errors
-/// What fcntl(2) says.
+/// Those of fcntl(2).
 pub fn leave_open(file: File) -> io::Result<()> {
     use std::os::fd::IntoRawFd;
     fcntl(&file, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).map_err(super::io)?;
@@ -396,18 +395,18 @@ pub fn leave_open(file: File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the directory open as `directory` the current one.
+/// Changes the current directory to the open `directory` (fchdir(2)).
 ///
 /// # Errors
-/// What fchdir(2) says.
+/// Those of fchdir(2).
 pub fn change_directory(directory: &File) -> io::Result<()> {
     nix::unistd::fchdir(directory).map_err(super::io)
 }
 
-/// Whether nothing is at `path`, nor can be: a directory above it is not there, or is
-/// none. Where that cannot be told, the answer is no.
+/// Whether `path` certainly does not exist (ENOENT, ENOTDIR). False if that cannot be
+/// determined.
 pub fn is_missing(path: &CStr) -> bool {
-    // SAFETY: a C string, which is only read.
+    // SAFETY: a C string that is only read.
     let found = unsafe { libc::access(path.as_ptr(), libc::F_OK) } == 0;
     let error = io::Error::last_os_error().kind();
     !found
@@ -417,7 +416,7 @@ pub fn is_missing(path: &CStr) -> bool {
         )
 }
 
-/// Whether this process may execute `path`, by its effective ids: for root,
+/// Whether this process may execute `path`, by its effective ids (faccessat(2)). For root:
 /// whether any execute bit is set.
 pub fn may_execute(path: &Path) -> bool {
     let Ok(name) = CString::new(path.as_os_str().as_bytes()) else {
@@ -427,27 +426,27 @@ pub fn may_execute(path: &Path) -> bool {
     unsafe { libc::faccessat(libc::AT_FDCWD, name.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
 }
 
-/// Device and inode: no two files have the same at a time.
+/// The identity of a file: device and inode.
 pub type Identity = (u64, u64);
 
-/// Which file it is of which these are the `metadata`.
+/// The identity of the file with this `metadata`.
 pub fn identity(metadata: &Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-/// Which file is at `path`, links followed; None if that cannot be told.
+/// The identity of the file at `path`, links followed; None if it cannot be determined.
 pub fn identity_at(path: &Path) -> Option<Identity> {
     path.metadata().ok().as_ref().map(identity)
 }
 
-/// Whether the directory that `path`, a link in `/proc`, leads to was deleted: it has no
-/// name left. False if that cannot be told.
+/// Whether the directory that `path`, a link in `/proc`, refers to was deleted: it has no hard
+/// link left. False if that cannot be determined.
 pub fn is_deleted(path: &Path) -> bool {
     let found = path.metadata().ok().filter(|found| found.is_dir());
     found.is_some_and(|found| found.nlink() == 0 || is_shown_deleted(path, identity(&found)))
 }
 
-/// The same for the current directory, which `/proc` is asked about only beside.
+/// As [`is_deleted`] for the current directory; `/proc` is consulted only in addition.
 pub fn is_current_directory_deleted() -> bool {
     let found = Path::new(".").metadata().ok();
     found.is_some_and(|found| {
@@ -455,8 +454,8 @@ pub fn is_current_directory_deleted() -> bool {
     })
 }
 
-/// overlayfs does not count the names of what is in a lower layer; proc(5) shows it. Not
-/// every directory whose name ends so was deleted.
+/// overlayfs does not maintain the link count of directories in a lower layer; there, the `
+/// (deleted)` of proc(5) shows it, unless a directory of that name exists.
 fn is_shown_deleted(link: &Path, directory: Identity) -> bool {
     std::fs::read_link(link).is_ok_and(|shown| {
         shown.as_os_str().as_bytes().ends_with(b" (deleted)")
@@ -464,11 +463,11 @@ fn is_shown_deleted(link: &Path, directory: Identity) -> bool {
     })
 }
 
-/// The number of the kind of file system that the directory at `path`, which need not be
-/// readable, is in: see statfs(2).
+/// The type number of the file system (statfs(2)) that contains the directory at `path`, which
+/// need not be readable.
 ///
 /// # Errors
-/// What statfs(2) says.
+/// Those of statfs(2).
 pub fn file_system_at(path: &Path) -> io::Result<i64> {
     let found = statfs::statfs(path).map_err(super::io)?;
     #[allow(
@@ -493,7 +492,7 @@ mod tests {
             std::fs::hard_link(&victim, &name).unwrap();
             let file = open_write_nofollow(&name).unwrap();
             std::fs::remove_file(&name).unwrap();
-            // Of all that the file itself tells, nothing is wrong now.
+            // fstat(2) alone shows nothing suspicious now.
             assert!(is_own(&file.metadata().unwrap(), &[euid()]));
             file
         };
@@ -513,7 +512,7 @@ mod tests {
         let (fifo, link, plain) = (base.join("fifo"), base.join("link"), base.join("plain"));
         super::super::fifo::make(&fifo).unwrap();
         std::fs::write(&plain, "text").unwrap();
-        // An open of the FIFO for reading would let it go on.
+        // Opening the FIFO for reading would unblock it.
         let writer = child::spawn(|| u8::from(std::fs::write(&fifo, "").is_err())).unwrap();
         let deadline = clock::monotonic() + std::time::Duration::from_secs(60);
         let sleeps = || {

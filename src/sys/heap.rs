@@ -1,14 +1,14 @@
-//! The allocator of all programs: that of the C library, and for svscan a heap of its own,
-//! which a child that goes on as a supervise leaves behind.
+//! The global allocator: the C library's; for svscan also a heap of its own, which a child that
+//! continues as a supervise unmaps.
 //!
-//! What a child inherits is shared until one of the two writes to it; after that, the
-//! child has a copy that nobody else uses. svscan writes to its tables for as long as it
-//! runs, so each supervise would come to keep its own copy of them. They lie in one
-//! mapping instead, which the child unmaps.
+//! A page that a child inherits is shared until parent or child writes to it (copy on write);
+//! then each has a private copy. svscan writes to its tables for as long as it runs, so each
+//! supervise would end up with private copies of them. They are in one mapping instead, which
+//! the child unmaps.
 //!
-//! The heap is simple, for it has one user: blocks come in powers of two, each free one is
-//! in the list of its size, and no block is ever split or joined. What does not fit in is
-//! left to the C library.
+//! The heap is simple, because it has one user: block sizes are powers of two, there is a free
+//! list for each size, and blocks are never split or joined. What does not fit comes from the C
+//! library.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::{self, NonNull};
@@ -17,72 +17,70 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-/// Addresses, of which only those that are used count as memory.
+/// The address space to reserve; only the pages in use count as memory.
 const SIZE: usize = 64 << 20;
 
-/// So many bytes are made usable at a time: whole pages, however large these are.
+/// The number of bytes that become usable at a time: a multiple of any page size.
 const STEP: usize = 64 << 10;
 
-/// The smallest block, and what every block is aligned to.
+/// The smallest block size, and the alignment of every block.
 const SMALLEST: usize = 16;
 
-/// No heap, or one that this process has not made.
+/// There is no heap, or it was unmapped.
 const OFF: u8 = 0;
-/// New blocks are taken from the heap.
+/// New blocks come from the heap.
 const ON: u8 = 1;
-/// In a child: new blocks are the C library's, and those of the heap are not given back.
+/// In a child: new blocks come from the C library, and blocks of the heap are not freed.
 const LEFT: u8 = 2;
 
 static STATE: AtomicU8 = AtomicU8::new(OFF);
-/// Where the heap begins.
+/// The address of the heap.
 static BEGIN: AtomicUsize = AtomicUsize::new(0);
 
 const USABLE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
-/// What stands at the beginning of the heap.
+/// The data at the beginning of the heap.
 struct Head {
-    /// The lists of free blocks, by the binary logarithm of their size. Each block holds
-    /// the address of the next.
+    /// The free lists, by the binary logarithm of the block size. Each free block contains the
+    /// address of the next.
     free: [*mut u8; usize::BITS as usize],
-    /// How much of the heap was ever used, in bytes.
+    /// The number of bytes that were ever allocated.
     used: usize,
-    /// How much of it can be used.
+    /// The number of bytes that are usable.
     ready: usize,
 }
 
-/// The binary logarithm of the size of the block for `layout`; None: it does not fit in.
+/// The binary logarithm of the block size for `layout`; None if it does not fit.
 fn class(layout: Layout) -> Option<u32> {
     let size = layout.size().max(SMALLEST).checked_next_power_of_two()?;
     (layout.align() <= SMALLEST && size < SIZE).then_some(size.trailing_zeros())
 }
 
-/// A heap for this process alone.
+/// A heap of this process.
 #[derive(Clone, Copy)]
 struct Heap(NonNull<Head>);
 
 impl Heap {
-    /// A mapping of [`SIZE`] bytes; None where a limit forbids it.
+    /// Maps [`SIZE`] bytes; None if a limit forbids it.
     fn map() -> Option<Heap> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        // What cannot be written yet does not count where the kernel promises no more
-        // memory than there is.
-        // SAFETY: a new mapping at an address that the kernel chooses, in nobody's memory.
+        // PROT_NONE pages do not count where the kernel does not overcommit memory.
         let start = unsafe { libc::mmap(ptr::null_mut(), SIZE, libc::PROT_NONE, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return None;
         }
-        // SAFETY: the begin of the mapping.
+        // SAFETY: the beginning of the mapping.
         if unsafe { libc::mprotect(start, STEP, USABLE) } != 0 {
             // SAFETY: the whole mapping, to which nothing refers.
             unsafe { libc::munmap(start, SIZE) };
             return None;
         }
-        // SAFETY: the whole mapping. Huge pages would take, and copy, more than is used.
+        // SAFETY: the whole mapping. Huge pages would use, and copy, more memory than needed.
         unsafe { libc::madvise(start, SIZE, libc::MADV_NOHUGEPAGE) };
         let head = NonNull::new(start.cast::<Head>())?;
         let used = size_of::<Head>().next_multiple_of(SMALLEST);
         let free = [ptr::null_mut(); usize::BITS as usize];
-        // SAFETY: the mapping begins at a page, is larger than this, and is nobody else's.
+        // SAFETY: the mapping is page-aligned, larger than this, and not used otherwise.
         unsafe {
             head.write(Head {
                 free,
@@ -93,14 +91,14 @@ impl Heap {
         Some(Heap(head))
     }
 
-    /// A block for `layout`; None: there is none.
+    /// Allocates a block for `layout`; None if there is none.
     fn take(self, layout: Layout) -> Option<NonNull<u8>> {
         let class = class(layout)?;
-        // SAFETY: `map` has set it, and nobody else has a reference to it.
+        // SAFETY: `map` has initialized it, and there is no other reference to it.
         let head = unsafe { &mut *self.0.as_ptr() };
         let first = head.free.get_mut(class as usize)?;
         if let Some(block) = NonNull::new(*first) {
-            // SAFETY: `give` has put the next one there.
+            // SAFETY: `give` has stored the next one there.
             *first = unsafe { block.cast().read() };
             return Some(block);
         }
@@ -108,12 +106,12 @@ impl Heap {
             .used
             .checked_add(1 << class)
             .filter(|end| *end <= SIZE)?;
-        // SAFETY: `used` lies within the mapping, and what follows was never given out.
+        // SAFETY: `used` is within the mapping, and what follows was never allocated.
         let block = unsafe { self.0.cast::<u8>().add(head.used) };
         if end > head.ready {
             let ready = end.next_multiple_of(STEP);
-            // SAFETY: what lies between the two within the mapping, which is a whole
-            // number of steps.
+            // SAFETY: the range between the two is within the mapping, whose size is a multiple
+            // of STEP.
             let answer = unsafe {
                 let begin = self.0.cast::<u8>().add(head.ready).as_ptr().cast();
                 libc::mprotect(begin, ready.checked_sub(head.ready)?, USABLE)
@@ -127,15 +125,15 @@ impl Heap {
         Some(block)
     }
 
-    /// Takes a block back.
+    /// Frees a block.
     ///
     /// # Safety
-    /// [`Heap::take`] has given it for this `layout`, and nobody uses it any more.
+    /// [`Heap::take`] has returned it for this `layout`, and it is not used after this.
     unsafe fn give(self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: as in `take`.
         let head = unsafe { &mut *self.0.as_ptr() };
         if let Some(first) = class(layout).and_then(|class| head.free.get_mut(class as usize)) {
-            // SAFETY: each block has room for an address, and is aligned for it.
+            // SAFETY: each block has the size and alignment of an address.
             unsafe { block.cast().write(*first) };
             *first = block.as_ptr();
         }
@@ -145,7 +143,7 @@ impl Heap {
 struct Allocator;
 
 impl Allocator {
-    /// The heap, if it is in use.
+    /// The heap, if new blocks come from it.
     fn heap() -> Option<Heap> {
         if STATE.load(Ordering::Relaxed) != ON {
             return None;
@@ -154,15 +152,15 @@ impl Allocator {
         NonNull::new(begin).map(Heap)
     }
 
-    /// Whether `block` lies in the heap, be it in use or left.
+    /// Whether `block` is in the heap.
     fn is_in_heap(block: *mut u8) -> bool {
         STATE.load(Ordering::Relaxed) != OFF
             && block.addr().wrapping_sub(BEGIN.load(Ordering::Relaxed)) < SIZE
     }
 }
 
-// SAFETY: each block is the C library's or lies in the heap, which only a process of one
-// thread uses, and where no two blocks overlap.
+// SAFETY: each block comes from the C library or from the heap, which only single-threaded
+// processes use, and in which no two blocks overlap.
 unsafe impl GlobalAlloc for Allocator {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -203,7 +201,7 @@ unsafe impl GlobalAlloc for Allocator {
             // SAFETY: what is not in the heap is the C library's.
             return unsafe { System.realloc(block, layout, size) };
         }
-        // SAFETY: the caller vouches for that.
+        // SAFETY: the caller guarantees that.
         let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         if class(layout) == class(new) {
             return block;
@@ -220,8 +218,8 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// From now on this process takes what it allocates from a heap of its own, if it may have
-/// one. For a process of one thread.
+/// From now on this process allocates from a heap of its own, if it can map one. For a
+/// single-threaded process.
 pub fn begin() {
     if STATE.load(Ordering::Relaxed) == OFF
         && let Some(heap) = Heap::map()
@@ -231,29 +229,28 @@ pub fn begin() {
     }
 }
 
-/// In a child: what it allocates from now on is the C library's. What the heap holds can
-/// still be used.
+/// In a child: new allocations come from the C library. What is in the heap can still be used.
 pub fn leave() {
     if STATE.load(Ordering::Relaxed) == ON {
         STATE.store(LEFT, Ordering::Relaxed);
     }
 }
 
-/// In a child that has left the heap, and is to use nothing of it but `kept`: does `work`
-/// with a copy of that, and without the heap, and ends the process with the code that
-/// `work` gives. `Kept` owns what it holds: a clone shares nothing with the original.
+/// In a child that has left the heap and needs only `kept` from it: copies that, unmaps the
+/// heap, calls `work` with the copy, and exits with the status that `work` returns. `Kept` owns
+/// all its data: a clone shares nothing with the original.
 pub fn without<Kept: Clone + 'static>(kept: &Kept, work: fn(Kept) -> u8) -> ! {
     let kept = kept.clone();
     if STATE.load(Ordering::Relaxed) == LEFT {
-        // What lies at its addresses later is not of it.
+        // Later mappings at its addresses do not belong to it.
         STATE.store(OFF, Ordering::Relaxed);
         let begin = ptr::with_exposed_provenance_mut(BEGIN.load(Ordering::Relaxed));
-        // SAFETY: the whole mapping. `work` is a plain function and has nothing of it, for
-        // its argument is of the other allocator; nothing else runs in this process.
+        // SAFETY: the whole mapping. `work` is a plain function that captures nothing, its
+        // argument comes from the other allocator, and nothing else runs in this process.
         unsafe { libc::munmap(begin, SIZE) };
     }
     let code = work(kept);
-    // SAFETY: _exit does not come back and runs no handler of the parent's.
+    // SAFETY: _exit does not return and runs no exit handler of the parent.
     unsafe { libc::_exit(code.into()) }
 }
 

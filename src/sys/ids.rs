@@ -1,30 +1,30 @@
-//! Users and groups: the system's databases, and becoming somebody else.
+//! Users and groups: look-ups in the system's databases (getpwnam(3)), and changing the ids of
+//! this process (setresuid(2)).
 
 use nix::unistd::{Gid, Uid};
 use std::ffi::{CString, OsStr, c_char};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-/// An account's ids, as the user database has them.
+/// The ids of an account in the user database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ids {
     /// The user id.
     pub uid: u32,
-    /// The id of its own group.
+    /// The id of its primary group.
     pub gid: u32,
 }
 
-/// Whether this program can ask the system's databases. One that is linked statically
-/// with glibc cannot: what nsswitch.conf names is loaded by the dynamic linker. (musl
-/// knows no nsswitch.conf.)
+/// Whether this program can query the system's databases. A program that is linked statically
+/// with glibc cannot: the dynamic linker loads what nsswitch.conf names. (musl has no
+/// nsswitch.conf.)
 pub const HAS_DATABASES: bool = !cfg!(all(target_feature = "crt-static", target_env = "gnu"));
 
-/// The ids of the account `name`, from whatever nsswitch.conf names; None if
-/// there is no such account.
+/// The ids of the account `name`, from the sources that nsswitch.conf names; None if there is
+/// no such account.
 ///
 /// # Errors
-/// What getpwnam_r(3) says where the database could not be asked; ENOSYS without
-/// [`HAS_DATABASES`].
+/// Those of getpwnam_r(3) if the database cannot be queried; ENOSYS without [`HAS_DATABASES`].
 pub fn account(name: &OsStr) -> io::Result<Option<Ids>> {
     // SAFETY: a zeroed passwd (numbers and null pointers) is a valid one to be written to.
     let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
@@ -55,7 +55,8 @@ pub fn group(name: &OsStr) -> io::Result<Option<u32>> {
     })
 }
 
-/// An error if there are none: then nothing of what would ask them is in the program.
+/// ENOSYS if this program has no databases: the compiler then removes the code that would query
+/// them.
 fn check_databases() -> io::Result<()> {
     if HAS_DATABASES {
         return Ok(());
@@ -63,7 +64,7 @@ fn check_databases() -> io::Result<()> {
     Err(io::Error::from_raw_os_error(libc::ENOSYS))
 }
 
-/// Asks with ever larger buffers until the answer fits.
+/// Repeats the query with larger buffers until the answer fits (ERANGE).
 fn look_up<T>(
     name: &OsStr,
     mut ask: impl FnMut(*const c_char, *mut c_char, usize) -> (i32, Option<T>),
@@ -74,7 +75,7 @@ fn look_up<T>(
     }
 }
 
-/// As [`look_up`], by whatever `ask` asks for.
+/// As [`look_up`], for a key that `ask` knows.
 fn look_up_again<T>(
     mut ask: impl FnMut(*mut c_char, usize) -> (i32, Option<T>),
 ) -> io::Result<Option<T>> {
@@ -85,22 +86,22 @@ fn look_up_again<T>(
             (0, found) => return Ok(found),
             (libc::EINTR, _) => {}
             (libc::ERANGE, _) if buffer.len() < 1 << 26 => buffer.resize(buffer.len() * 4, 0),
-            // What getpwnam_r(3) says that "not found" may look like.
+            // The errors that getpwnam_r(3) lists for "not found".
             (libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM, _) => return Ok(None),
             (error, _) => return Err(io::Error::from_raw_os_error(error)),
         }
     }
 }
 
-/// The groups that the account `name` is in, `gid` among them.
+/// The groups of the account `name`, including `gid` (getgrouplist(3)).
 ///
 /// # Errors
-/// What getgrgid_r(3) says where the database could not be asked; EINVAL if there
-/// are more than a process can have.
+/// Those of getgrgid_r(3) if the database cannot be queried; EINVAL if there are more than a
+/// process can have.
 pub fn groups_of(name: &OsStr, gid: u32) -> io::Result<Vec<u32>> {
     let name = CString::new(name.as_bytes())?;
-    // getgrouplist(3) takes a database that fails for one without the account.
-    // SAFETY: as in `account`.
+    // getgrouplist(3) does not report a failing database: it treats it as one without the
+    // account.
     let mut entry: libc::group = unsafe { std::mem::zeroed() };
     look_up_again(|buffer, length| {
         let mut found = std::ptr::null_mut();
@@ -112,11 +113,11 @@ pub fn groups_of(name: &OsStr, gid: u32) -> io::Result<Vec<u32>> {
     Ok(groups.into_iter().map(Gid::as_raw).collect())
 }
 
-/// Makes `groups` the supplementary groups and `gid` the real, effective and
-/// saved group of this process, and looks whether that is so.
+/// Sets the supplementary groups to `groups` and the real, effective and saved group id to
+/// `gid`, and verifies the result.
 ///
 /// # Errors
-/// What setgroups(2) and setresgid(2) say; EPERM if they said nothing and it is not so.
+/// Those of setgroups(2) and setresgid(2); EPERM if they succeeded without effect.
 pub fn set_group(gid: u32, groups: &[u32]) -> io::Result<()> {
     let list: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
     let wanted = Gid::from_raw(gid);
@@ -135,10 +136,10 @@ pub fn set_group(gid: u32, groups: &[u32]) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(libc::EPERM))
 }
 
-/// The supplementary groups of this process. That of nix first reads in `/proc` how
-/// many there can be, which takes longer than all else here.
+/// The supplementary groups of this process (getgroups(2)). nix's wrapper first reads the
+/// maximum number from `/proc`, which takes longer than everything else here.
 fn supplementary_groups() -> io::Result<Vec<u32>> {
-    // SAFETY: with 0 it only counts.
+    // SAFETY: with size 0 it only counts.
     let count = unsafe { libc::getgroups(0, std::ptr::null_mut()) };
     let mut list = vec![0; usize::try_from(count).map_err(|_| io::Error::last_os_error())?];
     // SAFETY: a place for `count` groups to write to.
@@ -147,16 +148,14 @@ fn supplementary_groups() -> io::Result<Vec<u32>> {
     Ok(list)
 }
 
-/// Makes `uid` the real, effective and saved user of this process, and looks
-/// whether that is so. Unless that is root, no capability is left in force or to
-/// be had, neither here nor in the next program: the kernel sees to that when root
-/// becomes another user, but not when it was told not to (`SECBIT_NO_SETUID_FIXUP`),
-/// not when somebody else does who only has the right to, and never to what was
-/// made inheritable, which is for programs that ask for it (capabilities(7)).
+/// Sets the real, effective and saved user id to `uid`, and verifies the result. Unless `uid`
+/// is root, it drops all capabilities, including those that the next program could gain: the
+/// kernel drops them when root becomes another user, but not with `SECBIT_NO_SETUID_FIXUP`, not
+/// for a non-root caller with CAP_SETUID, and never the inheritable set (capabilities(7)).
 ///
 /// # Errors
-/// What setresuid(2), capget(2) and capset(2) say; EINVAL for 2^32-1, which
-/// setresuid(2) takes for "as it is"; EPERM if they said nothing and it is not so.
+/// Those of setresuid(2), capget(2) and capset(2); EINVAL for 2^32-1, which setresuid(2) takes
+/// for "unchanged"; EPERM if they succeeded without effect.
 pub fn set_user(uid: u32) -> io::Result<()> {
     if uid == u32::MAX {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
@@ -194,10 +193,11 @@ mod capabilities {
     /// `_LINUX_CAPABILITY_VERSION_3`.
     const VERSION: u32 = 0x2008_0522;
 
-    /// Empties the ambient, effective, permitted and inheritable set; whether the
-    /// latter three, without which there is no ambient one, are empty now.
+    /// Clears the ambient, effective, permitted and inheritable sets; returns whether the last
+    /// three, without which the ambient set is empty, are empty now.
     pub(super) fn drop_all() -> io::Result<bool> {
-        // SAFETY: takes numbers only. Before Linux 4.3 there are none, and it says EINVAL.
+        // SAFETY: takes numbers only. Before Linux 4.3 there is no ambient set, and it fails
+        // with EINVAL.
         unsafe {
             libc::prctl(
                 libc::PR_CAP_AMBIENT,

@@ -1,4 +1,4 @@
-//! Limits on what a process may use (getrlimit(2)).
+//! Resource limits (getrlimit(2)).
 
 use nix::sys::resource::Resource;
 use std::fs::File;
@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-/// A limit as the kernel keeps it, on processors of 32 bits, too, where the C
-/// library's `rlim_t` cannot hold it.
+/// A limit in 64 bits, as the kernel represents it, also on 32-bit processors, where the C
+/// library's `rlim_t` is too small.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Limit {
@@ -15,8 +15,8 @@ struct Limit {
     hard: u64,
 }
 
-/// Makes `new`, if there is one, the limit on `resource`, and returns the one that was
-/// in force (prlimit(2), which has 64 bits everywhere).
+/// Sets the limit on `resource` to `new`, if given, and returns the previous limit (prlimit(2),
+/// which uses 64 bits everywhere).
 fn prlimit(resource: Resource, new: Option<Limit>) -> io::Result<Limit> {
     let mut old = Limit { soft: 0, hard: 0 };
     let new = new.as_ref().map_or(ptr::null(), ptr::from_ref);
@@ -37,12 +37,12 @@ fn prlimit(resource: Resource, new: Option<Limit>) -> io::Result<Limit> {
     Ok(old)
 }
 
-/// A limit on open files that was in force before [`raise_open_files`].
+/// The limit on open files from before [`raise_open_files`].
 #[derive(Clone, Copy)]
 pub struct OpenFiles(Limit);
 
-/// Raises the soft limit on open files to the hard one and gives the limit that
-/// was in force, for [`OpenFiles::restore`]; None if nothing was changed.
+/// Raises the soft limit on open files to the hard limit and returns the previous limit, for
+/// [`OpenFiles::restore`]; None if nothing changed.
 pub fn raise_open_files() -> Option<OpenFiles> {
     let old = prlimit(Resource::RLIMIT_NOFILE, None).ok()?;
     if old.soft == old.hard {
@@ -54,14 +54,14 @@ pub fn raise_open_files() -> Option<OpenFiles> {
 }
 
 impl OpenFiles {
-    /// Puts this limit in force again: in a child, before it becomes another program.
+    /// Restores this limit: in a child, before exec.
     pub fn restore(self) {
         // Lowering a soft limit cannot fail.
         let _ = prlimit(Resource::RLIMIT_NOFILE, Some(self.0));
     }
 }
 
-/// Whether `file` has a number in the first quarter of those that this process may use.
+/// Whether the descriptor of `file` is in the first quarter of those that this process may use.
 pub fn is_in_first_quarter(file: &File) -> bool {
     let number = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
     prlimit(Resource::RLIMIT_NOFILE, None).is_ok_and(|limit| number < limit.soft / 4)
@@ -70,7 +70,7 @@ pub fn is_in_first_quarter(file: &File) -> bool {
 /// Whether a process that has just opened `file` can open at least `count` more.
 pub fn leaves_descriptors(file: &File, count: u64) -> bool {
     let used = u64::try_from(file.as_raw_fd()).unwrap_or(0) + 1;
-    // The kernel gives the lowest number that is free.
+    // The kernel allocates the lowest free descriptor.
     prlimit(Resource::RLIMIT_NOFILE, None)
         .is_ok_and(|limit| used.saturating_add(count) <= limit.soft)
 }
@@ -92,7 +92,7 @@ impl crate::softlimit::Resource {
     }
 }
 
-/// The soft limit on `resource`; all bits set means none.
+/// The soft limit on `resource`; all bits set: unlimited.
 ///
 /// # Errors
 /// See getrlimit(2).
@@ -100,7 +100,7 @@ pub fn soft(resource: crate::softlimit::Resource) -> io::Result<u64> {
     Ok(prlimit(resource.nix(), None)?.soft)
 }
 
-/// The hard limit on `resource`; all bits set means none.
+/// The hard limit on `resource`; all bits set: unlimited.
 ///
 /// # Errors
 /// See getrlimit(2).
@@ -108,7 +108,7 @@ pub fn hard(resource: crate::softlimit::Resource) -> io::Result<u64> {
     Ok(prlimit(resource.nix(), None)?.hard)
 }
 
-/// Makes `soft` the soft limit on `resource`; the hard one stays `hard`.
+/// Sets the soft limit on `resource` to `soft`; the hard limit stays `hard`.
 ///
 /// # Errors
 /// See setrlimit(2).
