@@ -348,9 +348,6 @@ fn the_architecture_names_every_module() {
     }
 }
 
-/// Names that more than one public type may have: each is to go, and no other is to come.
-const DOUBLES: &[&str] = &["Action", "Dir", "Script", "Stop", "Waiter"];
-
 #[test]
 fn no_two_public_types_have_one_name() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -376,7 +373,6 @@ fn no_two_public_types_have_one_name() {
         }
     }
     places.retain(|_, places| places.len() > 1);
-    places.retain(|name, _| !DOUBLES.contains(&name.as_str()));
     assert!(places.is_empty(), "{places:#?}");
 }
 

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use daemontools_rs::multilog::pattern::matches;
+use daemontools_rs::multilog::pattern::Pattern;
 
 fn plain(pattern: &[u8], text: &[u8]) -> bool {
     let (mut text, mut star) = (text.iter().peekable(), false);
@@ -31,5 +31,5 @@ fn plain(pattern: &[u8], text: &[u8]) -> bool {
 
 libfuzzer_sys::fuzz_target!(|given: (&[u8], &[u8])| {
     let (pattern, text) = given;
-    assert_eq!(matches(pattern, text), plain(pattern, text));
+    assert_eq!(Pattern::new(pattern).matches(text), plain(pattern, text));
 });

@@ -1,13 +1,13 @@
 //! The steps of svcstart, svcstop, svcreset and svcrestart, for one service.
 
 use super::down_file;
-use super::failure::{Failure, Stop};
+use super::failure::{Aborted, Failure};
 use super::lock;
 use super::owner;
 use super::progress::Progress;
-use super::script::{self, Script};
+use super::script::{self, ServiceScript};
 use super::verdict::{Down, PATIENCE, Start, Verdict, Vouched};
-use super::wait::{Waiter, say};
+use super::wait::{WaitLoop, say};
 use super::watcher::{Seen, Watcher};
 use super::{Options, Task};
 use crate::checks::lock::ServiceLock;
@@ -44,9 +44,9 @@ pub fn perform(
     options: &Options,
     signals: &Signals,
     progress: &mut Progress,
-) -> Result<(), Stop> {
+) -> Result<(), Aborted> {
     let directory = service::locate(name);
-    let mut waiter = Waiter::new(signals, progress);
+    let mut waiter = WaitLoop::new(signals, progress);
     match task {
         Task::Start => waiter.begin("Starting"),
         Task::Stop => waiter.begin("Stopping"),
@@ -86,13 +86,13 @@ pub fn perform(
 fn take_lock(
     watcher: &mut Watcher,
     longest: Option<Duration>,
-    waiter: &mut Waiter<'_>,
-) -> Result<ServiceLock, Stop> {
+    waiter: &mut WaitLoop<'_>,
+) -> Result<ServiceLock, Aborted> {
     let mut others = 1..SUPERVISES;
     loop {
         watcher.wait_supervised(None, waiter)?;
         match lock::take(watcher.directory(), longest, waiter) {
-            Err(Stop::Failed(Failure::SuperviseGone)) if others.next().is_some() => {}
+            Err(Aborted::Failed(Failure::SuperviseGone)) if others.next().is_some() => {}
             taken => return taken,
         }
     }
@@ -106,11 +106,11 @@ struct Work<'a> {
     home: File,
     lock: ServiceLock,
     watcher: Watcher,
-    waiter: Waiter<'a>,
+    waiter: WaitLoop<'a>,
 }
 
 impl Work<'_> {
-    fn start(&mut self) -> Result<(), Stop> {
+    fn start(&mut self) -> Result<(), Aborted> {
         self.start_under_one_that_stays()?;
         self.check_its_logger()?;
         if self.options.persist {
@@ -123,13 +123,13 @@ impl Work<'_> {
     /// A supervise that was told to exit (`x`) takes the start with it. svscan replaces it
     /// some seconds later, and that one is told again. A service that outlives its
     /// supervise would run twice then: nothing is certain.
-    fn start_under_one_that_stays(&mut self) -> Result<(), Stop> {
+    fn start_under_one_that_stays(&mut self) -> Result<(), Aborted> {
         for _ in 1..SUPERVISES {
             let before = self.watcher.look()?;
             let started = self.start_once();
             let has_left = match started {
-                Err(Stop::Failed(Failure::SuperviseGone)) => true,
-                Err(Stop::Failed(_)) => is_another(&before, &self.watcher.look()?),
+                Err(Aborted::Failed(Failure::SuperviseGone)) => true,
+                Err(Aborted::Failed(_)) => is_another(&before, &self.watcher.look()?),
                 _ => false,
             };
             if !has_left || is_running(&before) || self.watcher.is_watched() == Some(false) {
@@ -141,37 +141,36 @@ impl Work<'_> {
         self.start_once()
     }
 
-    fn start_once(&mut self) -> Result<(), Stop> {
-        if self.script_is_to_run(Script::Start)? {
+    fn start_once(&mut self) -> Result<(), Aborted> {
+        if self.script_is_to_run(ServiceScript::Start)? {
             // Before the script: a process that ends just when it does is told of, too.
             let before = self.watcher.look()?;
-            self.run(Script::Start)?;
+            self.run(ServiceScript::Start)?;
             self.check_that_it_is_up(&before)
         } else {
             self.start_and_watch()
         }
     }
 
-    fn stop(&mut self) -> Result<(), Stop> {
+    fn stop(&mut self) -> Result<(), Aborted> {
         let before = self.watcher.look()?;
-        let stopped = match self.script_is_to_run(Script::Stop) {
-            Ok(true) => match self.run(Script::Stop) {
-                Ok(()) => match self.check_that_it_is_down() {
-                    // What the script has sent is obeyed when this is.
-                    Ok(()) => self.stop_and_watch(),
-                    Err(Stop::Failed(Failure::StopLied { .. } | Failure::StillUp { .. }))
-                        if self.options.kill =>
-                    {
-                        self.kill()
-                    }
-                    checked => checked,
+        let stopped =
+            match self.script_is_to_run(ServiceScript::Stop) {
+                Ok(true) => match self.run(ServiceScript::Stop) {
+                    Ok(()) => match self.check_that_it_is_down() {
+                        // What the script has sent is obeyed when this is.
+                        Ok(()) => self.stop_and_watch(),
+                        Err(Aborted::Failed(
+                            Failure::StopLied { .. } | Failure::StillUp { .. },
+                        )) if self.options.kill => self.kill(),
+                        checked => checked,
+                    },
+                    Err(Aborted::Failed(_)) if self.options.kill => self.kill(),
+                    refused => refused,
                 },
-                Err(Stop::Failed(_)) if self.options.kill => self.kill(),
-                refused => refused,
-            },
-            Ok(false) => self.stop_and_watch(),
-            Err(failure) => Err(failure.into()),
-        };
+                Ok(false) => self.stop_and_watch(),
+                Err(failure) => Err(failure.into()),
+            };
         self.see_that_it_stays_down(stopped, before)?;
         if self.options.persist {
             down_file::create(self.watcher.directory())?;
@@ -181,7 +180,7 @@ impl Work<'_> {
     }
 
     /// A service that is between two starts runs, too: it is wanted up.
-    fn restart(&mut self) -> Result<(), Stop> {
+    fn restart(&mut self) -> Result<(), Aborted> {
         let status = self.watcher.status()?;
         if status.pid.is_none() && status.want != Want::Up {
             let remark = self.waiter.progress.remark("is down: not restarted");
@@ -211,7 +210,7 @@ impl Work<'_> {
     }
 
     /// Called from its own script, a command does not run the scripts again.
-    fn script_is_to_run(&self, script: Script) -> Result<bool, Failure> {
+    fn script_is_to_run(&self, script: ServiceScript) -> Result<bool, Failure> {
         if self.lock.is_callers() {
             return Ok(false);
         }
@@ -226,7 +225,7 @@ impl Work<'_> {
         }
     }
 
-    fn run(&mut self, script: Script) -> Result<(), Stop> {
+    fn run(&mut self, script: ServiceScript) -> Result<(), Aborted> {
         let limit = self.options.timeout.unwrap_or(SCRIPT_LIMIT);
         let watcher = &self.watcher;
         let state = || match watcher.status().map(|status| status.pid) {
@@ -243,12 +242,12 @@ impl Work<'_> {
         );
         ran.map_err(|stop| match stop {
             // The script could not reach supervise; svscan starts another.
-            Stop::Failed(Failure::Refused { .. })
+            Aborted::Failed(Failure::Refused { .. })
                 if self.watcher.is_unsupervised() && self.watcher.is_watched() != Some(false) =>
             {
                 Failure::SuperviseGone.into()
             }
-            Stop::Failed(Failure::Refused { script, code, .. }) => {
+            Aborted::Failed(Failure::Refused { script, code, .. }) => {
                 let log = self.log();
                 Failure::Refused { script, code, log }.into()
             }
@@ -256,7 +255,7 @@ impl Work<'_> {
         })
     }
 
-    fn start_and_watch(&mut self) -> Result<(), Stop> {
+    fn start_and_watch(&mut self) -> Result<(), Aborted> {
         let before = self.watcher.look()?;
         let (status, ended) = (before.status, before.last_end());
         let age = status.pid.and_then(process::age);
@@ -287,7 +286,7 @@ impl Work<'_> {
     /// Its `./start` says that the service works: it is OK only if that stays up
     /// through what is left of the settling time. Supervise may not have obeyed the
     /// script's `svc -u` yet. `before` was seen before the script.
-    fn check_that_it_is_up(&mut self, before: &Seen) -> Result<(), Stop> {
+    fn check_that_it_is_up(&mut self, before: &Seen) -> Result<(), Aborted> {
         let first = self.watcher.status()?;
         let ended = before.last_end();
         let age = first.pid.and_then(process::age);
@@ -324,7 +323,7 @@ impl Work<'_> {
 
     /// A service whose logger does not read blocks as soon as their pipe is full. Its
     /// logger has mostly been up as long as the service, and that counts.
-    fn check_its_logger(&mut self) -> Result<(), Stop> {
+    fn check_its_logger(&mut self) -> Result<(), Aborted> {
         let directory = self.watcher.directory().join("log");
         if service::is_program(&directory) {
             return Err(Failure::Logger(Failure::LogIsAProgram.to_string()).into());
@@ -334,12 +333,12 @@ impl Work<'_> {
             return Ok(());
         }
         match self.watch_logger(directory) {
-            Err(Stop::Failed(failure)) => Err(Failure::Logger(failure.to_string()).into()),
+            Err(Aborted::Failed(failure)) => Err(Failure::Logger(failure.to_string()).into()),
             result => result,
         }
     }
 
-    fn watch_logger(&mut self, directory: PathBuf) -> Result<(), Stop> {
+    fn watch_logger(&mut self, directory: PathBuf) -> Result<(), Aborted> {
         let mut watcher = Watcher::new(directory);
         watcher.watch_status();
         watcher.expect_no_answer();
@@ -392,7 +391,7 @@ impl Work<'_> {
         svclog::shows(name).then(|| format!("svclog {}", visible::as_typed(name)))
     }
 
-    fn stop_and_watch(&mut self) -> Result<(), Stop> {
+    fn stop_and_watch(&mut self) -> Result<(), Aborted> {
         self.watcher.send(b"d")?;
         let limit = self.limit();
         match self.watch_it_stop(limit)? {
@@ -411,9 +410,9 @@ impl Work<'_> {
     /// was seen at the beginning: if that service outlives its supervise, nothing is certain.
     fn see_that_it_stays_down(
         &mut self,
-        mut stopped: Result<(), Stop>,
+        mut stopped: Result<(), Aborted>,
         mut before: Seen,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Aborted> {
         for _ in 0..SUPERVISES {
             let stays = self.watcher.stays()?;
             if stays.is_none() {
@@ -423,9 +422,9 @@ impl Work<'_> {
             let is_another = is_another(&before, &now);
             let has_left = match stopped {
                 Ok(()) => stays == Some(false),
-                Err(Stop::Failed(Failure::SuperviseGone)) => true,
+                Err(Aborted::Failed(Failure::SuperviseGone)) => true,
                 // Another supervise takes it up by itself, or came during the script.
-                Err(Stop::Failed(
+                Err(Aborted::Failed(
                     Failure::TakenUp | Failure::StopLied { .. } | Failure::Refused { .. },
                 )) => is_another,
                 _ => false,
@@ -446,7 +445,7 @@ impl Work<'_> {
     }
 
     /// Waits until it is down; the status if it is not after `limit`.
-    fn watch_it_stop(&mut self, limit: Duration) -> Result<Option<Status>, Stop> {
+    fn watch_it_stop(&mut self, limit: Duration) -> Result<Option<Status>, Aborted> {
         let now = clock::monotonic();
         let mut down = Down::new(now);
         let verdict = self
@@ -463,7 +462,7 @@ impl Work<'_> {
 
     /// KILL itself is not answered by a status, but the `d` before it is, even if
     /// the service has ended just now.
-    fn kill(&mut self) -> Result<(), Stop> {
+    fn kill(&mut self) -> Result<(), Aborted> {
         self.watcher.send(b"dk")?;
         match self.watch_it_stop(KILL_LIMIT)? {
             None => Ok(()),
@@ -478,7 +477,7 @@ impl Work<'_> {
 
     /// Its `./stop` says that the service is down: it is OK only if that is so.
     /// Supervise may not have obeyed the script's `svc -d` yet.
-    fn check_that_it_is_down(&mut self) -> Result<(), Stop> {
+    fn check_that_it_is_down(&mut self) -> Result<(), Aborted> {
         let is_down = |status: &Status| status.pid.is_none() && status.want != Want::Up;
         if is_down(&self.watcher.status()?) {
             return Ok(());
@@ -508,7 +507,7 @@ impl Work<'_> {
         }
     }
 
-    fn no_answer(&self) -> Stop {
+    fn no_answer(&self) -> Aborted {
         Failure::NoAnswer {
             waited: self.limit(),
         }

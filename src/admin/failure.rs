@@ -11,16 +11,16 @@ use std::time::Duration;
 
 /// Why the work on a service ended early.
 #[derive(Debug)]
-pub enum Stop {
+pub enum Aborted {
     /// It failed.
     Failed(Failure),
     /// We were told to end, by this signal.
     Interrupted(Signal),
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::Failed(failure)
+impl From<Failure> for Aborted {
+    fn from(failure: Failure) -> Aborted {
+        Aborted::Failed(failure)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Waiting for the lock of a service, with dots and a limit.
 
-use super::failure::{Failure, Stop};
-use super::wait::Waiter;
+use super::failure::{Aborted, Failure};
+use super::wait::WaitLoop;
 use crate::checks::lock::{self, Asked, LockError, ServiceLock};
 use crate::sys::clock;
 use std::path::Path;
@@ -18,8 +18,8 @@ const LONGEST: Duration = Duration::from_secs(600);
 pub fn take(
     directory: &Path,
     longest: Option<Duration>,
-    waiter: &mut Waiter<'_>,
-) -> Result<ServiceLock, Stop> {
+    waiter: &mut WaitLoop<'_>,
+) -> Result<ServiceLock, Aborted> {
     let mut waiting = match lock::ask(directory).map_err(failure)? {
         Asked::Got(lock) => return Ok(lock),
         Asked::Later(waiting) => waiting,

@@ -23,7 +23,7 @@ use crate::sys::pidfd::Proc;
 use crate::sys::signals::{Signal, Signals, is_ignored, raise_with_default_action};
 use crate::sys::spawn::Spawn;
 use crate::sys::{child, output, poll};
-use failure::{Failure, Stop};
+use failure::{Aborted, Failure};
 use progress::Progress;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
@@ -96,12 +96,12 @@ fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Sig
     let mut progress = Progress::new(&shown, options.quiet, options.parallel);
     match act::perform(task, name, options, signals, &mut progress) {
         Ok(()) => 0,
-        Err(Stop::Failed(failure)) => {
+        Err(Aborted::Failed(failure)) => {
             let _ = output::out(&progress.end(task, false));
             output::err(&failure.line(program, name));
             FAILED
         }
-        Err(Stop::Interrupted(signal)) => {
+        Err(Aborted::Interrupted(signal)) => {
             let _ = output::out(&progress.break_off());
             raise_with_default_action(signal.raw());
             FAILED

@@ -1,8 +1,8 @@
 //! A service's own `./start` and `./stop`: run with dots, and their verdict in words.
 //! Both the script's output and the progress line stay readable.
 
-use super::failure::{Failure, Stop};
-use super::wait::{Waiter, say};
+use super::failure::{Aborted, Failure};
+use super::wait::{WaitLoop, say};
 use crate::checks::Over;
 use crate::checks::script::{Outcome, Running};
 use crate::child::{End, Stream};
@@ -20,19 +20,19 @@ const LONGEST_RUN: usize = 1 << 20;
 
 /// A script of a service's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Script {
+pub enum ServiceScript {
     /// `./start`
     Start,
     /// `./stop`
     Stop,
 }
 
-impl Script {
+impl ServiceScript {
     /// Its file name.
     pub fn name(self) -> &'static str {
         match self {
-            Script::Start => "start",
-            Script::Stop => "stop",
+            ServiceScript::Start => "start",
+            ServiceScript::Stop => "stop",
         }
     }
 
@@ -54,9 +54,9 @@ impl Script {
         home: &File,
         directory: &Path,
         limit: Duration,
-        waiter: &mut Waiter<'_>,
+        waiter: &mut WaitLoop<'_>,
         state: impl FnOnce() -> String,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Aborted> {
         let script = self.name();
         let failed = |source| Failure::NotRun { script, source };
         let mut running = Running::start(script, home, limit).map_err(failed)?;
@@ -147,7 +147,7 @@ pub fn fault_of_run(directory: &Path) -> Option<Failure> {
 }
 
 /// Why execve(2) failed, in words that name what to mend.
-fn explain(script: Script, directory: &Path, source: io::Error) -> Failure {
+fn explain(script: ServiceScript, directory: &Path, source: io::Error) -> Failure {
     let script = script.name();
     let start = beginning(script, directory).unwrap_or_default();
     match interpreter(&start) {

@@ -1,7 +1,7 @@
 //! Waiting, with everything that may happen meanwhile: dots, children that
 //! end, a signal that tells us to stop.
 
-use super::failure::Stop;
+use super::failure::Aborted;
 use super::progress::Progress;
 use crate::child::{End, Pid};
 use crate::sys::signals::{Signal, Signals};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const DOT: Duration = Duration::from_secs(1);
 
 /// What all waiting for one service shares.
-pub struct Waiter<'a> {
+pub struct WaitLoop<'a> {
     signals: &'a Signals,
     /// The line the administrator reads.
     pub progress: &'a mut Progress,
@@ -38,10 +38,10 @@ impl Wake {
     }
 }
 
-impl<'a> Waiter<'a> {
+impl<'a> WaitLoop<'a> {
     /// Nothing is waited for yet.
-    pub fn new(signals: &'a Signals, progress: &'a mut Progress) -> Waiter<'a> {
-        Waiter {
+    pub fn new(signals: &'a Signals, progress: &'a mut Progress) -> WaitLoop<'a> {
+        WaitLoop {
             signals,
             progress,
             next_dot: clock::monotonic() + DOT,
@@ -60,12 +60,12 @@ impl<'a> Waiter<'a> {
     /// at which whatever has no event of its own can be looked at again.
     ///
     /// # Errors
-    /// [`Stop::Interrupted`].
+    /// [`Aborted::Interrupted`].
     pub fn wait(
         &mut self,
         fds: [Option<BorrowedFd<'_>>; 3],
         deadline: Option<Instant>,
-    ) -> Result<Wake, Stop> {
+    ) -> Result<Wake, Aborted> {
         if !self.ended.is_empty() {
             return Ok(Wake {
                 ready: [false; 3],
@@ -91,7 +91,7 @@ impl<'a> Waiter<'a> {
             self.ended.extend(std::iter::from_fn(child::reap));
         }
         match interrupted {
-            Some(signal) => Err(Stop::Interrupted(signal)),
+            Some(signal) => Err(Aborted::Interrupted(signal)),
             None => Ok(Wake {
                 ready: [a, b, c],
                 ended: std::mem::take(&mut self.ended),

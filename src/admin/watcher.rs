@@ -5,9 +5,9 @@
 //! record, because it is 0.76's, daemontools-encore's or an earlier one of ours, it is the
 //! 18 bytes of `supervise/status`.
 
-use super::failure::{Failure, Stop};
+use super::failure::{Aborted, Failure};
 use super::verdict::Verdict;
-use super::wait::Waiter;
+use super::wait::WaitLoop;
 use crate::child::{End, Pid, PidSpace, ProcessId};
 use crate::formats::state::{LastEnd, StateRecord, SvscanNote};
 use crate::formats::status::Status;
@@ -153,8 +153,8 @@ impl Watcher {
     pub fn wait_supervised(
         &mut self,
         left: Option<Pid>,
-        waiter: &mut Waiter<'_>,
-    ) -> Result<(), Stop> {
+        waiter: &mut WaitLoop<'_>,
+    ) -> Result<(), Aborted> {
         let deadline = clock::monotonic() + SUPERVISE_WAIT;
         if let Some(watch) = &self.watch
             && watch.entries(&self.directory).is_err()
@@ -399,10 +399,10 @@ impl Watcher {
     /// [`Failure::SuperviseGone`], and what is wrong with the status.
     pub fn observe(
         &mut self,
-        waiter: &mut Waiter<'_>,
+        waiter: &mut WaitLoop<'_>,
         deadline: Instant,
         mut judge: impl FnMut(&Seen, Instant) -> Verdict,
-    ) -> Result<Verdict, Stop> {
+    ) -> Result<Verdict, Aborted> {
         let mut until = clock::monotonic();
         loop {
             waiter.wait([self.fd(), None, None], Some(until.min(deadline)))?;

@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The open files of a supervised service directory, in the order 0.76 makes them.
-pub struct Dir {
+pub struct ServiceDir {
     /// Where commands arrive; nonblocking.
     pub control: File,
     /// Whether that is a FIFO, as it should be.
@@ -27,7 +27,7 @@ pub struct Dir {
     _control_writer: File,
     /// Held locked as long as this supervise lives.
     _lock: File,
-    /// Open for reading: what svok and svstat look for. None until [`Dir::announce`].
+    /// Open for reading: what svok and svstat look for. None until [`ServiceDir::announce`].
     ok: Option<File>,
 }
 
@@ -43,14 +43,14 @@ pub fn configured(name: &OsStr) -> Result<Want, Error> {
     }
 }
 
-impl Dir {
+impl ServiceDir {
     /// Makes `supervise/` (if it is a symbolic link to nothing: its target, as
     /// Debian's package does), takes the lock and opens the control FIFO.
     /// `started_by` is about this supervise.
     ///
     /// # Errors
     /// 0.76's: `unable to acquire NAME/supervise/lock` if another supervise runs here.
-    pub fn open(name: &OsStr, started_by: StartedBy) -> Result<Dir, Error> {
+    pub fn open(name: &OsStr, started_by: StartedBy) -> Result<ServiceDir, Error> {
         make_supervise_directory()?;
         let acquire = |error| Error::unable("acquire", name, "/supervise/lock", error);
         let lock = file::open_append_nofollow(Path::new("supervise/lock")).map_err(acquire)?;
@@ -70,7 +70,7 @@ impl Dir {
         if !is_fifo {
             control = file::own_at(control, path, &[file::euid()]).map_err(read)?;
         }
-        Ok(Dir {
+        Ok(ServiceDir {
             control,
             is_fifo,
             _control_writer: writer,

@@ -63,22 +63,22 @@ pub enum ProcessRole {
 pub enum Begin {
     /// At once.
     AtOnce,
-    /// It is held until [`Action::LetGo`].
+    /// It is held until [`SuperviseAction::LetGo`].
     Held,
 }
 
 /// What happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Event {
+pub enum SuperviseEvent {
     /// Everything is set up.
     Boot,
-    /// The answer to [`Action::Announce`].
+    /// The answer to [`SuperviseAction::Announce`].
     Announced,
     /// The other one: `ok` could not be opened.
     NotAnnounced,
     /// A control byte came.
     Control(Command),
-    /// The answer to [`Action::Start`]: this is the process.
+    /// The answer to [`SuperviseAction::Start`]: this is the process.
     Started(ProcessRole, Pid),
     /// Another one: there is none, the fork failed.
     StartFailed(ProcessRole),
@@ -100,12 +100,12 @@ pub enum Event {
     Released,
 }
 
-/// What the shell is to do, in this order. An answer comes back as an [`Event`] when all
+/// What the shell is to do, in this order. An answer comes back as an [`SuperviseEvent`] when all
 /// of it is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Action {
-    /// Start a process; answer with [`Event::Started`], [`Event::StartFailed`] or
-    /// [`Event::CannotHold`].
+pub enum SuperviseAction {
+    /// Start a process; answer with [`SuperviseEvent::Started`], [`SuperviseEvent::StartFailed`] or
+    /// [`SuperviseEvent::CannotHold`].
     Start(ProcessRole, Begin),
     /// Let the process that was held begin.
     LetGo(ProcessRole),
@@ -115,8 +115,8 @@ pub enum Action {
     Reap(ProcessRole),
     /// Write [`Machine::state`] to the record, and leave the status as it is.
     Record,
-    /// Write [`Machine::status`] to the status file; answer with [`Event::Published`],
-    /// [`Event::PublishFailed`], [`Event::NoPlace`] or [`Event::DirectoryGone`].
+    /// Write [`Machine::status`] to the status file; answer with [`SuperviseEvent::Published`],
+    /// [`SuperviseEvent::PublishFailed`], [`SuperviseEvent::NoPlace`] or [`SuperviseEvent::DirectoryGone`].
     Publish,
     /// The same, after a failure that has been reported.
     Republish,
@@ -124,7 +124,7 @@ pub enum Action {
     /// time say that a command came.
     Refresh,
     /// Open `ok`: from now on the service is supervised. Answer with
-    /// [`Event::Announced`] or [`Event::NotAnnounced`].
+    /// [`SuperviseEvent::Announced`] or [`SuperviseEvent::NotAnnounced`].
     Announce,
 }
 
@@ -135,7 +135,7 @@ pub enum RunPhase {
     Beginning,
     /// There is no process, and no start is due.
     Down,
-    /// There is no process; the start waits for [`Event::Released`], `u` or `o`.
+    /// There is no process; the start waits for [`SuperviseEvent::Released`], `u` or `o`.
     Gated,
     /// There is no process; a start is due, see [`Machine::deadline`].
     Waiting(Attempt),
@@ -235,7 +235,7 @@ impl Machine {
         }
     }
 
-    /// The same, but it is not started before [`Event::Released`], unless by `u` or `o`.
+    /// The same, but it is not started before [`SuperviseEvent::Released`], unless by `u` or `o`.
     pub fn gated(self) -> Machine {
         let phase = match self.phase {
             RunPhase::Beginning => RunPhase::Gated,
@@ -298,7 +298,7 @@ impl Machine {
         self.phase == RunPhase::Left
     }
 
-    /// When [`Event::Timer`] is wanted; None: never.
+    /// When [`SuperviseEvent::Timer`] is wanted; None: never.
     pub fn deadline(&self) -> Option<Instant> {
         let start = match self.phase {
             RunPhase::Waiting(attempt) => self.last_try.map(|at| at + attempt.wait()),
@@ -308,7 +308,7 @@ impl Machine {
         start.into_iter().chain(self.republish_at).min()
     }
 
-    /// How long [`Event::StartFailed`] lets the next try wait.
+    /// How long [`SuperviseEvent::StartFailed`] lets the next try wait.
     pub fn fork_wait(&self) -> Duration {
         self.attempt().failed_again().wait()
     }
@@ -322,13 +322,13 @@ impl Machine {
     }
 
     /// Takes one event and says what to do.
-    pub fn step(&mut self, event: Event, now: Now) -> Vec<Action> {
+    pub fn step(&mut self, event: SuperviseEvent, now: Now) -> Vec<SuperviseAction> {
         if self.has_left() {
             return vec![];
         }
         let is_told = match event {
-            Event::Timer => !self.is_first_second(now),
-            Event::Control(_) | Event::DirectoryGone => true,
+            SuperviseEvent::Timer => !self.is_first_second(now),
+            SuperviseEvent::Control(_) | SuperviseEvent::DirectoryGone => true,
             _ => false,
         };
         let mut actions = match self.phase {
@@ -336,26 +336,26 @@ impl Machine {
             _ => vec![],
         };
         actions.extend(match event {
-            Event::Boot if self.phase == RunPhase::Beginning => {
-                vec![Action::Start(ProcessRole::Run, Begin::Held)]
+            SuperviseEvent::Boot if self.phase == RunPhase::Beginning => {
+                vec![SuperviseAction::Start(ProcessRole::Run, Begin::Held)]
             }
-            Event::Boot | Event::CannotHold(ProcessRole::Run) => {
-                vec![Action::Publish, Action::Announce]
+            SuperviseEvent::Boot | SuperviseEvent::CannotHold(ProcessRole::Run) => {
+                vec![SuperviseAction::Publish, SuperviseAction::Announce]
             }
-            Event::Announced => match self.phase {
-                RunPhase::Up { .. } => vec![Action::LetGo(ProcessRole::Run)],
+            SuperviseEvent::Announced => match self.phase {
+                RunPhase::Up { .. } => vec![SuperviseAction::LetGo(ProcessRole::Run)],
                 RunPhase::Beginning => {
                     self.phase = RunPhase::Waiting(Attempt::default());
                     vec![]
                 }
                 _ => vec![],
             },
-            Event::NotAnnounced => {
+            SuperviseEvent::NotAnnounced => {
                 self.phase = RunPhase::Left;
                 vec![]
             }
-            Event::Control(command) => self.control(command),
-            Event::Started(ProcessRole::Run, pid) => {
+            SuperviseEvent::Control(command) => self.control(command),
+            SuperviseEvent::Started(ProcessRole::Run, pid) => {
                 let up = RunPhase::Up {
                     pid,
                     paused: false,
@@ -366,22 +366,26 @@ impl Machine {
                 self.last_try = Some(now.monotonic);
                 self.starts = self.starts.saturating_add(1);
                 match phase {
-                    RunPhase::Beginning => vec![Action::Publish, Action::Announce],
-                    _ => vec![Action::Publish],
+                    RunPhase::Beginning => {
+                        vec![SuperviseAction::Publish, SuperviseAction::Announce]
+                    }
+                    _ => vec![SuperviseAction::Publish],
                 }
             }
-            Event::StartFailed(ProcessRole::Run) => {
+            SuperviseEvent::StartFailed(ProcessRole::Run) => {
                 let next = RunPhase::Waiting(self.attempt().failed_again());
                 let phase = std::mem::replace(&mut self.phase, next);
                 self.last_try = Some(now.monotonic);
                 match phase {
-                    RunPhase::Beginning => vec![Action::Publish, Action::Announce],
+                    RunPhase::Beginning => {
+                        vec![SuperviseAction::Publish, SuperviseAction::Announce]
+                    }
                     _ => vec![],
                 }
             }
-            Event::Ended(ProcessRole::Run, end) => {
+            SuperviseEvent::Ended(ProcessRole::Run, end) => {
                 let RunPhase::Up { pid, is_quiet, .. } = self.phase else {
-                    return vec![Action::Reap(ProcessRole::Run)];
+                    return vec![SuperviseAction::Reap(ProcessRole::Run)];
                 };
                 let started = self.last_try.unwrap_or(now.monotonic);
                 self.last_end = Some(LastEnd {
@@ -392,37 +396,37 @@ impl Machine {
                 });
                 if is_quiet && self.leaving == Leaving::No && self.is_first_second(now) {
                     self.phase = RunPhase::Zombie(pid);
-                    vec![Action::Record]
+                    vec![SuperviseAction::Record]
                 } else {
                     self.bury(now)
                 }
             }
-            Event::Published | Event::NoPlace => {
+            SuperviseEvent::Published | SuperviseEvent::NoPlace => {
                 self.republish_at = None;
                 vec![]
             }
-            Event::PublishFailed => {
+            SuperviseEvent::PublishFailed => {
                 self.republish_at = Some(now.monotonic + PUBLISH_RETRY);
                 vec![]
             }
-            Event::Timer => match self.republish_at {
-                Some(at) if at <= now.monotonic => vec![Action::Republish],
+            SuperviseEvent::Timer => match self.republish_at {
+                Some(at) if at <= now.monotonic => vec![SuperviseAction::Republish],
                 _ => vec![],
             },
-            Event::DirectoryGone => {
+            SuperviseEvent::DirectoryGone => {
                 self.leaving = Leaving::Deleted;
                 self.republish_at = None;
                 vec![]
             }
-            Event::Released => {
+            SuperviseEvent::Released => {
                 if self.phase == RunPhase::Gated {
                     self.phase = RunPhase::Waiting(Attempt::default());
                 }
                 vec![]
             }
         });
-        if actions.contains(&Action::Publish) {
-            actions.retain(|action| *action != Action::Refresh);
+        if actions.contains(&SuperviseAction::Publish) {
+            actions.retain(|action| *action != SuperviseAction::Refresh);
         }
         self.go_on(&mut actions, now);
         actions
@@ -440,23 +444,26 @@ impl Machine {
     }
 
     /// The process has ended, and from now on the status says so.
-    fn bury(&mut self, now: Now) -> Vec<Action> {
+    fn bury(&mut self, now: Now) -> Vec<SuperviseAction> {
         self.phase = match self.is_restarted() {
             true => RunPhase::Waiting(Attempt::default()),
             false => RunPhase::Down,
         };
         self.since = now.wall;
-        vec![Action::Reap(ProcessRole::Run), Action::Publish]
+        vec![
+            SuperviseAction::Reap(ProcessRole::Run),
+            SuperviseAction::Publish,
+        ]
     }
 
     /// What follows from the state, whatever led to it: the end, or a start.
-    fn go_on(&mut self, actions: &mut Vec<Action>, now: Now) {
+    fn go_on(&mut self, actions: &mut Vec<SuperviseAction>, now: Now) {
         if self.is_to_leave() {
             self.phase = RunPhase::Left;
             match self.leaving {
                 // There is no status to write, either.
-                Leaving::Deleted => actions.retain(|action| *action != Action::Publish),
-                _ => actions.push(Action::Publish),
+                Leaving::Deleted => actions.retain(|action| *action != SuperviseAction::Publish),
+                _ => actions.push(SuperviseAction::Publish),
             }
         } else if let RunPhase::Waiting(attempt) = self.phase
             && self
@@ -466,10 +473,13 @@ impl Machine {
             self.phase = RunPhase::Starting(attempt);
             // Before the status that says that it has ended: nobody waits for that, but
             // the service is missing.
-            let is_reap = |action: &Action| matches!(action, Action::Reap(_));
+            let is_reap = |action: &SuperviseAction| matches!(action, SuperviseAction::Reap(_));
             let reaped = actions.iter().position(is_reap);
             let place = reaped.map_or(actions.len(), |at| at + 1);
-            actions.insert(place, Action::Start(ProcessRole::Run, Begin::AtOnce));
+            actions.insert(
+                place,
+                SuperviseAction::Start(ProcessRole::Run, Begin::AtOnce),
+            );
         }
     }
 
@@ -489,7 +499,7 @@ impl Machine {
         }
     }
 
-    fn control(&mut self, command: Command) -> Vec<Action> {
+    fn control(&mut self, command: Command) -> Vec<SuperviseAction> {
         if let RunPhase::Up { is_quiet, .. } = &mut self.phase {
             *is_quiet = false;
         }
@@ -502,7 +512,7 @@ impl Machine {
                 if let RunPhase::Down | RunPhase::Gated | RunPhase::Waiting(_) = phase {
                     *phase = RunPhase::Waiting(Attempt::ASKED_FOR);
                 }
-                vec![Action::Publish]
+                vec![SuperviseAction::Publish]
             }
             (Command::Down, phase) => {
                 self.want = Want::Down;
@@ -510,44 +520,44 @@ impl Machine {
                     RunPhase::Up { paused, .. } => {
                         *paused = false;
                         vec![
-                            Action::Signal(ProcessRole::Run, ServiceSignal::Term),
-                            Action::Signal(ProcessRole::Run, ServiceSignal::Cont),
-                            Action::Publish,
+                            SuperviseAction::Signal(ProcessRole::Run, ServiceSignal::Term),
+                            SuperviseAction::Signal(ProcessRole::Run, ServiceSignal::Cont),
+                            SuperviseAction::Publish,
                         ]
                     }
                     RunPhase::Gated | RunPhase::Waiting(_) => {
                         *phase = RunPhase::Down;
-                        vec![Action::Publish]
+                        vec![SuperviseAction::Publish]
                     }
-                    _ => vec![Action::Publish],
+                    _ => vec![SuperviseAction::Publish],
                 }
             }
             (Command::Pause, RunPhase::Up { paused, .. }) => {
                 *paused = true;
                 vec![
-                    Action::Publish,
-                    Action::Signal(ProcessRole::Run, ServiceSignal::Stop),
+                    SuperviseAction::Publish,
+                    SuperviseAction::Signal(ProcessRole::Run, ServiceSignal::Stop),
                 ]
             }
             (Command::Continue, RunPhase::Up { paused, .. }) => {
                 let was_paused = std::mem::replace(paused, false);
                 let publish = match was_paused || self.republish_at.is_some() {
-                    true => Action::Publish,
-                    false => Action::Refresh,
+                    true => SuperviseAction::Publish,
+                    false => SuperviseAction::Refresh,
                 };
                 vec![
                     publish,
-                    Action::Signal(ProcessRole::Run, ServiceSignal::Cont),
+                    SuperviseAction::Signal(ProcessRole::Run, ServiceSignal::Cont),
                 ]
             }
-            (Command::Continue, _) if self.republish_at.is_none() => vec![Action::Refresh],
-            (Command::Pause | Command::Continue, _) => vec![Action::Publish],
+            (Command::Continue, _) if self.republish_at.is_none() => vec![SuperviseAction::Refresh],
+            (Command::Pause | Command::Continue, _) => vec![SuperviseAction::Publish],
             (Command::Exit, _) => {
                 self.leaving = self.leaving.max(Leaving::AskedFor);
-                vec![Action::Publish]
+                vec![SuperviseAction::Publish]
             }
             (Command::Signal(signal), RunPhase::Up { .. }) => {
-                vec![Action::Signal(ProcessRole::Run, signal)]
+                vec![SuperviseAction::Signal(ProcessRole::Run, signal)]
             }
             (Command::Signal(_), _) => vec![],
         }

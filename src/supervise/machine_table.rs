@@ -50,59 +50,67 @@ fn words(machine: &Machine, now: Now) -> String {
     format!("{phase}, want {want}{leaving}")
 }
 
-fn event_words(event: Event) -> String {
+fn event_words(event: SuperviseEvent) -> String {
     let role = |role| match role {
         ProcessRole::Run => "run",
     };
     match event {
-        Event::Control(command) => char::from(command.encode().unwrap()).to_string(),
-        Event::Started(it, _) => format!("{} started", role(it)),
-        Event::StartFailed(it) => format!("{} fork fails", role(it)),
-        Event::CannotHold(it) => format!("{} not held", role(it)),
-        Event::Ended(it, _) => format!("{} ends", role(it)),
-        Event::Boot => "boot".to_owned(),
-        Event::Announced => "announced".to_owned(),
-        Event::NotAnnounced => "not announced".to_owned(),
-        Event::Timer => "time passes".to_owned(),
-        Event::Published => "published".to_owned(),
-        Event::PublishFailed => "publish fails".to_owned(),
-        Event::NoPlace => "no place".to_owned(),
-        Event::DirectoryGone => "deleted".to_owned(),
-        Event::Released => "released".to_owned(),
+        SuperviseEvent::Control(command) => char::from(command.encode().unwrap()).to_string(),
+        SuperviseEvent::Started(it, _) => format!("{} started", role(it)),
+        SuperviseEvent::StartFailed(it) => format!("{} fork fails", role(it)),
+        SuperviseEvent::CannotHold(it) => format!("{} not held", role(it)),
+        SuperviseEvent::Ended(it, _) => format!("{} ends", role(it)),
+        SuperviseEvent::Boot => "boot".to_owned(),
+        SuperviseEvent::Announced => "announced".to_owned(),
+        SuperviseEvent::NotAnnounced => "not announced".to_owned(),
+        SuperviseEvent::Timer => "time passes".to_owned(),
+        SuperviseEvent::Published => "published".to_owned(),
+        SuperviseEvent::PublishFailed => "publish fails".to_owned(),
+        SuperviseEvent::NoPlace => "no place".to_owned(),
+        SuperviseEvent::DirectoryGone => "deleted".to_owned(),
+        SuperviseEvent::Released => "released".to_owned(),
     }
 }
 
-fn action_words(action: &Action) -> String {
+fn action_words(action: &SuperviseAction) -> String {
     match action {
-        Action::Start(ProcessRole::Run, Begin::AtOnce) => "Start(Run)".to_owned(),
+        SuperviseAction::Start(ProcessRole::Run, Begin::AtOnce) => "Start(Run)".to_owned(),
         action => format!("{action:?}").replace(", ", " "),
     }
 }
 
 /// A machine, and the actions that wait for their answers.
-type State = (Machine, Vec<Action>);
+type State = (Machine, Vec<SuperviseAction>);
 
 /// What can happen now, and how much later it does. Answers come first.
-fn events((machine, unanswered): &State) -> Vec<(Event, Duration)> {
-    let at_once = |event: Event| (event, Duration::ZERO);
+fn events((machine, unanswered): &State) -> Vec<(SuperviseEvent, Duration)> {
+    let at_once = |event: SuperviseEvent| (event, Duration::ZERO);
     for action in unanswered {
         let answers = match action {
-            Action::Start(RUN, Begin::AtOnce) => vec![started(7), FAILED],
-            Action::Start(RUN, Begin::Held) => vec![started(7), FAILED, Event::CannotHold(RUN)],
-            Action::Announce => vec![Event::Announced, Event::NotAnnounced],
+            SuperviseAction::Start(RUN, Begin::AtOnce) => vec![started(7), FAILED],
+            SuperviseAction::Start(RUN, Begin::Held) => {
+                vec![started(7), FAILED, SuperviseEvent::CannotHold(RUN)]
+            }
+            SuperviseAction::Announce => {
+                vec![SuperviseEvent::Announced, SuperviseEvent::NotAnnounced]
+            }
             _ => continue,
         };
         return answers.into_iter().map(at_once).collect();
     }
-    let mut events = Vec::from(Command::ALL.map(|command| at_once(Event::Control(command))));
+    let mut events =
+        Vec::from(Command::ALL.map(|command| at_once(SuperviseEvent::Control(command))));
     if let RunPhase::Up { .. } = machine.phase {
         events.extend([at_once(ENDED), (ENDED, FORK_RETRY)]);
     }
     if machine.phase == RunPhase::Gated {
-        events.push(at_once(Event::Released));
+        events.push(at_once(SuperviseEvent::Released));
     }
     // A minute later everything that waits is due.
-    events.extend([(Event::Timer, FORK_RETRY), at_once(Event::DirectoryGone)]);
+    events.extend([
+        (SuperviseEvent::Timer, FORK_RETRY),
+        at_once(SuperviseEvent::DirectoryGone),
+    ]);
     events
 }
 
@@ -118,9 +126,12 @@ fn every_event_in_every_state_does_what_the_table_says() {
     let new = |want| Machine::new(want, now);
     for mut machine in [new(Want::Up), new(Want::Down), new(Want::Up).gated()] {
         let before = words(&machine, now) + ", not begun";
-        let actions = machine.step(Event::Boot, now);
+        let actions = machine.step(SuperviseEvent::Boot, now);
         let state = (machine, actions);
-        seen.insert(before, row(Event::Boot, Duration::ZERO, &state, ""));
+        seen.insert(
+            before,
+            row(SuperviseEvent::Boot, Duration::ZERO, &state, ""),
+        );
         queue.push_back(state);
     }
     while let Some(state) = queue.pop_front() {
@@ -162,12 +173,15 @@ fn every_event_in_every_state_does_what_the_table_says() {
 }
 
 /// Whether its answer decides about the phase.
-fn is_answered(action: &Action) -> bool {
-    matches!(action, Action::Start(..) | Action::Announce)
+fn is_answered(action: &SuperviseAction) -> bool {
+    matches!(
+        action,
+        SuperviseAction::Start(..) | SuperviseAction::Announce
+    )
 }
 
 fn state_words((machine, actions): &State) -> String {
-    let announcing = match actions.contains(&Action::Announce) {
+    let announcing = match actions.contains(&SuperviseAction::Announce) {
         true => ", announcing",
         false => "",
     };
@@ -175,14 +189,14 @@ fn state_words((machine, actions): &State) -> String {
 }
 
 /// One line of the table.
-fn row(event: Event, by: Duration, after: &State, before: &str) -> String {
+fn row(event: SuperviseEvent, by: Duration, after: &State, before: &str) -> String {
     let actions: Vec<String> = after.1.iter().map(action_words).collect();
     let actions = match actions.is_empty() {
         true => "-".to_owned(),
         false => actions.join(" "),
     };
     let event = match event {
-        Event::Ended(..) if by > Duration::ZERO => event_words(event) + " later",
+        SuperviseEvent::Ended(..) if by > Duration::ZERO => event_words(event) + " later",
         event => event_words(event),
     };
     let after = state_words(after);
@@ -193,7 +207,7 @@ fn row(event: Event, by: Duration, after: &State, before: &str) -> String {
 /// A status that could not be written changes nothing but that it is written
 /// again, which would only double the states: so the row says that, too.
 fn row_of_a_failed_publish(machine: Machine, waits_for_answer: bool, now: Now) -> String {
-    let event = Event::PublishFailed;
+    let event = SuperviseEvent::PublishFailed;
     let before = words(&machine, now);
     let mut machine = machine;
     assert_eq!(machine.step(event, now), []);
@@ -204,8 +218,8 @@ fn row_of_a_failed_publish(machine: Machine, waits_for_answer: bool, now: Now) -
     }
     let then = later(now, PUBLISH_RETRY);
     assert!(machine.deadline().is_some_and(|at| at <= then.monotonic));
-    let again = machine.step(Event::Timer, then);
-    assert!(again.contains(&Action::Republish));
+    let again = machine.step(SuperviseEvent::Timer, then);
+    assert!(again.contains(&SuperviseAction::Republish));
     let again: Vec<String> = again.iter().map(action_words).collect();
     format!(
         "    {event:15} {:45} same; 5 s later {}\n",
@@ -217,10 +231,10 @@ fn row_of_a_failed_publish(machine: Machine, waits_for_answer: bool, now: Now) -
 /// After `x` it leaves: when the process ends, if there is one, or after the one
 /// start that was asked for, or after the fork for that has failed.
 fn assert_x_ends(machine: Machine, now: Now) {
-    for answer in [Event::Started(RUN, pid(9)), FAILED] {
+    for answer in [SuperviseEvent::Started(RUN, pid(9)), FAILED] {
         let mut machine = machine.clone();
         let mut now = now;
-        let mut event = Event::Control(Command::Exit);
+        let mut event = SuperviseEvent::Control(Command::Exit);
         let mut starts = 0;
         loop {
             let actions = machine.step(event, now);
@@ -228,7 +242,9 @@ fn assert_x_ends(machine: Machine, now: Now) {
                 break;
             }
             now = later(now, FORK_RETRY);
-            let starting = actions.iter().any(|it| matches!(it, Action::Start(..)));
+            let starting = actions
+                .iter()
+                .any(|it| matches!(it, SuperviseAction::Start(..)));
             event = if starting {
                 starts += 1;
                 assert!(starts <= 1, "it starts again after x: {machine:?}");
@@ -240,7 +256,7 @@ fn assert_x_ends(machine: Machine, now: Now) {
                     machine.deadline().is_some(),
                     "nothing will end it: {machine:?}"
                 );
-                Event::Timer
+                SuperviseEvent::Timer
             };
         }
     }

@@ -60,7 +60,7 @@ fn a_million_random_steps_never_break_a_promise() {
         let (mut published, mut is_written) = (machine.status(), true);
         let mut next_pid = 1;
         let mut is_reaped = true;
-        let mut events = VecDeque::from([Event::Boot]);
+        let mut events = VecDeque::from([SuperviseEvent::Boot]);
         for _ in 0..2_000 {
             steps += 1;
             let event = events.pop_front().unwrap_or_else(|| {
@@ -78,23 +78,25 @@ fn a_million_random_steps_never_break_a_promise() {
                 );
                 match numbers.below(10) {
                     0..3 if observer.running => ENDED,
-                    3..5 => Event::Timer,
+                    3..5 => SuperviseEvent::Timer,
                     _ => {
                         let command = Command::ALL[numbers.below(Command::ALL.len())];
                         match command {
-                            Command::Exit if numbers.below(20) > 0 => Event::Control(Command::Up),
-                            other => Event::Control(other),
+                            Command::Exit if numbers.below(20) > 0 => {
+                                SuperviseEvent::Control(Command::Up)
+                            }
+                            other => SuperviseEvent::Control(other),
                         }
                     }
                 }
             });
             match event {
-                Event::Control(command) => observer.hears(command),
-                Event::Ended(..) => {
+                SuperviseEvent::Control(command) => observer.hears(command),
+                SuperviseEvent::Ended(..) => {
                     observer.running = false;
                     is_reaped = false;
                 }
-                Event::Started(..) => {
+                SuperviseEvent::Started(..) => {
                     observer.running = true;
                     observer.asked = false;
                     observer.last_start = Some(now.monotonic);
@@ -102,17 +104,17 @@ fn a_million_random_steps_never_break_a_promise() {
                 _ => {}
             }
             let actions = machine.step(event, now);
-            is_reaped |= actions.contains(&Action::Reap(RUN));
-            if matches!(event, Event::Ended(..)) && !is_reaped {
+            is_reaped |= actions.contains(&SuperviseAction::Reap(RUN));
+            if matches!(event, SuperviseEvent::Ended(..)) && !is_reaped {
                 // The record tells it, and the status when the second is over.
-                assert_eq!(actions, [Action::Record]);
+                assert_eq!(actions, [SuperviseAction::Record]);
                 assert_eq!(machine.state().process, None);
                 assert!(!observer.leaving && machine.deadline().is_some());
                 zombies += 1;
             }
             for action in actions {
                 match action {
-                    Action::Start(RUN, begin) => {
+                    SuperviseAction::Start(RUN, begin) => {
                         starts += 1;
                         assert!(!observer.running, "a start while one runs");
                         assert!(is_reaped, "a start before the last one is reaped");
@@ -126,33 +128,33 @@ fn a_million_random_steps_never_break_a_promise() {
                         next_pid += 1;
                         events.push_back(match numbers.below(10) {
                             0 => FAILED,
-                            1 if begin == Begin::Held => Event::CannotHold(RUN),
+                            1 if begin == Begin::Held => SuperviseEvent::CannotHold(RUN),
                             _ => started(next_pid),
                         });
                     }
-                    Action::Publish | Action::Republish => {
+                    SuperviseAction::Publish | SuperviseAction::Republish => {
                         published = machine.status();
                         is_written = numbers.below(50) > 0;
                         events.push_back(match is_written {
-                            true => Event::Published,
-                            false => Event::PublishFailed,
+                            true => SuperviseEvent::Published,
+                            false => SuperviseEvent::PublishFailed,
                         });
                     }
-                    Action::Refresh => {
+                    SuperviseAction::Refresh => {
                         assert!(is_written, "the file says something else");
                         assert_eq!(published.encode(), machine.status().encode());
                         refreshed += 1;
                     }
-                    Action::Announce => events.push_back(Event::Announced),
-                    Action::LetGo(RUN) => {
+                    SuperviseAction::Announce => events.push_back(SuperviseEvent::Announced),
+                    SuperviseAction::LetGo(RUN) => {
                         assert!(observer.running, "nobody is held");
-                        assert_eq!(event, Event::Announced);
+                        assert_eq!(event, SuperviseEvent::Announced);
                     }
-                    Action::Signal(RUN, _) => {
+                    SuperviseAction::Signal(RUN, _) => {
                         assert!(observer.running, "a signal to nobody");
                     }
-                    Action::Record => {}
-                    Action::Reap(RUN) => assert!(!observer.running),
+                    SuperviseAction::Record => {}
+                    SuperviseAction::Reap(RUN) => assert!(!observer.running),
                 }
             }
             if machine.has_left() {

@@ -1,8 +1,8 @@
 //! The loop of supervise: wait, turn what happened into events, let the machine
 //! decide, do what it says.
 
-use super::dir::{self, Dir};
-use super::machine::{Action, Begin, Event, Machine, Now, ProcessRole};
+use super::dir::{self, ServiceDir};
+use super::machine::{Begin, Machine, Now, ProcessRole, SuperviseAction, SuperviseEvent};
 use super::observer::Observer;
 use super::state_file::{StartedBy, StateFile};
 use crate::child::Pid;
@@ -68,10 +68,10 @@ struct Shell<'a, 'b> {
     run: Program,
     machine: Machine,
     /// What happened and was not taken yet: the answers to actions.
-    events: VecDeque<Event>,
+    events: VecDeque<SuperviseEvent>,
     /// At most one of each role.
     processes: Vec<Process>,
-    dir: Dir,
+    dir: ServiceDir,
     state_file: StateFile,
     /// How many bytes of `supervise/control` were obeyed.
     commands: u64,
@@ -153,7 +153,7 @@ fn supervise(
         true => machine,
         false => machine.gated(),
     };
-    let dir = Dir::open(name, started_by)?;
+    let dir = ServiceDir::open(name, started_by)?;
     let run = OsStr::new("./run");
     let run =
         Program::at(run, &[run]).map_err(|error| Error::unable("start", name, "/run", error))?;
@@ -174,7 +174,7 @@ fn supervise(
         observer,
         fatal: None,
     };
-    shell.take(Event::Boot);
+    shell.take(SuperviseEvent::Boot);
     if let Some(error) = shell.fatal.take() {
         return Err(error);
     }
@@ -213,7 +213,7 @@ impl Shell<'_, '_> {
             self.obey_signals(None);
         }
         if dir::is_gone() {
-            self.take(Event::DirectoryGone);
+            self.take(SuperviseEvent::DirectoryGone);
         }
         if child {
             self.take_ends();
@@ -224,12 +224,12 @@ impl Shell<'_, '_> {
         if released {
             self.predecessors.pop();
             if self.predecessors.is_empty() {
-                self.take(Event::Released);
+                self.take(SuperviseEvent::Released);
             }
         }
         let deadline = self.machine.deadline();
         if deadline.is_some_and(|at| at <= clock::monotonic()) {
-            self.take(Event::Timer);
+            self.take(SuperviseEvent::Timer);
         }
         // One that was left a zombie has hidden those that ended after it.
         self.take_ends();
@@ -237,7 +237,7 @@ impl Shell<'_, '_> {
 
     /// Lets the machine decide what is to be done for this event, does it, and goes on
     /// with the answers until there are none left.
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: SuperviseEvent) {
         self.events.push_back(event);
         self.take_all();
     }
@@ -251,42 +251,42 @@ impl Shell<'_, '_> {
     }
 
     /// Does it. If it has an answer, that comes into the queue.
-    fn perform(&mut self, action: Action) {
+    fn perform(&mut self, action: SuperviseAction) {
         match action {
-            Action::Start(role, begin) => self.start(role, begin),
-            Action::LetGo(role) => {
+            SuperviseAction::Start(role, begin) => self.start(role, begin),
+            SuperviseAction::LetGo(role) => {
                 if let Some(process) = self.process(role) {
                     process.proc.open_gate();
                 }
             }
-            Action::Signal(role, signal) => {
+            SuperviseAction::Signal(role, signal) => {
                 if let Some(process) = self.process(role) {
                     process.proc.send_signal(sys_signal(signal));
                 }
             }
-            Action::Reap(role) => {
+            SuperviseAction::Reap(role) => {
                 let reaped = self.processes.iter().position(|it| it.role == role);
                 if let Some(place) = reaped {
                     // It has ended: there is nothing to wait for.
                     let _ = child::wait(self.processes.swap_remove(place).proc.pid());
                 }
             }
-            Action::Record => self.write_state(),
-            Action::Publish => self.publish(true),
-            Action::Republish => self.publish(false),
-            Action::Refresh => {
+            SuperviseAction::Record => self.write_state(),
+            SuperviseAction::Publish => self.publish(true),
+            SuperviseAction::Republish => self.publish(false),
+            SuperviseAction::Refresh => {
                 if self.deferred.is_some() || dir::refresh_status().is_err() {
                     self.publish(true);
                 }
             }
-            Action::Announce => match self.dir.announce(self.name) {
+            SuperviseAction::Announce => match self.dir.announce(self.name) {
                 Ok(()) => {
                     self.observer.note(TimelineEvent::Ready);
-                    self.events.push_back(Event::Announced);
+                    self.events.push_back(SuperviseEvent::Announced);
                 }
                 Err(error) => {
                     self.fatal = Some(error);
-                    self.events.push_back(Event::NotAnnounced);
+                    self.events.push_back(SuperviseEvent::NotAnnounced);
                 }
             },
         }
@@ -309,7 +309,7 @@ impl Shell<'_, '_> {
                 Some(process) => {
                     process.has_ended = true;
                     let role = process.role;
-                    self.take(Event::Ended(role, end));
+                    self.take(SuperviseEvent::Ended(role, end));
                 }
                 None => {
                     let _ = child::wait(pid);
@@ -361,7 +361,7 @@ impl Shell<'_, '_> {
             for byte in bytes {
                 self.commands = self.commands.saturating_add(1);
                 if let Some(command) = Command::decode(*byte) {
-                    self.take(Event::Control(command));
+                    self.take(SuperviseEvent::Control(command));
                 }
             }
             if count < CONTROL_BYTES {
@@ -396,16 +396,16 @@ impl Shell<'_, '_> {
         self.write_state();
         let status = self.machine.status();
         let answer = match dir::write_status(self.name, &status) {
-            Ok(()) => Event::Published,
-            Err(_) if dir::is_gone() => Event::DirectoryGone,
+            Ok(()) => SuperviseEvent::Published,
+            Err(_) if dir::is_gone() => SuperviseEvent::DirectoryGone,
             Err(error) => {
                 if is_new {
                     let _ = dir::overwrite_status(&status);
                     output::err_nonblocking(&error.warning(PROGRAM));
                 }
                 match dir::has_place_for_status() {
-                    true => Event::PublishFailed,
-                    false => Event::NoPlace,
+                    true => SuperviseEvent::PublishFailed,
+                    false => SuperviseEvent::NoPlace,
                 }
             }
         };
@@ -437,7 +437,7 @@ impl Shell<'_, '_> {
             Begin::AtOnce => spawn,
             Begin::Held => match spawn.gated() {
                 Ok(spawn) => spawn,
-                Err(_) => return self.events.push_back(Event::CannotHold(role)),
+                Err(_) => return self.events.push_back(SuperviseEvent::CannotHold(role)),
             },
         };
         self.observer.note(TimelineEvent::Run);
@@ -460,7 +460,7 @@ impl Shell<'_, '_> {
                     start: None,
                     has_ended: false,
                 });
-                Event::Started(role, pid)
+                SuperviseEvent::Started(role, pid)
             }
             Err(error) => {
                 self.observer.note(TimelineEvent::Failed);
@@ -471,7 +471,7 @@ impl Shell<'_, '_> {
                     b"unable to fork for ",
                     format!(", sleeping {wait} seconds: {reason}").as_bytes(),
                 ));
-                Event::StartFailed(role)
+                SuperviseEvent::StartFailed(role)
             }
         };
         self.events.push_back(answer);

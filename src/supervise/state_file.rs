@@ -1,7 +1,7 @@
 //! The writer of `supervise/state` (the record, [`crate::formats::state`]).
 //!
 //! Only the supervise that holds `supervise/lock` may make a [`StateFile`]: make it after
-//! [`super::dir::Dir::open`], and write once before `ok` is opened, so that who finds a
+//! [`super::dir::ServiceDir::open`], and write once before `ok` is opened, so that who finds a
 //! supervise finds its record. Then write after each change: before the 18 bytes or after
 //! them does not matter, but before supervise sends the service a signal or exits.
 

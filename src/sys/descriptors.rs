@@ -140,6 +140,7 @@ mod tests {
             }
             let open = |fd: i32| is_open(u32::try_from(fd).unwrap());
             // `kept` is above the inherited descriptors, one of them, or None.
+            // SAFETY: they are open, and stay open.
             let borrowed = [kept, first].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
             given.close_others(Some(borrowed[0])).unwrap();
             let mut right = open(first) && open(last) && !open(gap) && !open(high) && open(kept);

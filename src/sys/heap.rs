@@ -65,6 +65,7 @@ impl Heap {
     fn map() -> Option<Heap> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // PROT_NONE pages do not count where the kernel does not overcommit memory.
+        // SAFETY: a new mapping at an address that the kernel chooses, in unused address space.
         let start = unsafe { libc::mmap(ptr::null_mut(), SIZE, libc::PROT_NONE, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return None;

@@ -102,6 +102,7 @@ pub fn groups_of(name: &OsStr, gid: u32) -> io::Result<Vec<u32>> {
     let name = CString::new(name.as_bytes())?;
     // getgrouplist(3) does not report a failing database: it treats it as one without the
     // account.
+    // SAFETY: as in `account`.
     let mut entry: libc::group = unsafe { std::mem::zeroed() };
     look_up_again(|buffer, length| {
         let mut found = std::ptr::null_mut();

@@ -55,7 +55,6 @@ impl Proc {
 
     /// When it was started, in ticks since boot: with the pid, that names it as long as the
     /// machine runs. None if it is gone or `/proc` does not show it.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for the record of a service"))]
     pub fn started(&self) -> Option<u64> {
         let started = process::started(self.pid);
         // What was read may have been about its successor otherwise.
