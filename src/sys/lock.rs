@@ -1,5 +1,5 @@
-//! flock(2) locks, the kind daemontools takes; and record locks of fcntl(2), which tell
-//! who holds them.
+//! flock(2) locks, which daemontools uses, and record locks of fcntl(2), whose holder can be
+//! queried.
 
 use crate::child::Pid;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -10,11 +10,11 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// As [`File::try_lock`], which is flock(2) on Linux: takes the exclusive lock on `file`,
-/// which lives as long as `file` is open.
+/// [`File::try_lock`], which is flock(2) on Linux: takes the exclusive lock on `file`, which is
+/// held until `file` is closed.
 ///
 /// # Errors
-/// EWOULDBLOCK (`temporary failure`) if another holds it; what flock(2) says.
+/// EWOULDBLOCK (`temporary failure`) if another process holds it; those of flock(2).
 pub fn try_exclusive(file: &File) -> io::Result<()> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => io::Error::from_raw_os_error(libc::EWOULDBLOCK),
@@ -22,19 +22,19 @@ pub fn try_exclusive(file: &File) -> io::Result<()> {
     })
 }
 
-/// Takes the record lock (fcntl(2)) on all of `file`, which must be open for writing. It
-/// is this process's alone, not that of a child, and ends with it; or as soon as it closes
-/// any descriptor of that file.
+/// Takes a record lock (fcntl(2)) on the whole of `file`, which must be open for writing. It
+/// belongs to this process, not to its children, and is released when the process ends or
+/// closes any descriptor of that file.
 ///
 /// # Errors
-/// EAGAIN or EACCES if another process holds it; what fcntl(2) says.
+/// EAGAIN or EACCES if another process holds it; those of fcntl(2).
 pub fn claim(file: &File) -> io::Result<()> {
     let lock = whole_file(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_SETLK(&lock)).map_err(super::io)?;
     Ok(())
 }
 
-/// Takes the record lock for reading, which is in the way of a [`claim`].
+/// Takes a record lock for reading, which conflicts with [`claim`].
 #[cfg(test)]
 pub fn read_lock(file: &File) -> io::Result<()> {
     let lock = whole_file(libc::F_RDLCK);
@@ -42,10 +42,10 @@ pub fn read_lock(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The process that has [`claim`]ed `file`; None if there is none, or it is in another pid
-/// namespace.
+/// The process that holds the record lock of [`claim`] on `file`; None if there is none, or if
+/// it is in another pid namespace.
 pub fn claimed_by(file: &File) -> Option<Pid> {
-    // A lock for reading is in the way of nobody but who writes.
+    // A read lock conflicts only with write locks.
     let mut lock = whole_file(libc::F_RDLCK);
     fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;
     let is_free = libc::c_int::from(lock.l_type) == libc::F_UNLCK;
@@ -54,14 +54,14 @@ pub fn claimed_by(file: &File) -> Option<Pid> {
 }
 
 fn whole_file(kind: libc::c_int) -> libc::flock {
-    // SAFETY: numbers only: all zeroes are a valid one, and mean the whole file.
+    // SAFETY: it contains only numbers; all zeros are valid and mean the whole file.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = kind as libc::c_short;
     lock
 }
 
-/// The file of a lock as `/proc/locks` names it: the device of its file system, which
-/// is not always the one that stat(2) gives (overlayfs, btrfs), and its inode.
+/// The file of a lock, as `/proc/locks` identifies it: the device of its file system, which can
+/// differ from that of stat(2) (overlayfs, btrfs), and its inode.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LockId {
     major: u32,
@@ -69,27 +69,27 @@ pub struct LockId {
     inode: u64,
 }
 
-/// More than this of `/proc/locks` is not made in one go.
+/// The kernel generates `/proc/locks` in chunks of at most this size.
 const CHUNK: usize = 4096;
-/// So often it is read then.
+/// The number of reads if it is longer.
 const READINGS: usize = 4;
 
 /// A line of `/proc/locks`.
 #[derive(PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
-    /// The process that asked for the lock. It may have ended, if it was not the only one
-    /// to have the file open; None if it is in another pid namespace.
+    /// The process that requested the lock. It may have ended if another process has the file
+    /// open, too. None if it is in another pid namespace.
     pub pid: Option<Pid>,
-    /// Which file.
+    /// The locked file.
     pub id: LockId,
-    /// Whether it still waits for the lock.
+    /// Whether it is blocked, waiting for the lock.
     pub waits: bool,
 }
 
-/// All flocks of the machine; none if `/proc` does not show them.
+/// All flocks in the system; none if `/proc` does not show them.
 ///
-/// The kernel makes a long list in pieces and counts the lines to find where it was: if a
-/// lock is given back meanwhile, another is missing from the list. So a long list is read
+/// The kernel generates a long list in chunks, and continues at a line number: if a lock is
+/// released between two chunks, another one is missing from the list. So a long list is read
 /// several times.
 pub fn all() -> HashSet<Entry> {
     all_of(|| std::fs::read_to_string("/proc/locks").unwrap_or_default())
@@ -107,8 +107,8 @@ fn all_of(mut read: impl FnMut() -> String) -> HashSet<Entry> {
     all
 }
 
-/// The flocks that belong to open files of the process `process`, a directory in
-/// `/proc`, and the paths of these files, as far as they may be known.
+/// The flocks of the open files of the process `process`, a directory in `/proc`, and the paths
+/// of these files, as far as they can be read.
 pub fn held_by(process: &Path) -> Vec<(LockId, PathBuf)> {
     let mut held = Vec::new();
     let files = std::fs::read_dir(process.join("fdinfo"));
@@ -123,12 +123,12 @@ pub fn held_by(process: &Path) -> Vec<(LockId, PathBuf)> {
     held
 }
 
-/// How `/proc/locks` names `file`; None if `/proc` does not tell.
+/// The identity of `file` in `/proc/locks`; None if `/proc` does not show it.
 pub fn id(file: &File) -> Option<LockId> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
     let value = |name| info.lines().find_map(|line| line.strip_prefix(name));
     let metadata = file.metadata().ok()?;
-    // Linux says it since 5.14.
+    // Since Linux 5.14.
     let inode = match value("ino:") {
         Some(inode) => inode.trim().parse().ok()?,
         None => metadata.ino(),
@@ -141,7 +141,7 @@ pub fn id(file: &File) -> Option<LockId> {
         let (major, minor) = device.split_once(':')?;
         Some((major.parse().ok()?, minor.parse().ok()?))
     });
-    // In a chroot, not all mounts are shown.
+    // In a chroot, not all mounts are visible.
     let dev = metadata.dev();
     let (major, minor) = device.unwrap_or((libc::major(dev), libc::minor(dev)));
     Some(LockId {
@@ -151,8 +151,8 @@ pub fn id(file: &File) -> Option<LockId> {
     })
 }
 
-/// `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF`, with `->` before FLOCK if it
-/// waits; None for a lock of another kind.
+/// Parses `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF`, with `->` before FLOCK if the
+/// process is blocked; None for other kinds of locks.
 fn entry(line: &str) -> Option<Entry> {
     let mut words = line.split_ascii_whitespace().skip(1).peekable();
     let waits = words.next_if_eq(&"->").is_some();
@@ -209,7 +209,7 @@ mod tests {
         let list = |missing| -> String { (0..200).filter(|i| *i != missing).map(line).collect() };
         let mut missing = 100..;
         assert_eq!(all_of(|| list(missing.next().unwrap())).len(), 200);
-        // A short one is whole, and is read once.
+        // A short list is complete, and is read once.
         let mut readings = 0;
         let short = || {
             readings += 1;
@@ -244,7 +244,7 @@ mod tests {
         child::wait(child).unwrap();
         assert_eq!(claimed_by(&shown), None);
         claim(&file).unwrap();
-        // A process does not stand in its own way.
+        // A process does not conflict with its own record lock.
         assert_eq!(claimed_by(&shown), None);
         let child = child::spawn(|| u8::from(claimed_by(&shown) != own));
         let end = child::wait(child.unwrap()).unwrap();

@@ -1,30 +1,29 @@
-//! Memory that is not needed now, and whether there is more.
+//! Releasing unused memory, and checking whether memory is available.
 
 use std::mem::MaybeUninit;
 
-/// Gives the pages that lie wholly in `room` back to the system. They are there
-/// still, and take memory again when they are used. What was in them is gone: they
-/// hold zeros.
+/// Releases the pages that are completely within `room` (madvise(2), MADV_DONTNEED). They stay
+/// mapped, read as zeros, and use memory again when they are written.
 pub fn give_back(room: &mut [MaybeUninit<u8>]) {
-    // SAFETY: sysconf only asks.
+    // SAFETY: sysconf only queries.
     let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0);
     let start = room.as_mut_ptr();
     let before = start.align_offset(page.max(1));
     let pages = room.len().saturating_sub(before) / page.max(1) * page;
     if pages > 0 {
-        // SAFETY: the range lies in `room`, which is nobody else's, and which the
-        // allocator has from mmap or brk: private memory, which reads as zeros
-        // afterwards. An error leaves it as it is.
+        // SAFETY: the range is within `room`, which is borrowed mutably and which the allocator
+        // got from mmap or brk: private memory, which reads as zeros afterwards. An error
+        // leaves it unchanged.
         unsafe { libc::madvise(start.add(before).cast(), pages, libc::MADV_DONTNEED) };
     }
 }
 
-/// Whether this process can allocate `bytes` more: limits on memory (setrlimit(2))
-/// make an allocation fail, and one that Rust's collections make ends the process.
+/// Whether this process can allocate another `bytes` bytes: a limit (setrlimit(2)) makes
+/// allocations fail, and Rust's collections abort the process then.
 pub fn is_available(bytes: usize) -> bool {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new mapping at an address that the kernel chooses, in nobody's memory.
+    // SAFETY: a new mapping at an address that the kernel chooses, in unused address space.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
     if start == libc::MAP_FAILED {
         return false;
@@ -34,13 +33,13 @@ pub fn is_available(bytes: usize) -> bool {
     true
 }
 
-/// Where a limit leaves less than `bytes`, lets the heap grow by what is needed and no more.
-/// glibc asks the system for 128 KiB more each time, and what it is refused then ends the
-/// process though there is room for it. musl does not do that.
+/// If a limit leaves fewer than `bytes` bytes, makes the heap grow by no more than needed. By
+/// default glibc extends it by another 128 KiB each time, which the limit may refuse though the
+/// allocation itself would fit. musl does not do that.
 pub fn spare_where_short(bytes: usize) {
     #[cfg(target_env = "gnu")]
     if !is_available(bytes) {
-        // SAFETY: a number for the allocator; there is one thread.
+        // SAFETY: it sets a parameter of the allocator; this process has one thread.
         unsafe { libc::mallopt(libc::M_TOP_PAD, 0) };
     }
     #[cfg(not(target_env = "gnu"))]
@@ -70,7 +69,8 @@ mod tests {
     }
 
     fn as_room(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
-        // SAFETY: bytes may be seen as bytes that are perhaps not set; zeros are bytes.
+        // SAFETY: initialized bytes are valid as MaybeUninit bytes; what is written back is
+        // zeros.
         unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) }
     }
 

@@ -1,14 +1,14 @@
-//! Which process the kernel ends when memory runs out: `oom_score_adj`, see proc(5).
+//! `oom_score_adj`: which process the OOM killer chooses, see proc(5).
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 const PATH: &str = "/proc/self/oom_score_adj";
 
-/// With this value the kernel never ends a process for want of memory.
+/// With this value the OOM killer never chooses the process.
 const SPARED: &[u8] = b"-1000";
 
-/// The value that this process inherited, for its children.
+/// The value that this process inherited, to be restored in its children.
 #[derive(Clone, Debug)]
 pub struct OomScoreAdj {
     text: [u8; 8],
@@ -16,9 +16,9 @@ pub struct OomScoreAdj {
 }
 
 impl OomScoreAdj {
-    /// Has the kernel spare this process, and gives the value from before. None: nothing
-    /// was changed, because it is spared already, or may not be (CAP_SYS_RESOURCE), or
-    /// there is no `/proc`.
+    /// Exempts this process from the OOM killer, and returns the previous value. None if
+    /// nothing was changed: it is exempt already, it lacks CAP_SYS_RESOURCE, or `/proc` is not
+    /// mounted.
     pub fn spare() -> Option<OomScoreAdj> {
         let file = open()?;
         let mut text = [0; 8];
@@ -30,10 +30,10 @@ impl OomScoreAdj {
         file.write_at(SPARED, 0).ok().map(|_| inherited)
     }
 
-    /// In a child: gives it the inherited value. The kernel lets any process do that.
+    /// In a child: restores the inherited value. No privilege is needed for that.
     pub fn restore(&self) {
         if let Some(file) = open() {
-            // Nobody could do anything about a failure.
+            // A failure could not be handled.
             let _ = file.write_at(self.text(), 0);
         }
     }
@@ -55,10 +55,10 @@ mod tests {
 
     #[test]
     fn a_process_that_may_be_spared_is_and_gives_back_what_it_inherited() {
-        // A process of its own: the value is for the whole process.
+        // In a process of its own: the value applies to the whole process.
         let pid = child::spawn(|| {
             let now = || std::fs::read_to_string(PATH).unwrap();
-            // More may be asked for by anybody.
+            // Any process may raise its value.
             std::fs::write(PATH, "77").unwrap();
             let right = match OomScoreAdj::spare() {
                 Some(inherited) => {
@@ -66,7 +66,7 @@ mod tests {
                     inherited.restore();
                     spared
                 }
-                // It may not.
+                // It lacks the privilege.
                 None => true,
             };
             u8::from(!right || now() != "77\n")

@@ -1,5 +1,5 @@
-//! Processes by more than their number, which the kernel gives to another process when
-//! one has ended and has been waited for: pidfd_open(2).
+//! Process handles. A pid is reused after its process has been reaped; a pidfd (pidfd_open(2))
+//! refers to one process.
 
 use super::signals::Signal;
 use super::{errno, process};
@@ -7,11 +7,11 @@ use crate::child::Pid;
 use std::io::{self, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// A handle of a process: signals that go through it never reach another process.
+/// A handle of a process: signals sent through it never reach another process.
 ///
-/// That of a child ([`super::spawn::Spawn`]) costs no system call and no descriptor: until
-/// the child has been waited for, nobody else gets its pid. Drop the handle then. That
-/// of any other process ([`Proc::open`]) holds a pidfd, where the kernel has them.
+/// The handle of a child ([`super::spawn::Spawn`]) costs no system call and no descriptor: the
+/// pid is not reused until the child has been reaped. Drop the handle then. The handle of any
+/// other process ([`Proc::open`]) has a pidfd, if the kernel supports it.
 #[derive(Debug)]
 pub struct Proc {
     pid: Pid,
@@ -26,11 +26,11 @@ impl Proc {
         Proc { pid, pidfd, gate }
     }
 
-    /// The process `pid`, whoever's child it is. Before Linux 5.3, and where a filter
-    /// forbids it, there is no pidfd, and signals go to the pid.
+    /// A handle of the process `pid`, of whatever parent. Before Linux 5.3, or if a seccomp
+    /// filter forbids it, there is no pidfd, and signals go to the pid.
     ///
     /// # Errors
-    /// ESRCH if it is gone; EMFILE; see pidfd_open(2).
+    /// ESRCH if it does not exist; EMFILE; see pidfd_open(2).
     pub fn open(pid: Pid) -> io::Result<Proc> {
         let pidfd = match open(pid) {
             Ok(pidfd) => Some(pidfd),
@@ -41,8 +41,8 @@ impl Proc {
         Ok(Proc { pid, pidfd, gate })
     }
 
-    /// The same, of a child that may have been waited for before its handle is dropped: with
-    /// a pidfd, where the kernel has them and there is a descriptor left.
+    /// The same handle for a child that may be reaped before the handle is dropped: it gets a
+    /// pidfd, if the kernel supports it and a descriptor is left.
     pub fn with_pidfd(self) -> Proc {
         let pidfd = open(self.pid).ok();
         Proc { pidfd, ..self }
@@ -53,27 +53,27 @@ impl Proc {
         self.pid
     }
 
-    /// When it was started, in ticks since boot: with the pid, that names it as long as the
-    /// machine runs. None if it is gone or `/proc` does not show it.
+    /// Its start time, in clock ticks since boot: start time and pid identify a process until
+    /// the next boot. None if it does not exist, or `/proc` does not show it.
     pub fn started(&self) -> Option<u64> {
         let started = process::started(self.pid);
-        // What was read may have been about its successor otherwise.
+        // Otherwise the start time may be that of another process that got its pid.
         started.filter(|_| self.signal(0).is_ok())
     }
 
-    /// A descriptor that can be read when it has ended; None of a child, whose end
-    /// SIGCHLD tells, and where there are no pidfds.
+    /// A descriptor that becomes readable when it ends; None for a child, whose end SIGCHLD
+    /// reports, and without pidfds.
     pub fn end(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
-    /// Sends it `signal`; one that is gone does not mind.
+    /// Sends `signal` to it, if it exists (pidfd_send_signal(2), kill(2)).
     pub fn send_signal(&self, signal: Signal) {
         let _ = self.signal(signal.raw());
     }
 
     fn signal(&self, number: i32) -> io::Result<()> {
-        // SAFETY: they take numbers, and a null pointer for a signal as kill(2) sends it.
+        // SAFETY: they take numbers, and a null pointer, which means the siginfo of kill(2).
         let sent = unsafe {
             match &self.pidfd {
                 Some(pidfd) => libc::syscall(
@@ -92,11 +92,11 @@ impl Proc {
         }
     }
 
-    /// Lets a gated child begin. A child whose handle is dropped before ends without
+    /// Lets a gated child begin. If the handle is dropped before that, the child ends without
     /// having done anything.
     pub fn open_gate(&mut self) {
         if let Some(mut gate) = self.gate.take() {
-            // If it is gone, its end will be told.
+            // If it has ended, SIGCHLD reports that.
             let _ = gate.write_all(&[0]);
         }
     }
@@ -107,7 +107,7 @@ pub fn open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers and touches no memory.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.get(), 0) };
     match i32::try_from(fd) {
-        // SAFETY: a new descriptor that nobody else has.
+        // SAFETY: a new descriptor that has no other owner.
         Ok(fd @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
@@ -135,7 +135,7 @@ mod tests {
             proc.send_signal(Signal::KILL);
             assert_eq!(wait(proc.pid()).unwrap(), End::Killed(9));
         }
-        // It is gone, and nobody gets what was for it.
+        // They have ended, and no other process gets their signals.
         for proc in [opened, third] {
             assert!(proc.signal(0).is_err() && proc.started().is_none());
         }

@@ -1,4 +1,4 @@
-//! Wait until a descriptor can be read or a deadline has passed.
+//! ppoll(2): wait for the readiness of descriptors, with a deadline.
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -6,17 +6,15 @@ use nix::sys::time::TimeSpec;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-/// How long to hold back when the kernel refuses to wait (no memory): long
-/// enough not to spin, short enough that nobody is kept waiting.
+/// The pause after ppoll(2) failed (ENOMEM): it prevents a busy loop.
 const REFUSED: Duration = Duration::from_millis(100);
 
-/// Waits until one of `fds` can be read (or its other end is gone) or
-/// `deadline` has passed, and tells for each whether it can be read. None in
-/// `fds` stands for a source that is not there.
+/// Waits until one of `fds` is readable (or its other end is closed) or `deadline` has passed.
+/// Returns which of them are readable. None in `fds` is a source that does not exist.
 ///
-/// Never fails: an interrupted wait is begun again, and one that the kernel
-/// refuses ends after a pause with nothing readable, so that a caller in a loop
-/// neither dies nor spins. `deadline` None waits for ever.
+/// It never fails: an interrupted wait (EINTR) is restarted, and another error returns after a
+/// pause with nothing readable, so that the loop of the caller neither ends nor spins. Without
+/// `deadline` it does not time out.
 pub fn wait<const N: usize>(
     fds: [Option<BorrowedFd<'_>>; N],
     deadline: Option<Instant>,
@@ -24,21 +22,21 @@ pub fn wait<const N: usize>(
     wait_for(fds.map(|fd| (fd, PollEvent::Input)), deadline)
 }
 
-/// What to wait for.
+/// The event to wait for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PollEvent {
-    /// There is something to read.
+    /// It is readable (POLLIN).
     Input,
-    /// There is news: of `/proc/self/mountinfo`, that something was mounted or
-    /// unmounted (proc(5)); it can always be read.
+    /// It has exceptional news (POLLPRI): for `/proc/self/mountinfo`, a mount or unmount
+    /// (proc(5)); that file is always readable.
     News,
-    /// A write would not wait, or its reader is gone.
+    /// It is writable, or its reader is gone (POLLOUT).
     Room,
-    /// Its reader is gone: of a pipe, nobody has it open for reading any more.
+    /// The last reader of the pipe is gone (POLLERR).
     Gone,
 }
 
-/// As [`wait`], for the given events.
+/// As [`wait`], for these events.
 pub fn wait_for<const N: usize>(
     fds: [(Option<BorrowedFd<'_>>, PollEvent); N],
     deadline: Option<Instant>,
@@ -79,7 +77,7 @@ pub fn wait_for<const N: usize>(
     }
 }
 
-/// Whether `fd` would take a short write (up to 4096 bytes to a pipe) at once.
+/// Whether a short write to `fd` (up to 4096 bytes to a pipe) would not block.
 pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
     let mut list = [PollFd::new(fd, PollFlags::POLLOUT)];
     match ppoll(&mut list, Some(TimeSpec::from(Duration::ZERO)), None) {

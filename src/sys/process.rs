@@ -1,4 +1,4 @@
-//! Facts about other processes, from `/proc` (proc(5)).
+//! Information about other processes from `/proc` (proc(5)).
 
 use super::file::{self, Identity};
 use super::lock::{self, LockId};
@@ -9,34 +9,34 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long the process `pid` has existed, by a clock that nobody can set; None
-/// if it is gone or hidden from us. Good to a hundredth of a second.
+/// The age of the process `pid`, by a clock that cannot be set; None if it does not exist or is
+/// hidden. Accurate to 10 ms.
 pub fn age(pid: Pid) -> Option<Duration> {
     let ticks = started(pid)?;
-    // SAFETY: sysconf only asks.
+    // SAFETY: sysconf only queries.
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
     let started = Duration::from_millis(ticks.checked_mul(1000)?.checked_div(per_second)?);
     Some(super::clock::since_boot().saturating_sub(started))
 }
 
-/// From now on, this process leaves no core file.
+/// Disables core dumps of this process (PR_SET_DUMPABLE).
 pub fn leave_no_core() {
     // SAFETY: takes numbers only.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
 }
 
-/// Whether `/proc` says that this process has a controlling terminal.
+/// Whether this process has a controlling terminal, according to `/proc`.
 pub(super) fn has_controlling_terminal() -> bool {
     let stat = std::fs::read("/proc/self/stat").unwrap_or_default();
-    // The number is signed, and 0 for none.
+    // tty_nr is signed; 0 means none.
     field(&stat, 7) != Some(0)
 }
 
-/// This process's children that have not ended.
+/// The children of this process that have not ended.
 ///
 /// # Errors
-/// `/proc` cannot be read; ESRCH if it is that of another pid namespace: the numbers
-/// in it are not ours, and who has them here is somebody else.
+/// `/proc` cannot be read; ESRCH if it belongs to another pid namespace, in which the pids are
+/// those of other processes.
 pub fn children() -> std::io::Result<Vec<Pid>> {
     let own = u64::from(std::process::id());
     let shown = std::fs::read_link("/proc/self")?;
@@ -48,8 +48,8 @@ pub fn children() -> std::io::Result<Vec<Pid>> {
         field(&stat, 4) == Some(own) && !has_ended(&stat)
     };
     let mut children: Vec<Pid> = all()?.filter(is_child).collect();
-    // Where `/proc` hides the processes of others (hidepid), it hides what changed
-    // its user, too; this list has it, but may lack some while others end (proc(5)).
+    // With hidepid, `/proc` also hides children that changed their user. This list contains
+    // them, but may lack others while processes end (proc(5)).
     let listed = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
     let listed = listed.unwrap_or_default();
     for pid in listed.split_ascii_whitespace().flat_map(str::parse) {
@@ -60,15 +60,15 @@ pub fn children() -> std::io::Result<Vec<Pid>> {
     Ok(children)
 }
 
-/// A process under observation: all that is said of it is said of the same one, even
-/// if it ends and another gets its number.
+/// An open `/proc/PID`: all information is about the same process, even if it ends and its pid
+/// is reused.
 pub struct Process(std::fs::File);
 
 impl Process {
     /// The process `pid`.
     ///
     /// # Errors
-    /// ENOENT if there is none or `/proc` does not show it.
+    /// ENOENT if it does not exist or is hidden.
     pub fn open(pid: Pid) -> std::io::Result<Process> {
         std::fs::File::open(format!("/proc/{pid}")).map(Process)
     }
@@ -77,19 +77,19 @@ impl Process {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
     }
 
-    /// Its real, effective, saved and file system user.
+    /// Its real, effective, saved and file system user ids.
     pub fn users(&self) -> Option<[u32; 4]> {
         let status = std::fs::read(self.path().join("status")).ok()?;
         ids(&status).try_into().ok()
     }
 
-    /// Its current directory, if that may be known.
+    /// Its current directory, if readable.
     pub fn directory(&self) -> Option<Identity> {
         file::identity_at(&self.path().join("cwd"))
     }
 
-    /// Whether it is named `name`, and its program is no set-user-ID one, which anybody
-    /// could have named so.
+    /// Whether its name is `name` and its program is not set-user-ID: any user could start such
+    /// a program under any name.
     pub fn is_program(&self, name: &str) -> bool {
         has_name(&self.path(), name) && runs_set_id(&self.path()) == Some(false)
     }
@@ -101,37 +101,36 @@ impl Process {
     }
 }
 
-/// The number of this process; None if `/proc` is not there, or is that of another pid
-/// namespace, where the same number is another process.
+/// The pid of this process; None if `/proc` is not mounted, or belongs to another pid
+/// namespace, in which the pid is that of another process.
 pub fn own() -> Option<Pid> {
     let own = std::process::id();
     let shown = std::fs::read_link("/proc/self").ok()?;
     (shown.to_str() == Some(&own.to_string())).then_some(Pid::new(own)?)
 }
 
-/// The processes that the process `pid` descends from, its parent first, as far as
-/// `/proc` shows them.
+/// The ancestors of the process `pid`, its parent first, as far as `/proc` shows them.
 pub fn ancestors(pid: Pid) -> impl Iterator<Item = Pid> {
-    // No tree of processes is deeper.
+    // A limit on the depth.
     std::iter::successors(parent(pid), |child| parent(*child)).take(1000)
 }
 
-/// Whether this process descends from the process `pid`.
+/// Whether the process `pid` is an ancestor of this process.
 pub fn is_ancestor(pid: Pid) -> bool {
     own().is_some_and(|own| ancestors(own).any(|ancestor| ancestor == pid))
 }
 
-/// What `/proc` has about the process `pid`.
+/// The directory of the process `pid` in `/proc`.
 pub fn path(pid: Pid) -> PathBuf {
     format!("/proc/{pid}").into()
 }
 
-/// When the process `pid` was started, in ticks since boot.
+/// The start time of the process `pid`, in clock ticks since boot.
 pub fn started(pid: Pid) -> Option<u64> {
     field(&stat(pid), 22)
 }
 
-/// Whether `process` exists, and is no zombie.
+/// Whether `process` exists and is not a zombie.
 pub fn is_running(process: ProcessId) -> bool {
     let stat = stat(process.pid);
     process.start.is_some() && field(&stat, 22) == process.start && !has_ended(&stat)
@@ -144,8 +143,8 @@ pub fn parent_named(name: &str) -> Option<ProcessId> {
     is_named(pid, name).then_some(ProcessId { pid, start })
 }
 
-/// Where the pids and start times that this process sees mean something; None if `/proc`
-/// is not there, or is that of another pid namespace.
+/// The scope of the pids and start times that this process sees; None if `/proc` is not
+/// mounted, or belongs to another pid namespace.
 pub fn pid_space() -> Option<PidSpace> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let boot = u128::from_str_radix(&boot.trim_end().replace('-', ""), 16).ok()?;
@@ -154,8 +153,7 @@ pub fn pid_space() -> Option<PidSpace> {
     Some(PidSpace { boot, namespace })
 }
 
-/// A process of the group `leader` that has not ended yet, if there is one that
-/// `/proc` shows.
+/// A process of the group `leader` that has not ended, if `/proc` shows one.
 pub fn one_of_group(leader: Pid) -> Option<Pid> {
     all().ok()?.find(|pid| {
         let stat = stat(*pid);
@@ -169,47 +167,47 @@ fn all() -> std::io::Result<impl Iterator<Item = Pid>> {
     Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
 }
 
-/// `/proc/PID/stat`; empty if it has ended or is hidden from us.
+/// `/proc/PID/stat`; empty if the process does not exist or is hidden.
 fn stat(pid: Pid) -> Vec<u8> {
     std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default()
 }
 
-/// Whether `/proc/PID/stat` is that of a process nobody has waited for yet.
+/// Whether `stat`, a `/proc/PID/stat`, is that of a zombie.
 fn has_ended(stat: &[u8]) -> bool {
     let name_end = stat.iter().rposition(|byte| *byte == b')');
     let state = name_end.and_then(|end| stat.get(end + 2));
     matches!(state, Some(b'Z' | b'X'))
 }
 
-/// A number in `/proc/PID/stat`, by its place as proc(5) counts, from 4. The name
-/// in field 2 may hold spaces and parentheses, so count from its last one.
-fn field(stat: &[u8], place: usize) -> Option<u64> {
+/// The numeric field `index` of `/proc/PID/stat`, counted from 1 as in proc(5); at least 4.
+/// Field 2, the name, may contain spaces and parentheses, so the fields are counted from its
+/// last parenthesis.
+fn field(stat: &[u8], index: usize) -> Option<u64> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
     rest.split_ascii_whitespace()
-        .nth(place.checked_sub(3)?)?
+        .nth(index.checked_sub(3)?)?
         .parse()
         .ok()
 }
 
-/// Whether the process `pid` is named `name`, and has no user but the one as whom this
-/// process acts: another user can give a process any name, but not that. A set-user-ID
-/// program that he runs, by any name, does not count.
+/// Whether the process `pid` is named `name` and runs as the effective user of this process
+/// alone: another user can choose any name, but not that. A set-user-ID program, which another
+/// user may have started, does not count.
 pub fn is_own(pid: Pid, name: &str) -> bool {
     is_named(pid, name) && is_of(pid, &[file::euid()]) && runs_set_id(&path(pid)) == Some(false)
 }
 
-/// Whether the process `process`, a directory in `/proc`, runs a program that gets
-/// another user or group when it is executed: of such a one neither its ids nor its
-/// name tell who started it, where, and with which open files. None if that cannot be
-/// told.
+/// Whether the process `process`, a directory in `/proc`, runs a set-user-ID or set-group-ID
+/// program: neither the ids nor the name of such a process show who started it, where, and with
+/// which open files. None if that cannot be determined.
 fn runs_set_id(process: &Path) -> Option<bool> {
     let program = process.join("exe").metadata().ok()?;
     Some(program.mode() & 0o6000 != 0)
 }
 
-/// The processes named `name`, of which the kernel keeps 15 bytes, by pid, as far as
-/// `/proc` shows them.
+/// The processes named `name` (the kernel stores 15 bytes), sorted by pid, as far as `/proc`
+/// shows them.
 pub fn named(name: &str) -> Vec<Pid> {
     let all = all().into_iter().flatten();
     let mut pids: Vec<Pid> = all.filter(|pid| is_named(*pid, name)).collect();
@@ -217,7 +215,7 @@ pub fn named(name: &str) -> Vec<Pid> {
     pids
 }
 
-/// Those of `pids` that `/proc` shows the current directory of, by that.
+/// `pids` by current directory, as far as `/proc` shows that.
 pub fn by_directory(pids: &[Pid]) -> HashMap<Identity, Vec<Pid>> {
     let mut all: HashMap<_, Vec<Pid>> = HashMap::new();
     for pid in pids {
@@ -238,23 +236,21 @@ fn has_name(process: &Path, name: &str) -> bool {
     comm.strip_suffix(b"\n") == Some(name.as_bytes())
 }
 
-/// Whether the process `pid` was started by root or by this user, and acts as such.
-/// Anybody can give a process any name and arguments, also one that root's setuid
-/// program has become. `/proc/PID` itself belongs to root where a process says that it
-/// leaves no core file.
+/// Whether the process `pid` runs as root or the effective user alone, and was started by one
+/// of them. Any user can choose any name and arguments, also for a set-user-ID program of root.
+/// The owner of `/proc/PID` does not count: it is root for every process that is not dumpable.
 pub fn is_trusted(pid: Pid) -> bool {
     is_of(pid, &[0, super::file::euid()])
 }
 
-/// Whether the process `pid` was started by one of `users`, and acts as such, and can
-/// act as nobody else. A set-user-ID program, which anybody may have started, does not
-/// count, as far as this process may know that it is one.
+/// Whether all ids of the process `pid` are among `users`. A set-user-ID program, which any
+/// user may have started, does not count, as far as it can be recognized.
 pub fn is_of(pid: Pid, users: &[u32]) -> bool {
     let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
     are_all_of(&ids(&status), users) && runs_set_id(&path(pid)) != Some(true)
 }
 
-/// Whether the real, effective, saved and file system ids `ids` are all among `users`.
+/// Whether the four ids (real, effective, saved, file system) are all among `users`.
 fn are_all_of(ids: &[u32], users: &[u32]) -> bool {
     ids.len() == 4 && ids.iter().all(|id| users.contains(id))
 }
@@ -272,8 +268,8 @@ pub fn parent(pid: Pid) -> Option<Pid> {
     Pid::new(field(&stat(pid), 4)?.try_into().ok()?)
 }
 
-/// The arguments of the process `pid` as they stand in its memory now, its name the
-/// first of them; none if it has ended or hides them.
+/// The current arguments of the process `pid`, argv[0] first; none if it has ended or hides
+/// them.
 pub fn arguments(pid: Pid) -> Vec<Vec<u8>> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     match bytes.strip_suffix(b"\0").unwrap_or(&bytes) {
@@ -282,8 +278,8 @@ pub fn arguments(pid: Pid) -> Vec<Vec<u8>> {
     }
 }
 
-/// The paths of what the process `pid` has open, by descriptor; none if it is hidden
-/// from us.
+/// The paths of the open files of the process `pid`, sorted by descriptor; none if they are
+/// hidden.
 pub fn open_files(pid: Pid) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
     let entries = entries.into_iter().flatten().flatten();
@@ -297,13 +293,13 @@ pub fn open_files(pid: Pid) -> Vec<PathBuf> {
     files.into_iter().map(|(_, path)| path).collect()
 }
 
-/// The current directory of the process `pid`, if it may be known.
+/// The current directory of the process `pid`, if readable.
 pub fn directory(pid: Pid) -> Option<PathBuf> {
     std::fs::read_link(directory_link(pid)).ok()
 }
 
-/// A link to the current directory of the process `pid`, even if that has no path any
-/// more.
+/// The `/proc` link to the current directory of the process `pid`, which works also if the
+/// directory has no path any more.
 pub fn directory_link(pid: Pid) -> PathBuf {
     format!("/proc/{pid}/cwd").into()
 }

@@ -4,8 +4,8 @@ use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that this process and all its children see, until they become other
-/// programs; down at first. It takes a page of memory, which is one for all of them.
+/// A flag that this process shares with its children until they exec; cleared at first. It
+/// takes one shared page of memory.
 #[derive(Debug)]
 pub struct Flag(NonNull<AtomicBool>);
 
@@ -15,8 +15,8 @@ impl Flag {
     /// # Errors
     /// ENOMEM, see mmap(2).
     pub fn new() -> io::Result<Flag> {
-        // SAFETY: a new mapping, of a length that is rounded up to whole pages.
-        let place = unsafe {
+        // SAFETY: a new mapping; its length is rounded up to whole pages.
+        let flag = unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 size_of::<AtomicBool>(),
@@ -26,27 +26,27 @@ impl Flag {
                 0,
             )
         };
-        if place == libc::MAP_FAILED {
+        if flag == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        NonNull::new(place.cast())
+        NonNull::new(flag.cast())
             .map(Flag)
             .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
     }
 
-    /// Whether somebody has raised it.
-    pub fn is_up(&self) -> bool {
-        self.place().load(Ordering::Relaxed)
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        self.flag().load(Ordering::Relaxed)
     }
 
-    /// Raises it; true for the one process that is the first to do so.
-    pub fn raise(&self) -> bool {
-        !self.place().swap(true, Ordering::Relaxed)
+    /// Sets it; returns true in the first process that does so, and only there.
+    pub fn set(&self) -> bool {
+        !self.flag().swap(true, Ordering::Relaxed)
     }
 
-    fn place(&self) -> &AtomicBool {
-        // SAFETY: mapped until this is dropped, zero at first, which is a valid bool,
-        // and used by nobody in any other way.
+    fn flag(&self) -> &AtomicBool {
+        // SAFETY: it is mapped until this is dropped; zero, the initial value, is a valid bool;
+        // and it is accessed only here.
         unsafe { self.0.as_ref() }
     }
 }
@@ -67,12 +67,12 @@ mod tests {
     #[test]
     fn one_of_all_children_is_the_first_to_raise_it() {
         let flag = Flag::new().unwrap();
-        assert!(!flag.is_up());
+        assert!(!flag.is_set());
         for first in [true, false, false] {
-            let pid = child::spawn(|| u8::from(flag.raise())).unwrap();
+            let pid = child::spawn(|| u8::from(flag.set())).unwrap();
             assert_eq!(child::wait(pid).unwrap(), End::Exited(u8::from(first)));
-            assert!(flag.is_up());
+            assert!(flag.is_set());
         }
-        assert!(!flag.raise());
+        assert!(!flag.set());
     }
 }

@@ -1,10 +1,9 @@
 //! Signals: signals, one readable descriptor for those we wait for, and what a
 //! child must be given back.
 //!
-//! The signals are blocked and read from a signalfd. Unlike a handler with a
-//! pipe, that leaves no window in which a signal for a new child is answered by
-//! its parent's handler; the price, a mask to clear, is paid by
-//! `block_none`.
+//! The signals are blocked and read from a signalfd. Unlike with a handler and a self-pipe,
+//! there is no window between fork and exec in which the child runs a handler of its parent.
+//! The price is that a child must clear its mask: `block_none`.
 
 use crate::child::Pid;
 use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal as Nix, sigprocmask};
@@ -52,7 +51,7 @@ impl Signal {
         self.0
     }
 
-    /// The signal of number `raw`, if there is one of that number with a name.
+    /// The signal with the number `raw`, if it has a name.
     pub fn from_raw(raw: i32) -> Option<Signal> {
         Nix::try_from(raw).ok().map(Signal)
     }
@@ -62,19 +61,19 @@ impl Signal {
         self.0 as i32
     }
 
-    /// Its name, as `SIGTERM`.
+    /// Its name, such as `SIGTERM`.
     pub fn name(self) -> &'static str {
         self.0.as_str()
     }
 }
 
-/// A readable descriptor on which the signals it was made for arrive. While it
-/// lives, and after, they are blocked in this process.
+/// A signalfd. Its signals are blocked in this process from its creation on, even after it is
+/// dropped.
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks `signals` and makes the descriptor. SIGCHLD, if among them, is no
-    /// longer ignored, and comes for children that end, not for those that stop.
+    /// Blocks `signals` and creates the signalfd. If SIGCHLD is among them, it is no longer
+    /// ignored, and is sent for children that end, not for those that stop (SA_NOCLDSTOP).
     ///
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM: see signalfd(2).
@@ -92,7 +91,7 @@ impl Signals {
         Ok(Signals(fd))
     }
 
-    /// The next signal that came, if any.
+    /// The next pending signal, if any.
     pub fn next(&self) -> Option<Signal> {
         self.receive().map(|received| received.signal)
     }
@@ -112,23 +111,23 @@ impl Signals {
     }
 }
 
-/// A signal that was sent to this process.
+/// A signal that this process received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Received {
-    /// Its number.
+    /// Which signal.
     pub signal: Signal,
-    /// Who sent it.
+    /// Its sender.
     pub sender: Sender,
 }
 
-/// Who sent a signal.
+/// The sender of a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sender {
     /// The kernel itself.
     Kernel,
-    /// This process, by kill(2). It may have ended since.
+    /// This process, with kill(2). It may have ended since.
     Process(Pid),
-    /// The kernel does not say, or the sender could have lied.
+    /// Unknown, or the sender could have forged it (sigqueue(3)).
     Unknown,
 }
 
@@ -138,26 +137,24 @@ impl AsFd for Signals {
     }
 }
 
-/// SIGCHLD: default action, no signal for a child that stops or continues. A
-/// SIGCHLD inherited as ignored would make the kernel reap our children.
+/// Sets SIGCHLD to its default action, without signals for children that stop or continue. If
+/// it were ignored, as it may be inherited, the kernel would reap our children.
 fn default_sigchld() {
     use nix::sys::signal::{SaFlags, SigAction, sigaction};
     let action = SigAction::new(SigHandler::SigDfl, SaFlags::SA_NOCLDSTOP, SigSet::empty());
-    // SAFETY: SIG_DFL is no function of ours that could be called.
+    // SAFETY: SIG_DFL is not a function.
     let _ = unsafe { sigaction(Nix::SIGCHLD, &action) };
 }
 
-/// Those of `signals` that have an effect on this process now: it neither ignores nor
-/// blocks them.
+/// Those of `signals` that this process neither ignores nor blocks.
 pub fn effective(signals: &[Signal]) -> Vec<Signal> {
     let blocked = SigSet::thread_get_mask().unwrap_or(SigSet::empty());
     let has_effect = |signal: &Signal| !blocked.contains(signal.0) && !is_ignored(*signal);
     signals.iter().copied().filter(has_effect).collect()
 }
 
-/// Has `number`, which is blocked, do to this process what it does by default, and
-/// blocks it again if that was not the end: a signal that stops, and any signal to the
-/// first process of a pid namespace.
+/// Raises `signal`, which is blocked, with its default action, and blocks it again if this
+/// process survives: after a signal that stops it, and in the init process of a pid namespace.
 pub fn raise_default_and_block(signal: Signal) {
     raise_with_default_action(signal.raw());
     let mut set = SigSet::empty();
@@ -165,9 +162,9 @@ pub fn raise_default_and_block(signal: Signal) {
     let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None);
 }
 
-/// Whether this process ignores `number`.
+/// Whether this process ignores `signal`.
 pub fn is_ignored(signal: Signal) -> bool {
-    // SAFETY: a zeroed sigaction is a valid one to be written to; asking changes nothing.
+    // SAFETY: a zeroed sigaction is valid and is only written to; a query changes nothing.
     unsafe {
         let mut old: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal.0 as i32, std::ptr::null(), &mut old) == 0
@@ -175,28 +172,28 @@ pub fn is_ignored(signal: Signal) -> bool {
     }
 }
 
-/// SIGPIPE as this process was given it: unless it was ignored, a pipe that
-/// nobody reads ends a program that writes to it.
+/// Restores the inherited disposition of SIGPIPE: unless it was ignored, a write to a pipe
+/// without readers kills the process.
 pub fn restore_sigpipe() {
     if !super::start::sigpipe_was_ignored() {
-        // SAFETY: SIG_DFL is no function of ours that could be called.
+        // SAFETY: SIG_DFL is not a function.
         let _ = unsafe { signal::signal(Nix::SIGPIPE, SigHandler::SigDfl) };
     }
 }
 
-/// From now on, this process ignores `number`.
+/// Ignores `signal`.
 pub(super) fn ignore(signal: Signal) {
-    // SAFETY: SIG_IGN is no function of ours that could be called.
+    // SAFETY: SIG_IGN is not a function.
     let _ = unsafe { signal::signal(signal.0, SigHandler::SigIgn) };
 }
 
-/// In a child: `number` does what it does by default.
+/// In a child: restores the default action of `signal`.
 pub fn restore_default(signal: Signal) {
-    // SAFETY: SIG_DFL is no function of ours that could be called.
+    // SAFETY: SIG_DFL is not a function.
     let _ = unsafe { signal::signal(signal.0, SigHandler::SigDfl) };
 }
 
-/// How this process was given its signals, for a child that is to have the same.
+/// The inherited signal mask and disposition of SIGCHLD, to be restored in a child.
 #[derive(Clone, Copy)]
 pub struct InheritedSignals {
     mask: Option<SigSet>,
@@ -204,8 +201,8 @@ pub struct InheritedSignals {
 }
 
 impl InheritedSignals {
-    /// Notes it; then SIGCHLD has its default action, because one inherited as
-    /// ignored would make the kernel reap our children.
+    /// Saves them, then sets SIGCHLD to its default action: if it were ignored, the kernel
+    /// would reap our children.
     pub fn take() -> InheritedSignals {
         let given = InheritedSignals {
             mask: SigSet::thread_get_mask().ok(),
@@ -215,7 +212,7 @@ impl InheritedSignals {
         given
     }
 
-    /// In a child: what was noted.
+    /// In a child: restores them.
     pub fn restore(&self) {
         if self.sigchld_ignored {
             ignore(Signal::CHLD);
@@ -226,26 +223,26 @@ impl InheritedSignals {
     }
 }
 
-/// In a child, before exec: an empty mask, and SIGCHLD at its default; SIGPIPE is the
-/// business of exec itself. Other dispositions are as inherited, because nothing here
-/// changes them.
+/// In a child, before exec: clears the mask, and sets SIGCHLD to its default action. exec
+/// itself restores SIGPIPE. Other dispositions are as inherited: this crate does not change
+/// them.
 pub(super) fn restore_for_child() {
-    // SAFETY: SIG_DFL is no function of ours that could be called.
+    // SAFETY: SIG_DFL is not a function.
     let _ = unsafe { signal::signal(Nix::SIGCHLD, SigHandler::SigDfl) };
     block_none();
 }
 
-/// In a child: no signal is blocked, as after an exec by this crate.
+/// In a child: clears the signal mask, as each exec of this crate does.
 pub fn block_none() {
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }
 
-/// Ends this process by the signal of number `raw`, so that its parent sees what
-/// ended it. Comes back if there is no such signal, if it ends nobody by default,
-/// and in the first process of a pid namespace, which no signal of its own ends.
+/// Raises the signal with the number `raw` with its default action, so that the parent sees
+/// what killed this process. Returns if there is no such signal, if its default action is not
+/// to terminate, and in the init process of a pid namespace.
 pub fn raise_with_default_action(raw: i32) {
-    // SAFETY: SIG_DFL is no function of ours that could be called; a zeroed set is a
-    // valid one to be written to; the rest takes signals.
+    // SAFETY: SIG_DFL is not a function; a zeroed set is a valid one to be written to; the rest
+    // takes signals.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut set);

@@ -1,4 +1,4 @@
-//! Start children: fork(2), what a child is given before it begins, and exec.
+//! Start children: fork(2), the set-up of the child, and exec.
 //!
 //! ```text
 //! let descriptors = [(STDOUT, Fd::Copy(pipe.as_fd()))];
@@ -6,11 +6,12 @@
 //! let proc = child.exec(&[program], |error| report(error))?;
 //! ```
 //!
-//! A child goes through these steps, in this order: it waits at its gate, leads its group or
-//! session, is bound to its parent, has its directory, its descriptors, `oom_score_adj`
-//! and the default actions of signals; then it does its work ([`Spawn::start`]) or becomes a
-//! program ([`Spawn::exec`]) with no signal blocked. The first step that fails is told in the
-//! child: the parent need not wait for it. [`Spawn::exec_reported`] tells the parent.
+//! A child goes through these steps, in this order: it waits at its gate, becomes leader of its
+//! process group or session, is bound to its parent, changes to its directory, and sets its
+//! descriptors, `oom_score_adj` and default actions of signals. Then it does its work
+//! ([`Spawn::start`]) or execs a program ([`Spawn::exec`]) with an empty signal mask. The child
+//! handles the first step that fails: the parent need not wait for it. [`Spawn::exec_reported`]
+//! reports it to the parent.
 
 use super::exec::Program;
 use super::oom::OomScoreAdj;
@@ -24,26 +25,27 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-/// The exit code of a child that does nothing: its parent is gone, or does not want it.
+/// The exit status of a child that does nothing: its parent has ended, or has dropped its
+/// handle.
 const NOTHING_DONE: u8 = 111;
 
-/// What a child was given that it could not have.
+/// A step of the set-up that can fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Its directory.
+    /// Changing the directory.
     Directory,
-    /// One of its descriptors.
+    /// Setting up the descriptors.
     Descriptors,
-    /// The program.
+    /// Executing the program.
     Exec,
 }
 
-/// Why a child could not begin.
+/// The error of the set-up of a child.
 #[derive(Debug)]
 pub struct SpawnError {
-    /// Where it happened.
+    /// The step that failed.
     pub step: Step,
-    /// The system's answer.
+    /// The error of the system call.
     pub source: io::Error,
 }
 
@@ -65,7 +67,7 @@ impl SpawnError {
     }
 }
 
-/// What a child is to lead.
+/// What a child becomes leader of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Led {
     Group,
@@ -78,30 +80,29 @@ enum Directory<'a> {
     Open(&'a File),
 }
 
-/// Where a descriptor of a child comes from.
+/// The source of a descriptor of a child.
 #[derive(Clone, Copy)]
 pub enum Fd<'a> {
-    /// It is a copy of one that its parent has.
+    /// A duplicate of a descriptor of its parent.
     Copy(BorrowedFd<'a>),
-    /// The child opens it, in its new directory, when those before it are in place. Reads
-    /// and writes wait.
+    /// A file that the child opens, in its new directory, after the descriptors before it are
+    /// set. It is made blocking.
     Open(&'a dyn Fn() -> io::Result<File>),
 }
 
-/// The number of stdin.
+/// The descriptor number of stdin.
 pub const STDIN: RawFd = libc::STDIN_FILENO;
-/// The number of stdout.
+/// The descriptor number of stdout.
 pub const STDOUT: RawFd = libc::STDOUT_FILENO;
-/// The number of stderr.
+/// The descriptor number of stderr.
 pub const STDERR: RawFd = libc::STDERR_FILENO;
 
-/// A child that is to be started. Without any of what follows it has all that its parent
-/// has.
+/// The builder of a child. By default the child inherits everything.
 #[derive(Default)]
 pub struct Spawn<'a> {
     gate: Option<(PipeReader, PipeWriter)>,
     led: Option<Led>,
-    /// Whose end is to be its own.
+    /// The process whose end kills it.
     parent: Option<u32>,
     directory: Option<Directory<'a>>,
     descriptors: &'a [(RawFd, Fd<'a>)],
@@ -110,13 +111,13 @@ pub struct Spawn<'a> {
 }
 
 impl<'a> Spawn<'a> {
-    /// One that has all that its parent has.
+    /// A child that inherits everything.
     pub fn new() -> Spawn<'a> {
         Spawn::default()
     }
 
-    /// It is gated: it begins only at [`Proc::open_gate`]. Without that, or
-    /// if this process ends before, it ends without having done anything.
+    /// It is gated: it waits until [`Proc::open_gate`] before it does anything. If its handle
+    /// is dropped or this process ends before, the child ends.
     ///
     /// # Errors
     /// EMFILE, ENFILE: see pipe(2).
@@ -125,38 +126,38 @@ impl<'a> Spawn<'a> {
         Ok(Spawn { gate, ..self })
     }
 
-    /// It leads a process group of its own.
+    /// It becomes a process group leader.
     pub fn group(self) -> Spawn<'a> {
         let led = Some(Led::Group);
         Spawn { led, ..self }
     }
 
-    /// It leads a session of its own.
+    /// It becomes a session leader.
     pub fn session(self) -> Spawn<'a> {
         let led = Some(Led::Session);
         Spawn { led, ..self }
     }
 
-    /// It is killed when this process ends.
+    /// It is killed when this process ends (PR_SET_PDEATHSIG).
     pub fn dies_with_parent(self) -> Spawn<'a> {
         let parent = Some(std::process::id());
         Spawn { parent, ..self }
     }
 
-    /// Its current directory is that at `path`.
+    /// Its current directory is `path`.
     pub fn directory(self, path: &'a Path) -> Spawn<'a> {
         let directory = Some(Directory::At(path));
         Spawn { directory, ..self }
     }
 
-    /// Its current directory is the one open as `directory`.
+    /// Its current directory is the open `directory`.
     pub fn open_directory(self, directory: &'a File) -> Spawn<'a> {
         let directory = Some(Directory::Open(directory));
         Spawn { directory, ..self }
     }
 
-    /// These are its descriptors of these numbers, for the next program, too. What this
-    /// process has open under one of them may be what another is a copy of.
+    /// Its descriptors of these numbers, which are inherited on exec. A source may have a
+    /// number that another descriptor gets.
     pub fn descriptors(self, descriptors: &'a [(RawFd, Fd<'a>)]) -> Spawn<'a> {
         Spawn {
             descriptors,
@@ -164,7 +165,7 @@ impl<'a> Spawn<'a> {
         }
     }
 
-    /// It has the `oom_score_adj` that its parent inherited.
+    /// Its `oom_score_adj` is the one that its parent inherited.
     pub fn oom_score_adj(self, inherited: Option<&'a OomScoreAdj>) -> Spawn<'a> {
         let oom_score_adj = inherited;
         Spawn {
@@ -173,23 +174,23 @@ impl<'a> Spawn<'a> {
         }
     }
 
-    /// These signals do in it what they do by default.
+    /// These signals have their default actions.
     pub fn defaults(self, defaults: &'a [Signal]) -> Spawn<'a> {
         Spawn { defaults, ..self }
     }
 
-    /// Starts it. It does `work`, which is told what it could not have, and ends with the
-    /// code that this gives, without running anything else of this process.
+    /// Starts it. The child calls `work` with the result of its set-up, and exits with the
+    /// returned status, without running any other code of this process.
     ///
     /// # Errors
     /// EAGAIN, ENOMEM: see fork(2).
     pub fn start(mut self, work: impl FnOnce(Result<(), SpawnError>) -> u8) -> io::Result<Proc> {
         let (mut reader, writer) = self.gate.take().unzip();
-        // SAFETY: clippy.toml allows no way to start a thread, and the child ends below.
+        // SAFETY: clippy.toml forbids all ways to start a thread, and the child exits below.
         match unsafe { fork()? } {
             Some(pid) => Ok(Proc::of_child(pid, writer)),
             None => {
-                // Its own copy would keep the pipe from its end.
+                // Its own copy would prevent end of file.
                 drop(writer);
                 let pass = |reader: &mut PipeReader| reader.read_exact(&mut [0]).is_ok();
                 let code = match reader.as_mut().is_none_or(pass) {
@@ -201,9 +202,9 @@ impl<'a> Spawn<'a> {
         }
     }
 
-    /// Starts it as the first of `programs` that can be executed, as
-    /// [`exec_one_of`] says. If it cannot be, `tell` is told why, in the child, and gives the
-    /// exit code.
+    /// Starts it as the first of `programs` that can be executed, see [`exec_one_of`]. If that
+    /// or the set-up fails, the child calls `tell` with the error and exits with the returned
+    /// status.
     ///
     /// # Errors
     /// As [`Spawn::start`].
@@ -218,7 +219,7 @@ impl<'a> Spawn<'a> {
         })
     }
 
-    /// As [`Spawn::exec`]; what is wrong is told to the parent.
+    /// As [`Spawn::exec`], but an error is reported to the parent.
     ///
     /// # Errors
     /// As [`Spawn::start`]; EMFILE, ENFILE: see pipe(2).
@@ -262,8 +263,8 @@ impl<'a> Spawn<'a> {
         Ok(())
     }
 
-    /// In the child. What a descriptor is to be a copy of moves away first from where
-    /// another one is to stand.
+    /// In the child: sets the descriptors. A source that has the number of another descriptor
+    /// is duplicated elsewhere first.
     fn place_descriptors(&self) -> io::Result<()> {
         let mut moved = Vec::new();
         for (number, fd) in self.descriptors {
@@ -292,7 +293,7 @@ impl<'a> Spawn<'a> {
         Ok(())
     }
 
-    /// A copy of `fd` elsewhere, if a descriptor of the child's is to stand at its number.
+    /// A duplicate of `fd` elsewhere, if a descriptor of the child gets its number.
     fn moved_away(&self, fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         let numbers = || self.descriptors.iter().map(|(number, _)| *number);
         if !numbers().any(|number| number == fd.as_raw_fd()) {
@@ -300,18 +301,18 @@ impl<'a> Spawn<'a> {
         }
         let above = numbers().max().unwrap_or_default().saturating_add(1);
         let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(above)).map_err(super::io)?;
-        // SAFETY: a new descriptor that nobody else has.
+        // SAFETY: a new descriptor that has no other owner.
         Ok(Some(unsafe { OwnedFd::from_raw_fd(copy) }))
     }
 }
 
-/// Where the parent is told why a child could not begin.
+/// The pipe by which a child reports the error of its set-up.
 #[derive(Debug)]
 pub struct SpawnErrors(File);
 
 impl SpawnErrors {
-    /// Why the child could not begin: to be asked when it has ended. None: it has become
-    /// a program, or was killed before.
+    /// The error of its set-up; to be called when the child has ended. None: it called exec
+    /// successfully, or was killed before.
     pub fn read(&mut self) -> Option<SpawnError> {
         let mut bytes = [0; 5];
         self.0.read_exact(&mut bytes).ok()?;
@@ -319,9 +320,8 @@ impl SpawnErrors {
     }
 }
 
-/// In a child: becomes the first of `programs` that can be executed. No signal is blocked
-/// then; those that were ignored when this process was started are ignored, and
-/// no others.
+/// In a child: execs the first of `programs` that can be executed, with an empty signal mask.
+/// The ignored signals are those that were ignored when this process started.
 pub fn exec_one_of(programs: &[Program]) -> SpawnError {
     signals::restore_for_child();
     let mut source = io::Error::from_raw_os_error(libc::ENOENT);
@@ -334,34 +334,34 @@ pub fn exec_one_of(programs: &[Program]) -> SpawnError {
 /// fork(2): the pid of the child in this process, None in the child.
 ///
 /// # Safety
-/// Either this process has only one thread, or the child calls nothing but what
-/// signal-safety(7) lists: locks that another thread holds are never given back there.
-/// The child does not return into the code of its parent: it ends by [`exit`] or becomes a
-/// program. Otherwise what the parent owns would be dropped, and its buffers written, twice.
+/// Either this process is single-threaded, or the child calls only async-signal-safe functions
+/// (signal-safety(7)): locks that other threads hold are never released there. The child does
+/// not return into the code of its parent: it calls [`exit`] or exec. Otherwise the parent's
+/// values would be dropped, and its buffers written, twice.
 unsafe fn fork() -> io::Result<Option<Pid>> {
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller guarantees both.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(u32::try_from(pid).ok().and_then(Pid::new)),
     }
 }
 
-/// Ends a child without running anything else of this process.
+/// Ends a child without running any other code of this process (_exit(2)).
 fn exit(code: u8) -> ! {
-    // SAFETY: _exit does not come back and runs no handler of the parent's.
+    // SAFETY: _exit does not return and runs no exit handler of the parent.
     unsafe { libc::_exit(code.into()) }
 }
 
 fn lead_group() {
     let zero = nix::unistd::Pid::from_raw(0);
-    // A fresh child of ours can always do this.
+    // This cannot fail in a new child.
     let _ = nix::unistd::setpgid(zero, zero);
 }
 
 fn die_with_parent(parent: u32) {
-    // SAFETY: PR_SET_PDEATHSIG takes a signal's number and touches no memory.
+    // SAFETY: PR_SET_PDEATHSIG takes a signal number and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    // It may have ended before that.
+    // The parent may have ended before that.
     if std::os::unix::process::parent_id() != parent {
         exit(NOTHING_DONE);
     }

@@ -1,7 +1,6 @@
-//! stdin and stdout of a filter: plain read(2) and write(2), nothing in between.
+//! stdin and stdout of a filter: unbuffered read(2) and write(2).
 //!
-//! Rust's own stdin and stdout keep bytes back, and take a closed descriptor for
-//! an empty file.
+//! Rust's own stdin and stdout are buffered, and treat a closed descriptor as an empty file.
 
 use super::poll::{self, PollEvent};
 use super::stat::{self, Stat};
@@ -10,21 +9,21 @@ use nix::fcntl::{FcntlArg, fcntl};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Reads what there is on stdin, at most `buffer`'s length; waits if there is
-/// nothing. 0: the end.
+/// Reads what is available from stdin, at most the length of `buffer`; blocks if nothing is. 0:
+/// end of file.
 ///
 /// # Errors
-/// What read(2) says; EBADF if stdin was closed when this process started.
+/// Those of read(2); EBADF if stdin was closed when this process started.
 pub fn read(buffer: &mut [u8]) -> io::Result<usize> {
     let stdin = io::stdin();
     let stdin = open(stdin.as_fd(), 0)?;
     again(stdin, PollEvent::Input, || nix::unistd::read(stdin, buffer))
 }
 
-/// Writes `bytes` to stdout, all of them, before it comes back.
+/// Writes all of `bytes` to stdout.
 ///
 /// # Errors
-/// What write(2) says; EBADF if stdout was closed when this process started.
+/// Those of write(2); EBADF if stdout was closed when this process started.
 pub fn write(mut bytes: &[u8]) -> io::Result<()> {
     let stdout = io::stdout();
     while !bytes.is_empty() {
@@ -37,15 +36,15 @@ pub fn write(mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives stdin and stdout room for 256 KiB each, if they are pipes that have less:
-/// then who writes to one and who reads from it wait for each other less often.
+/// Enlarges the buffers of stdin and stdout to 256 KiB, if they are smaller pipes: reader and
+/// writer block less often.
 pub fn give_room() {
     give_room_to(io::stdin());
     give_room_to(io::stdout());
 }
 
-/// As [`give_room`], for the pipe of which this is an end. More room is good, not
-/// needed, and what is no pipe has none.
+/// As [`give_room`], for this end of a pipe. Failure is harmless, and other files are left
+/// alone.
 pub(super) fn give_room_to(end: impl AsFd) {
     const ROOM: i32 = 256 * 1024;
     if fcntl(&end, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < ROOM) {
@@ -58,12 +57,13 @@ pub fn stdout_is_pipe() -> bool {
     pipe(io::stdout()).is_some()
 }
 
-/// What statx(2) says of `end`, if it is one of a pipe or a FIFO.
+/// The stat of `end`, if it is a pipe or a FIFO.
 pub(super) fn pipe(end: impl AsFd) -> Option<Stat> {
     stat::of(end).ok().filter(|stat| stat.is_fifo())
 }
 
-/// Where `start::run` opened `/dev/null` there is nothing to read or write.
+/// Fails with EBADF for a descriptor that was closed at the start, where `start::run` opened
+/// `/dev/null`.
 fn open(stream: BorrowedFd<'_>, number: u8) -> io::Result<BorrowedFd<'_>> {
     if super::start::was_closed(number) {
         return Err(super::io(Errno::EBADF));
@@ -71,9 +71,9 @@ fn open(stream: BorrowedFd<'_>, number: u8) -> io::Result<BorrowedFd<'_>> {
     Ok(stream)
 }
 
-/// Does `call`, again if a signal interrupted it, and again when there is an
-/// `event` if somebody made the open file behind `stream` non-blocking: it may
-/// be shared, with a terminal's other users say, so it is not ours to change.
+/// Repeats `call` after EINTR, and after EAGAIN when poll reports `event`: somebody may have
+/// made the open file description non-blocking. It may be shared (with other users of a
+/// terminal, say), so its flags are not changed here.
 fn again(
     stream: BorrowedFd<'_>,
     event: PollEvent,

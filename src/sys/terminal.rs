@@ -1,4 +1,4 @@
-//! The controlling terminal, and what stdout is to whoever looks at it.
+//! The controlling terminal, and stdout as a terminal.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsRawFd;
@@ -13,12 +13,12 @@ pub fn has_controlling_terminal() -> bool {
     match super::file::open_read(std::path::Path::new("/dev/tty")) {
         Ok(_) => true,
         Err(error) if error.raw_os_error() == Some(libc::ENXIO) => false,
-        // There may be no such file, or no descriptor left.
+        // /dev/tty may be missing, or no descriptor may be left.
         Err(_) => super::process::has_controlling_terminal(),
     }
 }
 
-/// How many columns stdout has, if it is a terminal that knows.
+/// The number of columns of stdout, if it is a terminal that has a size.
 pub fn columns() -> Option<usize> {
     let mut size = libc::winsize {
         ws_row: 0,

@@ -1,10 +1,9 @@
-//! The memory of this process's own last argument, which ps(1) shows.
+//! The memory of the last argument of this process, which ps(1) shows.
 
 use super::start;
 use std::ffi::{CStr, c_char};
 
-/// The last argument of this process, where the kernel put it: what is written
-/// there shows in `/proc/PID/cmdline` at once.
+/// The last argument of this process, in the memory that `/proc/PID/cmdline` shows.
 #[derive(Debug)]
 pub struct Title {
     start: *mut c_char,
@@ -12,32 +11,31 @@ pub struct Title {
 }
 
 impl Title {
-    /// The last argument, the first time this is asked. None: there is none behind
-    /// the program's own name, it has been taken already, or libc does not tell
-    /// where it is (only glibc does).
+    /// The last argument, on the first call. None: there is none after argv[0], it has been
+    /// taken already, or the C library does not pass it (only glibc does).
     pub fn take() -> Option<Title> {
         let start = start::take_last_argument();
         if start.is_null() {
             return None;
         }
-        // SAFETY: an argument is a C string that lives as long as the process, and
-        // nobody has begun to write there: it is handed out once.
+        // SAFETY: an argument is a C string that lives as long as the process, and is not being
+        // written: it is taken once.
         let length = unsafe { CStr::from_ptr(start) }.count_bytes();
         Some(Title { start, length })
     }
 
-    /// How many bytes it has; that cannot change.
+    /// Its length in bytes, which cannot change.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// Shows `bytes`, from the first on; what is too long is left out, and behind
-    /// what is too short the old bytes stay.
+    /// Overwrites it with `bytes`: excess bytes are dropped, and after fewer bytes the old ones
+    /// remain.
     pub fn show(&mut self, bytes: &[u8]) {
         let count = bytes.len().min(self.length);
         // SAFETY: the kernel made this memory writable, and `length` bytes of it are the
-        // word, without the 0 behind. No reference leads there: Rust copies a
-        // command line when it is asked for, and this is the only thread.
+        // argument, without the terminating NUL. There is no reference to it: Rust copies the
+        // command line when it is queried, and this is the only thread.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr().cast::<c_char>(), self.start, count);
         }

@@ -1,5 +1,5 @@
-//! The way to a directory through places that others may change, for root: no link of
-//! another user leads it to what is not that user's own.
+//! Path resolution for root through directories that other users can change: a symbolic link of
+//! another user may only lead to a directory of that user.
 
 use super::stat;
 use nix::errno::Errno;
@@ -14,15 +14,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// As many links the kernel follows, too.
+/// The maximum number of links in a path, as in the kernel.
 const MOST_LINKS: u32 = 40;
 
-/// Opens the directory `path`; `start` is the one to which it is relative. If `is_made`
-/// and there is nothing of its last component, that is made, with mode 0700.
+/// Opens the directory `path`, relative to `start`. With `is_made`, a missing last component is
+/// created with mode 0700.
 ///
 /// # Errors
-/// EPERM if a link on the way belongs neither to root nor to the owner of the directory
-/// that was found; else what openat(2) says.
+/// EPERM if a link in the path belongs neither to root nor to the owner of the directory that
+/// it leads to; else those of openat(2).
 pub fn open(start: &File, path: &Path, is_made: bool) -> io::Result<File> {
     let mut here = first(start, path.as_os_str())?;
     let mut pending = components(path.as_os_str());
@@ -33,7 +33,7 @@ pub fn open(start: &File, path: &Path, is_made: bool) -> io::Result<File> {
         let next = match openat(&here, name.as_os_str(), flags, Mode::empty()) {
             Err(Errno::ENOENT) if is_made && pending.is_empty() => {
                 check(&owners, stat::of(&here)?.user())?;
-                // If that fails opening it tells why.
+                // If that fails, opening it fails with the reason.
                 let _ = mkdirat(&here, name.as_os_str(), Mode::S_IRWXU);
                 is_made = false;
                 pending.push_front(name);
@@ -50,7 +50,7 @@ pub fn open(start: &File, path: &Path, is_made: bool) -> io::Result<File> {
         if owners.len() > MOST_LINKS as usize {
             return Err(super::io(Errno::ELOOP));
         }
-        // mkdir(2) makes nothing through a link, either.
+        // mkdir(2) does not follow a link as the last component, either.
         is_made &= !pending.is_empty();
         let text = readlinkat(&next, c"").map_err(super::io)?;
         if text.as_bytes().first() == Some(&b'/') {
@@ -67,7 +67,7 @@ pub fn open(start: &File, path: &Path, is_made: bool) -> io::Result<File> {
     Ok(opened)
 }
 
-/// Where a path begins.
+/// The directory in which the resolution of `path` starts.
 fn first(start: &File, path: &OsStr) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let from = if path.as_bytes().first() == Some(&b'/') {
@@ -86,7 +86,7 @@ fn components(path: &OsStr) -> VecDeque<OsString> {
         .collect()
 }
 
-/// Whether links of these `owners` may lead to what is `owner`'s.
+/// Fails with EPERM unless links of these `owners` may lead to a directory of `owner`.
 fn check(owners: &[u32], owner: u32) -> io::Result<()> {
     let may_lead = |link: &u32| *link == 0 || *link == owner;
     match owners.iter().all(may_lead) {
@@ -135,7 +135,7 @@ mod tests {
         assert!(open(&start, Path::new("new"), false).is_err());
         open(&start, Path::new("link/new"), true).unwrap();
         assert!(top.join("a/new").is_dir());
-        // Links of another user lead to that user's directories only.
+        // Links of another user may lead to directories of that user only.
         if lchown(top.join("link"), Some(65_534), None).is_ok() {
             for path in ["link/b", "link/new", "link/newer", "a/far"] {
                 let error = open(&start, Path::new(path), true).unwrap_err();

@@ -1,4 +1,4 @@
-//! inotify(7): be told of changes in directories.
+//! inotify(7): watch directories for changes.
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::ffi::OsString;
@@ -12,61 +12,63 @@ pub use nix::sys::inotify::WatchDescriptor;
 /// How an entry changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum How {
-    /// A directory of this name was made here, and so is perhaps empty still.
+    /// A directory of this name was created here, so it may still be empty.
     DirectoryMade,
-    /// Anything else of this name was made here: a file, a link.
+    /// Anything else was created here: a file, a link.
     Made,
-    /// It was only opened, or written to.
+    /// It was opened or written.
     Opened,
-    /// A directory was moved here, with all that it holds.
+    /// A directory was moved here, with its contents.
     DirectoryMovedHere,
-    /// It is anything else that was moved here, or it was moved away or removed.
+    /// Anything else was moved here, or the entry was moved away or removed.
     Moved,
 }
 
-/// One thing that happened.
+/// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Something happened to the entry `name`: it was made, moved, removed or,
-    /// if asked for, opened. Look at it again: many changes may come as one.
+    /// The entry `name` was created, moved, removed or, if requested, opened. Examine it again:
+    /// several changes may be merged.
     Entry {
-        /// The directory it is in.
+        /// The watch of its directory.
         wd: WatchDescriptor,
-        /// The entry's name there.
+        /// The name of the entry.
         name: OsString,
-        /// How it changed.
+        /// The kind of change.
         how: How,
     },
     /// The watched directory itself was renamed.
     Renamed(WatchDescriptor),
-    /// The kernel lost events: look at everything again.
+    /// The event queue overflowed (IN_Q_OVERFLOW): examine everything again.
     Lost,
-    /// The watched directory itself is no longer watched (removed or unmounted).
+    /// The watch has ended: its directory was removed or unmounted (IN_IGNORED).
     Ended(WatchDescriptor),
 }
 
-/// A set of watched directories, and a readable descriptor that tells of changes in them.
+/// An inotify instance: a set of watches, and a descriptor that becomes readable when there are
+/// changes.
 pub struct Watch(Inotify);
 
 impl Watch {
     /// An empty set.
     ///
     /// # Errors
-    /// EMFILE when the user has too many already (fs.inotify.max_user_instances): inotify_init(2).
+    /// EMFILE if the user has too many instances (fs.inotify.max_user_instances):
+    /// inotify_init(2).
     pub fn new() -> io::Result<Watch> {
         let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
         Inotify::init(flags).map(Watch).map_err(super::io)
     }
 
-    /// Watches the entries of the directory `path` being made, moved and removed.
+    /// Watches the directory `path` for entries that are created, moved and removed.
     ///
     /// # Errors
-    /// ENOSPC when the user watches too much already; ENOTDIR; see inotify_add_watch(2).
+    /// ENOSPC if the user has too many watches; ENOTDIR; see inotify_add_watch(2).
     pub fn entries(&self, path: &Path) -> io::Result<WatchDescriptor> {
         self.add(path, AddWatchFlags::empty())
     }
 
-    /// As [`Watch::entries`], and entries being opened too.
+    /// As [`Watch::entries`], also for entries that are opened.
     ///
     /// # Errors
     /// As [`Watch::entries`].
@@ -74,7 +76,7 @@ impl Watch {
         self.add(path, AddWatchFlags::IN_OPEN)
     }
 
-    /// As [`Watch::entries`], and entries being written to, too.
+    /// As [`Watch::entries`], also for entries that are written.
     ///
     /// # Errors
     /// As [`Watch::entries`].
@@ -82,8 +84,7 @@ impl Watch {
         self.add(path, AddWatchFlags::IN_MODIFY)
     }
 
-    /// Watches the directory `path` itself being renamed, in addition to what is
-    /// watched of it already.
+    /// Watches the directory `path` for being renamed itself, in addition to an existing watch.
     ///
     /// # Errors
     /// As [`Watch::entries`].
@@ -92,8 +93,8 @@ impl Watch {
         self.0.add_watch(path, mask).map_err(super::io)
     }
 
-    /// Watches `path` itself, of a symbolic link the link, being moved or removed, in
-    /// addition to what is watched of it already.
+    /// Watches `path` for being moved or removed itself (of a symbolic link, the link), in
+    /// addition to an existing watch.
     ///
     /// # Errors
     /// As [`Watch::entries`].
@@ -105,7 +106,7 @@ impl Watch {
         self.0.add_watch(path, mask).map_err(super::io)
     }
 
-    /// As [`Watch::entries`], in addition to what is watched of it already.
+    /// As [`Watch::entries`], in addition to an existing watch.
     ///
     /// # Errors
     /// As [`Watch::entries`].
@@ -127,7 +128,7 @@ impl Watch {
         let _ = self.0.rm_watch(wd);
     }
 
-    /// The changes that have come: up to a buffer full of them, none if there are none.
+    /// Reads the pending changes, up to one buffer; empty if there are none.
     pub fn changes(&self) -> Vec<Change> {
         let Ok(events) = self.0.read_events() else {
             return Vec::new();
@@ -155,7 +156,7 @@ impl Watch {
     }
 }
 
-/// IN_MASK_ADD, which nix has no name for: add to what is watched already.
+/// IN_MASK_ADD, which nix does not define: add to an existing watch.
 fn too() -> AddWatchFlags {
     AddWatchFlags::from_bits_retain(libc::IN_MASK_ADD)
 }

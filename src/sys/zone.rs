@@ -1,13 +1,13 @@
-//! Local time, as every other program on this machine sees it.
+//! Local time, by the C library.
 
 use crate::civil::Civil;
 
-/// The C library's calls with a time of 64 bits. On processors of 32 bits glibc has
-/// them under names of their own (since 2.34), and `time_t` ends in 2038.
+/// The calls of the C library with 64-bit times. On 32-bit processors glibc has them under
+/// other names (since 2.34); there `time_t` ends in 2038.
 #[cfg(all(target_env = "gnu", target_pointer_width = "32"))]
 mod time64 {
-    // SAFETY: these are glibc's declarations of localtime_r(3) and mktime(3) for a
-    // `time_t` of 64 bits.
+    // SAFETY: these are glibc's declarations of localtime_r(3) and mktime(3) for a 64-bit
+    // `time_t`.
     unsafe extern "C" {
         #[link_name = "__localtime64_r"]
         pub(super) fn localtime_r(seconds: *const i64, tm: *mut libc::tm) -> *mut libc::tm;
@@ -18,9 +18,9 @@ mod time64 {
 #[cfg(not(all(target_env = "gnu", target_pointer_width = "32")))]
 use libc as time64;
 
-/// The local time `seconds` after 1970-01-01 00:00 UTC, by the C library: by the
-/// environment variable `TZ`, else by `/etc/localtime`, else UTC, with summer
-/// time. They are read at the first call. None if there is no such year.
+/// The local time `seconds` after 1970-01-01 00:00 UTC (localtime_r(3)): by the environment
+/// variable `TZ`, else by `/etc/localtime`, else UTC. They are read on the first call. None if
+/// the year is out of range.
 pub fn local(seconds: i64) -> Option<Civil> {
     #[allow(
         clippy::useless_conversion,
@@ -28,9 +28,9 @@ pub fn local(seconds: i64) -> Option<Civil> {
         reason = "the type's width differs by C library"
     )]
     let seconds = seconds.try_into().ok()?;
-    // SAFETY: a zeroed tm is a valid one: numbers, and a pointer that may be null.
+    // SAFETY: a zeroed tm is valid: numbers, and a pointer that may be null.
     let mut tm: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both live through the call, which reads one and writes the other.
+    // SAFETY: both are valid during the call, which reads one and writes the other.
     if unsafe { time64::localtime_r(&seconds, &mut tm) }.is_null() {
         return None;
     }
@@ -44,12 +44,12 @@ pub fn local(seconds: i64) -> Option<Civil> {
     })
 }
 
-/// When it is `civil` in local time, in seconds since 1970-01-01 00:00 UTC: the
-/// reverse of [`local`]. Of a time that comes twice, at the end of summer time, the
-/// earlier moment is taken; one that is left out, at its begin, is moved by an hour.
-/// None if there is no such day.
+/// The time at which it is `civil` in local time, in seconds since 1970-01-01 00:00 UTC: the
+/// inverse of [`local`]. Of a local time that occurs twice, at the end of summer time, the
+/// earlier is taken; one that is skipped, at its beginning, is shifted by an hour. None if
+/// there is no such day.
 pub fn moment(civil: Civil) -> Option<i64> {
-    // SAFETY: a zeroed tm is a valid one: numbers, and a pointer that may be null.
+    // SAFETY: a zeroed tm is valid: numbers, and a pointer that may be null.
     let mut tm: libc::tm = unsafe { std::mem::zeroed() };
     tm.tm_year = civil.year.checked_sub(1900)?;
     tm.tm_mon = i32::from(civil.month).checked_sub(1)?;
@@ -57,17 +57,17 @@ pub fn moment(civil: Civil) -> Option<i64> {
     tm.tm_hour = civil.hour.into();
     tm.tm_min = civil.minute.into();
     tm.tm_sec = civil.second.into();
-    // Whether that is summer time is to be found out.
+    // -1: mktime determines whether that is in summer time.
     tm.tm_isdst = -1;
-    // SAFETY: `tm` lives through the call, which reads and writes it.
+    // SAFETY: `tm` is valid during the call, which reads and writes it.
     let seconds = unsafe { time64::mktime(&mut tm) };
     #[allow(
         clippy::useless_conversion,
         reason = "the type's width differs by architecture"
     )]
     let seconds = i64::from(seconds);
-    // mktime gives either of the two. Zones differ by quarters of an hour, and no clock
-    // is put back by more than a day.
+    // mktime returns either of the two. Offsets are multiples of a quarter of an hour, and no
+    // clock is set back by more than a day.
     let earliest = (1..=24 * 4)
         .rev()
         .filter_map(|quarters| seconds.checked_sub(quarters * 900))

@@ -69,7 +69,7 @@ impl Sink {
     }
 
     fn write(&self, mut lines: &[u8]) {
-        while !lines.is_empty() && !self.gave_up.is_up() {
+        while !lines.is_empty() && !self.gave_up.is_set() {
             let written = match self.is_too_large() {
                 true => Err(errno::too_big()),
                 false => (&self.file).write(lines),
@@ -85,7 +85,7 @@ impl Sink {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => error,
             };
-            if self.gave_up.raise() {
+            if self.gave_up.set() {
                 let error = Error::unable("write", &self.path, "", error);
                 output::err_nonblocking(&error.warning("svscan"));
             }
