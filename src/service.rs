@@ -1,4 +1,4 @@
-//! A service directory seen from outside, as svc, svok and svstat see it.
+//! Access to a service directory, for clients such as svc, svok and svstat.
 
 use crate::child::PidSpace;
 use crate::error::Error;
@@ -12,19 +12,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// The directory a command was started in, to which it comes back from each
-/// service directory it enters.
+/// The directory in which a command was started, to which it returns from each service
+/// directory.
 pub struct Origin {
     directory: File,
-    /// Whether one can come back to it.
+    /// Whether it is possible to return to it.
     is_open: bool,
 }
 
 /// Why a service directory could not be used.
 pub enum VisitError {
-    /// It could not be entered; nothing was done.
+    /// It could not be entered.
     Chdir(io::Error),
-    /// The way back is barred: nothing more can be done.
+    /// The original directory could not be entered again: the command cannot continue.
     Back(Error),
 }
 
@@ -40,18 +40,17 @@ impl Origin {
         Ok(Origin { directory, is_open })
     }
 
-    /// The service directory `name` as a path from here: what can be done by that path
-    /// needs no visit. Only what succeeds says anything: why it does not is for a
-    /// visit to say, as in 0.76.
-    /// None where 0.76 would not come back from its first visit.
+    /// The service directory `name` as a relative path: what can be done by that path needs no
+    /// visit. An error must be reported by a visit, as in 0.76. None where 0.76 would fail to
+    /// return from its first visit.
     pub fn here<'a>(&self, name: &'a OsStr) -> Option<&'a Path> {
         (self.is_open && !name.is_empty()).then(|| Path::new(name))
     }
 
-    /// Does `work` in the service directory `name` and comes back.
+    /// Calls `work` in the service directory `name` and returns.
     ///
     /// # Errors
-    /// [`VisitError`]: what `work` itself meets is in its result.
+    /// [`VisitError`]; errors of `work` are in its result.
     pub fn visit<T>(&self, name: &OsStr, work: impl FnOnce() -> T) -> Result<T, VisitError> {
         std::env::set_current_dir(name).map_err(VisitError::Chdir)?;
         let result = work();
@@ -61,22 +60,21 @@ impl Origin {
     }
 }
 
-/// Where the service `name` is: `name` itself, unless [`look_up`] finds it.
+/// The path of the service `name`: `name` itself, unless [`look_up`] finds it.
 pub fn locate(name: &OsStr) -> PathBuf {
     look_up(name).unwrap_or_else(|| name.into())
 }
 
-/// The directory of a bare name (no slash), or of such a one with `/log` behind it,
-/// that does not exist here: in `$SVDIR` if that is set, else in `/service`, else in
-/// `/etc/service`. A name that exists here, of whatever type, or of which that cannot
-/// be said, is not looked up.
+/// Looks up a name without a slash, or such a name followed by `/log`, that does not exist
+/// here: in `$SVDIR` if that is set, else in `/service`, else in `/etc/service`. A name that
+/// exists here, as whatever type, or whose existence cannot be determined, is not looked up.
 pub fn look_up(name: &OsStr) -> Option<PathBuf> {
     let mut places = looked_in(name).into_iter().map(|root| root.join(name));
     places.find(|place| place.is_dir())
 }
 
-/// Where [`look_up`] has looked for this name in vain, to be put behind a reason:
-/// ` here or in /service`; empty if it has not.
+/// The directories in which [`look_up`] did not find this name, to be appended to a message: `
+/// here or in /service`; empty if it was not looked up.
 pub fn where_looked(name: &OsStr) -> String {
     let roots = looked_in(name).into_iter();
     let places: String = roots
@@ -113,13 +111,14 @@ fn roots() -> Vec<PathBuf> {
 pub fn root() -> PathBuf {
     let mut roots = roots();
     let existing = roots.iter().position(|root| root.is_dir());
-    // None exists: what is asked of the last will say so.
+    // None exists: the error about the last one will say so.
     let place = existing.unwrap_or(roots.len().saturating_sub(1));
     roots.swap_remove(place)
 }
 
-/// Every service in the first of the directories of [`look_up`] that exists, by
-/// name, each with its log behind it; dot names and files are left out. None exists: none, unless it was named by `$SVDIR`.
+/// All services in the first of the directories of [`look_up`] that exists, sorted by name,
+/// each followed by its log; hidden entries and files are left out. If none exists: empty,
+/// unless `$SVDIR` named it.
 ///
 /// # Errors
 /// `unable to read DIRECTORY`.
@@ -148,12 +147,12 @@ pub fn all() -> Result<Vec<OsString>, Error> {
     Ok(Vec::new())
 }
 
-/// Whether svscan passes over an entry of this name.
+/// Whether svscan ignores an entry of this name.
 pub fn is_hidden(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b".")
 }
 
-/// The path of `name` in `directory`; it takes no more memory than that, at once.
+/// The path of `name` in `directory`, in one allocation of exactly that size.
 pub fn inside(directory: &Path, name: &str) -> PathBuf {
     let mut path = PathBuf::with_capacity(directory.as_os_str().len() + 1 + name.len());
     path.push(directory);
@@ -161,13 +160,13 @@ pub fn inside(directory: &Path, name: &str) -> PathBuf {
     path
 }
 
-/// What supervise's `ok` FIFO says about `directory`.
+/// Whether a supervise runs, according to its `ok` FIFO.
 pub enum Supervised {
     /// A supervise runs there.
     Yes,
     /// None runs: the FIFO has no reader.
     No,
-    /// It cannot be told; ENOENT: none ever ran there.
+    /// It cannot be determined; ENOENT: none ever ran there.
     Unknown(io::Error),
 }
 
@@ -180,12 +179,12 @@ pub fn is_supervised(directory: &Path) -> Supervised {
     }
 }
 
-/// Whether `log` is a program, as daemontools-encore has it: no supervise can run there.
+/// Whether `log` is a program, as in daemontools-encore: supervise cannot run there.
 pub fn is_program(log: &Path) -> bool {
     log.is_file() && file::may_execute(log)
 }
 
-/// Why there is no status.
+/// Why a status could not be read.
 pub enum NoStatus {
     /// The file could not be opened.
     Open(io::Error),
@@ -195,8 +194,8 @@ pub enum NoStatus {
     BadFormat,
 }
 
-/// Reads `supervise/status` in `directory`, which counts as a plain file only: it is
-/// read at its beginning, which a FIFO does not have.
+/// Reads `supervise/status` in `directory`. It must be a plain file: it is read from its
+/// beginning (pread(2)), which fails for a FIFO.
 ///
 /// # Errors
 /// [`NoStatus`].
@@ -216,9 +215,9 @@ pub fn read_status(directory: &Path) -> Result<Status, NoStatus> {
     Status::decode(bytes.get(..there).unwrap_or_default()).ok_or(NoStatus::BadFormat)
 }
 
-/// The record in `supervise/state` of `directory`, if it is true: if the process that
-/// writes it holds it now, on this boot and in the pid namespace `here`. Another user may
-/// own `supervise/`, and say there what he likes of his service.
+/// The record in `supervise/state` of `directory`, if it is valid: the process that wrote it
+/// holds its lock now, in this boot and the pid namespace `here`. Another user may own
+/// `supervise/`, and write there whatever he likes about his service.
 pub fn read_state(directory: &Path, here: PidSpace) -> Option<StateRecord> {
     let (file, record) = open_state(directory)?;
     let writer = record.writer;
@@ -226,8 +225,8 @@ pub fn read_state(directory: &Path, here: PidSpace) -> Option<StateRecord> {
     is_true.then_some(record)
 }
 
-/// The svscans that are noted in `supervise/` of `directory`: the one that has started the
-/// last supervise, and one that found it running. They may have ended.
+/// The svscans that are recorded in `supervise/` of `directory`: the one that started the last
+/// supervise, and one that found it running. They may have ended.
 pub fn noted_svscans(directory: &Path) -> Vec<SvscanNote> {
     let record = open_state(directory).map(|(_, record)| record.writer);
     let of_record = record.and_then(|writer| {
@@ -249,10 +248,10 @@ fn open_state(directory: &Path) -> Option<(File, StateRecord)> {
     Some((file, record))
 }
 
-/// So often a file is read that was just being written.
+/// The number of attempts to read a file that is being written.
 const READINGS: usize = 100;
 
-/// What `decode` makes of the first `bytes` of `file`.
+/// Decodes the first `bytes` of `file`, repeated while `decode` fails.
 fn read_whole<T>(file: &File, bytes: &mut [u8], decode: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     (0..READINGS).find_map(|_| {
         let length = file.read_at(bytes, 0).ok()?;
@@ -278,12 +277,12 @@ pub fn send(directory: &Path, commands: &[u8], may_wait: bool) -> Result<(), Not
     Control::open(directory)?.send(commands, may_wait)
 }
 
-/// The control FIFO of a supervise that runs, open for writing.
+/// The control FIFO of a running supervise, open for writing.
 pub struct Control(File);
 
 impl Control {
-    /// That of `directory`. Another user may own `supervise/`: nothing but a FIFO is
-    /// written to, or what is plainly a file of the caller's own.
+    /// Opens that of `directory`. Another user may own `supervise/`: only a FIFO is written to,
+    /// or a file that is plainly the caller's own.
     ///
     /// # Errors
     /// [`NotSent::NotRunning`], [`NotSent::Open`].
@@ -295,15 +294,15 @@ impl Control {
         })
     }
 
-    /// Sends `commands`, all in one write, so that nothing comes between them. Waits if
-    /// the FIFO is full and `may_wait`.
+    /// Sends `commands` in one write, so that no others come between them. With `may_wait`,
+    /// blocks while the FIFO is full.
     ///
     /// # Errors
     /// [`NotSent::Write`].
     pub fn send(&mut self, commands: &[u8], may_wait: bool) -> Result<(), NotSent> {
         let Control(fifo) = self;
         match fifo.write_all(commands) {
-            // All or nothing, because it is less than PIPE_BUF: see pipe(7).
+            // The write is atomic: it is smaller than PIPE_BUF, see pipe(7).
             Err(error) if may_wait && error.kind() == ErrorKind::WouldBlock => {
                 file::set_blocking(fifo).map_err(NotSent::Write)?;
                 fifo.write_all(commands).map_err(NotSent::Write)
@@ -312,7 +311,7 @@ impl Control {
         }
     }
 
-    /// How many bytes supervise has not read yet.
+    /// The number of bytes that supervise has not read yet.
     pub fn unread(&self) -> u64 {
         fifo::unread(&self.0)
     }

@@ -1,24 +1,25 @@
-//! Whether commands wait for each other in a circle.
+//! Deadlock detection: commands that wait for each other in a circle.
 //!
-//! A command that a script calls holds, by the commands it descends from, the locks of
-//! other services while it waits for one. Of those that wait in a circle the one of the
-//! highest rank gives way; as all see the same, it is one only.
+//! A command that a script calls holds, through its ancestors, the locks of other services
+//! while it waits for one. Of the commands in a circle the one with the highest rank fails; as
+//! all see the same, it is only one.
 
 /// A command that waits for a lock.
 pub struct Waiting<L, R> {
-    /// Of those in a circle the highest gives way.
+    /// The command with the highest rank in a circle fails.
     pub rank: R,
-    /// The locks held by the commands it descends from.
+    /// The locks that its ancestors hold.
     pub held: Vec<L>,
     /// The lock it waits for.
     pub wanted: L,
 }
 
-/// The circle in which `own` waits for lower ones among `others`: each lock is held by
-/// who waits for the next, the last by who waits for the first, and that is `own`.
+/// The circle in which `own` waits for commands of lower rank among `others`: each lock is held
+/// by the command that waits for the next; the first lock is held by `own`, which waits for the
+/// last.
 pub fn find<L: Copy + Eq, R: Ord>(own: &Waiting<L, R>, others: &[Waiting<L, R>]) -> Option<Vec<L>> {
     let lower: Vec<_> = others.iter().filter(|one| one.rank < own.rank).collect();
-    // Each lock that is reached, with the index of the one it is reached from.
+    // Each lock that is reached, with the index of its predecessor.
     let mut reached = vec![(own.wanted, None)];
     let mut index = 0;
     while let Some((lock, _)) = reached.get(index).copied() {
@@ -42,7 +43,8 @@ pub fn find<L: Copy + Eq, R: Ord>(own: &Waiting<L, R>, others: &[Waiting<L, R>])
     None
 }
 
-/// `A waits for B, which waits for A`, of the names of a circle's locks, the last first.
+/// `A waits for B, which waits for A`, for the names of the locks of a circle, the last one
+/// first.
 pub fn describe(names: &[String]) -> String {
     let Some(last) = names.last() else {
         return String::new();

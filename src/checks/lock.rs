@@ -1,11 +1,11 @@
-//! One at a time: the lock under which the scripts of a service are run, and because of
-//! which svcstart, svcstop, svcreset and svcrestart of two people wait for each other.
+//! The lock under which the scripts of a service are run, and which serializes svcstart,
+//! svcstop, svcreset and svcrestart.
 //!
-//! It is an flock on the FIFO `supervise/control`, which only those can open who
-//! may control the service, and which needs no file of its own. It ends with the
-//! process that holds it. A command that a script calls for its own service needs no
-//! lock: `/proc` shows that one of the processes it descends from holds it. What a script
-//! has left behind waits like anybody else.
+//! It is an flock(2) on the FIFO `supervise/control`, which only those can open who may control
+//! the service, and which needs no file of its own. It is released when the process that holds
+//! it ends. A command that a script calls for its own service needs no lock: `/proc` shows that
+//! an ancestor of it holds the lock. A process that a script left in the background waits like
+//! any other.
 
 use super::circle;
 use crate::child::Pid;
@@ -20,51 +20,51 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// When it is first looked whether others wait for us: they are asleep by then, most often.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
-/// When it is looked again.
-const LOOK: Duration = Duration::from_secs(1);
+/// The time to the first deadlock detection: most others are blocked by then.
+const FIRST_POLL: Duration = Duration::from_millis(50);
+/// The interval of the later ones.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The lock, held until it is dropped.
+/// The lock; it is held until this is dropped.
 pub enum ServiceLock {
     /// This process holds it: flock(2) keeps it until the file is closed.
     Ours(#[expect(dead_code, reason = "it is held, not used")] File),
-    /// It is held by the command from whose script this one is called.
+    /// An ancestor holds it: the command from whose script this one is called.
     Callers,
 }
 
 impl ServiceLock {
-    /// Whether this command was called from a script of the same service's.
+    /// Whether this command was called from a script of the same service.
     pub fn is_callers(&self) -> bool {
         matches!(self, ServiceLock::Callers)
     }
 }
 
-/// Why the lock cannot be had.
+/// Why the lock cannot be taken.
 #[derive(Debug)]
 pub enum LockError {
-    /// The system refused it.
+    /// A system call failed.
     Refused(io::Error),
     /// No supervise has the FIFO open.
     NoSupervise,
-    /// `supervise/control` is something else.
+    /// `supervise/control` is not a FIFO.
     NotAFifo,
-    /// It never will be free: who waits for whom, in words.
+    /// A deadlock: the text says who waits for whom.
     Circle(String),
 }
 
-/// What came of asking for the lock.
+/// The answer of [`ask`].
 pub enum Asked {
-    /// It is there.
+    /// The lock was taken.
     Got(ServiceLock),
-    /// Another has it.
+    /// Another process holds it.
     Later(LockWait),
 }
 
-/// Asks for the lock of the service in `directory`.
+/// Takes the lock of the service in `directory`, or starts to wait for it.
 ///
 /// # Errors
-/// It cannot be had.
+/// [`LockError`].
 pub fn ask(directory: &Path) -> Result<Asked, LockError> {
     let control = directory.join("supervise/control");
     let file = file::open_write_nofollow(&control).map_err(|error| {
@@ -86,17 +86,17 @@ pub fn ask(directory: &Path) -> Result<Asked, LockError> {
     if id.is_some_and(is_callers) {
         return Ok(Asked::Got(ServiceLock::Callers));
     }
-    let look_at = clock::monotonic() + FIRST_LOOK;
+    let poll_at = clock::monotonic() + FIRST_POLL;
     let helper = wait_in_child(&file).ok();
     Ok(Asked::Later(LockWait {
         file: Some(file),
         id,
         helper,
-        look_at,
+        poll_at,
     }))
 }
 
-/// Whether nobody has the lock on `file`; it is ours then.
+/// Takes the lock on `file` if it is free; returns whether it did.
 fn try_lock(file: &File) -> Result<bool, LockError> {
     match lock::try_exclusive(file) {
         Ok(()) => Ok(true),
@@ -105,25 +105,25 @@ fn try_lock(file: &File) -> Result<bool, LockError> {
     }
 }
 
-/// The lock as long as another has it. A child waits for it; dropped, it does no more.
+/// A wait for the lock. A child blocks in flock(2); it is killed when this is dropped.
 pub struct LockWait {
-    /// None: it was given away.
+    /// None once the lock was taken.
     file: Option<File>,
     id: Option<LockId>,
     helper: Option<Proc>,
-    look_at: Instant,
+    poll_at: Instant,
 }
 
 impl LockWait {
-    /// When [`LockWait::turn`] is due, if no child ends before.
+    /// When [`LockWait::advance`] is due, if no child ends before.
     pub fn deadline(&self) -> Instant {
-        self.look_at
+        self.poll_at
     }
 
-    /// Deals with the time, and the end of these children: the lock, if it is ours now.
+    /// Handles the deadline and the end of children; returns the lock once it is taken.
     ///
     /// # Errors
-    /// It cannot be had.
+    /// [`LockError`].
     pub fn advance(
         &mut self,
         mut ended: impl Iterator<Item = Pid>,
@@ -132,8 +132,8 @@ impl LockWait {
         if ended.any(|pid| Some(pid) == helper) {
             self.helper = None;
         }
-        // It has ended: with the lock, which is ours then, too; or somebody has
-        // killed it, or there never was one, and we ask again each time.
+        // Either the child has taken the lock, which this process then has, too; or the child
+        // was killed or never started, and the lock is retried at each call.
         if self.helper.is_none()
             && let Some(file) = self.file.take()
         {
@@ -142,7 +142,7 @@ impl LockWait {
             }
             self.file = Some(file);
         }
-        self.look_at = clock::monotonic() + LOOK;
+        self.poll_at = clock::monotonic() + POLL_INTERVAL;
         let helper = self.helper.as_ref().map(Proc::pid);
         match self.id.and_then(|id| circle(id, helper)) {
             Some(circle) => Err(LockError::Circle(circle)),
@@ -159,8 +159,8 @@ impl Drop for LockWait {
     }
 }
 
-/// Starts a child that waits for the lock on `file` in our stead and ends when it has it.
-/// The lock belongs to the open file, which both share, so it is ours then.
+/// Starts a child that blocks in flock(2) until it has the lock on `file`, and then exits. The
+/// lock belongs to the open file description, which both share, so this process has it then.
 fn wait_in_child(file: &File) -> io::Result<Proc> {
     let child = Spawn::new().dies_with_parent();
     let helper = child.start(|_| {
@@ -171,12 +171,12 @@ fn wait_in_child(file: &File) -> io::Result<Proc> {
             }
         }
     });
-    // Its end is told after it has been waited for.
+    // A pidfd, because the handle is still used after the child has been reaped.
     helper.map(Proc::with_pidfd)
 }
 
-/// Whether one of the processes that this one descends from holds the lock `wanted`. If
-/// another user's files are not shown to us, its process may be.
+/// Whether an ancestor holds the lock `wanted`, according to its open files, or, where the open
+/// files of another user are hidden, to its pid in `/proc/locks`.
 fn is_callers(wanted: LockId) -> bool {
     let is_wanted = |(id, _): &(LockId, PathBuf)| *id == wanted;
     let is_ancestors = |entry: &lock::Entry| {
@@ -187,9 +187,10 @@ fn is_callers(wanted: LockId) -> bool {
         || lock::all().iter().any(is_ancestors)
 }
 
-/// The circle in which this process waits for the lock `wanted`, in words, if it is to give
-/// way: if it is the youngest in it; root's come first, for only they see all. `helper`
-/// waits in its stead; without one, nobody else sees that it waits.
+/// The circle in which this process waits for the lock `wanted`, as text, if this process must
+/// fail: if it is the youngest in the circle. Commands of root rank lower, because only root
+/// sees all processes. `helper` waits in place of this process; without it, no other process
+/// sees that this one waits.
 fn circle(wanted: LockId, helper: Option<Pid>) -> Option<String> {
     let held = held_above(process::own()?);
     if held.is_empty() {
@@ -220,7 +221,7 @@ fn circle(wanted: LockId, helper: Option<Pid>) -> Option<String> {
     ))
 }
 
-/// The locks held by the processes that the process `pid` descends from.
+/// The locks that the ancestors of the process `pid` hold.
 fn held_above(pid: Pid) -> Vec<(LockId, PathBuf)> {
     let above = process::ancestors(pid);
     above
@@ -228,13 +229,13 @@ fn held_above(pid: Pid) -> Vec<(LockId, PathBuf)> {
         .collect()
 }
 
-/// Whether it is root's, when it was started, its number.
+/// The rank of a process: whether root owns it, its start time, its pid.
 fn rank(pid: Pid) -> (bool, u64, Pid) {
     let started = process::started(pid).unwrap_or_default();
     (process::is_of(pid, &[0]), started, pid)
 }
 
-/// The service directory of a control FIFO, to be printed.
+/// The service directory of a control FIFO, for messages.
 fn service(control: &Path) -> String {
     let supervise = control.parent().unwrap_or(control);
     let directory = match supervise.file_name() {

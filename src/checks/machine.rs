@@ -1,88 +1,88 @@
-//! How a script ends: events and the time in, a list of actions out.
+//! How a script is ended, a state machine: events and the time in, a list of actions out.
 //!
-//! It ends by itself; or, when its limit has passed or nobody wants its answer any more, by
-//! TERM, with all of its process group, and by KILL if that is not enough.
+//! A script exits by itself; or, after its timeout or on request, it and its process group get
+//! TERM, and KILL if that is not enough.
 
 use crate::child::End;
 use std::time::{Duration, Instant};
 
-/// How long a script may take to end at TERM, and at KILL.
+/// The time that a script may take to end after TERM, and after KILL.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long the others of its group may take, once it has ended. One of them may be a
-/// command that takes this long to end a script of its own.
+/// The time that the rest of its process group may take after the end of the script. One of
+/// them may be a command that takes this long to end a script of its own.
 const GRACE_OF_OTHERS: Duration = Duration::from_secs(4);
 
-/// How often it is looked who of its group is left, if nothing tells of an end.
-const LOOK: Duration = Duration::from_secs(1);
+/// The polling interval for members of its process group, if no event reports their end.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What happened.
+/// An event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CheckEvent {
-    /// The script has ended, so.
+    /// The script has ended.
     Ended(End),
-    /// Whether anybody of its group is left.
-    Left(bool),
-    /// Nobody wants its answer any more.
+    /// Whether its process group has members left.
+    Members(bool),
+    /// The script is to be ended: its result is no longer needed.
     Stop,
-    /// Time has passed, or something else has happened.
+    /// A deadline may have passed.
     Woken,
 }
 
-/// What to do.
+/// An action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CheckAction {
-    /// Send TERM to the script and its group, and CONT, without which one that is stopped
-    /// would not end.
+    /// Send TERM to the script and its group, and CONT, without which a stopped process would
+    /// not end.
     Term,
     /// Send KILL to them.
     Kill,
-    /// Check whether processes of its group are left: [`CheckEvent::Left`].
-    Look,
-    /// It is over.
+    /// Check whether processes of its group are left: [`CheckEvent::Members`].
+    FindMember,
+    /// The script is done.
     Leave(Over),
 }
 
-/// How it came to an end.
+/// How a script ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Over {
-    /// By itself, so.
+    /// By itself, with this end.
     Ended(End),
-    /// It was ended: its limit had passed.
+    /// It timed out and was ended.
     TimedOut,
-    /// It was ended, as was asked.
+    /// It was ended on request.
     Stopped,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// Until this, by itself.
+    /// It runs until this timeout.
     Runs(Instant),
-    /// TERM was sent.
+    /// TERM was sent; the time of KILL.
     Termed(Instant),
-    /// It has ended; others of its group have not, or it is not known.
+    /// It has ended; its process group has members left, or that is unknown.
     Others(Instant),
-    /// KILL was sent.
+    /// KILL was sent; the time at which it is abandoned.
     Killed(Instant),
     Over,
 }
 
-/// One script.
+/// The state of one script.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
     phase: Phase,
-    /// Why it is ended.
+    /// The reason of its end.
     why: Over,
-    look_at: Option<Instant>,
+    poll_at: Option<Instant>,
 }
 
 impl Machine {
-    /// A script that was started `now` and may take `limit`.
+    /// A script that was started `now` with the timeout `limit`.
     pub(super) fn new(limit: Duration, now: Instant) -> Machine {
         Machine {
             phase: Phase::Runs(now + limit),
             why: Over::TimedOut,
-            look_at: None,
+            poll_at: None,
         }
     }
 
@@ -90,12 +90,12 @@ impl Machine {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Runs(at) | Phase::Termed(at) | Phase::Killed(at) => Some(at),
-            Phase::Others(at) => Some(self.look_at.map_or(at, |look| look.min(at))),
+            Phase::Others(at) => Some(self.poll_at.map_or(at, |poll| poll.min(at))),
             Phase::Over => None,
         }
     }
 
-    /// What is to be done, in this order, because of `event`.
+    /// The actions that follow from `event`, in order.
     pub(super) fn step(&mut self, event: CheckEvent, now: Instant) -> Vec<CheckAction> {
         match (self.phase, event) {
             (Phase::Runs(_), CheckEvent::Ended(end)) => {
@@ -109,18 +109,18 @@ impl Machine {
             (Phase::Runs(at), CheckEvent::Woken) if at <= now => self.term(now),
             (Phase::Termed(_), CheckEvent::Ended(_)) => {
                 self.phase = Phase::Others(now + GRACE_OF_OTHERS);
-                vec![CheckAction::Look]
+                vec![CheckAction::FindMember]
             }
             (Phase::Termed(at), CheckEvent::Woken) if at <= now => {
                 self.phase = Phase::Killed(now + GRACE);
                 vec![CheckAction::Kill]
             }
-            (Phase::Others(at), CheckEvent::Woken) if now < at => vec![CheckAction::Look],
-            (Phase::Others(_), CheckEvent::Left(true)) => {
-                self.look_at = Some(now + LOOK);
+            (Phase::Others(at), CheckEvent::Woken) if now < at => vec![CheckAction::FindMember],
+            (Phase::Others(_), CheckEvent::Members(true)) => {
+                self.poll_at = Some(now + POLL_INTERVAL);
                 Vec::new()
             }
-            (Phase::Others(_), CheckEvent::Woken | CheckEvent::Left(false)) => {
+            (Phase::Others(_), CheckEvent::Woken | CheckEvent::Members(false)) => {
                 vec![CheckAction::Kill, self.leave()]
             }
             (Phase::Killed(_), CheckEvent::Ended(_)) => vec![self.leave()],
@@ -168,7 +168,11 @@ mod tests {
         );
         assert_eq!(machine.deadline(), None);
         // Whatever comes after that.
-        for event in [CheckEvent::Woken, CheckEvent::Stop, CheckEvent::Left(true)] {
+        for event in [
+            CheckEvent::Woken,
+            CheckEvent::Stop,
+            CheckEvent::Members(true),
+        ] {
             assert_eq!(machine.step(event, start + 2 * LIMIT), []);
         }
     }
@@ -185,15 +189,18 @@ mod tests {
             // It is told once.
             assert_eq!(machine.step(CheckEvent::Stop, late), []);
             let end = CheckEvent::Ended(End::Killed(15));
-            assert_eq!(machine.step(end, late), [CheckAction::Look]);
-            assert_eq!(machine.step(CheckEvent::Left(true), late), []);
-            assert_eq!(machine.deadline(), Some(late + LOOK));
+            assert_eq!(machine.step(end, late), [CheckAction::FindMember]);
+            assert_eq!(machine.step(CheckEvent::Members(true), late), []);
+            assert_eq!(machine.deadline(), Some(late + POLL_INTERVAL));
             assert_eq!(
-                machine.step(CheckEvent::Woken, late + LOOK),
-                [CheckAction::Look]
+                machine.step(CheckEvent::Woken, late + POLL_INTERVAL),
+                [CheckAction::FindMember]
             );
             let over = [CheckAction::Kill, CheckAction::Leave(why)];
-            assert_eq!(machine.step(CheckEvent::Left(false), late + LOOK), over);
+            assert_eq!(
+                machine.step(CheckEvent::Members(false), late + POLL_INTERVAL),
+                over
+            );
         }
     }
 
@@ -203,8 +210,8 @@ mod tests {
         machine.step(CheckEvent::Stop, start);
         machine.step(CheckEvent::Ended(End::Exited(0)), start + seconds(1));
         let mut now = start + seconds(1);
-        while machine.step(CheckEvent::Woken, now) == [CheckAction::Look] {
-            machine.step(CheckEvent::Left(true), now);
+        while machine.step(CheckEvent::Woken, now) == [CheckAction::FindMember] {
+            machine.step(CheckEvent::Members(true), now);
             now = machine.deadline().unwrap();
         }
         assert_eq!(now, start + seconds(5));

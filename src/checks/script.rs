@@ -1,6 +1,6 @@
-//! A script that runs in the service directory, as the leader of a process group of its
-//! own, with no input, and with its output through us: nothing it leaves behind can hold
-//! us up. The loop of whoever runs it calls [`Running::advance`].
+//! A script that runs in the service directory, as a process group leader, with `/dev/null` as
+//! stdin, and with its output through pipes: nothing that it leaves in the background can block
+//! the caller, whose loop calls [`Running::advance`].
 
 use super::machine::{CheckAction, CheckEvent, Machine, Over};
 use crate::child::{End, Pid, Stream};
@@ -17,23 +17,23 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How much a script's output is read on after its end, in pieces of
-/// [`PIECE`] bytes: what it left behind might print for ever.
+/// The maximum number of pieces of [`PIECE`] bytes of output to read after the end of a script:
+/// what it left in the background might print for ever.
 const LAST_PIECES: usize = 256;
 
-/// How much of a script's output is passed on at a time.
+/// The number of bytes of output to forward at a time.
 const PIECE: usize = 4096;
 
-/// What came of a script.
+/// The outcome of a script.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It could not be executed, or not be prepared for that.
+    /// It could not be executed, or its set-up failed.
     NotExecuted(SpawnError),
-    /// All else.
+    /// Everything else.
     Over(Over),
 }
 
-/// A script that runs.
+/// A running script.
 pub struct Running {
     proc: Proc,
     out: Option<File>,
@@ -41,15 +41,15 @@ pub struct Running {
     errors: SpawnErrors,
     machine: Machine,
     has_ended: bool,
-    /// Another one of its process group, whose end is waited for.
+    /// Another member of its process group, whose end is awaited.
     member: Option<Proc>,
 }
 
 impl Running {
-    /// Starts `./NAME` in `home`, which may take `limit`. It ends with this process.
+    /// Starts `./NAME` in `home` with the timeout `limit`. It is killed when this process ends.
     ///
     /// # Errors
-    /// There cannot be a child now.
+    /// Those of pipe(2) and fork(2).
     pub fn start(name: &str, home: &File, limit: Duration) -> io::Result<Running> {
         let ([out, err], [out_writer, err_writer]) = pipes()?;
         let stdin = || file::open_read(Path::new("/dev/null"));
@@ -61,12 +61,12 @@ impl Running {
         let path = path_with_our_programs();
         let name = OsString::from(format!("./{name}"));
         let program = Program::at(&name, &[&name])?.with_changes(&[(OsStr::new("PATH"), &path)])?;
-        // Without us there is no lock, and nobody who wants its answer.
+        // If this process ends, the lock is released, and the result is not needed.
         let child = Spawn::new().group().dies_with_parent();
         let child = child.open_directory(home).descriptors(&descriptors);
         let (proc, errors) = child.exec_reported(&[program])?;
         child::make_group(proc.pid());
-        // Its end is told after it has been waited for.
+        // A pidfd, because the handle is still used after the child has been reaped.
         let proc = proc.with_pidfd();
         Ok(Running {
             proc,
@@ -79,29 +79,29 @@ impl Running {
         })
     }
 
-    /// Its pid, by which its end is known.
+    /// Its pid, for waitpid(2).
     pub fn pid(&self) -> Pid {
         self.proc.pid()
     }
 
-    /// What is to be waited for until it can be read.
+    /// The descriptors to poll for input.
     pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 3] {
         let [out, err] = [&self.out, &self.err].map(|file| file.as_ref().map(AsFd::as_fd));
         [out, err, self.member.as_ref().and_then(Proc::end)]
     }
 
-    /// Until when.
+    /// The deadline of [`Running::advance`], if any.
     pub fn deadline(&self) -> Option<Instant> {
         self.machine.deadline()
     }
 
-    /// Ends it, for nobody wants its answer any more.
+    /// Ends it: its result is no longer needed.
     pub fn stop(&mut self) {
         let _ = self.step(CheckEvent::Stop);
     }
 
-    /// Deals with what happened: which of the [descriptors](Running::descriptors) can be
-    /// read, and how it `ended`, if it has. `show` is given the output. Some: it is over.
+    /// Handles events: which of the [descriptors](Running::descriptors) are readable, and how
+    /// the script `ended`, if it has. Calls `show` with its output. Some: the script is done.
     pub fn advance(
         &mut self,
         [out, err, member]: [bool; 3],
@@ -136,27 +136,27 @@ impl Running {
                     self.send(Signal::CONT);
                 }
                 CheckAction::Kill => self.send(Signal::KILL),
-                CheckAction::Look => return self.look(),
+                CheckAction::FindMember => return self.find_member(),
                 CheckAction::Leave(over) => return Some(over),
             }
         }
         None
     }
 
-    /// The others of its group are no children of ours: they are waited for one after the
-    /// other. Where there are no pidfds, they are looked at again.
-    fn look(&mut self) -> Option<Over> {
+    /// The other members of its group are not children of this process: their ends are awaited
+    /// one after another (pidfd), or polled where there are no pidfds.
+    fn find_member(&mut self) -> Option<Over> {
         while let Some(member) = process::one_of_group(self.pid()) {
             self.member = match Proc::open(member) {
                 Err(error) if errno::is_no_process(&error) => continue,
                 opened => opened.ok(),
             };
-            return self.step(CheckEvent::Left(true));
+            return self.step(CheckEvent::Members(true));
         }
-        self.step(CheckEvent::Left(false))
+        self.step(CheckEvent::Members(false))
     }
 
-    /// To its group, and to itself if it has left that.
+    /// Sends `signal` to its group, and to the script itself if it has left that.
     fn send(&self, signal: Signal) {
         child::killpg(self.pid(), signal);
         if child::has_left_group(self.pid()) {
@@ -177,7 +177,7 @@ impl Running {
     }
 }
 
-/// Two pipes whose readers do not wait.
+/// Two pipes with non-blocking reading ends.
 fn pipes() -> io::Result<([File; 2], [io::PipeWriter; 2])> {
     let (out, out_writer) = io::pipe()?;
     let (err, err_writer) = io::pipe()?;
@@ -186,7 +186,7 @@ fn pipes() -> io::Result<([File; 2], [io::PipeWriter; 2])> {
     Ok((readers, [out_writer, err_writer]))
 }
 
-/// Passes a piece of output on; whether there was any.
+/// Forwards a piece of output; returns whether there was any.
 fn pass_on(from: &mut Option<File>, stream: Stream, show: &mut impl FnMut(Stream, &[u8])) -> bool {
     let Some(file) = from else {
         return false;
@@ -203,8 +203,8 @@ fn pass_on(from: &mut Option<File>, stream: Stream, show: &mut impl FnMut(Stream
     true
 }
 
-/// PATH with the directory of this program behind it, so that a script finds
-/// the `svc` that belongs to it wherever that stands.
+/// PATH with the directory of this program appended, so that a script finds the `svc` of this
+/// suite.
 fn path_with_our_programs() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
     if let Some(directory) = std::env::current_exe()
@@ -226,8 +226,8 @@ mod tests {
     use crate::sys::spawn::Step;
     use std::os::unix::fs::PermissionsExt;
 
-    /// Runs `script` as `./check` in a new directory, and stops it when it has printed a
-    /// line: what came of it, its pid, and what it has printed.
+    /// Runs `script` as `./check` in a new directory, and stops it when it has printed a line.
+    /// Returns its outcome, its pid, and its output.
     fn run(name: &str, script: &str) -> (Outcome, Pid, String) {
         let place = std::env::temp_dir().join(format!("check-{name}-{}", std::process::id()));
         std::fs::create_dir(&place).unwrap();
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_script_that_is_stopped_ends_with_all_of_its_group() {
-        // The other one does not mind TERM.
+        // The background process ignores TERM.
         let script = "#!/bin/sh\n(trap '' TERM; exec sleep 1000) & echo begun; wait\n";
         let (outcome, pid, printed) = run("stopped", script);
         assert!(

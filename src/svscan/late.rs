@@ -1,51 +1,51 @@
-//! A service that was started before its directory was complete: which of its files still
-//! count when they appear. Facts in, a decision out; no I/O and no clock.
+//! A service that was started before its directory was complete: which of its files still count
+//! when they appear. Observations in, a decision out; no I/O and no clock.
 
 use crate::formats::status::Want;
 use std::time::{Duration, Instant};
 
-/// How long after its start a `down` or a `log` that appears is obeyed.
+/// A `down` or a `log` that appears within this time after the start is obeyed.
 pub const PERIOD: Duration = Duration::from_secs(60);
 
-/// The time from one inspection to the next.
+/// The interval of inspections.
 pub const POLL: Duration = Duration::from_secs(1);
 
 /// A file that is obeyed although it appeared late.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LateFile {
-    /// `down`: the service is told to go down.
+    /// `down`: supervise is sent `d`.
     Down,
-    /// `log`: supervise is told to take the service down and to exit; svscan starts two
-    /// supervises with a pipe between them then.
+    /// `log`: supervise is sent `dx`; when it has exited, svscan starts two supervises with a
+    /// pipe between them.
     Log,
 }
 
 /// The contents of the directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Inspection {
-    /// It has something called `down`.
+    /// It has an entry called `down`.
     pub has_down: bool,
-    /// It has something called `log`.
+    /// It has an entry called `log`.
     pub has_log: bool,
-    /// The wanted state of its supervise; None: it cannot be read.
+    /// The wanted state of the service; None if it cannot be read.
     pub want: Option<Want>,
-    /// The time since the last command to its supervise; None: there was none.
+    /// The time since the last command to its supervise; None if there was none.
     pub commanded: Option<Duration>,
 }
 
 /// The state of such a service.
 #[derive(Debug)]
 pub struct Late {
-    /// Commands that were sent later than this are not svscan's own.
+    /// Commands after this time do not come from svscan.
     since: Instant,
     until: Instant,
     next: Instant,
-    /// A `down` was there when its supervise was started, or has been dealt with.
+    /// `down` existed when the supervise was started, or has been handled.
     is_down_known: bool,
 }
 
 impl Late {
-    /// A service that is picked up now.
+    /// A service that was picked up just now.
     pub fn new(has_down: bool, now: Instant) -> Late {
         Late {
             since: now,
@@ -55,12 +55,12 @@ impl Late {
         }
     }
 
-    /// When [`Late::is_due`] says so next.
+    /// When [`Late::is_due`] is next true.
     pub fn deadline(&self) -> Instant {
         self.next
     }
 
-    /// Whether the time for an inspection has come. Then the next one is due later.
+    /// Whether an inspection is due. If so, schedules the next one.
     pub fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.next <= now;
         if is_due {
@@ -69,13 +69,13 @@ impl Late {
         is_due
     }
 
-    /// Whether what appears is not obeyed any more.
+    /// Whether files that appear now are too late.
     pub fn is_over(&self, now: Instant) -> bool {
         self.until < now
     }
 
-    /// The file that is to be obeyed, if there is one. A command takes precedence over a
-    /// `down`, and a new supervise would not know of that command.
+    /// The file to obey, if any. A command takes precedence over `down`, and a new supervise
+    /// would not know of that command.
     pub fn decide(&mut self, seen: Inspection, has_log: bool, now: Instant) -> Option<LateFile> {
         if seen.has_down && !self.is_down_known {
             let sent = seen.commanded.and_then(|ago| now.checked_sub(ago));
@@ -96,7 +96,7 @@ impl Late {
         self.is_down_known = true;
     }
 
-    /// Its supervise was replaced: commands to the old one do not count.
+    /// Its supervise was replaced: commands to the old one no longer count.
     pub fn replaced(&mut self, now: Instant) {
         self.since = now;
     }

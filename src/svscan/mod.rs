@@ -1,12 +1,11 @@
-//! svscan: keep one supervise running for each directory here, and two with a
+//! svscan: keep one supervise running for each directory in the current one, and two with a
 //! pipe between them where there is a `log`.
 //!
-//! `plan`, `settling` and `late` decide, `shell` acts, `look` examines directories, `starter`
-//! starts, `watched` knows what is watched.
-//! Source of the rules: <https://cr.yp.to/daemontools/svscan.html>, and Debian's
-//! package where that page is silent. Unlike 0.76, which polls every five seconds, this one
-//! sleeps until the kernel reports a change (inotify); where inotify is not reliable, it
-//! polls every five seconds, too.
+//! `plan`, `settling` and `late` decide, `shell` acts, `observe` examines new directories,
+//! `starter` starts supervises, `watched` manages the inotify watches. Source of the rules:
+//! <https://cr.yp.to/daemontools/svscan.html>, and Debian's package where that page is silent.
+//! Unlike 0.76, which polls every five seconds, this one sleeps until the kernel reports a
+//! change (inotify); where inotify is not reliable, it polls every five seconds, too.
 
 pub mod late;
 mod observe;
@@ -25,11 +24,11 @@ use std::ffi::OsStr;
 /// The options of svscan.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScanOptions<'a> {
-    /// The file in which it records how the services start.
+    /// The file in which svscan records the start of the services.
     pub timeline: Option<&'a OsStr>,
     /// Whether all supervises stay in the process group of svscan, as in 0.76.
     pub shared_group: bool,
 }
 
-/// Its name in messages.
+/// The program name in messages.
 const PROGRAM: &str = "svscan";

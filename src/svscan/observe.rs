@@ -13,20 +13,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// An unpacker's temporary file that has not changed for this time is left over.
+/// A temporary file of an unpacker that has not changed for this time is a leftover.
 const STALE: Duration = Duration::from_secs(5);
 
 /// The maximum number of entries of a directory that are examined.
 const ENTRIES: usize = 4096;
 
-/// Whether the directory at `path`, of which these are the `metadata`, seems to have
-/// been made only now, and has nothing yet that could be started.
+/// Whether the directory at `path`, with this `metadata`, seems to have been created just now,
+/// and has no `run` yet.
 pub(super) fn is_unfinished(path: &Path, metadata: &Metadata) -> bool {
     let is_old = quiet_for(clock::wall(), change(metadata)).is_some_and(|time| time >= QUIET);
     !is_old && !may_run(path)
 }
 
-/// Looks at the directory at `path`, of which these are the `metadata`.
+/// Examines the directory at `path`, with this `metadata`.
 pub(super) fn observe(path: &Path, metadata: &Metadata) -> Observation {
     let now = clock::wall();
     let mut digest = DefaultHasher::new();
@@ -36,7 +36,7 @@ pub(super) fn observe(path: &Path, metadata: &Metadata) -> Observation {
     let mut is_complete = may_start && (!log.is_dir() || may_run(&log));
     let mut has_temporary = false;
     is_complete.hash(&mut digest);
-    // As far as another supervise does not change it.
+    // Only what another supervise does not change.
     let supervise = path.join("supervise").symlink_metadata();
     let supervise = supervise.map(|metadata| (metadata.ino(), metadata.mode()));
     supervise.ok().hash(&mut digest);
@@ -76,7 +76,7 @@ pub(super) fn observe(path: &Path, metadata: &Metadata) -> Observation {
         is_complete,
         is_unpacking: has_temporary && !may_start,
         has_down,
-        // The times of a server's files are those of the server's clock.
+        // The timestamps of a file server are those of its own clock.
         quiet_for: quiet_for(now, newest).filter(|_| !file_systems::is_remote_at(path)),
         digest: digest.finish(),
     }
@@ -85,7 +85,7 @@ pub(super) fn observe(path: &Path, metadata: &Metadata) -> Observation {
 /// Checks the directory at `path` for files that appeared late.
 pub(super) fn inspect(path: &Path) -> Inspection {
     let is_there = |name| path.join(name).metadata().is_ok();
-    // A write to a FIFO changes its time. supervise makes `ok` after `control`.
+    // A write to a FIFO changes its mtime. supervise creates `ok` after `control`.
     let time = |name| path.join(name).symlink_metadata().ok();
     let made = time("supervise/ok").map(|ok| modified(&ok));
     let written = time("supervise/control").map(|control| modified(&control));
@@ -134,7 +134,7 @@ fn quiet_for(now: Duration, change: Duration) -> Option<Duration> {
     now.checked_sub(change)
 }
 
-/// Whether `name` is one that an unpacker gives a file until it is complete.
+/// Whether `name` is a temporary name that an unpacker uses until a file is complete.
 fn is_temporary(name: &OsStr) -> bool {
     let name = name.as_bytes();
     let ends_in = |separator: u8, length: usize, is_part: fn(&u8) -> bool| {

@@ -1,4 +1,5 @@
-//! The decisions of svscan: observations and events in, actions out; no I/O and no clock.
+//! The decisions of svscan, a state machine: observations and events in, actions out; no I/O
+//! and no clock.
 //!
 //! A service is a directory, identified by its device and inode: renaming it changes
 //! nothing, and two symbolic links to it are one service. It is *active* while an entry of
@@ -17,56 +18,57 @@ use std::time::{Duration, Instant};
 /// The interval of retries, and of polling where inotify is not reliable: 0.76's five
 /// seconds.
 pub const INTERVAL: Duration = Duration::from_secs(5);
-/// A supervise that was told to exit is replaced within this range after its end.
-/// 0.76 does that at its next scan, within five seconds, and scripts rely on it: they
-/// remove the entry a moment after `svc -dx`.
+/// A supervise that exits on command (`svc -x`) is replaced within this range after its end.
+/// 0.76 does that at its next scan, within five seconds, and scripts rely on it: they remove
+/// the entry shortly after `svc -dx`.
 const EXIT_DELAY: RangeInclusive<Duration> = Duration::from_secs(4)..=Duration::from_secs(5);
-/// The delay of the first of them; those that end within the rest of the range are
-/// replaced with it, at one wake-up.
+/// The delay of the first of them; those that end within the rest of the range are replaced at
+/// the same wake-up.
 const FIRST_EXIT_DELAY: Duration = Duration::from_millis(4500);
 
 /// The type of an entry of the scan directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EntryType {
-    /// A directory, perhaps through a symbolic link. `log` is whether it has an entry
-    /// called `log`; it counts only the first time the directory is seen.
+    /// A directory, or a symbolic link to one. `log` is whether it has an entry called `log`;
+    /// that counts only when the directory is first seen.
     Directory {
         /// Which one.
         id: DirectoryId,
-        /// It is to be a pair.
+        /// It has a logger.
         log: bool,
-        /// The observation; None: svscan has just started, or it is known.
+        /// The observation; None if svscan has just started, or if it is known.
         observation: Option<Observation>,
     },
-    /// Not there, or no directory.
+    /// It does not exist, or is not a directory.
     Nothing,
     /// It could not be examined, which has been reported.
     Error,
 }
 
-/// The actions of the shell, in this order.
+/// The actions of the driver (`shell`), in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ScanAction {
-    /// Examine the entry of this name and say what it is: [`ScanPlan::examined`].
+    /// Examine the entry of this name: [`ScanPlan::examined`].
     Examine(OsString),
-    /// Make the pipe of this service: [`ScanPlan::pipe_made`] or [`ScanPlan::pipe_failed`].
+    /// Create the pipe of this service: [`ScanPlan::pipe_made`] or [`ScanPlan::pipe_failed`].
     MakePipe(DirectoryId, OsString),
     /// Start a supervise: [`ScanPlan::started`] or [`ScanPlan::start_failed`].
     Start {
-        /// Of which service.
+        /// The service.
         id: DirectoryId,
         /// Which of its supervises.
         kind: SuperviseKind,
-        /// Under which name.
+        /// The name it is started under.
         name: OsString,
     },
     /// A supervise of this kind is due: [`ScanPlan::resume`], once all that was to be examined is.
     Resume(DirectoryId, SuperviseKind),
-    /// Observation for a `down` or a `log` that came late: [`ScanPlan::inspected`].
+    /// Check for a `down` or a `log` that appeared late: [`ScanPlan::inspected`].
     Inspect(DirectoryId, OsString),
-    /// Tell the supervise of this service what follows from it: [`ScanPlan::obeyed`].
+    /// Send the supervise of this service the commands that follow from it:
+    /// [`ScanPlan::obeyed`].
     Obey {
-        /// Which service.
+        /// The service.
         id: DirectoryId,
         /// Its name.
         name: OsString,
@@ -75,12 +77,13 @@ pub enum ScanAction {
     },
     /// Close the pipe of this service: it is forgotten.
     Forget(DirectoryId),
-    /// Wake this supervise: no entry leads to its directory any more, which may be deleted.
+    /// Wake this supervise: no entry refers to its directory any more, which may be deleted.
     Wake(Pid),
     /// Wake this supervise if its directory was deleted.
     WakeIfDeleted(Pid),
-    /// This supervise is the log's of a service that has none any more and never will: if
-    /// the log's directory is deleted, close the pipe, so that the log ends.
+    /// This is the supervise of the logger of a service whose main supervise has ended for
+    /// good: if the directory of the logger is deleted, close the pipe, so that the logger sees
+    /// end of file.
     CloseIfDeleted(DirectoryId, Pid),
 }
 
@@ -90,18 +93,18 @@ pub struct ScanPlan {
     services: BTreeMap<DirectoryId, Service>,
     names: BTreeMap<OsString, DirectoryId>,
     pids: HashMap<Pid, (DirectoryId, SuperviseKind)>,
-    /// Entries to examine again, because something went wrong with them.
+    /// Entries to examine again after an error, and when.
     failed: BTreeMap<OsString, Instant>,
     /// Entries whose directories are not complete yet.
     settling: Settling,
-    /// Entries that may come to lead elsewhere without an inotify event.
+    /// Entries that inotify does not watch completely: their targets may change without an
+    /// event.
     unwatched: BTreeSet<OsString>,
-    /// When to examine all of those again; None: there are none.
+    /// When to poll all of those; None if there are none.
     unwatched_at: Option<Instant>,
-    /// Services that no entry leads to and that are still supervised: by which name they
-    /// were known last.
+    /// Services without an entry that are still supervised, with the last name of each.
     nameless: BTreeMap<DirectoryId, OsString>,
-    /// When the last supervise that was told to exit is replaced.
+    /// When the last supervise that exited on command is replaced.
     replace_at: Option<Instant>,
 }
 
@@ -111,7 +114,7 @@ impl ScanPlan {
         self.services.contains_key(&id)
     }
 
-    /// When [`ScanPlan::tick`] is wanted; None: never.
+    /// The deadline of [`ScanPlan::tick`], if any.
     pub fn deadline(&self) -> Option<Instant> {
         let due = self
             .services
@@ -126,7 +129,7 @@ impl ScanPlan {
         all.min()
     }
 
-    /// The time has come for something: a retry, a restart, another examination.
+    /// A deadline has passed: a retry, a restart, another examination.
     pub fn tick(&mut self, now: Instant) -> Vec<ScanAction> {
         let mut actions = Vec::new();
         let overdue = |at: &Instant| *at <= now;
@@ -136,7 +139,7 @@ impl ScanPlan {
             }
         }
         if self.unwatched_at.as_ref().is_some_and(overdue) {
-            // All at one time, as 0.76 does: one wake-up, however many they are.
+            // All at once, as in 0.76: one wake-up, however many they are.
             self.unwatched_at = Some(now + INTERVAL);
             actions.extend(self.unwatched.iter().cloned().map(ScanAction::Examine));
         }
@@ -157,7 +160,7 @@ impl ScanPlan {
                     continue;
                 };
                 process.due = None;
-                // The names may lead elsewhere by now.
+                // The names may refer to other directories by now.
                 actions.extend(service.names.iter().cloned().map(ScanAction::Examine));
                 resume.push(ScanAction::Resume(*id, kind));
             }
@@ -166,8 +169,8 @@ impl ScanPlan {
         actions
     }
 
-    /// Somebody asked for a scan now: what waits for its time is started, but at most once
-    /// a second. To be followed by [`ScanPlan::tick`].
+    /// ALRM requested a scan: what waits for its time is restarted now, but at most once a
+    /// second. [`ScanPlan::tick`] must follow.
     pub fn scan_now(&mut self, now: Instant) {
         for service in self.services.values_mut() {
             for kind in [SuperviseKind::Main, SuperviseKind::Log] {
@@ -180,25 +183,26 @@ impl ScanPlan {
         }
     }
 
-    /// A link (or a file) was made under `name`, which may not keep that name for long.
+    /// A link (or a file) was created under `name`, which may be a temporary name.
     pub fn linked(&mut self, name: &OsStr, now: Instant) {
         self.settling.linked(name, now);
     }
 
-    /// The directory that `name` leads to was renamed to its place.
+    /// The directory of `name` was renamed into place.
     pub fn renamed(&mut self, name: &OsStr) {
         self.settling.renamed(name);
     }
 
-    /// The supervises of the service that `name` leads to, as far as their end is not known.
+    /// The supervises of the service `name` that are not known to have ended.
     pub fn running(&self, name: &OsStr) -> impl Iterator<Item = Pid> {
         let service = self.names.get(name).and_then(|id| self.services.get(id));
         let running = service.into_iter().flat_map(Service::running);
         running.map(|(_, pid)| pid)
     }
 
-    /// The target of `name` was removed or renamed: the current one is another. A new
-    /// directory may have the inode number of the old one if no process is in that.
+    /// The target of `name` was removed or renamed; what is there now is another one. A new
+    /// directory may have the inode number of the old one if that is not the current directory
+    /// of a process.
     pub fn replaced(&mut self, name: &OsStr) -> Vec<ScanAction> {
         self.settling.forget(name);
         let is_running = self.running(name).next().is_some();
@@ -224,8 +228,8 @@ impl ScanPlan {
         })
     }
 
-    /// The supervises of this kind that were last known by `name` and still run, though
-    /// no entry leads to their directories.
+    /// The supervises of this kind that were last known as `name` and still run, although no
+    /// entry refers to their directories.
     pub fn predecessors(&self, kind: SuperviseKind, name: &OsStr) -> Vec<Pid> {
         let known = self.nameless.iter().filter(|(_, last)| *last == name);
         known
@@ -254,8 +258,9 @@ impl ScanPlan {
         actions
     }
 
-    /// To be called after each [`ScanPlan::examined`]: whether an inotify event reports that `name` leads
-    /// elsewhere. If not, it is examined again every five seconds, whatever it was.
+    /// To be called after each [`ScanPlan::examined`]: whether inotify events will report that
+    /// `name` refers to another directory. If not, the entry is polled every five seconds,
+    /// whatever it is.
     pub fn set_watched(&mut self, name: &OsStr, is_watched: bool, now: Instant) {
         if is_watched || self.failed.contains_key(name) {
             self.forget_unwatched(name);
@@ -287,7 +292,7 @@ impl ScanPlan {
             }
             EntryType::Error => {
                 self.settling.forget(name);
-                // As in 0.76, the entry does not lead to its former directory any more.
+                // As in 0.76, the entry no longer refers to its former directory.
                 let actions = self.unlink(name);
                 self.failed.insert(name.to_owned(), now + INTERVAL);
                 actions
@@ -315,7 +320,7 @@ impl ScanPlan {
         }
     }
 
-    /// `name` leads to `id`.
+    /// `name` refers to `id`.
     fn link(&mut self, name: &OsStr, id: DirectoryId, log: bool, now: Instant) -> Vec<ScanAction> {
         if self.names.get(name) == Some(&id) {
             return Vec::new();
@@ -343,7 +348,7 @@ impl ScanPlan {
         actions
     }
 
-    /// `name` leads nowhere any more.
+    /// `name` no longer refers to a service.
     fn unlink(&mut self, name: &OsStr) -> Vec<ScanAction> {
         self.failed.remove(name);
         let Some(id) = self.names.remove(name) else {
@@ -367,8 +372,8 @@ impl ScanPlan {
         actions
     }
 
-    /// Those that no entry leads to: their directories may have been deleted after their
-    /// entries, which nobody tells.
+    /// Services without an entry: their directories may have been deleted after their entries,
+    /// which no event reports.
     pub fn check_nameless(&self) -> Vec<ScanAction> {
         let known = self.nameless.keys().filter_map(|id| self.services.get(id));
         let wake = known.flat_map(Service::running);
@@ -377,7 +382,7 @@ impl ScanPlan {
         wake.chain(logs).collect()
     }
 
-    /// Of a service that no entry leads to and whose main supervise has ended.
+    /// For a service without an entry whose main supervise has ended.
     fn orphaned_log(&self, id: DirectoryId) -> Option<ScanAction> {
         let service = self.services.get(&id)?;
         let is_alone = service.names.is_empty() && service.main.pid.is_none();
@@ -413,7 +418,8 @@ impl ScanPlan {
         vec![ScanAction::Obey { id, name, file }]
     }
 
-    /// The answer to [`ScanAction::Obey`], if its supervise was told. If not, it is told later.
+    /// The answer to [`ScanAction::Obey`], if the commands were sent. If not, they are sent
+    /// later.
     pub fn obeyed(&mut self, id: DirectoryId, file: LateFile) {
         let Some(service) = self.services.get_mut(&id) else {
             return;
@@ -424,7 +430,7 @@ impl ScanPlan {
         }
     }
 
-    /// The supervise of `id` has exited, as it was told because of its `log`.
+    /// The supervise of `id` has exited on command, because of its `log`.
     fn become_pair(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
         let Some(service) = self.services.get_mut(&id) else {
             return Vec::new();
@@ -440,7 +446,7 @@ impl ScanPlan {
         vec![ScanAction::MakePipe(id, name)]
     }
 
-    /// The pipe of `id` is made.
+    /// The pipe of `id` was created.
     pub fn pipe_made(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
         if let Some(service) = self.services.get_mut(&id) {
             service.waits_for_pipe = false;
@@ -448,8 +454,8 @@ impl ScanPlan {
         self.start_what_is_down(id, now)
     }
 
-    /// The pipe of `id` could not be made, which has been reported: it is
-    /// forgotten, and its entry examined again later.
+    /// The pipe of `id` could not be created, which has been reported: the service is
+    /// forgotten, and its entry is examined again later.
     pub fn pipe_failed(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
         let names = self.services.get(&id).map(|service| service.names.clone());
         let mut actions = Vec::new();
@@ -517,8 +523,8 @@ impl ScanPlan {
         self.pids.insert(pid, (id, kind));
     }
 
-    /// A supervise could not be started, which has been reported: it is tried
-    /// again later, if its service is still active then.
+    /// A supervise could not be started, which has been reported: it is retried later, if its
+    /// service is still active.
     pub fn start_failed(
         &mut self,
         id: DirectoryId,
@@ -535,10 +541,10 @@ impl ScanPlan {
         self.forget_if_over(id)
     }
 
-    /// A child ended. A supervise that died is replaced at once (but at most one start a
-    /// second); one that was told to exit, four to five seconds later; one that gave up within a
-    /// second, with an error, is tried again after 0.76's five, unless the name
-    /// it was started under is not its service's any more.
+    /// A child ended. A supervise that was killed is restarted at once (but at most one start a
+    /// second); one that exited on command, after four to five seconds; one that failed within
+    /// a second of its start, after 0.76's five seconds (a backoff), unless the name it was
+    /// started under no longer refers to its service.
     pub fn ended(&mut self, pid: Pid, end: End, now: Instant) -> Vec<ScanAction> {
         let Some((id, kind)) = self.pids.remove(&pid) else {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! Suppresses repeated warnings: one that would be printed every five seconds is printed
-//! once, until something changes.
+//! Suppresses repeated warnings: a warning that would recur every five seconds is printed once,
+//! until something changes.
 
 use super::service::SuperviseKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +10,11 @@ use std::ffi::{OsStr, OsString};
 pub enum Topic {
     /// It cannot be examined.
     Stat,
-    /// There is no pipe for it.
+    /// Its pipe cannot be created.
     Pipe,
-    /// There is no process for this supervise.
+    /// This supervise cannot be forked.
     Fork(SuperviseKind),
-    /// This supervise exits with an error as soon as it is started.
+    /// This supervise exits with an error right after its start.
     Supervise(SuperviseKind),
 }
 

@@ -1,5 +1,5 @@
-//! The state of one service in svscan: the entries that lead to its directory, and its one
-//! or two supervises.
+//! The state of one service in svscan: the entries that refer to its directory, and its one or
+//! two supervises.
 
 use super::late::Late;
 use crate::child::Pid;
@@ -20,9 +20,9 @@ pub struct DirectoryId {
 /// Which of the two supervises of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum SuperviseKind {
-    /// Of the service itself.
+    /// That of the service itself.
     Main,
-    /// Of its `log`.
+    /// That of its logger, in `log`.
     Log,
 }
 
@@ -30,19 +30,19 @@ pub enum SuperviseKind {
 #[derive(Debug, Default)]
 pub(super) struct Process {
     pub(super) pid: Option<Pid>,
-    /// A start was asked for and is not answered yet.
+    /// A start was requested and is not answered yet.
     pub(super) asked: bool,
     pub(super) started: Option<Instant>,
     /// The name it was last started under.
     pub(super) name: OsString,
-    /// When it is to be started (again); None while it runs, and for a service not active.
+    /// When it is to be (re)started; None while it runs, and for a service that is not active.
     pub(super) due: Option<Instant>,
-    /// The last one exited with an error within a second.
+    /// The last one exited with an error within a second of its start.
     pub(super) gave_up: bool,
 }
 
 impl Process {
-    /// When it may be started, by the limit of one start a second.
+    /// The earliest time of its next start: the limit is one start a second.
     pub(super) fn not_before(&self, now: Instant) -> Instant {
         self.started
             .map_or(now, |at| (at + START_INTERVAL).max(now))
@@ -52,16 +52,16 @@ impl Process {
 /// A service directory that svscan has picked up.
 #[derive(Debug)]
 pub(super) struct Service {
-    /// The entries that lead to it; the first is the one it is started under.
+    /// The entries that refer to it; it is started under the first.
     pub(super) names: Vec<OsString>,
     pub(super) main: Process,
-    /// None: it has no `log`.
+    /// None if it has no `log`.
     pub(super) log: Option<Process>,
-    /// The pipe is not made yet.
+    /// The pipe does not exist yet.
     pub(super) waits_for_pipe: bool,
-    /// It was picked up before its directory was complete, a short time ago.
+    /// It was recently picked up before its directory was complete.
     pub(super) late: Option<Late>,
-    /// It has a `log` that came late: once its supervise has exited, it will be a pair.
+    /// It has a `log` that appeared late: when its supervise has exited, the logger is added.
     pub(super) becomes_pair: bool,
 }
 

@@ -1,9 +1,9 @@
-//! When a directory that svscan does not know yet is complete: observations in, a verdict
-//! out; no I/O and no clock.
+//! Decides when a new directory is complete: observations in, a verdict out; no I/O and no
+//! clock.
 //!
-//! A directory can be made in many ways (tar, cp, dpkg, a link made before its target), and
-//! most of them create it empty. So its contents decide, not the way it was made: it is
-//! started once it has a `run` and has not changed for some time.
+//! A directory can be created in many ways (tar, cp, dpkg, a link that is made before its
+//! target), and most of them create it empty. So its contents decide, not the way it was
+//! created: it is started once it has a `run` and has not changed for some time.
 
 use super::plan::INTERVAL;
 use super::service::DirectoryId;
@@ -18,22 +18,22 @@ pub const QUIET: Duration = Duration::from_millis(250);
 /// temporary name and then renames it.
 pub const LINK_QUIET: Duration = Duration::from_millis(20);
 
-/// The maximum time to wait for a directory that has no `run`, but a file that an unpacker
-/// will rename: dpkg renames the files of a package when it has written all of them, and
-/// a conffile when it configures the package.
+/// The maximum time to wait for a directory without `run`, but with a file that an unpacker
+/// will rename: dpkg renames the files of a package when it has written all of them, and a
+/// conffile when it configures the package.
 pub const UNPACKING: Duration = Duration::from_secs(600);
 
-/// The time from one look at such a directory to the next.
+/// The polling interval of such a directory.
 pub const UNPACKING_POLL: Duration = Duration::from_secs(1);
 
 /// An observation of a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Observation {
-    /// It has a `run` that may be executed, and nothing that an unpacker will rename.
+    /// It has an executable `run`, and no file that an unpacker will rename.
     pub is_complete: bool,
-    /// It has no such `run`, but something that an unpacker will rename.
+    /// It has no such `run`, but a file that an unpacker will rename.
     pub is_unpacking: bool,
-    /// It has something called `down`.
+    /// It has an entry called `down`.
     pub has_down: bool,
     /// The time since the last change, by the wall clock; None: unknown, as for a change in
     /// the future or by the clock of another machine.
@@ -45,7 +45,7 @@ pub struct Observation {
 /// The decision about a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Settled {
-    /// It is left alone for now.
+    /// It is not picked up yet.
     Wait,
     /// It is complete.
     PickUp,
@@ -53,14 +53,13 @@ pub enum Settled {
     PickUpIncomplete,
 }
 
-/// An entry whose directory is left alone for now.
+/// An entry whose directory is not picked up yet.
 #[derive(Debug)]
 struct Fresh {
-    /// Its directory, and what was last seen of it; None: a new link, which is not
-    /// examined yet.
+    /// Its directory and its last observation; None for a new link that is not examined yet.
     seen: Option<(DirectoryId, Observation)>,
     since: Instant,
-    /// It is started then, whatever its contents.
+    /// It is picked up then, whatever its contents.
     at_the_latest: Instant,
     next_poll: Instant,
 }
@@ -69,12 +68,12 @@ struct Fresh {
 #[derive(Debug, Default)]
 pub struct Settling {
     fresh: BTreeMap<OsString, Fresh>,
-    /// Entries whose directories were renamed to their places.
+    /// Entries whose directories were renamed into place.
     renamed: BTreeSet<OsString>,
 }
 
 impl Settling {
-    /// A link (or a file) was made under `name`, which may not keep that name for long.
+    /// A link (or a file) was created under `name`, which may be a temporary name.
     pub fn linked(&mut self, name: &OsStr, now: Instant) {
         self.fresh.entry(name.to_owned()).or_insert(Fresh {
             seen: None,
@@ -84,19 +83,19 @@ impl Settling {
         });
     }
 
-    /// The directory that `name` leads to was renamed to its place.
+    /// The directory of `name` was renamed into place.
     pub fn renamed(&mut self, name: &OsStr) {
         self.fresh.remove(name);
         self.renamed.insert(name.to_owned());
     }
 
-    /// The target of `name` is gone, or another one.
+    /// The target of `name` was removed or replaced.
     pub fn forget(&mut self, name: &OsStr) {
         self.fresh.remove(name);
         self.renamed.remove(name);
     }
 
-    /// All names that are waited for.
+    /// The names of all entries that are not picked up yet.
     pub fn names(&self) -> impl Iterator<Item = &OsString> {
         self.fresh.keys().chain(&self.renamed)
     }
@@ -106,7 +105,7 @@ impl Settling {
         self.fresh.values().map(|fresh| fresh.next_poll).min()
     }
 
-    /// The entries that are to be examined again.
+    /// The entries that are due to be examined again.
     pub fn overdue(&self, now: Instant) -> impl Iterator<Item = &OsString> {
         let is_overdue = move |fresh: &Fresh| fresh.next_poll <= now;
         let overdue = self
@@ -116,12 +115,12 @@ impl Settling {
         overdue.map(|(name, _)| name)
     }
 
-    /// `name` leads to the directory `id`, which svscan does not know yet. `look` is None
-    /// if it needs none: svscan itself has just started. After any verdict but
-    /// [`Settled::Wait`] the name is forgotten here.
+    /// `name` refers to the directory `id`, which svscan does not know yet. `observation` is
+    /// None if svscan has just started. After any verdict except [`Settled::Wait`] the name is
+    /// forgotten here.
     ///
-    /// A directory that was renamed into place is complete, unless its contents show that it
-    /// is not: dpkg renames a new directory when that is still empty.
+    /// A directory that was renamed into place is complete, unless its contents show that it is
+    /// not: dpkg renames a new directory while it is empty.
     pub fn judge(
         &mut self,
         name: &OsStr,

@@ -1,5 +1,4 @@
-//! The loop of svscan: wait, look at what changed, let the plan decide, do what
-//! it says.
+//! The driver of svscan: wait for events, let the plan decide, perform its actions.
 
 use super::ScanOptions;
 use super::late::LateFile;
@@ -27,29 +26,28 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// How much is read of what the kernel says has changed, before anything else is
-/// looked at.
+/// The maximum number of buffers of inotify events to read before anything else is done.
 const CHANGE_BUFFERS: usize = 64;
 
-/// What is waited for. ALRM asks for a scan now, as in s6 and in patched daemontools.
+/// The signals to wait for. ALRM requests a scan, as in s6 and in patched daemontools.
 const SIGNALS: [Signal; 2] = [Signal::CHLD, Signal::ALRM];
 
 /// One running svscan.
 struct Shell {
     plan: ScanPlan,
     signals: Signals,
-    /// None: there is no inotify to be had, or no longer.
+    /// None: inotify is not available (any more).
     watch: Option<Watched>,
-    /// Tells when something is mounted or unmounted, which inotify does not.
+    /// `/proc/self/mountinfo`: reports mounts and unmounts, which inotify does not.
     mounts: Option<File>,
-    /// What is there when svscan starts needs not be looked at.
+    /// During the start-up, existing directories are taken as complete.
     is_starting: bool,
-    /// When to read the whole directory again; None: never.
+    /// The time of the next full scan, if any.
     scan_at: Option<Instant>,
     pipes: HashMap<DirectoryId, (PipeReader, PipeWriter)>,
     starter: Starter,
     reported: Reported,
-    /// Where the start-up is written down; None once it is over, or if nobody asked.
+    /// The recorder of the start-up; None if it is complete, or without `--timeline`.
     timeline: Option<Recorder>,
 }
 
@@ -60,11 +58,11 @@ struct Start {
     name: OsString,
 }
 
-/// So many entries are looked at before their supervises are started: enough for
-/// those to share most of svscan's memory, few enough for the first to start at once.
+/// The number of entries to examine before their supervises are started: large enough for these
+/// to share most of svscan's memory, small enough for the first to start at once.
 const BATCH: usize = 64;
 
-/// Runs svscan in `dir`, or here; never comes back once it has begun.
+/// Runs svscan in `dir`, or in the current directory; never returns once it has begun.
 ///
 /// # Errors
 /// `unable to open TIMELINE`, `unable to chdir to DIR`.
@@ -72,16 +70,16 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
     let began = options.timeline.map(|path| (path, Beginning::now()));
     heap::begin();
     start::hand_on_descriptors();
-    // Before anything is opened here that a supervise is not to have.
+    // Before svscan opens any descriptor, which a supervise must not inherit.
     let starter = Starter::new(options.shared_group);
-    // Before the way to it is another.
+    // Before the current directory changes.
     let timeline = began.map(|(path, began)| Recorder::open(path, began));
     let timeline = timeline.transpose()?;
     if let Some(dir) = dir {
         std::env::set_current_dir(dir)
             .map_err(|error| Error::unable("chdir to", dir, "", error))?;
     }
-    // 0.76 needs none; without it, dead supervises would go unnoticed.
+    // 0.76 uses a pipe; without this, the end of supervises would go unnoticed.
     let signals = Signals::new(&SIGNALS).map_err(|error| Error::unable_to("create pipe", error))?;
     let mut shell = Shell {
         plan: ScanPlan::default(),
@@ -109,8 +107,8 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
 }
 
 impl Shell {
-    /// Waits for something to happen and deals with all of it: changes before
-    /// deaths, so that a supervise whose entry was removed is not started again.
+    /// Waits for events and handles all of them: changes of directories before children that
+    /// ended, so that a supervise whose entry was removed is not restarted.
     fn run_once(&mut self) {
         let deadline = match (self.plan.deadline(), self.scan_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -142,7 +140,8 @@ impl Shell {
         self.perform(self.plan.check_nameless());
     }
 
-    /// Up to so many buffers of changes at a time: dead supervises wait meanwhile.
+    /// Handles inotify events, up to [`CHANGE_BUFFERS`] buffers at a time: ended supervises
+    /// wait meanwhile.
     fn take_changes(&mut self) {
         for _ in 0..CHANGE_BUFFERS {
             let changes = match &self.watch {
@@ -156,9 +155,9 @@ impl Shell {
         }
     }
 
-    /// Supervises that have ended hold their directory no more. If its entry was removed
-    /// after that, their end is to be known before: what has replaced it since then may
-    /// have its inode number.
+    /// A supervise that has ended no longer keeps the inode number of its directory in use. If
+    /// its entry was removed after that, its end must be handled first: a new directory may
+    /// have that inode number.
     fn reap_what_was_replaced(&mut self, changes: &[Change]) {
         let Some(watched) = &self.watch else {
             return;
@@ -193,7 +192,7 @@ impl Shell {
                     if wd == watched.here && how == How::Made && !is_hidden(&name) {
                         self.plan.linked(&name, clock::monotonic());
                     }
-                    // A link may lead through a hidden entry, which itself is none.
+                    // A link may lead through a hidden entry, which is not examined itself.
                     let mut concerned = watched.concerned(wd, &name);
                     concerned.retain(|entry| !is_hidden(entry));
                     for entry in &concerned {
@@ -215,7 +214,7 @@ impl Shell {
                     return self.scan();
                 }
                 Change::Ended(wd) if wd == watched.here => {
-                    // The scan directory is gone or unmounted: look for its entries as 0.76 does.
+                    // The scan directory was removed or unmounted: scan as 0.76 does.
                     self.watch = None;
                     self.perform(actions);
                     return self.scan();
@@ -229,9 +228,9 @@ impl Shell {
         self.perform(actions);
     }
 
-    /// Whether somebody asked for a scan.
+    /// Takes the pending signals; returns whether ALRM requested a scan.
     fn take_signals(&mut self) -> bool {
-        // Of each kind no two wait.
+        // At most one of each is pending.
         let signals = [self.signals.next(), self.signals.next()];
         if signals.contains(&Some(Signal::CHLD)) {
             self.reap();
@@ -284,7 +283,7 @@ impl Shell {
         }
     }
 
-    /// Does `actions`, what follows from them, and only then the starts among them.
+    /// Performs `actions` and what follows from them, then the starts among them.
     fn perform(&mut self, actions: Vec<ScanAction>) {
         let mut queue = VecDeque::from(actions);
         let mut starts = Vec::new();
@@ -301,10 +300,10 @@ impl Shell {
                     if is_hidden(&name) {
                         continue;
                     }
-                    // Before it is examined: what changes after that is told.
+                    // Before it is examined, so that events report all later changes.
                     let follow = |watched: &mut Watched| watched.follow(&name);
                     let is_followed = self.watch.as_mut().is_none_or(follow);
-                    // Where not all is told, all is read again every five seconds.
+                    // Where inotify is incomplete, everything is scanned every five seconds.
                     let is_watched = is_followed || self.scan_at.is_some();
                     let entry_type = self.examine(&name);
                     let now = clock::monotonic();
@@ -356,7 +355,7 @@ impl Shell {
                     Vec::new()
                 }
                 ScanAction::Wake(pid) => {
-                    // It looks then whether its directory is there.
+                    // It then checks whether its directory exists.
                     child::kill(pid, Signal::CHLD);
                     Vec::new()
                 }
@@ -373,14 +372,13 @@ impl Shell {
                     Vec::new()
                 }
             };
-            // Its consequences come before what was to follow it.
+            // Its consequences come before the actions after it.
             next.into_iter().rev().for_each(|a| queue.push_front(a));
         }
     }
 
-    /// Forks once for each of `starts`, and writes as little as it can between two
-    /// forks: each page that changes then is one that only the first of the two
-    /// children has.
+    /// Forks once for each of `starts`, and writes as little memory as possible between two
+    /// forks: each page that changes then is copied for the first of the two children.
     fn start_all(&mut self, starts: Vec<Start>) -> Vec<ScanAction> {
         let mut answers = Vec::with_capacity(starts.len());
         let recorded = self.timeline.as_ref().map_or(0, |_| starts.len());
@@ -422,7 +420,7 @@ impl Shell {
         actions
     }
 
-    /// What the entry `name` is.
+    /// The type of the entry `name`.
     fn examine(&mut self, name: &OsStr) -> EntryType {
         let path = Path::new(name);
         let metadata = match std::fs::metadata(path) {
@@ -476,7 +474,7 @@ impl Shell {
         }
     }
 
-    /// Prints what is wrong with the entry `name`, unless it has been so before.
+    /// Prints a warning about the entry `name`, unless it is a repetition.
     fn warn(&mut self, name: &OsStr, topic: Topic, error: &Error) {
         let line = error.warning(super::PROGRAM);
         if self.reported.is_new(name, topic, line.clone()) {
@@ -484,7 +482,7 @@ impl Shell {
         }
     }
 
-    /// Has it written down that this happens now, as long as the start-up lasts.
+    /// Records that this happens now, during the start-up.
     fn note(&mut self, event: TimelineEvent, name: &OsStr, kind: SuperviseKind) {
         if let Some(timeline) = &mut self.timeline {
             timeline.note(event, clock::monotonic(), name, kind == SuperviseKind::Log);
@@ -492,8 +490,8 @@ impl Shell {
     }
 }
 
-/// What decides whether a supervise of the directory can begin, so that a failure is
-/// printed again only if something of it has changed.
+/// The circumstances that decide whether a supervise can start in the directory: a failure is
+/// printed again only if they have changed.
 fn circumstances(name: &OsStr, kind: SuperviseKind) -> Vec<u8> {
     let mut directory = PathBuf::from(name);
     if kind == SuperviseKind::Log {
@@ -520,24 +518,24 @@ fn circumstances(name: &OsStr, kind: SuperviseKind) -> Vec<u8> {
     format!("{:?}", files.map(of)).into_bytes()
 }
 
-/// What to do with the form of daemontools-encore.
+/// The advice for the layout of daemontools-encore.
 const LOG_IS_A_PROGRAM: &str = "log is a program, but must be a directory: move it to log/run";
 const DOWN_CAME_LATE: &str = "down appeared after the service was started: stopping it";
 const LOG_CAME_LATE: &str = "log appeared after the service was started: restarting it with log";
 
-/// Warns of something about the service `name`.
+/// Prints a warning about the service `name`.
 fn warn_of(name: &OsStr, what: &str) {
     let (program, name, what) = (super::PROGRAM.as_bytes(), name.as_bytes(), what.as_bytes());
     let line = [program, b": warning: ", name, b": ", what, b"\n"].concat();
     output::err_nonblocking(&line);
 }
 
-/// Whether `name` leads to the directory `id` now.
+/// Whether `name` currently refers to the directory `id`.
 fn is_at(id: DirectoryId, name: &OsStr) -> bool {
     file::identity_at(Path::new(name)) == Some((id.device, id.inode))
 }
 
-/// The entries of the scan directory, in the directory's own order.
+/// The entries of the scan directory, in readdir(3) order.
 fn list() -> io::Result<Vec<OsString>> {
     std::fs::read_dir(".")?
         .map(|entry| Ok(entry?.file_name()))

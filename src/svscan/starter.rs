@@ -1,11 +1,11 @@
-//! Starts a supervise, as svscan's child.
+//! Starts a supervise as a child of svscan.
 //!
-//! If the program `supervise` in svscan's directory is the file that svscan runs from, an
-//! exec is unnecessary: the child continues as a supervise, with svscan's descriptors
-//! closed and its own name and command line. That takes less time than an exec, and keeps
-//! most of its memory shared with svscan and all the others. If it is another file (an
-//! upgrade, another suite, the programs of `src/bin`), or the kernel does not allow it,
-//! the child executes that file.
+//! If the program `supervise` in svscan's directory is the file that svscan runs from, an exec
+//! is unnecessary: the child continues as a supervise, with svscan's descriptors closed, and
+//! its own name and command line. That takes less time than fork and exec, and most of its
+//! memory stays shared with svscan and the other supervises. If it is another file (an upgrade,
+//! another suite, the programs of `src/bin`), or the kernel does not allow it, the child
+//! executes that file.
 
 use super::PROGRAM;
 use super::service::SuperviseKind;
@@ -30,13 +30,13 @@ use std::path::Path;
 
 /// Everything that is needed to start a supervise.
 pub(super) struct Starter {
-    /// The program `supervise` in this one's directory, which is tried before PATH.
+    /// The program `supervise` in the directory of this program, which is tried before PATH.
     sibling: Option<OsString>,
-    /// None: a child has to execute that program.
+    /// None: children must exec that program.
     own: Option<OwnProgram>,
-    /// The limit on open files that a supervise is to have; None: the present one.
+    /// The limit on open files to restore in a supervise; None: the current one.
     open_files: Option<OpenFiles>,
-    /// Whether each supervise leads its own process group.
+    /// Whether each supervise becomes a process group leader.
     own_groups: bool,
     /// What all supervises know of this svscan.
     started_by: StartedBy,
@@ -81,8 +81,8 @@ impl Successor {
 }
 
 impl Starter {
-    /// Examines the environment. To be called before svscan opens any file. Each supervise
-    /// leads its own process group unless there is a controlling terminal, whose Ctrl-C is
+    /// Examines the environment; to be called before svscan opens any file. Each supervise
+    /// becomes a process group leader unless there is a controlling terminal, whose Ctrl-C is
     /// for all of them, or `shared_group` is set.
     pub(super) fn new(shared_group: bool) -> Starter {
         Starter {
@@ -146,7 +146,7 @@ impl Starter {
                 };
                 return match record {
                     None => heap::without(&successor, |successor| successor.run(None)),
-                    // That contains more than can be copied.
+                    // A record contains more than can be copied.
                     record => successor.run(record),
                 };
             }
@@ -163,7 +163,7 @@ impl Starter {
                 record.write(TimelineEvent::Failed);
             }
             if !is_quiet {
-                // Held up here, it would pass for a supervise.
+                // If it blocked here, it would look like a supervise.
                 output::err_nonblocking(&spawn_error(error, kind, name).warning(PROGRAM));
             }
             TEMPORARY
@@ -171,8 +171,8 @@ impl Starter {
         started.map(|child| child.pid())
     }
 
-    /// In the child: leaves behind what was svscan's. None, with little changed, if
-    /// the child has to become a supervise by exec.
+    /// In the child: releases what belongs to svscan. None, with little changed, if the child
+    /// must exec a supervise.
     fn begin(&self, operand: &OsStr, record: Option<&Record<'_>>) -> Option<()> {
         let own = self.own.as_ref()?;
         if file::identity_at(Path::new(self.sibling.as_ref()?)) != Some(own.file) {
@@ -186,14 +186,14 @@ impl Starter {
         Some(())
     }
 
-    /// In the child. Comes back only with an error.
+    /// In the child: execs a supervise; returns only if that fails.
     fn become_supervise(&self, operand: &OsStr) -> SpawnError {
         let program = OsStr::new("supervise");
         let words = [program, operand];
         if let Some(inherited) = &self.oom_score_adj {
             inherited.restore();
         }
-        // If it is beside no longer, PATH is left.
+        // If the sibling program is missing by now, PATH is searched.
         let sibling = self.sibling.iter().map(|path| Program::at(path, &words));
         let programs = sibling.chain([Program::ours(program, &words)]);
         spawn::exec_one_of(&programs.flatten().collect::<Vec<_>>())
@@ -210,7 +210,7 @@ impl OwnProgram {
     }
 }
 
-/// Why the child is no supervise.
+/// The error of a child that could not become a supervise.
 fn spawn_error(error: SpawnError, kind: SuperviseKind, name: &OsStr) -> Error {
     let (doing, suffix) = match error.step {
         Step::Descriptors => ("set up descriptors for", suffix(kind)),
@@ -220,14 +220,13 @@ fn spawn_error(error: SpawnError, kind: SuperviseKind, name: &OsStr) -> Error {
     Error::unable(doing, name, suffix, error.source)
 }
 
-/// A pidfd of the supervise `pid` if its directory was deleted. None without pidfds or
-/// `/proc`.
+/// A pidfd of the supervise `pid` if its directory was deleted; None without pidfds or `/proc`.
 fn pidfd_if_deleted(pid: Pid) -> Option<OwnedFd> {
     let end = pidfd::open(pid).ok()?;
     file::is_deleted(&process::directory_link(pid)).then_some(end)
 }
 
-/// What is behind a service's name where this half of it is meant.
+/// The suffix of the service name in messages about this supervise.
 pub(super) fn suffix(kind: SuperviseKind) -> &'static str {
     match kind {
         SuperviseKind::Main => "",

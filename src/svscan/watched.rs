@@ -9,25 +9,26 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
-/// The watches: the scan directory, and everything that its symbolic links lead through.
+/// The watches: the scan directory, and all directories and links that the paths of its
+/// symbolic links lead through.
 pub(super) struct Watched {
     pub(super) watch: Watch,
     pub(super) here: WatchDescriptor,
     /// inotify reports every change in the scan directory.
     pub(super) is_complete: bool,
-    /// For each entry that is a link: the steps that it leads through.
+    /// For each entry that is a link: the components of its path.
     paths: HashMap<OsString, Vec<Step>>,
-    /// The warning that no watch is left was printed.
+    /// The warning about the limit on watches was printed.
     is_warned: bool,
 }
 
-/// One step on the path of a symbolic link.
+/// One component of the path of a symbolic link.
 enum Step {
-    /// An entry of this name in that directory: a link on the path, or its end.
+    /// An entry of this name in that directory: a link in the path, or its last component.
     Entry(WatchDescriptor, OsString),
-    /// A directory on the path that does not exist: the path ends here for now.
+    /// A directory in the path that does not exist: the path ends here for now.
     Missing(WatchDescriptor, OsString),
-    /// A directory on the path, which may be renamed.
+    /// A directory in the path, which may be renamed.
     Directory(WatchDescriptor),
 }
 
@@ -68,7 +69,7 @@ impl Watched {
         })
     }
 
-    /// The entries that a change of `name` in `wd` may concern.
+    /// The entries that a change of `name` in the directory `wd` may affect.
     pub(super) fn concerned(&self, wd: WatchDescriptor, name: &OsStr) -> Vec<OsString> {
         let here = (wd == self.here).then(|| name.to_owned());
         self.entries(|step| step.is_entry(wd, name))
@@ -76,7 +77,7 @@ impl Watched {
             .collect()
     }
 
-    /// The entries that lead through the directory `wd`.
+    /// The entries whose paths lead through the directory `wd`.
     pub(super) fn through(&self, wd: WatchDescriptor) -> impl Iterator<Item = OsString> {
         self.entries(move |step| step.descriptor() == wd)
     }
@@ -87,15 +88,15 @@ impl Watched {
         paths.map(|(entry, _)| entry.clone())
     }
 
-    /// Whether `entry` leads to `name` in `wd`, not only through it.
+    /// Whether `name` in `wd` is the last component of the path of `entry`.
     pub(super) fn leads_to(&self, entry: &OsStr, wd: WatchDescriptor, name: &OsStr) -> bool {
         let end = self.paths.get(entry).and_then(|steps| steps.last());
         wd == self.here && name == entry
             || end.is_some_and(|end| matches!(end, Step::Entry(..)) && end.is_entry(wd, name))
     }
 
-    /// Notes the path that the link `name` leads through: its target may be replaced without
-    /// a change here. Returns whether inotify reports every change on that path.
+    /// Watches the path of the link `name`: its target may be replaced without a change in the
+    /// scan directory. Returns whether inotify reports every change of that path.
     pub(super) fn follow(&mut self, name: &OsStr) -> bool {
         let is_link = std::fs::symlink_metadata(name).is_ok_and(|m| m.is_symlink());
         let (steps, is_watched) = if is_link {
@@ -118,8 +119,8 @@ impl Watched {
         is_watched
     }
 
-    /// Resolves a path as the kernel does, as far as it exists, and watches each step. Returns
-    /// also whether that succeeded: after any error, even a step that does not exist now, the
+    /// Resolves a path as the kernel does, as far as it exists, and watches each component.
+    /// Returns also whether that succeeded: after any error, even a missing component, the
     /// target may be replaced without an event.
     fn resolve(&mut self, name: &OsStr) -> (Vec<Step>, bool) {
         let mut steps = Vec::new();
@@ -151,7 +152,7 @@ impl Watched {
                 Err(_) => {}
             }
             if is_missing {
-                // It may have come before it was watched.
+                // It may have been created before it was watched.
                 return (steps, false);
             }
             let Some(target) = target else {
@@ -182,8 +183,7 @@ fn is_missing(path: &Path) -> bool {
     metadata.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
-/// If `error` is the limit on watches of the user, prints a warning: an administrator can
-/// raise the limit.
+/// If `error` is the user's limit on watches, prints a warning: an administrator can raise it.
 fn warn_if_full(error: &io::Error) -> bool {
     let is_full = error.kind() == ErrorKind::StorageFull;
     if is_full {

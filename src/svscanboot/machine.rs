@@ -1,14 +1,14 @@
-//! The decisions of svscanboot: events and observations in, actions out; no I/O and no
-//! clock.
+//! The decisions of svscanboot, a state machine: events and observations in, actions out; no
+//! I/O and no clock.
 //!
 //! It keeps two programs running, svscan (the *scanner*) and readproctitle (the *title*).
 //! The shutdown has these steps:
 //!
-//! 1. The scanner ends, so that nothing is started any more.
+//! 1. The scanner is stopped, so that nothing is started any more.
 //! 2. Each service gets `dx`. When its supervise is gone, the supervise of its log gets
 //!    `x`: the log ends at end of file, because no process has the write end of its pipe
 //!    any more.
-//! 3. The title ends by itself, for the same reason.
+//! 3. The title exits by itself at end of file, for the same reason.
 
 use crate::child::{End, Pid};
 use crate::svscan::service::SuperviseKind;
@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 /// The shortest time from one start of a program to the next.
 pub const START_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a service may take to end before it gets KILL: the same as in svcstop.
+/// The timeout of a service before it gets KILL: the same as in svcstop.
 pub const STOP: Duration = Duration::from_secs(60);
-/// How long a log may take to read the rest before it gets TERM.
+/// The timeout of a logger, which reads the rest of its pipe, before it gets TERM.
 pub const REST: Duration = Duration::from_secs(10);
 /// The timeout of each step that should take no time.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -45,10 +45,10 @@ pub enum Role {
 pub enum SuperviseState {
     /// None runs there.
     Absent,
-    /// One runs, and its service does, which is wanted down: `d` was executed.
+    /// One runs, and so does its service, which is wanted down: `d` was executed.
     Stopping,
-    /// One runs, and there is no sign of `d`. It may be another than the one that received
-    /// the command: where svscan was killed, one waits to replace the other.
+    /// One runs, and `d` has not had an effect. It may be another one than the receiver of the
+    /// command: if svscan was killed, a new supervise may wait to replace the old one.
     Unaware,
 }
 
@@ -68,25 +68,25 @@ pub enum BootEvent {
     Boot,
     /// The answer to [`BootAction::Start`].
     Started(Role, Pid),
-    /// The same: it could not be, which has been reported.
+    /// The answer to [`BootAction::Start`]: it failed, which has been reported.
     StartFailed(Role),
     /// A child ended, perhaps an orphan.
     Ended(Pid, End),
-    /// TERM or INT came.
+    /// TERM or INT was received.
     Signalled,
     /// The answer to [`BootAction::Poll`].
     Seen {
         /// All services, always in the same order, new ones at the end.
         states: Vec<Supervises>,
-        /// None of them runs, but one of our children is a supervise: one that is starting
-        /// or exiting, or that cannot receive commands because its directory was deleted.
+        /// None of them runs, but a child of ours is a supervise: one that is starting or
+        /// exiting, or that cannot receive commands because its directory was deleted.
         others: bool,
     },
     /// [`BootMachine::deadline`] has passed.
     Timer,
 }
 
-/// The actions of the shell, in this order.
+/// The actions of the driver (`shell`), in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BootAction {
     /// Start a program, and answer.
@@ -97,13 +97,13 @@ pub enum BootAction {
     Kill(Pid),
     /// No process reads the output of the services: discard it, or they would block.
     Drain,
-    /// Look which supervises run, and answer.
+    /// Examine which supervises run, and answer.
     Poll,
-    /// Send this to a supervise of the service of this index.
+    /// Send these commands to a supervise of the service with this index.
     Send(usize, SuperviseKind, &'static [u8]),
     /// Close the pipe to the title.
     Close,
-    /// End; whether everything else has.
+    /// Exit; whether everything else has ended.
     Leave(bool),
 }
 
@@ -112,12 +112,12 @@ pub enum BootAction {
 struct Program {
     pid: Option<Pid>,
     started: Option<Instant>,
-    /// When it is to be started again.
+    /// When it is to be restarted.
     due: Option<Instant>,
 }
 
 impl Program {
-    /// It is down: it is to be started at once, or when its second is over.
+    /// It has ended: restarts it at once, or a second after its last start.
     fn schedule(&mut self, role: Role, now: Instant) -> Option<BootAction> {
         let at = self.started.map_or(now, |at| at + START_INTERVAL);
         self.due = (at > now).then_some(at);
@@ -125,20 +125,20 @@ impl Program {
     }
 }
 
-/// How far the end has come.
+/// The phase of the shutdown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// svscanboot was not told to end.
+    /// There is no shutdown.
     Running,
-    /// The scanner was told to end; when it gets KILL, if it has not yet.
+    /// TERM was sent to the scanner; when it gets KILL, unless it has got it.
     Scanner(Option<Instant>),
-    /// The services were, or are to be.
+    /// The services are being stopped.
     Services,
-    /// All services have ended; when the title and other supervises are given up.
+    /// All services have ended; when the title and other supervises are abandoned.
     Title(Instant),
 }
 
-/// How far a supervise has been brought to its end. While none runs, not at all.
+/// How far the shutdown of a supervise has come. Reset while none runs.
 #[derive(Clone, Copy, Debug, Default)]
 struct Task {
     /// When the first command was sent.
@@ -186,7 +186,7 @@ impl Task {
     }
 }
 
-/// How a supervise is brought to its end.
+/// The commands that stop a supervise.
 struct Ending {
     command: &'static [u8],
     limit: Duration,
@@ -219,14 +219,14 @@ pub struct BootMachine {
     title: Program,
     services: Vec<Service>,
     poll_at: Option<Instant>,
-    /// When the last look was asked for.
+    /// When the last poll was requested.
     polled: Option<Instant>,
-    /// The earliest time of another look because a process ended: a look takes longer the
-    /// more services there are, and most of the CPU time is to be left to them.
+    /// The earliest time of another poll because a process ended: the duration of a poll grows
+    /// with the number of services, and most of the CPU time is left to them.
     poll_not_before: Option<Instant>,
-    /// There are other supervises, by the last look.
+    /// The last poll found other supervises.
     others: bool,
-    /// The pipe to the title was closed: it is not started again.
+    /// The pipe to the title was closed: it is not restarted.
     closed: bool,
 }
 
@@ -247,7 +247,7 @@ impl Default for BootMachine {
 }
 
 impl BootMachine {
-    /// When [`BootEvent::Timer`] is wanted; None: never.
+    /// The deadline of [`BootEvent::Timer`], if any.
     pub fn deadline(&self) -> Option<Instant> {
         let phase = match self.phase {
             Phase::Running | Phase::Services => None,
@@ -326,7 +326,7 @@ impl BootMachine {
             _ => {}
         }
         let start = self.title.schedule(Role::Title, now);
-        // One that cannot even be executed, say, would never read.
+        // A title that cannot be executed, say, would never read.
         let useless = start.is_none() && matches!(end, End::Exited(1..));
         let drain = useless.then_some(BootAction::Drain);
         drain.into_iter().chain(start).collect()
@@ -364,7 +364,7 @@ impl BootMachine {
                 self.phase = Phase::Scanner(None);
                 actions.push(BootAction::Kill(pid));
             }
-            // Not before a last look at those that may have ended.
+            // Not before a last poll of those that may have ended.
             (Phase::Title(at), _) if at <= now && !overdue(self.poll_at) => {
                 return vec![self.leave()];
             }
@@ -401,7 +401,7 @@ impl BootMachine {
                 actions.extend(bytes.map(|bytes| BootAction::Send(index, kind, bytes)));
                 if !task.given_up {
                     all_over = false;
-                    // The log comes after.
+                    // The logger is stopped after its service.
                     break;
                 }
             }
@@ -427,7 +427,7 @@ impl BootMachine {
                     actions.push(self.leave());
                 }
             }
-            // A supervise that was being started while the scanner ended.
+            // A supervise was being started while the scanner ended.
             Phase::Title(_) if !all_over => self.phase = Phase::Services,
             Phase::Title(_) if !others && self.title.pid.is_none() => actions.push(self.leave()),
             _ => {}

@@ -1,5 +1,5 @@
-//! The loop of svscanboot: wait, turn what happened into events, let the machine
-//! decide, do what it says.
+//! The driver of svscanboot: wait, convert what happened to events, let the machine decide,
+//! perform its actions.
 
 use super::machine::{BootAction, BootEvent, BootMachine, Role, SuperviseState, Supervises};
 use crate::child::Pid;
@@ -24,15 +24,15 @@ use std::time::{Duration, Instant};
 
 const PROGRAM: &str = "svscanboot";
 
-/// PATH of svscan, of readproctitle and so of all services: that of 0.76's script.
+/// PATH of svscan and readproctitle, and so of all services: that of 0.76's script.
 pub const PATH: &str = "/command:/usr/local/bin:/usr/local/sbin:\
 /bin:/sbin:/usr/bin:/usr/sbin:/usr/X11R6/bin";
 
-/// How many dots readproctitle is given, as in 0.76's script.
+/// The number of dots in the command line of readproctitle, as in 0.76's script.
 pub const DOTS: usize = 400;
 
-/// How long what an earlier svscanboot left is waited for. A supervise that takes
-/// longer is replaced later: svscan tries every five seconds.
+/// The time to wait for the processes of an earlier svscanboot. A supervise that takes longer
+/// is replaced later: svscan retries every five seconds.
 const OLD: Duration = Duration::from_secs(5);
 
 /// One running svscanboot.
@@ -42,21 +42,21 @@ struct Shell<'a> {
     options: ScannerOptions,
     machine: BootMachine,
     signals: Signals,
-    /// From the services and svscan to readproctitle; both ends are held, so that
-    /// neither of them is missed while it is started again.
+    /// The pipe from the services and svscan to readproctitle. Both ends stay open here, so
+    /// that either program can be restarted.
     pipe: Option<(PipeReader, PipeWriter)>,
-    /// svscan beside svscanboot, which is tried before PATH.
+    /// svscan in the directory of svscanboot, which is tried before PATH.
     scanner: Option<OsString>,
-    /// readproctitle.
+    /// readproctitle, likewise.
     title: Option<OsString>,
     dots: OsString,
-    /// What svscan and readproctitle are to inherit.
+    /// The value to restore in svscan and readproctitle.
     oom_score_adj: Option<OomScoreAdj>,
-    /// Once the end has begun: all services.
+    /// All services, once the shutdown has begun.
     services: Option<Services>,
 }
 
-/// All services that may run, when svscan has ended.
+/// All services that may be running after the end of svscan.
 struct Services {
     directories: Vec<ServiceDirectory>,
     /// Their directories, and those of their logs.
@@ -66,30 +66,30 @@ struct Services {
 /// A service directory.
 struct ServiceDirectory {
     path: PathBuf,
-    /// Kept open where that is what the path leads through.
+    /// Kept open if the path leads through its descriptor.
     _directory: Option<File>,
 }
 
 /// The options of svscan, as words of its command line.
 #[derive(Debug)]
 pub struct ScannerOptions {
-    /// Those of the svscan that is started next.
+    /// The options of the next svscan.
     pub next: Vec<OsString>,
-    /// Those of all later ones.
+    /// The options of all later ones.
     pub later: Vec<OsString>,
 }
 
-/// Runs svscanboot over `directory`, with these `options` of svscan; comes back when it
-/// was told to end and everything has ended. False: something had to be left running.
+/// Runs svscanboot over `directory`, with these `options` of svscan; returns when it has been
+/// told to end and everything has ended. False: something had to be left running.
 ///
 /// # Errors
 /// Those of the set-up.
 pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
-    // A lock that is held for svscanboot stays held, by svscanboot alone.
+    // An inherited lock is held by svscanboot alone.
     descriptors::close_all_on_exec();
     let mut signals = Signals::new(&[Signal::CHLD, Signal::TERM, Signal::INT])
         .map_err(|error| Error::unable_to("hear signals", error))?;
-    // svscan would try, and say so, for ever.
+    // svscan would retry, and report it, for ever.
     let unusable = |error| Error::unable("read", directory, "", error);
     drop(std::fs::read_dir(directory).map_err(unusable)?);
     let pipe = io::pipe().map_err(|error| Error::unable_to("create pipe", error))?;
@@ -120,15 +120,15 @@ pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
     Ok(left.unwrap_or(false))
 }
 
-/// Takes leave of stdin, stdout and stderr: `/dev/null`.
+/// Redirects stdin, stdout and stderr to `/dev/null`.
 fn redirect_to_null() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     let mut numbers = [STDIN, STDOUT, STDERR].into_iter();
     numbers.try_for_each(|number| descriptors::dup2(null.as_fd(), number))
 }
 
-/// Ends what an earlier svscanboot left: its svscan, then what that started, as
-/// `svc -dx directory/* directory/*/log` in 0.76's script. True: this svscanboot was told to
+/// Stops what an earlier svscanboot left: its svscan, then the services, as `svc -dx
+/// directory/* directory/*/log` in 0.76's script. Returns whether this svscanboot was told to
 /// end meanwhile.
 fn stop_leftovers(directory: &Path, signals: &mut Signals) -> bool {
     let deadline = clock::monotonic() + OLD;
@@ -136,7 +136,7 @@ fn stop_leftovers(directory: &Path, signals: &mut Signals) -> bool {
     let scanners = file::identity_at(directory).and_then(|id| scanners.get(&id));
     let scanners = scanners.map_or(&[][..], Vec::as_slice);
     for pid in scanners {
-        // Whose pid that is, is asked when no other process can get the signal any more.
+        // The owner of the pid is checked once no other process can receive the signal.
         if let Ok(scanner) = Proc::open(*pid)
             && process::is_own(*pid, "svscan")
         {
@@ -153,7 +153,7 @@ fn stop_leftovers(directory: &Path, signals: &mut Signals) -> bool {
     let mut told = Vec::new();
     for path in directories.iter().chain(&logs) {
         if matches!(service::is_supervised(path), Supervised::Yes) {
-            // Nobody would hear a complaint.
+            // There is nowhere to report an error.
             let _ = service::send(path, b"dx", false);
             let there = file::identity_at(path).and_then(|id| supervises.get(&id));
             told.extend(there.into_iter().flatten());
@@ -162,14 +162,14 @@ fn stop_leftovers(directory: &Path, signals: &mut Signals) -> bool {
     wait_for_all("supervise", &told, deadline, signals)
 }
 
-/// Those of `pids` that are a `name` of this user's own.
+/// Those of `pids` that are named `name` and belong to this user.
 fn own(mut pids: Vec<Pid>, name: &str) -> Vec<Pid> {
     pids.retain(|pid| process::is_own(*pid, name));
     pids
 }
 
-/// Waits until those of `pids` have ended that are still a `name` of our own, one after
-/// the other: a descriptor for each could be more than there may be. True: this
+/// Waits until those of `pids` have ended that are named `name` and belong to this user, one
+/// after another: pidfds for all of them could exceed the limit. Returns whether this
 /// svscanboot was told to end meanwhile.
 fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant, signals: &mut Signals) -> bool {
     for pid in pids {
@@ -189,7 +189,7 @@ fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant, signals: &mut Signa
     false
 }
 
-/// Takes all signals that have come; whether one of them tells to end.
+/// Takes all pending signals; returns whether one of them requests the shutdown.
 fn is_signalled(signals: &mut Signals) -> bool {
     let mut told = false;
     while let Some(signal) = signals.next() {
@@ -198,7 +198,7 @@ fn is_signalled(signals: &mut Signals) -> bool {
     told
 }
 
-/// All directories in `directory`, by name.
+/// All directories in `directory`, sorted by name.
 fn directories(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let mut directories: Vec<PathBuf> = entries
@@ -210,16 +210,16 @@ fn directories(directory: &Path) -> Vec<PathBuf> {
 }
 
 impl Services {
-    /// The directories in `directory`, with dot names.
+    /// The directories in `directory`, hidden ones included.
     fn of(directory: &Path) -> Services {
-        // One for each entry that was removed.
+        // Each removed entry needs a descriptor.
         let _ = limits::raise_open_files();
         let id = |path: &Path| file::identity_at(path);
         let mut paths = directories(directory);
         // Two links to one directory are one service, which must not get TERM twice.
         let mut known = HashSet::new();
         paths.retain(|path| id(path).is_none_or(|id| known.insert(id)));
-        // A log is ended with its service.
+        // A logger is stopped with its service.
         known.extend(paths.iter().filter_map(|path| id(&path.join("log"))));
         let keep = |path| ServiceDirectory {
             path,
@@ -229,8 +229,8 @@ impl Services {
         Services { directories, known }
     }
 
-    /// Adds the services of these supervises, which are children of ours now, whose
-    /// entry was removed.
+    /// Adds the services of these supervises, which are children of ours now and whose entries
+    /// were removed.
     fn add(&mut self, supervises: &[Pid]) {
         let id = |path: &Path| file::identity_at(path);
         let mut links: Vec<PathBuf> = supervises
@@ -242,7 +242,8 @@ impl Services {
             .extend(links.iter().filter_map(|link| id(&link.join("log"))));
         links.retain(|link| id(link).is_some_and(|id| self.known.insert(id)));
         for link in links {
-            // Kept open: the link ends with the supervise, before that of the log.
+            // Kept open: the link in `/proc` disappears with the supervise, before the
+            // supervise of the logger is stopped.
             if let Ok(directory) = file::open_read(&link) {
                 self.directories.push(ServiceDirectory {
                     path: format!("/proc/self/fd/{}", directory.as_raw_fd()).into(),
@@ -252,7 +253,7 @@ impl Services {
         }
     }
 
-    /// Which supervises run.
+    /// Examines which supervises run.
     fn poll(&self) -> Vec<Supervises> {
         let state = |service: &ServiceDirectory| Supervises {
             main: examine(&service.path),
@@ -263,7 +264,7 @@ impl Services {
 }
 
 impl Shell<'_> {
-    /// Waits for something to happen and deals with all of it. Some: it is over.
+    /// Waits for events and handles all of them. Some: svscanboot is to exit.
     fn run_once(&mut self) -> Option<bool> {
         let deadline = self.machine.deadline();
         let [signal] = poll::wait([Some(self.signals.as_fd())], deadline);
@@ -330,8 +331,8 @@ impl Shell<'_> {
         None
     }
 
-    /// Starts svscan or readproctitle, in a session of its own: what a terminal
-    /// or an init sends to the group of svscanboot is for svscanboot.
+    /// Starts svscan or readproctitle as a session leader: signals that a terminal or an init
+    /// sends to the process group of svscanboot are for svscanboot alone.
     fn start(&self, role: Role) -> io::Result<Pid> {
         let Some((reader, writer)) = &self.pipe else {
             return Err(ErrorKind::BrokenPipe.into());
@@ -355,7 +356,7 @@ impl Shell<'_> {
         started.map(|child| child.pid())
     }
 
-    /// The program beside svscanboot, if there is one, and that in PATH.
+    /// The program in the directory of svscanboot, if there is one, and the one in PATH.
     fn programs(&self, role: Role) -> io::Result<Vec<Program>> {
         let name = name(role);
         let mut words = vec![name];
@@ -380,7 +381,7 @@ impl Shell<'_> {
             .collect()
     }
 
-    /// Which supervises run.
+    /// Examines which supervises run.
     fn poll(&mut self) -> BootEvent {
         let is_first = self.services.is_none();
         let services = self
@@ -399,7 +400,7 @@ impl Shell<'_> {
             let supervises = own(children.clone(), "supervise");
             services.add(&supervises);
             states = services.poll();
-            // What svscan had just forked is named like that for a moment.
+            // A process that svscan has just forked still has its name.
             let any = !supervises.is_empty() || !own(children, "svscan").is_empty();
             others = any && none_runs(&states);
         }
@@ -413,12 +414,12 @@ impl Shell<'_> {
                 SuperviseKind::Main => service.path.clone(),
                 SuperviseKind::Log => service.path.join("log"),
             };
-            // If it fails, the service is looked at again until it is given up.
+            // If that fails, it is retried until the service is abandoned.
             let _ = service::send(&path, bytes, false);
         }
     }
 
-    /// Throws away what is in the pipe.
+    /// Discards the contents of the pipe.
     fn drain(&mut self) {
         if let Some((reader, _)) = &mut self.pipe
             && poll::wait([Some(reader.as_fd())], Some(clock::monotonic())) == [true]
@@ -427,7 +428,7 @@ impl Shell<'_> {
         }
     }
 
-    /// Tells readproctitle, if that needs no waiting.
+    /// Prints a warning to readproctitle, if the pipe has room.
     fn warn(&self, error: &Error) {
         if let Some((_, writer)) = &self.pipe
             && poll::is_writable(writer.as_fd())

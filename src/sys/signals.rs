@@ -1,5 +1,5 @@
-//! Signals: signals, one readable descriptor for those we wait for, and what a
-//! child must be given back.
+//! Signals: a signalfd for the signals that a program waits for, and the dispositions and the
+//! mask of children.
 //!
 //! The signals are blocked and read from a signalfd. Unlike with a handler and a self-pipe,
 //! there is no window between fork and exec in which the child runs a handler of its parent.
