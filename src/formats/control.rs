@@ -15,38 +15,38 @@
 /// A signal that supervise sends to its service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ServiceSignal {
-    /// SIGTERM: please end.
+    /// SIGTERM: terminate.
     Term,
-    /// SIGHUP: reopen logs or read the configuration again, by custom.
+    /// SIGHUP: by convention, reload the configuration or reopen logs.
     Hup,
-    /// SIGALRM: an alarm; multilog rotates.
+    /// SIGALRM: alarm; multilog rotates its logs.
     Alarm,
     /// SIGINT: interrupt.
     Int,
-    /// SIGKILL: end, which cannot be refused.
+    /// SIGKILL: kill; cannot be caught.
     Kill,
-    /// SIGUSR1: whatever the service means by it.
+    /// SIGUSR1: defined by the service.
     Usr1,
-    /// SIGUSR2: whatever the service means by it.
+    /// SIGUSR2: defined by the service.
     Usr2,
-    /// SIGQUIT: end, with a core by default.
+    /// SIGQUIT: quit; dumps core by default.
     Quit,
-    /// SIGWINCH: the window has changed; Apache ends gracefully.
+    /// SIGWINCH: window size change; Apache stops gracefully.
     Winch,
-    /// SIGSTOP: pause, which cannot be refused.
+    /// SIGSTOP: stop; cannot be caught.
     Stop,
-    /// SIGCONT: go on.
+    /// SIGCONT: continue.
     Cont,
 }
 
 /// A command to supervise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Command {
-    /// Start the service, and start it again whenever it ends.
+    /// Start the service, and restart it whenever it ends.
     Up,
-    /// Stop the service and do not start it again.
+    /// Stop the service and do not restart it.
     Down,
-    /// Start the service, but do not start it again.
+    /// Start the service, but do not restart it.
     Once,
     /// Send STOP and mark it paused.
     Pause,
@@ -59,7 +59,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Every command, in the order of svc's usage line; encore's behind them.
+    /// All commands, in the order of svc's usage line, then those of encore.
     pub const ALL: [Command; 15] = [
         Command::Up,
         Command::Down,
@@ -78,15 +78,14 @@ impl Command {
         Command::Signal(ServiceSignal::Winch),
     ];
 
-    /// The command that `byte` stands for; None for a byte to be ignored.
+    /// The command of `byte`; None if it is to be ignored.
     pub fn decode(byte: u8) -> Option<Command> {
         Command::ALL
             .into_iter()
             .find(|command| command.encode() == Some(byte))
     }
 
-    /// The byte that stands for this command; None for STOP and CONT as bare
-    /// signals, which have none.
+    /// The byte of this command; None for STOP and CONT as plain signals, which have none.
     pub fn encode(self) -> Option<u8> {
         Some(match self {
             Command::Up => b'u',

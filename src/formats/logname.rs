@@ -1,41 +1,41 @@
-//! The names of finished log files: `@`, the moment at which the file was
-//! finished, `.`, and `s` if it is complete and safely on disk, `u` if it may not be.
+//! The names of finished log files: `@`, the time at which the file was finished, `.`, and `s`
+//! if it is complete and fsynced, `u` if it may not be.
 //!
 //! Source: multilog(8), section "Automatically rotated logs".
 
 use super::tai64n::Tai64n;
 
-/// The name of a file finished at `moment`.
+/// The name of a file that was finished at `moment`.
 pub fn finished(moment: Tai64n, is_safe: bool) -> String {
     let code = if is_safe { 's' } else { 'u' };
     format!("{}.{code}", String::from_utf8_lossy(&moment.text()))
 }
 
-/// Whether `name` counts as a finished file: it begins with `@` and has 25 bytes
-/// or more, as 0.76 has it.
+/// Whether `name` counts as a finished file: as in 0.76, it begins with `@` and has at least 25
+/// bytes.
 pub fn is_finished(name: &[u8]) -> bool {
     name.first() == Some(&b'@') && name.len() >= Tai64n::TEXT
 }
 
-/// The moment of a name that is one of [`finished`]; None of any other.
+/// The time in a name of [`finished`]; None for any other name.
 fn exact(name: &[u8]) -> Option<Tai64n> {
     let code = name.get(Tai64n::TEXT..)?;
     moment(name).filter(|_| matches!(code, b".s" | b".u"))
 }
 
-/// The least moment whose names are above the name of this finished file; None if it
-/// is not one of [`finished`], or is the largest there is.
+/// The least time whose name is greater than the name of this finished file; None if it is not
+/// a name of [`finished`], or the greatest one.
 pub fn above(name: &[u8]) -> Option<Tai64n> {
     exact(name)?.checked_next()
 }
 
-/// The age of finished files: the least is the oldest. It is the name; but those above
-/// which there is no name are older than all others.
+/// A sort key: the least is the oldest file. It is the name, but names above which there is no
+/// other are older than all others.
 pub fn age(name: &[u8]) -> (bool, &[u8]) {
     (above(name).is_some(), name)
 }
 
-/// The moment at which the file `name` was finished, if its name tells.
+/// The time at which the file `name` was finished, if its name contains it.
 pub fn moment(name: &[u8]) -> Option<Tai64n> {
     Tai64n::parse(name.first_chunk()?)
 }

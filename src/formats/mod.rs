@@ -1,5 +1,5 @@
-//! Bytes on disk and in pipes, and the types they stand for. No files, no
-//! clock, no system calls: the byte tables are in `docs/formats.md`.
+//! The formats of files and pipes, and the types they encode. No files, no clock, no system
+//! calls; `docs/formats.md` has the tables.
 
 pub(crate) mod control;
 pub(crate) mod logname;

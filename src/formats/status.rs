@@ -1,4 +1,4 @@
-//! `supervise/status`: 18 bytes that say what a service does now.
+//! `supervise/status`: the current state of a service in 18 bytes.
 //!
 //! | bytes | meaning |
 //! |---|---|
@@ -12,14 +12,14 @@
 use crate::child::Pid;
 use crate::formats::tai64n::Tai64n;
 
-/// What the service is to do.
+/// The wanted state of the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Want {
-    /// Run, and be started again when it ends.
+    /// Up: it is restarted when it ends.
     Up,
-    /// Not run.
+    /// Down.
     Down,
-    /// Be left alone: not started again when it ends.
+    /// Neither: it is not restarted when it ends.
     Once,
 }
 
@@ -30,9 +30,9 @@ pub struct Status {
     pub since: Tai64n,
     /// The service's process, None when it is down.
     pub pid: Option<Pid>,
-    /// It was sent STOP by `p`.
+    /// It is paused: `p` sent STOP.
     pub paused: bool,
-    /// What is wanted.
+    /// The wanted state.
     pub want: Want,
 }
 
@@ -40,7 +40,7 @@ impl Status {
     /// The size of an encoded status.
     pub const BYTES: usize = 18;
 
-    /// The bytes of the file.
+    /// Encodes it as the bytes of the file.
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = self.since.encode();
         let [p, q, r, s] = self.pid.map_or(0, Pid::get).to_le_bytes();
@@ -53,9 +53,9 @@ impl Status {
         [a, b, c, d, e, f, g, h, i, j, k, l, p, q, r, s, paused, want]
     }
 
-    /// Reads the first 18 of `bytes`; None if there are fewer. As in 0.76, any
-    /// 18 bytes are a status: what is neither `u` nor `d` is no wish, and any
-    /// paused byte but 0 is paused.
+    /// Decodes the first 18 of `bytes`; None if there are fewer. As in 0.76, any 18 bytes are a
+    /// status: a want other than `u` and `d` is neither, and any paused byte other than 0 means
+    /// paused.
     pub fn decode(bytes: &[u8]) -> Option<Status> {
         let since = *bytes.first_chunk()?;
         let [p, q, r, s, paused, want] = *bytes.get(Tai64n::BYTES..)?.first_chunk()?;

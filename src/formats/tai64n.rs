@@ -1,20 +1,20 @@
-//! TAI64N, as 0.76 writes it: 12 bytes, a moment to the nanosecond; and its text,
-//! `@` and the 24 hexadecimal digits of those bytes, lower-case.
+//! TAI64N timestamps, as 0.76 writes them: 12 bytes with nanosecond resolution; and as text,
+//! `@` and the 24 lower-case hexadecimal digits of these bytes.
 //!
-//! Source: <https://cr.yp.to/libtai/tai64.html>. As 0.76 does, this counts the
-//! difference between TAI and UTC as a constant 10 seconds.
+//! Source: <https://cr.yp.to/libtai/tai64.html>. As in 0.76, the difference between TAI and UTC
+//! is a constant 10 seconds.
 
 use std::time::Duration;
 
 /// The label of 1970-01-01 00:00:00 UTC: 2^62 + 10.
 const EPOCH: u64 = (1 << 62) + 10;
 
-/// A moment of the wall clock.
+/// A timestamp of the wall clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Tai64n {
     /// 2^62 + 10 + the Unix time in seconds.
     pub seconds: u64,
-    /// 0 to 999,999,999 in a label written by us; anything in one read.
+    /// 0 to 999,999,999 in a timestamp that we write; any value in one that we read.
     pub nanoseconds: u32,
 }
 
@@ -25,7 +25,7 @@ impl Tai64n {
     /// The size of the text.
     pub const TEXT: usize = 1 + 2 * Self::BYTES;
 
-    /// The moment `since` the Unix epoch.
+    /// The timestamp `since` after the Unix epoch.
     pub fn from_unix(since: Duration) -> Tai64n {
         Tai64n {
             seconds: EPOCH.wrapping_add(since.as_secs()),
@@ -33,7 +33,7 @@ impl Tai64n {
         }
     }
 
-    /// The moment a nanosecond later.
+    /// The timestamp a nanosecond later.
     pub fn next(self) -> Tai64n {
         match self.nanoseconds {
             0..999_999_999 => Tai64n {
@@ -47,7 +47,7 @@ impl Tai64n {
         }
     }
 
-    /// As [`Tai64n::next`]; None if there is no label above this one.
+    /// As [`Tai64n::next`]; None after the last one.
     pub fn checked_next(self) -> Option<Tai64n> {
         let next = self.next();
         (next > self).then_some(next)
@@ -58,7 +58,7 @@ impl Tai64n {
         self.seconds.wrapping_sub(EPOCH).cast_signed()
     }
 
-    /// Bytes 0 to 7 the seconds, 8 to 11 the nanoseconds, both big-endian.
+    /// Encodes it: bytes 0 to 7 are the seconds, 8 to 11 the nanoseconds, both big-endian.
     pub fn encode(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         let (seconds, nanoseconds) = bytes.split_at_mut(8);
@@ -86,8 +86,8 @@ impl Tai64n {
         text
     }
 
-    /// Makes `text`, which is that of `before`, the text of this; in less time if both
-    /// are of the same second.
+    /// Updates `text` from that of `before` to that of this timestamp; faster than
+    /// [`Tai64n::text`] if both are in the same second.
     pub fn renew(self, before: Tai64n, text: &mut [u8; Self::TEXT]) {
         if self.seconds != before.seconds {
             *text = self.text();
@@ -96,7 +96,7 @@ impl Tai64n {
         }
     }
 
-    /// The reverse of [`Tai64n::text`]; None for what that never gives.
+    /// The inverse of [`Tai64n::text`]; None for other texts.
     pub fn parse(text: &[u8; Self::TEXT]) -> Option<Tai64n> {
         let (b"@", digits) = text.split_first_chunk()? else {
             return None;
@@ -110,9 +110,9 @@ impl Tai64n {
         })
     }
 
-    /// As [`Tai64n::parse`], without the `@` and as 0.76 reads it: of
-    /// more than 24 digits the last 24 count, before fewer there are zeros.
-    /// `digits` are those that [`leading_digits`] counts; other bytes are zeros.
+    /// As [`Tai64n::parse`], without the `@` and as 0.76 parses it: of more than 24 digits the
+    /// last 24 count, fewer are padded with zeros on the left. `digits` are those that
+    /// [`leading_digits`] counts; other bytes are zeros.
     pub fn from_digits(digits: &[u8]) -> Tai64n {
         let first = digits.len().saturating_sub(2 * Self::BYTES);
         let digits = digits.get(first..).unwrap_or_default();
@@ -129,7 +129,7 @@ impl Tai64n {
         }
     }
 
-    /// The reverse of [`Tai64n::encode`]; every 12 bytes are a label.
+    /// The inverse of [`Tai64n::encode`]; any 12 bytes are a timestamp.
     pub fn decode(bytes: [u8; Self::BYTES]) -> Tai64n {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
         Tai64n {
@@ -138,9 +138,9 @@ impl Tai64n {
         }
     }
 
-    /// Whole seconds from this moment to `now`, 0 if this is later. What
-    /// svstat prints: 0.76 takes the difference through a double, which shows
-    /// for a moment nobody could have meant, and is kept.
+    /// The whole seconds from this timestamp to `now`, 0 if this is later; svstat prints them.
+    /// As in 0.76, the difference is computed in floating point, which only matters for absurd
+    /// timestamps.
     pub fn seconds_until(self, now: Tai64n) -> u64 {
         if now.seconds < self.seconds {
             return 0;
@@ -156,24 +156,24 @@ impl Tai64n {
     }
 }
 
-/// The eight digits of `word`, made side by side in one register: a stamp stands
-/// before every line of a log.
+/// The eight hexadecimal digits of `word`, computed in parallel in one register, because each
+/// line of a log has a timestamp.
 fn hexadecimal(word: u32) -> [u8; 8] {
-    // One digit's value in each byte, the first in the highest.
+    // The value of one digit in each byte, the first in the highest.
     let mut values = u64::from(word);
     values = (values | values << 16) & 0x0000_ffff_0000_ffff;
     values = (values | values << 8) & 0x00ff_00ff_00ff_00ff;
     values = (values | values << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    // 1 in each byte whose value is above 9: those are letters.
+    // 1 in each byte whose value is above 9: a letter.
     let letters = (values + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
     let from_nine_to_letters = u64::from(b'a' - b'9' - 1);
     (values + 0x3030_3030_3030_3030 + letters * from_nine_to_letters).to_be_bytes()
 }
 
-/// The reverse of [`hexadecimal`]; None for what that never gives.
+/// The inverse of [`hexadecimal`]; None for other bytes.
 fn from_hexadecimal(digits: [u8; 8]) -> Option<u32> {
     let text = u64::from_be_bytes(digits);
-    // 1 in each byte that is a letter, if they are digits at all.
+    // 1 in each byte that is a letter, provided that all are digits.
     let letters = text >> 6 & 0x0101_0101_0101_0101;
     let mut values = (text & 0x0f0f_0f0f_0f0f_0f0f) + letters * 9;
     values = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
@@ -186,7 +186,7 @@ fn from_hexadecimal(digits: [u8; 8]) -> Option<u32> {
     (hexadecimal(word) == digits).then_some(word)
 }
 
-/// How many digits of a stamp `bytes` begins with: `0` to `9`, `a` to `f`.
+/// The number of leading digits (`0` to `9`, `a` to `f`) in `bytes`.
 pub fn leading_digits(bytes: &[u8]) -> usize {
     bytes
         .iter()
@@ -194,7 +194,7 @@ pub fn leading_digits(bytes: &[u8]) -> usize {
         .unwrap_or(bytes.len())
 }
 
-/// What the digit stands for.
+/// The value of a digit.
 fn value(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),

@@ -1,5 +1,5 @@
-//! The file that `svscan --timeline` writes and `svctimeline` draws: ASCII, one
-//! line for each event; the order of the lines means nothing.
+//! The file that `svscan --timeline` writes and `svctimeline` draws: ASCII, one line for each
+//! event, in any order.
 //!
 //! | line | |
 //! |---|---|
@@ -7,15 +7,14 @@
 //! | `EVENT TIME NAME` | a [`TimelineEvent`] of one supervise |
 //! | `scanned TIME` | svscan has started a supervise for everything it found |
 //!
-//! One blank stands between two words, and a newline ends the line. TIME is in
-//! nanoseconds since svscan began, by the monotonic clock, in decimal digits without
-//! zeros before them. NAME is that of the entry in the scan directory, with `/log`
-//! behind it if it is the supervise of the log. In it, `\xNN` with two lower-case
-//! hexadecimal digits stands for each byte that is not one of the ASCII characters
-//! `!` to `~`, and for `\` itself.
+//! Words are separated by one space, and a newline ends the line. TIME is in nanoseconds since
+//! svscan began, by the monotonic clock, in decimal without leading zeros. NAME is the entry in
+//! the scan directory, followed by `/log` for the supervise of its logger; each byte of it that
+//! is not one of the ASCII characters `!` to `~`, and `\` itself, is encoded as `\xNN` with two
+//! lower-case hexadecimal digits.
 //!
-//! Several processes append to the file. Should one of them leave half a line, what
-//! the next one writes is glued to it; no such line is one of the table.
+//! Several processes append to the file. If one of them writes an incomplete line, the next
+//! line is appended to it; such a line is not valid.
 
 use super::tai64n::Tai64n;
 
@@ -24,32 +23,32 @@ const MAGIC: &[u8] = b"svctimeline";
 /// The version of the table above.
 const VERSION: &[u8] = b"1";
 const SCANNED: &[u8] = b"scanned";
-/// What is behind the name of a service where its log is meant.
+/// The suffix of the name of a service for its logger.
 const LOG: &[u8] = b"/log";
 
-/// What can happen to a supervise at the start.
+/// An event in the start of a supervise.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum TimelineEvent {
     /// svscan has found the directory.
     Seen,
     /// svscan forks the supervise.
     Forked,
-    /// supervise forks what is to become `./run`.
+    /// supervise forks the child that execs `./run`.
     Run,
-    /// supervise listens: `ok` is open.
+    /// supervise is ready for commands: `ok` is open.
     Ready,
-    /// The child becomes `./run`, unless a [`TimelineEvent::Failed`] follows.
+    /// The child execs `./run`, unless a [`TimelineEvent::Failed`] follows.
     Executed,
-    /// There is a file `down`: supervise starts nothing.
+    /// There is a file `down`: supervise does not start the service.
     Down,
-    /// The first try has failed, wherever it was. What is tried later is not told.
+    /// The first attempt failed, at any step. Later attempts are not recorded.
     Failed,
-    /// The child becomes a supervise that is another program, which tells nothing.
+    /// The child execs another supervise program, which records nothing.
     Other,
 }
 
 impl TimelineEvent {
-    /// All of them, in the order in which they happen.
+    /// All events, in the order in which they happen.
     pub const ALL: [TimelineEvent; 8] = [
         TimelineEvent::Seen,
         TimelineEvent::Forked,
@@ -61,7 +60,7 @@ impl TimelineEvent {
         TimelineEvent::Other,
     ];
 
-    /// Its word in the file.
+    /// The word in the file.
     pub fn word(self) -> &'static str {
         match self {
             TimelineEvent::Seen => "seen",
@@ -76,17 +75,17 @@ impl TimelineEvent {
     }
 }
 
-/// Whose events: a service, or its log.
+/// The subject of an event: a service, or its logger.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Label {
     /// The name of the entry in the scan directory; any bytes but `/`, at least one.
     pub name: Vec<u8>,
-    /// Whether its log is meant.
+    /// Whether it is the logger.
     pub is_log: bool,
 }
 
 impl Label {
-    /// NAME of the table above, as it is in the file.
+    /// Encodes it as NAME of the table above.
     pub fn encode(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.name.len() + LOG.len());
         for byte in &self.name {
@@ -102,7 +101,7 @@ impl Label {
         text
     }
 
-    /// The reverse of [`Label::encode`]; None for what that never gives.
+    /// The inverse of [`Label::encode`]; None for other texts.
     pub fn decode(text: &[u8]) -> Option<Label> {
         let (mut rest, is_log) = match text.strip_suffix(LOG) {
             Some(name) => (name, true),
@@ -128,7 +127,7 @@ impl Label {
     }
 }
 
-/// Whether a byte of a name stands for itself.
+/// Whether a byte of a name is written unchanged.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'\\'
 }
@@ -146,8 +145,7 @@ pub fn header(began: Tai64n) -> Vec<u8> {
     [MAGIC, b" ", VERSION, b" ", &began.text(), b"\n"].concat()
 }
 
-/// Appends the line of an event `at` so many nanoseconds to `out`; `label` is what
-/// [`Label::encode`] gives.
+/// Appends the line of an event at `at` nanoseconds to `out`; `label` is an encoded [`Label`].
 pub fn push(event: TimelineEvent, at: u64, label: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(event.word().as_bytes());
     out.extend_from_slice(format!(" {at} ").as_bytes());
@@ -155,7 +153,7 @@ pub fn push(event: TimelineEvent, at: u64, label: &[u8], out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Appends the line that says that svscan was through `at` so many nanoseconds.
+/// Appends the line `scanned` at `at` nanoseconds.
 pub fn push_scanned(at: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(SCANNED);
     out.extend_from_slice(format!(" {at}\n").as_bytes());
@@ -164,51 +162,50 @@ pub fn push_scanned(at: u64, out: &mut Vec<u8>) {
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TimelineRecord {
-    /// What happened.
+    /// The event.
     pub event: TimelineEvent,
-    /// When, in nanoseconds since svscan began.
+    /// Its time, in nanoseconds since svscan began.
     pub at: u64,
-    /// To which supervise.
+    /// Its supervise.
     pub label: Label,
 }
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Timeline {
     /// When svscan began.
     pub began: Tai64n,
-    /// The events, as they stand in the file.
+    /// The events, in the order of the file.
     pub records: Vec<TimelineRecord>,
-    /// When svscan was through, in nanoseconds since it began.
+    /// When svscan had scanned everything, in nanoseconds since it began.
     pub scanned: Option<u64>,
-    /// The lines that are none of the table, if there are any. One at the end
-    /// without a newline is among them.
+    /// The invalid lines, if any. A last line without a newline is one.
     pub strange: Option<Strange>,
 }
 
-/// Lines of a file that mean nothing.
+/// Invalid lines of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Strange {
-    /// The number of the first of them; that of the first line of a file is 1.
+    /// The line number of the first of them, counted from 1.
     pub first: usize,
-    /// How many there are.
+    /// Their number.
     pub count: usize,
 }
 
-/// Why a file is no timeline.
+/// Why a file is not a timeline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoTimeline {
-    /// It does not begin like one.
+    /// Its first line is not that of a timeline.
     Strange,
-    /// It is one of another version.
+    /// It has another version.
     OtherVersion,
 }
 
 impl Timeline {
-    /// Reads a file. Whatever stands behind its first line is no error.
+    /// Parses a file. Invalid lines after the first one are not an error.
     ///
     /// # Errors
-    /// The first line is not that of a timeline.
+    /// The first line is not that of a timeline of this version.
     pub fn parse(bytes: &[u8]) -> Result<Timeline, NoTimeline> {
         let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
         let mut timeline = Timeline {
@@ -225,7 +222,7 @@ impl Timeline {
         Ok(timeline)
     }
 
-    /// Takes in one line; None if it is none of the table.
+    /// Parses one line; None if it is invalid.
     fn take(&mut self, line: &[u8]) -> Option<()> {
         let line = line.strip_suffix(b"\n")?;
         let mut words = line.split(|byte| *byte == b' ');
@@ -263,7 +260,7 @@ fn parse_header(line: &[u8]) -> Result<Tai64n, NoTimeline> {
         .ok_or(NoTimeline::Strange)
 }
 
-/// A number as it is written here; None for any other way to write it.
+/// Parses a number in the format of the file; None for any other format.
 fn number(digits: &[u8]) -> Option<u64> {
     let is_number = digits.iter().all(u8::is_ascii_digit);
     let is_short = digits == b"0" || !digits.starts_with(b"0");

@@ -1,4 +1,4 @@
-//! `svclog --budget`: which budgets are in force for a log.
+//! `svclog --budget`: the budgets that are in force for a log.
 
 use super::locate::{self, Logs};
 use super::{SvclogFailure, SvclogOptions};
@@ -38,8 +38,8 @@ fn show(name: Option<&OsStr>, options: &SvclogOptions) -> Result<(), SvclogFailu
     output::out_text(&report.map_err(unable)?).map_err(SvclogFailure::Output)
 }
 
-/// The multilog that runs for the log in `log`, and the children that it has not made
-/// another program of yet, if this process may know them.
+/// The multilog that writes to the log in `log`, and its children that have not called exec
+/// yet, as far as this process may examine them.
 fn writers(log: &Path) -> Vec<Pid> {
     let lock = log.canonicalize().map(|log| log.join("lock"));
     let holds = |pid: &Pid| {
@@ -52,17 +52,17 @@ fn writers(log: &Path) -> Vec<Pid> {
         .collect()
 }
 
-/// How large a file of the log of these `writers` can be, in bytes, if there are any.
+/// The maximum size of a file of the log of these `writers`, in bytes, if there are any.
 fn limit(writers: &[Pid]) -> Option<u64> {
     let directories = writers.iter().flat_map(|pid| {
         let arguments = process::arguments(*pid);
         Script::parse(arguments.iter().skip(1).map(Vec::as_slice)).directories
     });
-    // The path that multilog uses for that directory is not known for certain.
+    // It is not certain which of its directories is this one.
     directories.map(|directory| directory.size).max()
 }
 
-/// As whom multilog runs that writes, or wrote last, to `directory`.
+/// The user as whom multilog writes, or last wrote, to `directory`.
 fn user(writers: &[Pid], directory: &File) -> u32 {
     let running = writers
         .first()

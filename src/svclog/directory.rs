@@ -100,7 +100,7 @@ impl Directory {
 
     /// Examines the directory, in the order that [`LogSnapshot`] requires. The finished files in
     /// `known` are not new; `last` is the newest of them.
-    pub(super) fn look(
+    pub(super) fn snapshot(
         &self,
         known: &BTreeSet<OsString>,
         last: Option<&OsStr>,

@@ -69,16 +69,16 @@ pub fn compressed_names(name: &OsStr) -> impl Iterator<Item = OsString> {
     })
 }
 
-/// The finished files by two readings of the directory, `first` and then `second`.
-/// A reading of a directory may or may not contain files that are created meanwhile, so
-/// it may contain a later file without an earlier one. The result does not: no file is
-/// missing that is older than one of these.
+/// The finished files according to two readings of the directory, `first` and then `second`. A
+/// reading may or may not contain files that are created meanwhile, so it may contain a later
+/// file without an earlier one. The result does not: it lacks no file that is older than one of
+/// its own.
 pub fn certain(
     first: &[OsString],
     second: Vec<OsString>,
     known: &BTreeSet<OsString>,
 ) -> BTreeSet<OsString> {
-    // The newest that was there before the second reading began.
+    // The newest one that existed before the second reading began.
     let is_new = |name: &&OsString| is_finished(name) && !known.contains(*name);
     let newest = first.iter().filter(is_new).max();
     second
@@ -122,12 +122,15 @@ pub enum Fate {
 
 /// The fate of the file `id`, which was `current` and had `links` hard links before this
 /// snapshot. `state` is that of the time when it was `current`.
-pub fn fate(id: LogFileId, links: u64, state: Option<(u64, i64)>, look: &LogSnapshot) -> Fate {
-    if let Some((name, _)) = look.new.iter().find(|(_, new)| *new == Some(id)) {
+pub fn fate(id: LogFileId, links: u64, state: Option<(u64, i64)>, snapshot: &LogSnapshot) -> Fate {
+    if let Some((name, _)) = snapshot.new.iter().find(|(_, new)| *new == Some(id)) {
         return Fate::Finished(name.clone());
     }
-    if look.previous.is_some_and(|(previous, _)| previous == id) {
-        return if look.is_pending() {
+    if snapshot
+        .previous
+        .is_some_and(|(previous, _)| previous == id)
+    {
+        return if snapshot.is_pending() {
             Fate::Pending
         } else {
             Fate::Unknown
@@ -136,17 +139,17 @@ pub fn fate(id: LogFileId, links: u64, state: Option<(u64, i64)>, look: &LogSnap
     if links > 0 {
         return Fate::Unknown;
     }
-    let Some((oldest_new, _)) = look.new.first() else {
-        return if look.is_pending() {
+    let Some((oldest_new, _)) = snapshot.new.first() else {
+        return if snapshot.is_pending() {
             Fate::Pending
         } else {
             Fate::Unknown
         };
     };
-    // It is gone: processed, or deleted. If a file older than it still exists, it was
-    // not deleted; and without a crash only a processor creates a new `state`.
-    let is_processed = oldest_new.as_bytes().ends_with(b".s") && look.state != state;
-    match look.last {
+    // It is gone: processed, or deleted. If an older file still exists, it was not deleted; and
+    // without a crash only a processor creates a new `state`.
+    let is_processed = oldest_new.as_bytes().ends_with(b".s") && snapshot.state != state;
+    match snapshot.last {
         Some(true) => Fate::Finished(oldest_new.clone()),
         // The first one ever.
         None if is_processed => Fate::Finished(oldest_new.clone()),
@@ -167,10 +170,10 @@ pub enum Next {
 }
 
 /// The file to continue with.
-pub fn next(look: &LogSnapshot) -> Next {
-    match (look.previous, look.current) {
-        (Some((id, 1)), _) if look.is_pending() => Next::Previous(id),
-        _ if look.is_pending() => Next::Nothing,
+pub fn next(snapshot: &LogSnapshot) -> Next {
+    match (snapshot.previous, snapshot.current) {
+        (Some((id, 1)), _) if snapshot.is_pending() => Next::Previous(id),
+        _ if snapshot.is_pending() => Next::Nothing,
         (_, Some((id, _))) => Next::Current(id),
         _ => Next::Nothing,
     }
@@ -209,7 +212,7 @@ mod tests {
     }
 
     /// A directory in which `finished` are there, the last ones of them new.
-    fn look(finished: &[u64], new: &[u64], current: Option<u64>) -> LogSnapshot {
+    fn snapshot(finished: &[u64], new: &[u64], current: Option<u64>) -> LogSnapshot {
         LogSnapshot {
             finished: names(finished),
             new: new.iter().map(|n| (name(*n, 's'), Some((1, *n)))).collect(),
@@ -246,7 +249,7 @@ mod tests {
 
     #[test]
     fn previous_is_read_while_a_processor_works_on_it() {
-        let mut seen = look(&[1], &[], Some(4));
+        let mut seen = snapshot(&[1], &[], Some(4));
         seen.previous = Some(((1, 3), 1));
         seen.processed = true;
         seen.current = Some(((1, 4), 0));
@@ -278,21 +281,21 @@ mod tests {
 
     #[test]
     fn a_file_is_found_again_by_what_it_is_and_not_by_its_name() {
-        let seen = look(&[1, 2, 3, 4], &[3, 4], Some(5));
+        let seen = snapshot(&[1, 2, 3, 4], &[3, 4], Some(5));
         assert_eq!(fate((1, 3), 1, None, &seen), Fate::Finished(name(3, 's')));
-        let mut pending = look(&[1, 2], &[], Some(4));
+        let mut pending = snapshot(&[1, 2], &[], Some(4));
         pending.previous = Some(((1, 3), 1));
         pending.current = Some(((1, 4), 0));
         assert_eq!(fate((1, 3), 1, None, &pending), Fate::Pending);
         assert_eq!(next(&pending), Next::Previous((1, 3)));
-        let moved_away = look(&[1, 2], &[], Some(4));
+        let moved_away = snapshot(&[1, 2], &[], Some(4));
         assert_eq!(fate((1, 3), 1, None, &moved_away), Fate::Unknown);
     }
 
     #[test]
     fn what_a_processor_made_of_a_file_is_not_read_again() {
         // 30 is made of 3.
-        let mut seen = look(&[2, 30], &[30], Some(4));
+        let mut seen = snapshot(&[2, 30], &[30], Some(4));
         seen.state = Some((9, 1));
         let made = |fate: fn(OsString) -> Fate| fate(name(30, 's'));
         seen.last = Some(true);
@@ -303,7 +306,7 @@ mod tests {
         seen.last = None;
         assert_eq!(fate((1, 3), 0, None, &seen), made(Fate::Finished));
         assert_eq!(fate((1, 3), 0, seen.state, &seen), Fate::Deleted);
-        let mut between = look(&[1, 2], &[], None);
+        let mut between = snapshot(&[1, 2], &[], None);
         between.processed = true;
         assert_eq!(fate((1, 3), 0, None, &between), Fate::Pending);
         assert_eq!(next(&between), Next::Nothing);
@@ -311,12 +314,12 @@ mod tests {
 
     #[test]
     fn a_leftover_that_does_not_stop_multilog_does_not_stop_us() {
-        let mut seen = look(&[1], &[], Some(4));
+        let mut seen = snapshot(&[1], &[], Some(4));
         seen.previous = Some(((1, 3), 1));
         seen.processed = true;
         assert_eq!(next(&seen), Next::Current((1, 4)));
         assert!(is_next((1, 4), &seen, &seen));
-        assert!(!is_next((1, 4), &look(&[1], &[], Some(4)), &seen));
+        assert!(!is_next((1, 4), &snapshot(&[1], &[], Some(4)), &seen));
     }
 
     /// multilog as in this file's head: one system call at a time.
@@ -395,7 +398,7 @@ mod tests {
         }
 
         /// A snapshot, during which multilog goes on.
-        fn look(
+        fn snapshot(
             &mut self,
             known: &BTreeSet<OsString>,
             last: Option<&OsString>,
@@ -453,8 +456,8 @@ mod tests {
                     continue;
                 }
                 let links = model.links(id);
-                let look = model.look(&known, last.as_ref(), numbers);
-                match fate(id, links, state, &look) {
+                let snapshot = model.snapshot(&known, last.as_ref(), numbers);
+                match fate(id, links, state, &snapshot) {
                     Fate::Pending | Fate::Unknown => continue,
                     Fate::Finished(name) => {
                         known.insert(name.clone());
@@ -473,20 +476,20 @@ mod tests {
                 active = None;
                 continue;
             }
-            let look = model.look(&known, last.as_ref(), numbers);
-            if !look.follows() {
+            let snapshot = model.snapshot(&known, last.as_ref(), numbers);
+            if !snapshot.follows() {
                 shown.push(0);
                 last = None;
             }
-            if !look.new.is_empty() {
-                for (file, id) in look.new {
+            if !snapshot.new.is_empty() {
+                for (file, id) in snapshot.new {
                     shown.push(id.map_or(0, |id| model.batch(id)));
                     known.insert(file.clone());
                     last = Some(file);
                 }
                 continue;
             }
-            let (Next::Previous(id) | Next::Current(id)) = next(&look) else {
+            let (Next::Previous(id) | Next::Current(id)) = next(&snapshot) else {
                 continue;
             };
             // Opened.
@@ -494,7 +497,11 @@ mod tests {
                 continue;
             }
             let state = Some((model.state, 0));
-            if is_next(id, &look, &model.look(&known, last.as_ref(), numbers)) {
+            if is_next(
+                id,
+                &snapshot,
+                &model.snapshot(&known, last.as_ref(), numbers),
+            ) {
                 shown.push(model.batch(id));
                 active = Some((id, state));
             }

@@ -206,8 +206,8 @@ fn running(logger: &Path) -> Vec<PathBuf> {
     directories
 }
 
-/// The users whose supervise, or multilog without a supervise, counts for `logger`: root,
-/// the caller, and the owner of the directory. Others can give a process any name.
+/// The users whose processes named supervise or multilog count for `logger`: root, the caller,
+/// and the owner of the directory. Other users can choose any process name.
 fn users(logger: &Path) -> Vec<u32> {
     let owner = std::fs::metadata(logger)
         .ok()
@@ -217,7 +217,7 @@ fn users(logger: &Path) -> Vec<u32> {
 
 /// Whether the process `pid` descends from the supervise of `logger`.
 fn is_below_supervise(pid: Pid, logger: &Path, users: &[u32]) -> bool {
-    // A run script with a shell, or two, that does not use `exec`.
+    // Enough for a run script with a shell or two that does not use `exec`.
     const GENERATIONS: usize = 8;
     let Some(logger) = file::identity_at(logger) else {
         return false;
@@ -251,7 +251,8 @@ fn written_by(pid: Pid, logger: &Path, directories: &mut Vec<PathBuf>) {
         let directory = file.parent().filter(|directory| directory.is_dir());
         if let Some(directory) = directory
             && file.file_name() == Some(OsStr::new("lock"))
-            // A child of multilog that has not become the processor yet has the same files.
+            // A child of multilog that has not yet called exec for the processor has the same
+            // open files.
             && !locked.iter().chain(&*directories).any(|known| is_same(directory, known))
         {
             locked.push(directory.to_owned());
@@ -261,8 +262,8 @@ fn written_by(pid: Pid, logger: &Path, directories: &mut Vec<PathBuf>) {
     let words = arguments.iter().skip(1).map(Vec::as_slice);
     for argument in run_script::directories(words) {
         let path = tidy(&logger.join(OsString::from_vec(argument)));
-        if let Some(place) = locked.iter().position(|other| is_same(other, &path)) {
-            locked.remove(place);
+        if let Some(index) = locked.iter().position(|other| is_same(other, &path)) {
+            locked.remove(index);
             directories.push(path);
         }
     }

@@ -83,14 +83,14 @@ impl Log {
         for _ in 0..TRIES {
             log.known.clear();
             log.last = None;
-            let look = log.look()?;
+            let snapshot = log.snapshot()?;
             // An entry that is no regular file may stay there for ever, so it is ignored.
-            let files = look.new.iter().filter(|(_, id)| id.is_some());
+            let files = snapshot.new.iter().filter(|(_, id)| id.is_some());
             log.last = files.map(|(name, _)| name).next_back().cloned();
-            log.known.clone_from(&look.finished);
+            log.known.clone_from(&snapshot.finished);
             log.compressed = log.directory.compressed();
             // A file on its way to its final name may be without one for a moment.
-            if log.open_next(&look)? && (log.active.is_some() || !look.is_pending()) {
+            if log.open_next(&snapshot)? && (log.active.is_some() || !snapshot.is_pending()) {
                 break;
             }
         }
@@ -133,8 +133,8 @@ impl Log {
         }
     }
 
-    fn look(&self) -> Result<LogSnapshot, SvclogFailure> {
-        self.directory.look(&self.known, self.last.as_deref())
+    fn snapshot(&self) -> Result<LogSnapshot, SvclogFailure> {
+        self.directory.snapshot(&self.known, self.last.as_deref())
     }
 
     fn warn_gap(&mut self) {
@@ -159,7 +159,7 @@ impl Log {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(self.directory.unable("open", OsStr::new(name), error)),
         };
-        if !files::is_next(id, before, &self.look()?) {
+        if !files::is_next(id, before, &self.snapshot()?) {
             return Ok(false);
         }
         self.active = Some(Active {
@@ -235,14 +235,14 @@ impl Log {
             };
             return self.leave_active(links);
         }
-        let look = self.look()?;
-        if !look.follows() {
+        let snapshot = self.snapshot()?;
+        if !snapshot.follows() {
             self.warn_gap();
             self.last = None;
         }
-        self.known.retain(|name| look.finished.contains(name));
-        if look.new.is_empty() {
-            let is_open = self.open_next(&look)?;
+        self.known.retain(|name| snapshot.finished.contains(name));
+        if snapshot.new.is_empty() {
+            let is_open = self.open_next(&snapshot)?;
             self.tries += 1;
             if is_open || self.tries >= TRIES {
                 self.tries = 0;
@@ -250,7 +250,7 @@ impl Log {
             return Ok(self.active.is_some() || self.tries > 0);
         }
         self.tries = 0;
-        let names = look.new.into_iter().map(|(name, _)| (name, 0, true));
+        let names = snapshot.new.into_iter().map(|(name, _)| (name, 0, true));
         self.queue.extend(names);
         Ok(true)
     }
@@ -258,11 +258,11 @@ impl Log {
     /// Determines the fate of the file that was `current`, and had `links` hard links. False
     /// if that cannot be decided yet.
     fn leave_active(&mut self, links: u64) -> Result<bool, SvclogFailure> {
-        let look = self.look()?;
+        let snapshot = self.snapshot()?;
         let Some(active) = &mut self.active else {
             return Ok(true);
         };
-        match files::fate(active.id, links, active.state, &look) {
+        match files::fate(active.id, links, active.state, &snapshot) {
             Fate::Pending => return Ok(false),
             Fate::Unknown => {
                 active.tries += 1;

@@ -1,9 +1,9 @@
 //! svclog: shows the log of a service.
 //!
-//! `run_script`, `files`, `tail`, `merge` and `title` decide and do no I/O; `place` finds
-//! the log directory, `directory` takes snapshots of it, `start` finds where to begin,
-//! `log` follows multilog from there, `reading` reads its files, `printer` writes,
-//! `shell` is the main loop; `budget` is `--budget`.
+//! `run_script`, `files`, `tail`, `merge` and `title` decide and do no I/O; `locate` finds the
+//! log directory, `directory` takes snapshots of it, `start` finds where to begin, `log`
+//! follows multilog from there, `reading` reads its files, `printer` writes, `shell` is the
+//! main loop; `budget` is `--budget`.
 
 mod budget;
 mod directory;
@@ -36,13 +36,13 @@ pub use shell::{read_title, run};
 pub struct SvclogOptions {
     /// At most this number of the last lines.
     pub lines: Option<u64>,
-    /// Only lines since this moment.
+    /// Only lines since this time.
     pub since: Option<Tai64n>,
-    /// Then continue with new lines.
+    /// Follow the log: continue with new lines.
     pub follow: bool,
-    /// Which log directory, if the logger writes several.
+    /// Which log directory, if the logger writes to several.
     pub directory: Option<OsString>,
-    /// Print control characters to a terminal, too.
+    /// Print control characters unchanged, even to a terminal.
     pub raw: bool,
 }
 

@@ -29,7 +29,7 @@ impl Printer {
         }
     }
 
-    /// Takes `bytes`; only an incomplete timestamp stays in the buffer.
+    /// Takes `bytes`; only an incomplete timestamp stays in the localizer.
     fn take(&mut self, bytes: &[u8]) {
         let Some(last) = bytes.last() else {
             return;

@@ -1,4 +1,4 @@
-//! Where to begin to show a log: a number of lines before its end, or at a moment.
+//! Where to begin to show a log: a number of lines before its end, or at a time.
 
 use super::directory::{Directory, Finished};
 use super::reading::{AT_ONCE, head, read_up_to, size};
@@ -12,19 +12,19 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::time::UNIX_EPOCH;
 
-/// Where to begin.
+/// The start of the lines to show.
 pub(super) struct Start {
-    /// In this finished file; None: in the one that multilog still writes.
+    /// The finished file; None: the one that multilog still writes.
     pub(super) file: Option<OsString>,
-    /// At this byte of it.
+    /// The offset in it.
     pub(super) at: u64,
 }
 
 impl Start {
     /// The later one of the two.
     pub(super) fn later(self, other: Start) -> Start {
-        let place = |start: &Start| (start.file.is_none(), start.file.clone(), start.at);
-        if place(&self) >= place(&other) {
+        let position = |start: &Start| (start.file.is_none(), start.file.clone(), start.at);
+        if position(&self) >= position(&other) {
             self
         } else {
             other
@@ -44,7 +44,7 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    /// The names of all finished files, in their order.
+    /// The names of all finished files, in order.
     pub(super) fn names(&self) -> impl DoubleEndedIterator<Item = &'a OsString> + use<'a> {
         let all: BTreeSet<&OsString> = self.finished.union(self.compressed).collect();
         all.into_iter()
@@ -76,7 +76,7 @@ impl<'a> Files<'a> {
                         (&opened, size(&opened))
                     }
                     Finished::NoFile => continue,
-                    // And all that are older with it.
+                    // All older ones were deleted, too.
                     Finished::Deleted => break,
                 },
                 (None, Some(active)) => active,
@@ -103,7 +103,7 @@ impl<'a> Files<'a> {
         Ok(start)
     }
 
-    /// Where the lines begin that `backwards` counts, if that is in `file`.
+    /// The start of the lines that `backwards` counts, if that is in `file`.
     fn last_in(
         &self,
         name: &OsStr,
@@ -118,8 +118,8 @@ impl<'a> Files<'a> {
             let room = room.unwrap_or_default();
             let there = read_up_to(file, room, end)
                 .map_err(|error| self.directory.unable("read", name, error))?;
-            if let Some(place) = backwards.feed(room.get(..there).unwrap_or_default()) {
-                return Ok(Some(end + place as u64));
+            if let Some(position) = backwards.feed(room.get(..there).unwrap_or_default()) {
+                return Ok(Some(end + position as u64));
             }
         }
         Ok(None)
@@ -129,7 +129,7 @@ impl<'a> Files<'a> {
     pub(super) fn since(&self, moment: Tai64n) -> Result<Start, SvclogFailure> {
         let mut left_out = LeftOut::default();
         for name in self.names() {
-            // All its lines are older than its name.
+            // All its lines are older than the timestamp of its name.
             if logname::moment(name.as_bytes()) < Some(moment) {
                 continue;
             }
@@ -214,7 +214,7 @@ impl LeftOut {
     }
 }
 
-/// When `file` was written to last.
+/// The mtime of `file`.
 fn written(file: &File) -> Option<Tai64n> {
     let modified = file.metadata().ok()?.modified().ok()?;
     modified

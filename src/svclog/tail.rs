@@ -1,5 +1,5 @@
-//! Where the last lines of a log begin, found from its end backwards, and where
-//! the lines since a moment begin, found forwards. Bytes in pieces of any size.
+//! Finds where the last lines of a log begin, backwards from its end, and where the lines since
+//! a time begin, forwards. Takes bytes in pieces of any size.
 
 use crate::formats::tai64n::Tai64n;
 use memchr::{memchr, memrchr};
@@ -7,7 +7,7 @@ use memchr::{memchr, memrchr};
 /// Counts lines from the end of a log backwards.
 #[derive(Clone, Debug)]
 pub struct Backwards {
-    /// The number of line ends still to be passed; that of the last line does not count.
+    /// The number of line ends still to pass; that of the last line does not count.
     left: u64,
     is_at_end: bool,
 }
@@ -21,8 +21,8 @@ impl Backwards {
         }
     }
 
-    /// Takes the bytes before those it has taken so far. Some: the lines begin at this
-    /// offset in `bytes`.
+    /// Takes the bytes before those taken so far. Some: the lines begin at this offset in
+    /// `bytes`.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
         if self.left == 0 {
             return Some(bytes.len());
@@ -35,18 +35,18 @@ impl Backwards {
                 end -= 1;
             }
         }
-        while let Some(place) = memrchr(b'\n', bytes.get(..end)?) {
+        while let Some(index) = memrchr(b'\n', bytes.get(..end)?) {
             self.left -= 1;
             if self.left == 0 {
-                return Some(place + 1);
+                return Some(index + 1);
             }
-            end = place;
+            end = index;
         }
         None
     }
 
     /// The bytes so far begin with a line, so a line ends before them, with or without a
-    /// newline. Whether the lines begin here.
+    /// newline. Returns whether the wanted lines begin here.
     pub fn line_begins(&mut self) -> bool {
         if !self.is_at_end {
             self.left = self.left.saturating_sub(1);
@@ -56,7 +56,7 @@ impl Backwards {
     }
 }
 
-/// Searches for the first line with a timestamp of a moment or later.
+/// Searches for the first line with a timestamp at or after a time.
 #[derive(Clone, Debug)]
 pub struct Since {
     moment: Tai64n,
@@ -68,7 +68,7 @@ pub struct Since {
 }
 
 impl Since {
-    /// For the lines since `moment`, in a file from its start.
+    /// For the lines since `moment`, from the start of a file.
     pub fn new(moment: Tai64n) -> Since {
         Since {
             moment,
@@ -78,7 +78,7 @@ impl Since {
         }
     }
 
-    /// Takes the next bytes of the file. Some: the line begins at this place in the file.
+    /// Takes the next bytes of the file. Some: the line begins at this offset in the file.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<u64> {
         let mut rest = bytes;
         loop {
@@ -158,8 +158,8 @@ mod tests {
         let mut from = log.len();
         for piece in log.as_bytes().rchunks(size) {
             from -= piece.len();
-            if let Some(place) = backwards.feed(piece) {
-                return log[from + place..].to_owned();
+            if let Some(index) = backwards.feed(piece) {
+                return log[from + index..].to_owned();
             }
         }
         log.to_owned()
@@ -189,11 +189,11 @@ mod tests {
 
     #[test]
     fn where_a_file_begins_with_a_line_another_one_ends() {
-        for (before, place) in [("x\ncut off", 2), ("x\ny\n", 2), ("x\n\n", 2)] {
+        for (before, index) in [("x\ncut off", 2), ("x\ny\n", 2), ("x\n\n", 2)] {
             let mut backwards = Backwards::new(2);
             assert_eq!(backwards.feed(b"b\n"), None);
             assert!(!backwards.line_begins());
-            assert_eq!(backwards.feed(before.as_bytes()), Some(place), "{before}");
+            assert_eq!(backwards.feed(before.as_bytes()), Some(index), "{before}");
         }
         let mut backwards = Backwards::new(1);
         assert_eq!(backwards.feed(b"b\n"), None);

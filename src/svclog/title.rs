@@ -1,4 +1,4 @@
-//! The contents of a readproctitle: the last errors that no logger wrote.
+//! The contents of a readproctitle: the last messages that no logger wrote.
 
 /// The text in `window`, the last argument of a readproctitle: without the leading dots,
 /// and with a newline at its end. The first line may be truncated. Empty if there is no
