@@ -1,4 +1,4 @@
-//! Plain facts about a child process, shared by all modules.
+//! Types for processes, used by all modules.
 
 /// A process id; never 0.
 pub type Pid = std::num::NonZeroU32;
@@ -6,13 +6,13 @@ pub type Pid = std::num::NonZeroU32;
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
-    /// It exited with this code.
+    /// It exited with this status.
     Exited(u8),
-    /// The signal of this number killed it.
+    /// The signal with this number killed it.
     Killed(u8),
 }
 
-/// A process, told from another that has its pid later.
+/// The identity of a process, which another process that gets its pid later does not have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProcessId {
     /// Its pid.
@@ -21,7 +21,7 @@ pub struct ProcessId {
     pub start: Option<u64>,
 }
 
-/// Where a [`ProcessId`] means something: one boot of one machine, and one pid namespace.
+/// The scope of a [`ProcessId`]: one boot of one machine, and one pid namespace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PidSpace {
     /// The kernel's boot id.
@@ -30,7 +30,7 @@ pub struct PidSpace {
     pub namespace: u64,
 }
 
-/// What a process prints on.
+/// An output stream of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stream {
     /// Its stdout.

@@ -1,9 +1,9 @@
-//! Plain facts about a date and time, shared by all modules.
+//! A calendar date and time, used by all modules.
 
-/// A moment as people write it in some time zone.
+/// A date and time in some time zone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Civil {
-    /// The year, as 1999. One beyond what fits wraps, as in 0.76.
+    /// The year, such as 1999. It wraps if it does not fit, as in 0.76.
     pub year: i32,
     /// The month, 1 to 12.
     pub month: u8,

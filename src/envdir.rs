@@ -1,4 +1,4 @@
-//! The environment of the next program, changed as daemontools changes it.
+//! The environment of the next program, with the semantics of daemontools.
 
 /// A list of entries, usually `NAME=VALUE`.
 #[derive(Debug, PartialEq, Eq)]
@@ -7,17 +7,17 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// An environment of these entries, whatever bytes they hold.
+    /// An environment with these entries, which may contain any bytes.
     pub(crate) fn new(entries: Vec<Vec<u8>>) -> Environment {
         Environment { entries }
     }
 
     /// Sets `name` to `value`, or removes it if that is None.
     ///
-    /// As in 0.76 `name` and `value` become one text, which is split at its first
-    /// `=`: a name that holds one sets what stands before it. Of the entries of
-    /// that name the first is dropped, and the last entry takes its place; the
-    /// new one comes last. Entries without a `=` are nobody's and stay.
+    /// As in 0.76, `name` and `value` are joined by `=` and split at the first `=`: a name that
+    /// contains `=` sets the variable before it. The first entry of that name is removed, the
+    /// last entry moves to its position, and the new one is appended. Entries without `=` are
+    /// never removed.
     pub(crate) fn change(&mut self, name: &[u8], value: Option<&[u8]>) {
         let entry = match value {
             Some(value) => [name, b"=", value].concat(),
@@ -38,17 +38,17 @@ impl Environment {
         }
     }
 
-    /// The entries, in their order.
+    /// The entries, in order.
     pub(crate) fn entries(&self) -> &[Vec<u8>] {
         &self.entries
     }
 }
 
-/// The value that a file of an environment directory holds, None if it removes
-/// its variable: a file of 0 bytes does.
+/// The value in a file of an environment directory; None for an empty file, which removes its
+/// variable.
 ///
-/// The value is the first line without the spaces and tabs at its end; then each
-/// NUL in it becomes a newline (daemontools' page of envdir).
+/// The value is the first line without trailing spaces and tabs; then each NUL in it becomes a
+/// newline (daemontools' page of envdir).
 pub(crate) fn value(file: &[u8]) -> Option<Vec<u8>> {
     if file.is_empty() {
         return None;

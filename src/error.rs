@@ -1,4 +1,4 @@
-//! The one error type: daemontools' sentences and exit codes.
+//! The error type of all programs: daemontools' messages and exit statuses.
 
 mod reason;
 
@@ -8,28 +8,28 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-/// Exit code: called wrongly, or it will never work.
+/// Exit status 100: a usage error, or a permanent failure.
 pub const USAGE: u8 = 100;
-/// Exit code: the system failed us; trying again may help.
+/// Exit status 111: a temporary failure of the system; a retry may succeed.
 pub const TEMPORARY: u8 = 111;
 
-/// Why a program cannot do what it was asked.
+/// Why a program failed.
 ///
-/// [`Error::line`] gives the exact bytes to print: names in them are as they
-/// were given, whatever bytes they hold. `Display` is for programmers.
+/// [`Error::line`] returns the exact bytes to print, with names unchanged, whatever bytes they
+/// contain. `Display` is for programmers.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line is wrong; the text is what to print behind `PROGRAM: `.
+    /// A usage error; the text is printed after `PROGRAM: `.
     #[error("{0}")]
     Usage(&'static str),
-    /// The system refused: `unable to DOING OBJECT: REASON`.
+    /// A system call failed: `unable to DOING OBJECT: REASON`.
     #[error("{}", String::from_utf8_lossy(&self.sentence()))]
     Unable {
-        /// What was tried, as `chdir to`.
+        /// What was tried, such as `chdir to`.
         doing: &'static str,
-        /// On what, as it was given; None where the sentence names nothing.
+        /// The object, as on the command line; None if the message names none.
         object: Option<Vec<u8>>,
-        /// The system's answer.
+        /// The error of the system call.
         source: io::Error,
     },
     /// A system call failed: `WHAT failed: REASON`.
@@ -37,7 +37,7 @@ pub enum Error {
     Failed {
         /// The call.
         what: &'static str,
-        /// The system's answer.
+        /// The error of the system call.
         source: io::Error,
     },
     /// There is no account of this name: `unknown account NAME`.
@@ -46,19 +46,20 @@ pub enum Error {
     /// A signal killed the child of fghack: `child crashed`.
     #[error("child crashed")]
     ChildCrashed,
-    /// As [`Error::Unable`], printed without the program's name (a slip of
-    /// Debian's package that scripts may know).
+    /// As [`Error::Unable`], printed without the program's name (an oversight in Debian's
+    /// package that scripts may rely on).
     #[error("unable to {doing}: {}", reason(source))]
     Unnamed {
         /// What was tried.
         doing: &'static str,
-        /// The system's answer.
+        /// The error of the system call.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// An [`Error::Unable`] about `dir` followed by `rest` (as `/supervise/lock`, or nothing).
+    /// An [`Error::Unable`] about `dir` followed by `rest` (such as `/supervise/lock`, or
+    /// nothing).
     pub fn unable(doing: &'static str, dir: &OsStr, rest: &str, source: io::Error) -> Error {
         let mut object = dir.as_bytes().to_vec();
         object.extend_from_slice(rest.as_bytes());
@@ -69,7 +70,7 @@ impl Error {
         }
     }
 
-    /// An [`Error::Unable`] that names nothing.
+    /// An [`Error::Unable`] without an object.
     pub fn unable_to(doing: &'static str, source: io::Error) -> Error {
         Error::Unable {
             doing,
@@ -78,7 +79,7 @@ impl Error {
         }
     }
 
-    /// The sentence without the program's name: `unable to DOING OBJECT: REASON`.
+    /// The message without the program's name: `unable to DOING OBJECT: REASON`.
     pub fn sentence(&self) -> Vec<u8> {
         match self {
             Error::Usage(text) => text.as_bytes().to_vec(),
@@ -103,7 +104,7 @@ impl Error {
         }
     }
 
-    /// The line to print, newline included, when `program` ends for this reason.
+    /// The line to print, including the newline, when `program` exits because of this error.
     pub fn line(&self, program: &str) -> Vec<u8> {
         let before = match self {
             Error::Usage(_) => format!("{program}: "),
@@ -113,12 +114,12 @@ impl Error {
         [before.as_bytes(), &self.sentence(), b"\n"].concat()
     }
 
-    /// The line to print, newline included, when `program` goes on all the same.
+    /// The line to print, including the newline, when `program` continues.
     pub fn warning(&self, program: &str) -> Vec<u8> {
         [program.as_bytes(), b": warning: ", &self.sentence(), b"\n"].concat()
     }
 
-    /// The exit code of a program that ends for this reason.
+    /// The exit status of a program that exits because of this error.
     pub fn code(&self) -> u8 {
         match self {
             Error::Usage(_) => USAGE,

@@ -1,4 +1,4 @@
-//! Which file systems can be trusted with inotify and with times.
+//! On which file systems inotify and timestamps are reliable.
 
 use crate::sys::file;
 use std::path::Path;
@@ -31,8 +31,8 @@ pub(crate) fn is_remote_at(path: &Path) -> bool {
     is_of(path, |kind| REMOTE.contains(&kind))
 }
 
-/// Whether inotify may miss changes in the directory at `path`: it is remote, or what it
-/// holds is stored in another file system of this machine, where it can be changed.
+/// Whether inotify may miss changes in the directory at `path`: it is remote, or its contents
+/// are stored in another file system of this machine, where they can be changed.
 pub(crate) fn is_change_missed_at(path: &Path) -> bool {
     is_of(path, |kind| {
         REMOTE.contains(&kind) || LAYERED.contains(&kind)

@@ -1,54 +1,54 @@
 //! daemontools for Linux, in Rust: the library under the commands.
 //!
-//! What is on disk is in [`formats`], what decides in `machine` and `plan`
-//! modules that do no I/O, what acts in the shells beside them, what people
-//! type in [`cmd`]. Dependencies point one way: `bin` → `cmd` → the rest → `sys`.
+//! [`formats`] has the file formats. State machines that do no I/O (`machine`, `plan` and
+//! others) decide; drivers (`shell`) act. [`cmd`] has the command lines. Dependencies point one
+//! way: `bin` → `cmd` → the rest → `sys`.
 
-/// Who is meant by the name of an account.
+/// The ids of an account, by name.
 pub mod account;
-/// How `svcstart`, `svcstop`, `svcreset` and `svcrestart` do what they promise.
+/// `svcstart`, `svcstop`, `svcreset` and `svcrestart`.
 pub(crate) mod admin;
-/// Run a script of a service's, with a limit and under the service's lock.
+/// Run a script of a service, with a timeout and under the lock of the service.
 pub(crate) mod checks;
-/// Plain facts about a child process: its id, how it ended.
+/// Types for processes: pids, ends.
 pub(crate) mod child;
-/// Plain facts about a date and time.
+/// A calendar date and time.
 pub(crate) mod civil;
-/// One module per command: its arguments, its lines of output, its exit code.
+/// One module per command: its arguments, its output, its exit status.
 pub mod cmd;
 /// The environment of the next program.
 pub(crate) mod envdir;
-/// The one error type, with daemontools' sentences and exit codes.
+/// The error type, with daemontools' messages and exit statuses.
 pub(crate) mod error;
-/// Wait for a daemon that goes into the background, and for all it leaves.
+/// fghack: track a daemon that puts itself in the background.
 pub(crate) mod fghack;
-/// Which file systems can be trusted with inotify and with times.
+/// On which file systems inotify and timestamps are reliable.
 pub(crate) mod file_systems;
-/// Bytes on disk and in pipes, and the types they stand for.
+/// The formats of files and pipes.
 pub mod formats;
-/// Write lines to log files that are kept from growing.
+/// multilog: write lines to rotated log files.
 pub mod multilog;
-/// Numbers that look random, for the tests.
+/// Pseudo-random numbers, for the tests.
 #[cfg(test)]
 #[path = "../tests/harness/numbers.rs"]
 mod numbers;
-/// Show the newest bytes in the own command line.
+/// readproctitle: show the newest bytes of stdin in its own command line.
 pub(crate) mod readproctitle;
-/// A service directory seen from outside: its status, its control FIFO, its name.
+/// Access to a service directory, for clients: its name, its status, its control FIFO.
 pub mod service;
 /// Soft resource limits, as softlimit sets them.
 pub(crate) mod softlimit;
-/// Keep one service running.
+/// supervise: keep one service running.
 pub(crate) mod supervise;
-/// Show the logs of services.
+/// svclog: show the logs of services.
 pub mod svclog;
-/// Keep one supervise running for each directory here.
+/// svscan: keep one supervise running for each service directory.
 pub(crate) mod svscan;
-/// Start everything at boot, and end it in order.
+/// svscanboot: start everything at boot, and stop it in order.
 pub mod svscanboot;
-/// The system calls: the only place with unsafe.
+/// System calls: the only module with unsafe code.
 pub mod sys;
-/// Stamps before lines, put there and made readable.
+/// tai64n and tai64nlocal: timestamps before lines.
 pub mod tai64n;
 /// Record how services start, and draw it.
 pub mod timeline;

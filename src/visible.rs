@@ -1,4 +1,5 @@
-//! Text for a terminal: control characters are shown, not obeyed.
+//! Text for a terminal: makes control characters visible, so that the terminal does not
+//! interpret them.
 
 use std::ffi::OsStr;
 
@@ -20,7 +21,7 @@ pub(crate) fn is_plain(text: &[u8]) -> bool {
 /// As [`put`], for text that comes in pieces of any size.
 #[derive(Debug, Default)]
 pub(crate) struct Visible {
-    /// The start of a character whose rest has not come yet: three bytes at most.
+    /// The start of an incomplete character: at most three bytes.
     incomplete: Vec<u8>,
 }
 
@@ -35,7 +36,7 @@ impl Visible {
         self.take(&bytes, out);
     }
 
-    /// No more comes for now: gives what was held back.
+    /// There is no more input for now: appends what was held back.
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
         escape(&std::mem::take(&mut self.incomplete), out);
     }

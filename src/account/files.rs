@@ -1,4 +1,4 @@
-//! The fast look-up of an account's ids: `/etc/passwd` itself, where the C library is
+//! The fast look-up of the ids of an account: in `/etc/passwd` itself, if the C library is
 //! certain to have the same result.
 
 use super::nsswitch;
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
-/// The socket of nscd, which the C library asks first.
+/// The socket of nscd, which the C library queries first.
 const NSCD: &CStr = c"/var/run/nscd/socket";
 const NSSWITCH: &str = "/etc/nsswitch.conf";
 const PASSWD: &str = "/etc/passwd";
@@ -51,7 +51,7 @@ fn files_come_first() -> bool {
 fn in_passwd(name: &OsStr) -> Option<Ids> {
     let mut file = File::open(PASSWD).ok()?;
     let mut text = Text::new();
-    // Only as far as necessary: the rest of the file makes no difference.
+    // Only as far as necessary: the rest of the file is irrelevant.
     while text.read(&mut file).ok()? > 0 {
         match passwd::look_up(text.get(), name.as_bytes()) {
             Answer::Certain { uid, gid } => return Some(Ids { uid, gid }),
@@ -69,7 +69,7 @@ struct Text {
 }
 
 impl Text {
-    /// A page is enough for most files, and a larger buffer would have to be cleared first.
+    /// A page is enough for most files, and a larger buffer would have to be zeroed first.
     fn new() -> Text {
         let room = vec![0; 4096];
         Text { room, length: 0 }
@@ -126,7 +126,7 @@ mod tests {
             let name = OsStr::new(name);
             if let Some(certain) = look_up(name) {
                 let found = ids::account(name).unwrap();
-                // A package that is installed just now may change it.
+                // A package that is being installed may change it.
                 let has_changed = std::fs::read_to_string(PASSWD).unwrap() != accounts;
                 assert!(found == Some(certain) || has_changed, "{name:?}: {found:?}");
             }

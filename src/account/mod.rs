@@ -1,4 +1,4 @@
-//! Looks up the account that setuidgid and envuidgid are given.
+//! Looks up the account in the command line of setuidgid and envuidgid.
 
 mod files;
 pub mod nsswitch;
@@ -20,16 +20,15 @@ pub struct Account {
 }
 
 impl Account {
-    /// Looks up `text`, as the system's databases have it.
+    /// Looks up `text` in the system's databases.
     ///
-    /// An account's name is what daemontools takes. Only where there is no such
-    /// account, these are taken as well: `ACCOUNT:GROUP`, each a name or, where
-    /// there is none of that name, a number (chown(1) reads them so, s6-setuidgid
-    /// takes the numbers); `:UID:GID`, numbers (runit's chpst). No account's name
-    /// begins with a `:`, so none is looked up then.
+    /// daemontools accepts the name of an account. Only if there is no such account, these are
+    /// accepted as well: `ACCOUNT:GROUP`, each a name or, if there is no such name, a number
+    /// (chown(1) interprets them this way, s6-setuidgid accepts the numbers); and `:UID:GID`,
+    /// numbers (runit's chpst). No account name begins with `:`, so none is looked up then.
     ///
     /// # Errors
-    /// [`Error::UnknownAccount`]; [`Error::Unable`] if a database could not be asked.
+    /// [`Error::UnknownAccount`]; [`Error::Unable`] if a database cannot be queried.
     pub fn find(text: &OsStr) -> Result<Account, Error> {
         match find(text, ids::account, ids::group) {
             Ok(Some(identity)) => Ok(identity),
@@ -38,8 +37,8 @@ impl Account {
         }
     }
 
-    /// As [`Account::find`], but without the system's databases; None if they have to be
-    /// asked. The result is the same as theirs.
+    /// As [`Account::find`], but without the system's databases; None if they must be queried.
+    /// The result is the same as theirs.
     ///
     /// # Errors
     /// As [`Account::find`].
@@ -52,10 +51,10 @@ impl Account {
         Some(Ok(Account { ids, name }))
     }
 
-    /// The groups of the account: its own and, if `all`, those it is a member of.
+    /// The groups of the account: its primary group and, if `all`, those it is a member of.
     ///
     /// # Errors
-    /// [`Error::Unable`] if the group database could not be asked.
+    /// [`Error::Unable`] if the group database cannot be queried.
     pub fn groups(&self, all: bool) -> Result<Vec<u32>, Error> {
         match &self.name {
             Some(name) if all => ids::groups_of(name, self.ids.gid)
@@ -96,7 +95,7 @@ fn find(
     Ok(ids.map(|ids| Account { ids, name }))
 }
 
-/// Digits and nothing else. 2^32-1 is no id: setresuid(2) takes it for "as it is".
+/// Parses digits only. 2^32-1 is not an id: setresuid(2) takes it for "unchanged".
 fn number(text: &OsStr) -> Option<u32> {
     let text = text.to_str()?;
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -108,8 +107,8 @@ fn number(text: &OsStr) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// A database with the accounts `u` (7, 70), `8` (80, 81), `a:b`, and `:8:9` and
-    /// `:c:d`, which are never asked for, and the groups `g` (90) and `9` (91).
+    /// A database with the accounts `u` (7, 70), `8` (80, 81), `a:b`, and `:8:9` and `:c:d`,
+    /// which are never looked up, and the groups `g` (90) and `9` (91).
     fn who(text: &str) -> Option<(u32, u32, Option<String>)> {
         let account = |name: &OsStr| {
             Ok(match name.to_str().unwrap() {

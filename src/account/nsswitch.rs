@@ -1,14 +1,14 @@
-//! nsswitch.conf(5), as far as one question goes: is the file `/etc/passwd` the first
-//! source for users, and is its answer final?
+//! nsswitch.conf(5): whether the file `/etc/passwd` is the first source for users and its
+//! answer is final.
 //!
-//! The rules are those of glibc (nss/nss_database.c and nss/nss_action_parse.c), and
-//! narrower: any unusual syntax gets no yes. Three of them are easily missed. A last line
-//! without a newline is ignored; of two lines for one database one wins, which one depends
-//! on the version of glibc; an error in the line of any database makes all databases fail.
+//! The rules are those of glibc (nss/nss_database.c and nss/nss_action_parse.c), but stricter:
+//! any unusual syntax means no. Three of them are easily missed. A last line without a newline
+//! is ignored; of two lines for one database one wins, which one depends on the version of
+//! glibc; an error in the line of any database makes all databases fail.
 
-/// Whether glibc, with this nsswitch.conf, is certain to use the first answer of `files`
-/// for `passwd`. A file without a line for it gets no yes: the default depends on how and
-/// when glibc was built.
+/// Whether glibc, with this nsswitch.conf, is certain to use the first answer of `files` for
+/// `passwd`. A file without a line for it means no: the default depends on the version and the
+/// configuration of glibc.
 pub fn files_come_first(configuration: &[u8]) -> bool {
     if configuration.contains(&0) {
         return false;
@@ -47,7 +47,7 @@ fn begins_with_files(sources: &[u8]) -> bool {
 }
 
 /// Whether all text in brackets is `[STATUS=ACTION]`, or several of these in one pair of
-/// brackets, with statuses and actions that every glibc knows.
+/// brackets, with statuses and actions that every version of glibc knows.
 fn actions_are_known(sources: &[u8]) -> bool {
     let mut parts = sources.split(|byte| *byte == b'[');
     parts.next();

@@ -1,17 +1,17 @@
-//! passwd(5), as far as one question goes: which line is the first of a name?
+//! passwd(5): which line is the first one of a name.
 //!
-//! glibc reads the file line by line and takes the first line of the name that it can
-//! parse. It accepts much: blanks before a name, lines with too few or too many fields,
-//! NUL bytes, invalid numbers. Here none of that gives an answer, nor does any line after
-//! it. Only a file in the format of passwd(5), up to the line in question, is certain to
-//! give the same result in both.
+//! glibc reads the file line by line and takes the first line of the name that it can parse. It
+//! accepts much: blanks before a name, lines with too few or too many fields, NUL bytes,
+//! invalid numbers. Here such a line gives no answer, and neither does any line after it. Only
+//! a file in the format of passwd(5), up to the line in question, is certain to give the same
+//! result in both.
 
 use std::io::BufRead;
 
 /// The result of a search for a name in lines of `/etc/passwd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The first line of that name has these ids.
+    /// The ids in the first line of that name.
     Certain {
         /// The user.
         uid: u32,
@@ -20,7 +20,7 @@ pub enum Answer {
     },
     /// Only the C library can answer.
     AskNss,
-    /// This number of bytes are complete lines, and none of them is of that name.
+    /// This number of bytes are complete lines, none of them of that name.
     Behind(usize),
 }
 
@@ -32,9 +32,9 @@ pub fn look_up(text: &[u8], name: &[u8]) -> Answer {
     }
     let mut rest = text;
     let mut read = 0;
-    // Not by the crate memchr: before its first search it executes CPUID, and in a
-    // virtual machine that takes longer than all of this. The C library, which this
-    // calls, has done so at the start.
+    // The memchr crate is not used: before its first search it executes CPUID, which takes
+    // longer in a virtual machine than all of this. The C library, which this calls, has done
+    // so at its start.
     while let Ok(length @ 1..) = rest.skip_until(b'\n') {
         let whole = text.get(read..read + length).unwrap_or_default();
         let Some(line) = whole.strip_suffix(b"\n") else {
@@ -52,24 +52,24 @@ pub fn look_up(text: &[u8], name: &[u8]) -> Answer {
     Answer::Behind(read)
 }
 
-/// Whether this is a name as useradd(8) makes them, and some more: letters, digits,
-/// and `.`, `_`, `-` but not at its begin.
+/// Whether this is a usual name, as useradd(8) accepts them: letters, digits, and `.`, `_` and
+/// `-`, the latter not at the beginning.
 fn is_plain(name: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     !name.is_empty() && !name.starts_with(b"-") && name.iter().all(allowed)
 }
 
-/// The name and ids of a line that has all seven fields, and nothing odd.
+/// The name and ids of a line with all seven fields and nothing unusual.
 fn entry(line: &[u8]) -> Option<(&[u8], u32, u32)> {
     let is_odd = |odd, byte: &u8| odd | byte.is_ascii_control();
     if line.iter().fold(false, is_odd) {
         return None;
     }
-    // Not counted in `fields`: this way it takes a fraction of the time.
+    // Counting them separately takes a fraction of the time.
     let colons = line.iter().filter(|byte| **byte == b':').count();
     let mut fields = line.split(|byte| *byte == b':');
     let name = fields.next()?;
-    // No field, or one that only NIS has ("+::::::"), or one that glibc shifts.
+    // A missing field, or one that only NIS uses ("+::::::"), or one that glibc shifts.
     if matches!(name.first()?, b'+' | b'-' | b' ') {
         return None;
     }
@@ -80,7 +80,7 @@ fn entry(line: &[u8]) -> Option<(&[u8], u32, u32)> {
     (colons == 6).then_some((name, uid, gid))
 }
 
-/// Digits and nothing else, up to 2^32-1.
+/// Parses digits only, up to 2^32-1.
 fn number(text: &[u8]) -> Option<u32> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;

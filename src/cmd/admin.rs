@@ -1,5 +1,4 @@
-//! The command lines of svcstart, svcstop, svcreset and svcrestart: options
-//! they share.
+//! The command lines of svcstart, svcstop, svcreset and svcrestart: their common options.
 
 use super::parse::parse;
 use crate::admin::{self, Options, Task};
@@ -8,10 +7,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// The settling time if none is given.
+/// The default settling time.
 const SETTLE: &str = "2s";
 
-/// The maximum: no clock counts that far.
+/// The maximum duration: no clock counts that far.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The options of all four commands.
@@ -72,7 +71,7 @@ fn duration(name: &'static str) -> Arg {
         })
 }
 
-/// Reads the command line and does `task`.
+/// Parses the command line and performs `task`.
 pub fn main(command: Command, task: Task) -> u8 {
     let program = command.get_name().to_owned();
     parse(command, |matches| {

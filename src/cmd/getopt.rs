@@ -1,8 +1,8 @@
-//! Option letters as daemontools' own getopt reads them.
+//! Option letters, parsed as by daemontools' own getopt.
 //!
-//! OptionLetters end at the first word that does not begin with `-`; `-` alone is an
-//! operand and ends them, too; a word that begins with `--` ends them and is
-//! dropped, whatever follows in it. Letters may be clustered.
+//! Options end at the first word that does not begin with `-`; a `-` alone is an operand and
+//! ends them, too; a word that begins with `--` ends them and is dropped, whatever follows in
+//! it. Letters may be combined in a word.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -69,12 +69,12 @@ impl<'a, 'b> OptionLetters<'a, 'b> {
         }
     }
 
-    /// The words after the options, once all options are read.
+    /// The words after the options, once all options are parsed.
     pub fn operands(&self) -> &'a [OsString] {
         self.operands
     }
 
-    /// The next word that holds options, without its `-`.
+    /// The next word with options, without its `-`.
     fn next_cluster(&mut self) -> Option<&'a [u8]> {
         let (word, rest) = self.words.split_first()?;
         match word.as_bytes().strip_prefix(b"-") {
@@ -118,8 +118,8 @@ impl<'a> Iterator for OptionLetters<'a, '_> {
     }
 }
 
-/// Reads `words` (without the program's own name), in which the `known` letters
-/// are options without an argument.
+/// Parses `words` (without the program's own name), in which the `known` letters are options
+/// without an argument.
 ///
 /// # Errors
 /// The first letter that is not known.

@@ -35,8 +35,8 @@ use crate::error::{Error, TEMPORARY};
 use crate::sys::{output, signals};
 use std::ffi::{OsStr, OsString};
 
-/// Runs a program: passes the command line to `run` (the program's own name first), prints
-/// its error as `PROGRAM: ...` and turns the result into an exit status.
+/// Runs a program: passes the command line to `run` (the program's own name first), prints its
+/// error as `PROGRAM: ...` and converts the result to an exit status.
 fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match run(&arguments) {
@@ -48,8 +48,7 @@ fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -> u8
     }
 }
 
-/// Splits a command line into the name that a program was called by, or `program` if it
-/// was given none, and the words after it.
+/// Splits a command line into argv[0], or `program` if it is empty, and the other words.
 fn split<'a>(arguments: &'a [OsString], program: &'a str) -> (&'a OsStr, &'a [OsString]) {
     match arguments {
         [called, words @ ..] => (called, words),

@@ -1,12 +1,12 @@
-//! Reading a command line with clap.
+//! Parses a command line with clap.
 
 use crate::error::USAGE;
 use crate::sys::output;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Command};
 
-/// Reads the command line and gives what it holds to `work`, which gives the exit
-/// code. A wrong one is told in one line.
+/// Parses the command line and calls `work` with the result, which returns the exit status. A
+/// usage error is reported in one line.
 pub(super) fn parse(mut command: Command, work: impl FnOnce(ArgMatches) -> u8) -> u8 {
     match command.try_get_matches_from_mut(std::env::args_os()) {
         Ok(matches) => work(matches),
@@ -25,7 +25,7 @@ pub(super) fn parse(mut command: Command, work: impl FnOnce(ArgMatches) -> u8) -
     }
 }
 
-/// Clap's message of several lines as one: `PROGRAM: fatal: WHY; usage: ...`.
+/// Joins the lines of a message of clap: `PROGRAM: fatal: WHY; usage: ...`.
 fn one_line(program: &str, message: &str, usage: &str) -> String {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let why: Vec<String> = message

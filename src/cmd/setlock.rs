@@ -37,7 +37,7 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
     }
 }
 
-/// Whether of the letters `yes` and `no` the one typed last is `yes`.
+/// Whether the last one of the letters `yes` and `no` is `yes`.
 fn is_last(parsed: &Parsed<'_>, yes: u8, no: u8) -> bool {
     let mut letters = parsed.letters.iter().rev();
     letters.find(|letter| [yes, no].contains(letter)) == Some(&yes)

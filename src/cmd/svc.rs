@@ -9,11 +9,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// 0.76's line, to the letter: encore's `-1 -2 -q -w` are taken but not named.
+/// The usage line of 0.76, unchanged: encore's `-1 -2 -q -w` are accepted but not listed.
 const OPTIONS: &[u8] = b"svc options: u up, d down, o once, x exit, p pause, c continue, \
 h hup, a alarm, i interrupt, t term, k kill\n";
 
-/// The program. As in 0.76 it ends with 0 even if no service could be reached.
+/// The program. As in 0.76, it exits with 0 even if no service could be reached.
 pub fn main() -> u8 {
     super::main("svc", run)
 }
@@ -60,7 +60,7 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// Each letter once, at its first place.
+/// Each letter once, at its first position.
 fn each_once(letters: &[u8]) -> Vec<u8> {
     let mut commands = Vec::new();
     for letter in letters {

@@ -104,7 +104,7 @@ fn options(matches: &ArgMatches) -> SvclogOptions {
     }
 }
 
-/// The moment of `--since`.
+/// The time of `--since`.
 fn since(text: &str) -> Result<Tai64n, String> {
     let now = clock::wall();
     let today = i64::try_from(now.as_secs()).ok().and_then(zone::local);
@@ -112,9 +112,8 @@ fn since(text: &str) -> Result<Tai64n, String> {
         .ok_or_else(|| "write it as 10min, 08:30, '2026-11-21 08:30' or @4000...".to_owned())
 }
 
-/// The moment that `text` means: a duration before `now`, a local time, or a timestamp.
-/// `today` is the current local time, `zone` converts a local time to seconds since
-/// 1970-01-01 00:00 UTC.
+/// Parses a time: a duration before `now`, a local time, or a timestamp. `today` is the current
+/// local time, `zone` converts a local time to seconds since 1970-01-01 00:00 UTC.
 fn moment(
     text: &str,
     now: Duration,

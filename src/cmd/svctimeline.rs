@@ -17,7 +17,7 @@ use std::path::Path;
 
 const PROGRAM: &str = "svctimeline";
 
-/// The file is no timeline.
+/// The exit status if the file is not a timeline.
 const NONE: u8 = 1;
 
 /// The default number of bars on a terminal.
@@ -131,7 +131,7 @@ fn read(path: &OsStr) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Reports the lines that were left out.
+/// Reports the invalid lines.
 fn warn(path: &OsStr, timeline: &Timeline) {
     let Some(Strange { first, count }) = timeline.strange else {
         return;
@@ -146,8 +146,8 @@ fn warn(path: &OsStr, timeline: &Timeline) {
     output::err(&line.concat());
 }
 
-/// A moment in local time, as `2026-11-21 08:31:02.412`; as a timestamp if no calendar has
-/// it.
+/// A time in local time, such as `2026-11-21 08:31:02.412`; the timestamp itself if no calendar
+/// has it.
 fn when(moment: Tai64n) -> String {
     match zone::local(moment.unix_seconds()) {
         Some(at) => format!(

@@ -17,8 +17,8 @@ pub fn main() -> u8 {
     })
 }
 
-/// The options that `words` begin with, and the words after them: 0.76 has none, and any
-/// other word is a directory.
+/// Parses the options at the beginning of `words`; returns them and the words after them. 0.76
+/// has no options, and takes any other word as a directory.
 pub(super) fn options<'a>(
     words: &'a [OsString],
     usage: &'static str,
@@ -41,7 +41,7 @@ pub(super) fn options<'a>(
     }
 }
 
-/// The words that [`options`] reads as these.
+/// The inverse of [`options`].
 pub(super) fn words(options: ScanOptions<'_>) -> Vec<OsString> {
     let shared_group = options.shared_group.then(|| SHARED_GROUP.into());
     let timeline = options

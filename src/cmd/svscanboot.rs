@@ -17,8 +17,8 @@ pub fn main() -> u8 {
             Some(directory) => directory.clone(),
             None => service::root().into_os_string(),
         };
-        // Only the first svscan is to record how the services start: the next one would
-        // record nothing but that they run.
+        // Only the first svscan records how the services start: a later one would only record
+        // that they are running.
         let later = ScanOptions {
             timeline: None,
             ..options

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Output is written whenever the buffer has this size.
+/// The buffer is written whenever it reaches this size.
 const BUFFER: usize = 8192;
 
 /// The program. Beyond 0.76, which prints nothing then: without a name, every service in
@@ -100,15 +100,16 @@ fn print(lines: &mut Vec<u8>) {
 /// A child that reads the state of services.
 struct Child {
     pid: Pid,
-    /// Its lines arrive here, when it has all of them.
+    /// The pipe for its lines, which it writes when it has all of them.
     lines: PipeReader,
 }
 
 impl Child {
-    /// None if there cannot be one now.
+    /// Starts it; None if that fails.
     fn start(origin: &Origin, names: &[OsString]) -> Option<Child> {
         let (lines, mut writer) = io::pipe().ok()?;
-        // With its own copy of the read end it would wait for room for ever.
+        // If the child kept the read end open, a full pipe without reader would block it for
+        // ever.
         let started = Spawn::new().dies_with_parent().start(|_| {
             let mut all = Vec::new();
             let whole = look_at(origin, names, |lines| all.append(lines)).is_ok();
@@ -119,7 +120,7 @@ impl Child {
         Some(Child { pid, lines })
     }
 
-    /// All lines; None if it could not look at all services.
+    /// All its lines; None if it did not complete.
     fn lines(mut self) -> Option<Vec<u8>> {
         let mut lines = Vec::new();
         let read = self.lines.read_to_end(&mut lines);
@@ -190,7 +191,7 @@ fn say(line: &mut Vec<u8>, seen: &Seen, now: Tai64n) {
         } => (status, *normally_up),
     };
     let seconds = status.since.seconds_until(now);
-    // To a Vec that always succeeds.
+    // Writing to a Vec always succeeds.
     let _ = match status.pid {
         Some(pid) => write!(line, "up (pid {pid}) {seconds} seconds"),
         None => write!(line, "down {seconds} seconds"),

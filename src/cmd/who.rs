@@ -8,11 +8,11 @@ use crate::sys::{errno, ids};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// The dynamic program: setuidgid and envuidgid, by the name it is called by.
+/// The dynamic program; argv[0] selects setuidgid or envuidgid.
 pub(super) const DYNAMIC: &str = "daemontools-rs-nss";
 
-/// Looks up `account`, a word of the `arguments` of `program`; `with_groups` if
-/// the groups it is a member of will be asked for, too.
+/// Looks up `account`, a word of the `arguments` of `program`; `with_groups` if its
+/// supplementary groups will be queried, too.
 pub(super) fn find(
     program: &str,
     arguments: &[OsString],
@@ -28,9 +28,9 @@ pub(super) fn find(
     Err(become_dynamic(program, arguments))
 }
 
-/// Executes the dynamic program, with the same arguments; only the name it is called by
-/// is `daemontools-rs-nss/PROGRAM`. It is in the directory of this file: root runs it, so
-/// PATH does not count.
+/// Executes the dynamic program with the same arguments, except that argv[0] is
+/// `daemontools-rs-nss/PROGRAM`. It is in the directory of this file: PATH is not searched,
+/// because root runs it.
 fn become_dynamic(program: &str, arguments: &[OsString]) -> Error {
     const OWN: &str = "/proc/self/exe";
     let own = match std::fs::read_link(OWN) {
@@ -42,7 +42,7 @@ fn become_dynamic(program: &str, arguments: &[OsString]) -> Error {
     let [own_name, words @ ..] = arguments else {
         return Error::unable("run", dynamic.as_os_str(), "", errno::no_program());
     };
-    // Another program in its place must not execute itself for ever.
+    // Prevents an endless loop, if another program is in its place.
     if own_name == called.as_os_str() {
         return Error::unable("run", dynamic.as_os_str(), "", errno::no_program());
     }

@@ -3,10 +3,9 @@
 use crate::sys::errno::numbers;
 use std::io;
 
-/// What daemontools 0.76 prints for the number of `error`; `unknown error` for
-/// one it has no text for, and
-/// `partial write` for an [`io::ErrorKind::WriteZero`], which has no number. Note the pair EPERM `permission denied` and EACCES
-/// `access denied`.
+/// The text that daemontools 0.76 prints for the errno of `error`; `unknown error` if it has
+/// none, and `partial write` for an [`io::ErrorKind::WriteZero`], which has no errno. EPERM is
+/// `permission denied`, EACCES `access denied`.
 pub fn reason(error: &io::Error) -> &'static str {
     if error.kind() == io::ErrorKind::WriteZero {
         return "partial write";

@@ -1,33 +1,33 @@
-//! Who of those that are left is to get which signal. Pure.
+//! Decides which of the remaining descendants get which signal; no I/O.
 
 use crate::child::{End, Pid};
 
 /// A signal that is passed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PassedSignal {
-    /// One that asks to end: who comes back to us later is asked, too.
+    /// One that requests termination: descendants that are reparented to us later get it, too.
     End(i32),
-    /// Any other.
+    /// Any other signal.
     Other(i32),
 }
 
-/// What is known of those below us.
+/// The state of our descendants.
 #[derive(Debug, Default)]
 pub(crate) struct Family {
-    /// The signal that asked to end.
+    /// The signal that requested termination, if any.
     ending: Option<i32>,
-    /// Who was sent it, of those that are there.
+    /// The current children that were sent it.
     asked: Vec<Pid>,
     /// How the last one that ended did.
     last: Option<End>,
 }
 
-/// Send this process the signal of that number.
+/// Send this process the signal with this number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Send(pub Pid, pub i32);
 
 impl Family {
-    /// `signal` has come, and `children` are there.
+    /// `signal` was received; `children` are the current children.
     pub(crate) fn signalled(&mut self, signal: PassedSignal, children: &[Pid]) -> Vec<Send> {
         let number = match signal {
             PassedSignal::Other(number) => number,
@@ -40,13 +40,14 @@ impl Family {
         children.iter().map(|child| Send(*child, number)).collect()
     }
 
-    /// The child `pid` has ended as `end` says.
+    /// The child `pid` has ended.
     pub(crate) fn ended(&mut self, pid: Pid, end: End) {
         self.last = Some(end);
         self.asked.retain(|asked| *asked != pid);
     }
 
-    /// After some have ended `children` are there: those they had have come to us.
+    /// The current children after some have ended, whose own children have been reparented to
+    /// us.
     pub(crate) fn left_with(&mut self, children: &[Pid]) -> Vec<Send> {
         let Some(number) = self.ending else {
             return Vec::new();
@@ -57,7 +58,7 @@ impl Family {
         new.into_iter().map(|child| Send(child, number)).collect()
     }
 
-    /// Whether the ends of children matter for who is to be sent a signal.
+    /// Whether a signal must be sent to children that are reparented to us.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
@@ -104,7 +105,7 @@ mod tests {
         assert_eq!(sent, [Send(pid(6), TERM), Send(pid(7), TERM)]);
         family.ended(pid(6), End::Killed(15));
         assert_eq!(family.left_with(&pids(&[7])), []);
-        // A number that is used again is somebody new.
+        // A pid that is reused is a new process.
         family.ended(pid(7), End::Killed(15));
         assert_eq!(family.left_with(&pids(&[6])), [Send(pid(6), TERM)]);
     }

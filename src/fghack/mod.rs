@@ -1,15 +1,15 @@
-//! Stay in the foreground for a daemon that goes into the background.
+//! fghack: stay in the foreground for a daemon that puts itself in the background.
 //!
-//! `hold_pipe` is daemontools' way: the daemon inherits many copies of a pipe,
-//! and as long as one of them is open it is thought to run. `follow` does not
-//! rely on that: orphans below this process come back to it (prctl(2),
-//! PR_SET_CHILD_SUBREAPER), so it knows who is there, can pass on signals, and is
-//! told of every end.
+//! `hold_pipe` is the method of daemontools: the daemon inherits many copies of a pipe, and it
+//! is assumed to run as long as one of them is open. `follow` does not rely on that: it is a
+//! subreaper (PR_SET_CHILD_SUBREAPER of prctl(2)), so orphaned descendants become its children;
+//! it knows which ones run, forwards signals to them, and gets SIGCHLD for each end.
 //!
-//! Who may be killed must not be the one who kills the rest: `follow` is two
-//! processes. The front is what supervise sees; the guard is its child and the
-//! ancestor of all else. If the front is killed, the guard kills what is left; if
-//! the guard is, the front, which orphans come back to as well, takes its place.
+//! A process that may be killed cannot be the one that kills the rest, so `follow` consists of
+//! two processes. The foreground process is the child of supervise; the watchdog is its child,
+//! and the ancestor of everything else. If the foreground process is killed, the watchdog kills
+//! the rest; if the watchdog is killed, the foreground process, also a subreaper, takes its
+//! place.
 
 pub(crate) mod family;
 mod shell;

@@ -1,4 +1,4 @@
-//! Fork, wait, pass on.
+//! The driver of fghack: forks, waits, forwards signals.
 
 use crate::child::{End, Pid};
 use crate::error::{Error, TEMPORARY};
@@ -9,13 +9,13 @@ use crate::sys::{child, descriptors, output, poll, process, signals};
 use std::io::{self, ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
 
-/// What error lines begin with.
+/// The program name in messages.
 const PROGRAM: &str = "fghack";
 
-/// How many copies of the pipe a daemon gets, beside the pipe itself.
+/// The number of copies of the pipe that a daemon inherits, in addition to the pipe itself.
 const COPIES: usize = 30;
 
-/// The signals that are passed on, but those that ask to end.
+/// The signals that are forwarded, except those that request termination.
 const PASSED_ON: [Signal; 6] = [
     Signal::HUP,
     Signal::ALRM,
@@ -26,12 +26,11 @@ const PASSED_ON: [Signal; 6] = [
 ];
 const ASKING_TO_END: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 
-/// Runs `program`, which comes back only with an error, in a child; waits until
-/// no copy of a pipe that it was given is open any more, then for the child. The
-/// exit code is the child's.
+/// Runs `program`, which returns only an error, in a child; waits until all copies of a pipe
+/// that it inherits are closed, then for the child, and returns its exit status.
 ///
 /// # Errors
-/// 0.76's: no pipe, no child, a wait that failed, a child that a signal killed.
+/// As in 0.76: pipe(2), fork(2) or waitpid(2) failed, or a signal killed the child.
 pub(crate) fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
     let unable = |doing| move |error| Error::unable_to(doing, error);
     let (reader, writer) = io::pipe().map_err(unable("create pipe"))?;
@@ -39,7 +38,7 @@ pub(crate) fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
     let mut reader = Some(reader);
     let child = Spawn::new().start(|_| {
         given.restore();
-        // 0.76's copies begin with its number.
+        // The copies of 0.76 begin at this descriptor.
         drop(reader.take());
         descriptors::give_copies(writer.as_fd(), COPIES);
         become_program(program)
@@ -59,7 +58,7 @@ pub(crate) fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
     }
 }
 
-/// Reads to the end; what comes is dropped.
+/// Reads to end of file and discards the data.
 fn drain(reader: &mut PipeReader) {
     let mut buffer = [0; 4096];
     loop {
@@ -77,25 +76,25 @@ fn become_program(program: impl FnOnce() -> Error) -> u8 {
     TEMPORARY
 }
 
-/// Runs `program`, which comes back only with an error, and waits until nothing
-/// is left of it, wherever it went. Signals are passed on to what is there. The
-/// end is that of the last one to end.
+/// Runs `program`, which returns only an error, and waits until all its descendants have ended.
+/// Signals are forwarded to them. Returns how the last one ended.
 ///
 /// # Errors
-/// No pipe, no child, no descriptor for signals.
+/// Those of pipe(2), fork(2) and signalfd(2).
 pub(crate) fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
     let unable = |doing| move |error| Error::unable_to(doing, error);
     let given = InheritedSignals::take();
     let known: Vec<Signal> = [&[Signal::CHLD], &ASKING_TO_END[..], &PASSED_ON].concat();
     let signals = Signals::new(&known).map_err(unable("wait for signals"))?;
-    // What the guard sees the front's end by: nobody else has it open.
+    // The watchdog sees the end of the foreground process by end of file: no other process has
+    // the write end open.
     let (front, front_end) = io::pipe().map_err(unable("create pipe"))?;
     let mut front_end = Some(front_end);
     let strangers = children_from_before();
     child::become_subreaper();
     let guard = Spawn::new().start(|_| {
         drop(front_end.take());
-        // As in the front: a child cannot inherit it.
+        // As in the foreground process: it is not inherited.
         child::become_subreaper();
         let started = Signals::new(&known).map_err(unable("wait for signals"));
         let started = started.and_then(|signals| {
@@ -119,7 +118,7 @@ pub(crate) fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
     Ok(wait_for_all(&signals, guard.pid(), strangers, None))
 }
 
-/// Ends this process as `end` says, or gives the exit code to do so.
+/// Ends this process in the same way as `end`, or returns the exit status to do so.
 pub(crate) fn end_as(end: End) -> u8 {
     match end {
         End::Exited(code) => code,
@@ -131,8 +130,8 @@ pub(crate) fn end_as(end: End) -> u8 {
     }
 }
 
-/// Passes on signals until there is no child any more but `strangers`, `first` being
-/// the one there is at the start; with the end of `front` comes the end of all.
+/// Forwards signals until there are no children left except `strangers`. `first` is the initial
+/// child; when `front` reaches end of file, kills all.
 fn wait_for_all(
     signals: &Signals,
     first: Pid,
@@ -161,20 +160,20 @@ fn wait_for_all(
             send(family.signalled(to_pass, &children(first, &strangers)));
         }
         let has_ended = reap(&mut family, &mut first, &mut strangers);
-        // One look for all of them: there may be thousands.
+        // One scan for all of them: there may be thousands.
         if has_ended && family.is_ending() {
             send(family.left_with(&children(first, &strangers)));
         }
         let only_strangers = || first.is_none() && children(None, &strangers).is_empty();
         if !child::has_children() || (!strangers.is_empty() && only_strangers()) {
-            // Who has ended just now is not among the children any more.
+            // One that has ended just now is no longer among the children.
             reap(&mut family, &mut first, &mut strangers);
             return family.last().unwrap_or(End::Exited(0));
         }
     }
 }
 
-/// Takes note of all that have ended; whether any did that is followed.
+/// Reaps all children that have ended; returns whether any was not a stranger.
 fn reap(family: &mut Family, first: &mut Option<Pid>, strangers: &mut Vec<Pid>) -> bool {
     let mut has_ended = false;
     while let Some((pid, end)) = child::reap() {
@@ -197,9 +196,9 @@ fn send(list: Vec<Send>) {
     }
 }
 
-/// The children this process had before it became fghack, as a run script has them
-/// that sends its output through another program. They are not what is followed,
-/// and may themselves wait for the end of this process.
+/// The pre-existing children of this process ("strangers"), as a run script has them that pipes
+/// its output through another program. They are not tracked, and may themselves wait for the
+/// end of this process.
 fn children_from_before() -> Vec<Pid> {
     match child::has_children() {
         true => children(None, &[]),
@@ -207,8 +206,8 @@ fn children_from_before() -> Vec<Pid> {
     }
 }
 
-/// Who is there, with `first`, whom we know of even if `/proc` does not show it, and
-/// without `strangers`.
+/// The current children, including `first`, even if `/proc` does not show it, without
+/// `strangers`.
 fn children(first: Option<Pid>, strangers: &[Pid]) -> Vec<Pid> {
     let mut children = process::children().unwrap_or_else(|error| {
         output::err(&Error::unable_to("read /proc", error).warning(PROGRAM));

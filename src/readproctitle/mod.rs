@@ -5,19 +5,19 @@ pub mod window;
 use crate::sys::{stream, title::Title};
 use window::Window;
 
-/// So much is read at a time: all that a pipe of the usual size holds.
+/// The read size: the default capacity of a pipe.
 const AT_ONCE: usize = 64 * 1024;
 
 /// Why nothing can be shown.
 pub enum TitleError {
-    /// There is no argument, or the last one is too short: [`window::SHORTEST`].
+    /// There is no argument, or the last one is shorter than [`window::SHORTEST`].
     NoRoom,
-    /// stdin cannot be read, which nobody could be told.
+    /// stdin cannot be read. There is nowhere to report the error.
     Read,
 }
 
-/// Shows the newest bytes of stdin in this process's last argument until stdin
-/// ends. Nothing but reading takes its time: who writes does not wait.
+/// Shows the newest bytes of stdin in the last argument of this process until end of file. It
+/// does nothing but read, so that writers do not block.
 ///
 /// # Errors
 /// [`TitleError`].

@@ -1,13 +1,12 @@
 //! The newest bytes of a stream: what readproctitle shows. No I/O.
 
-/// A last argument shorter than this has no room for errors: 0.76's rule.
+/// The minimum length of the last argument, as in 0.76.
 pub const SHORTEST: usize = 5;
 
-/// So many dots always stay at the beginning.
+/// The number of dots that always remain at the beginning.
 const DOTS: usize = 3;
 
-/// A word of a fixed length: three dots, then the newest bytes; dots before
-/// there were any.
+/// A word of a fixed length: three dots, then the newest bytes, padded with dots on the left.
 #[derive(Debug)]
 pub struct Window(Vec<u8>);
 
@@ -17,7 +16,7 @@ impl Window {
         Window(vec![b'.'; len])
     }
 
-    /// Takes `bytes` in at the end. Those that are 0 are dropped: one of them would end the word.
+    /// Appends `bytes`. NUL bytes are dropped: they would terminate the word.
     pub fn push(&mut self, bytes: &[u8]) {
         let room = self.0.len().saturating_sub(DOTS);
         let newest = bytes.iter().rev().filter(|byte| **byte != 0).take(room);
@@ -39,7 +38,7 @@ mod tests {
     use super::*;
     use crate::numbers::Numbers;
 
-    /// 0.76's way: one byte at a time.
+    /// The method of 0.76: one byte at a time.
     fn shifted(word: &mut [u8], byte: u8) {
         if byte != 0 {
             word.copy_within(4.., 3);

@@ -1,41 +1,40 @@
-//! tai64nlocal: stamps become local time.
+//! tai64nlocal: converts timestamps to local time.
 
 use super::line;
 use crate::civil::Civil;
 use crate::formats::tai64n::{Tai64n, leading_digits};
 
-/// Replaces a stamp at the start of a line by the local time it stands for, as
-/// `1999-08-24 06:04:05.787492500`; all else passes unchanged.
+/// Replaces a timestamp at the start of a line by its local time, such as `1999-08-24
+/// 06:04:05.787492500`; everything else is unchanged.
 ///
-/// As in 0.76, a stamp is `@` and the hexadecimal digits (lower-case) that
-/// follow, however many: the last 24 count. Where that is no moment of any year,
-/// 0.76 crashes, and here the line passes unchanged. A stamp that the input ends
-/// in is dropped.
+/// As in 0.76, a timestamp is `@` and any number of lower-case hexadecimal digits, of which the
+/// last 24 count. If it is out of the range of years, 0.76 crashes, and here the line is
+/// unchanged. An incomplete timestamp at the end of the input is dropped.
 #[derive(Debug, Default)]
 pub struct Localizer {
     position: Position,
-    /// The digits of a stamp that has not ended yet, from inputs before this one.
+    /// The digits so far of an incomplete timestamp.
     held: Vec<u8>,
     local: Local,
 }
 
-/// Where in a line the next byte stands.
+/// The position of the next byte in its line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Position {
     #[default]
     Start,
-    /// Behind the `@`, before the end of the digits.
+    /// After the `@`, before the end of the digits.
     Stamp,
     Behind,
 }
 
 impl Localizer {
-    /// So many digits are held back until it is clear what they are; 0.76 has no
-    /// limit. More are no stamp.
+    /// The maximum number of digits that are held back until the end of a timestamp; 0.76 has
+    /// no limit. With more, it is not a timestamp.
     pub const DIGITS: usize = 4096;
 
-    /// Takes the next `input` and appends what it becomes to `out`. `zone` tells
-    /// the local time of seconds since 1970-01-01 00:00 UTC; None if there is none.
+    /// Takes the next `input` and appends the result to `out`. `zone` returns the local time of
+    /// seconds since 1970-01-01 00:00 UTC; None if there is none.
     pub fn feed(
         &mut self,
         input: &[u8],
@@ -69,9 +68,8 @@ impl Localizer {
         }
     }
 
-    /// If `input` begins with a stamp as they are written and what stands behind
-    /// it, puts it out and gives what is behind. Nothing but a fast way through
-    /// [`Localizer::rest_of_stamp`].
+    /// If `input` begins with a complete timestamp in the usual form, converts it and returns
+    /// the rest: a fast path of [`Localizer::rest_of_stamp`].
     fn usual_stamp<'a>(
         &mut self,
         input: &'a [u8],
@@ -87,7 +85,7 @@ impl Localizer {
         Some(behind)
     }
 
-    /// Takes the digits that `input` begins with, and gives what it has behind them.
+    /// Takes the leading digits of `input` and returns the rest.
     fn rest_of_stamp<'a>(
         &mut self,
         input: &'a [u8],
@@ -112,14 +110,13 @@ impl Localizer {
     }
 }
 
-/// Writes local time, and remembers the last second it asked for: most lines are
-/// of the same second as the line before.
+/// Writes local times, and caches the last second: most lines are in the same second as the
+/// line before.
 #[derive(Debug, Default)]
 struct Local {
-    /// Seconds since 1970-01-01 00:00 UTC, of which [`Local::text`] speaks.
+    /// The second of [`Local::text`], since 1970-01-01 00:00 UTC.
     second: Option<i64>,
-    /// Its date and time, as `1999-08-24 06:04:05.`, and nine digits of some
-    /// nanoseconds.
+    /// Its date and time, such as `1999-08-24 06:04:05.`, and nine digits of nanoseconds.
     text: Vec<u8>,
 }
 
@@ -147,7 +144,7 @@ impl Local {
         *position = nine_digits(label.nanoseconds % BILLION);
         match label.nanoseconds / BILLION {
             0 => out.extend_from_slice(&self.text),
-            // No clock says so; 0.76 puts out all ten digits.
+            // No clock has such a value; 0.76 prints all ten digits.
             digit => {
                 out.extend_from_slice(date_and_time);
                 put_decimal(digit.into(), out);
@@ -160,8 +157,8 @@ impl Local {
 
 const BILLION: u32 = 1_000_000_000;
 
-/// Appends `civil` as `1999-08-24 06:04:05.`. A year before 0 is put out as by
-/// 0.76: as the unsigned number of 64 bits that has its bits.
+/// Appends `civil` as `1999-08-24 06:04:05.`. As in 0.76, a negative year is printed as an
+/// unsigned 64-bit number.
 fn put_date_and_time(civil: Civil, out: &mut Vec<u8>) {
     put_decimal(i64::from(civil.year).cast_unsigned(), out);
     for (separator, number) in [
@@ -176,7 +173,7 @@ fn put_date_and_time(civil: Civil, out: &mut Vec<u8>) {
     out.push(b'.');
 }
 
-/// Appends `number`.
+/// Appends `number` in decimal.
 fn put_decimal(number: u64, out: &mut Vec<u8>) {
     let start = out.len();
     let mut rest = number;
@@ -193,7 +190,7 @@ fn put_decimal(number: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// `number`, which is below a billion, with zeros before it.
+/// `number`, which is below a billion, with leading zeros.
 fn nine_digits(number: u32) -> [u8; 9] {
     #[allow(clippy::cast_possible_truncation, reason = "below ten")]
     let digit = |power: u32| b'0' + (number / power % 10) as u8;

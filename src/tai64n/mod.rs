@@ -1,8 +1,8 @@
-//! Stamps before lines: what tai64n puts there and tai64nlocal makes readable.
+//! tai64n and tai64nlocal: timestamps before lines, and their conversion to local time.
 //!
-//! Both are filters: bytes in, bytes out, cut anywhere. `stamper` and
-//! `localizer` decide what comes out and do no I/O; they remember of the input
-//! only where in a line it was cut. `run` reads and writes.
+//! Both are filters: bytes in, bytes out, in pieces of any size. `stamper` and `localizer` do
+//! the conversion without I/O; the only state that they keep of the input is the position in
+//! the current line. `run` reads and writes.
 
 pub mod localizer;
 pub(crate) mod stamper;
@@ -10,18 +10,18 @@ pub(crate) mod stamper;
 use crate::sys::stream;
 use std::io;
 
-/// How much is read at a time: what a pipe holds.
+/// The read size: the default capacity of a pipe.
 const AT_ONCE: usize = 64 * 1024;
 
-/// How much is read at a time if what comes out goes into a pipe: so little that
-/// its reader is busy with one write while the next is made.
+/// The read size if the output goes to a pipe: small enough that its reader is busy with one
+/// write while the next one is prepared.
 const AT_ONCE_INTO_PIPE: usize = 16 * 1024;
 
-/// Sends stdin through `filter`, which appends to its second argument, to stdout
-/// until the input ends. All that was read is written before the next read.
+/// Copies stdin through `filter`, which appends to its second argument, to stdout until end of
+/// file. Everything that was read is written before the next read.
 ///
 /// # Errors
-/// What read(2) or write(2) says.
+/// Those of read(2) and write(2).
 pub fn run(mut filter: impl FnMut(&[u8], &mut Vec<u8>)) -> io::Result<()> {
     stream::give_room();
     let at_once = if stream::stdout_is_pipe() {
@@ -42,7 +42,7 @@ pub fn run(mut filter: impl FnMut(&[u8], &mut Vec<u8>)) -> io::Result<()> {
     }
 }
 
-/// The part of `bytes` up to the end of the line, its newline included, and the rest.
+/// Splits `bytes` after the first newline.
 fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |place| place + 1);
     bytes.split_at_checked(end).unwrap_or((bytes, &[]))

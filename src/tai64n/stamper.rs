@@ -1,30 +1,28 @@
-//! tai64n: a stamp before each line.
+//! tai64n: puts a timestamp before each line.
 
 use super::line;
 use crate::formats::tai64n::Tai64n;
 
-/// Puts a stamp and a blank before each line. An empty line is one, and so is
-/// what stands behind the last newline, if anything does; none gets a newline
-/// it did not have.
+/// Puts a timestamp and a space before each line, including empty lines and an unterminated
+/// last line; no newline is added.
 #[derive(Debug, Default)]
 pub struct Stamper {
-    /// Whether the last byte seen was one of a line, and not its newline.
+    /// Whether the input so far ends within a line.
     in_line: bool,
-    /// The last stamp given.
+    /// The last timestamp.
     last: Tai64n,
 }
 
 impl Stamper {
-    /// Takes the next `input`, which was read at `now`, and appends what it
-    /// becomes to `out`.
+    /// Takes the next `input`, which was read at `now`, and appends the result to `out`.
     ///
-    /// A line gets the moment at which its first byte was read. Lines that were
-    /// read together differ by a nanosecond, so that stamps increase always, but
-    /// for a clock that is set back.
+    /// The timestamp of a line is the time at which its first byte was read. Lines that were
+    /// read together differ by a nanosecond each, so that timestamps always increase, unless
+    /// the clock is set back.
     pub fn feed(&mut self, input: &[u8], now: Tai64n, out: &mut Vec<u8>) {
         let mut rest = input;
-        // What was given before can be ahead of the clock, by so many
-        // nanoseconds as there were lines.
+        // Earlier timestamps can be ahead of the clock, by as many nanoseconds as there were
+        // lines.
         let mut stamp = if now <= self.last && now.seconds.saturating_add(1) >= self.last.seconds {
             self.last.next()
         } else {

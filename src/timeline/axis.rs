@@ -1,11 +1,11 @@
-//! Times as people read them, and round ones for an axis.
+//! Formats times for people, and finds round ticks for an axis.
 
 /// A unit of time: the nanoseconds in one, and its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unit {
-    /// How many nanoseconds it has.
+    /// Its length in nanoseconds.
     pub nanoseconds: u64,
-    /// As `ms`.
+    /// Its name, such as `ms`.
     pub name: &'static str,
 }
 
@@ -25,23 +25,22 @@ const UNITS: [Unit; 3] = [
     },
 ];
 
-/// Round moments between the two ends of an axis.
+/// An axis with ticks at round times.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Axis {
-    /// Of all its labels.
+    /// The unit of all its labels.
     pub unit: Unit,
-    /// From one tick to the next, in nanoseconds; at least 1.
+    /// The distance of two ticks, in nanoseconds; at least 1.
     pub step: u64,
-    /// The first moment it shows, in nanoseconds.
+    /// Its start, in nanoseconds.
     pub from: u64,
-    /// The last moment it shows, in nanoseconds; at least 1 after the first, unless that is
-    /// the largest number.
+    /// Its end, in nanoseconds; at least 1 after the start, unless that is the largest number.
     pub end: u64,
 }
 
 impl Axis {
-    /// One from `from` to `end`, in nanoseconds, with not many more than `ticks` ticks,
-    /// one every 1, 2 or 5 times a power of ten.
+    /// An axis from `from` to `end`, in nanoseconds, with about `ticks` ticks at most: one
+    /// every 1, 2 or 5 times a power of ten.
     pub fn new(from: u64, end: u64, ticks: usize) -> Axis {
         let end = end.max(from.saturating_add(1));
         let length = end.saturating_sub(from).max(1);
@@ -57,7 +56,7 @@ impl Axis {
         }
     }
 
-    /// The position between 0 and `width` of a moment in nanoseconds.
+    /// The position, between 0 and `width`, of a time in nanoseconds.
     pub fn position(&self, at: u64, width: u64) -> u64 {
         let length = self.end.saturating_sub(self.from).max(1);
         let behind = at.saturating_sub(self.from).min(length);
@@ -77,7 +76,7 @@ impl Axis {
         moments.map(move |at| (at, tell(at)))
     }
 
-    /// A moment in the unit of the axis, as exactly as it can be seen there.
+    /// A time in the unit of the axis, as exact as the axis shows it.
     pub fn tell(&self, at: u64) -> String {
         let seen = self.end.saturating_sub(self.from) / 100;
         let digits = self.unit.nanoseconds.ilog10();
@@ -100,7 +99,7 @@ fn told(nanoseconds: u64, unit: Unit, decimals: u32) -> String {
     }
 }
 
-/// How many zeros the number ends in.
+/// The number of trailing zeros.
 fn trailing_zeros(mut number: u64) -> u32 {
     let mut zeros = 0;
     while number != 0 && number.is_multiple_of(10) {
@@ -110,7 +109,7 @@ fn trailing_zeros(mut number: u64) -> u32 {
     zeros
 }
 
-/// The largest unit of which there is at least one.
+/// The largest unit that is not longer than the time.
 fn unit(nanoseconds: u64) -> Unit {
     let [micro, milli, second] = UNITS;
     match nanoseconds {
@@ -120,7 +119,7 @@ fn unit(nanoseconds: u64) -> Unit {
     }
 }
 
-/// A time in nanoseconds to three digits, as `84.2 ms`.
+/// A time in nanoseconds with three digits, such as `84.2 ms`.
 pub fn time(nanoseconds: u64) -> String {
     let mut unit = unit(nanoseconds);
     let digits = |unit: Unit| {

@@ -1,5 +1,5 @@
-//! Records how services start: in svscan, in its supervises and in the children that
-//! become `./run`.
+//! Records how services start: in svscan, in its supervises and in the children that exec
+//! `./run`.
 //!
 //! They share one open file, to which each appends its lines with one write(2): the
 //! kernel orders the writes, so no process waits for another. svscan closes the file when
@@ -26,7 +26,7 @@ const OTHERS: u64 = 64 * 1024;
 /// The maximum number of bytes in one write: a write to a pipe is atomic up to this size.
 const AT_ONCE: usize = 4096;
 
-/// The moment at which svscan began, by both clocks.
+/// The time at which svscan began, by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Beginning {
     monotonic: Instant,
@@ -46,17 +46,17 @@ impl Beginning {
 /// The open file.
 struct Sink {
     file: File,
-    /// As it was given, for the message.
+    /// The path on the command line, for the message.
     path: OsString,
     began: Instant,
-    /// A process could not write.
+    /// Set once a write has failed in some process.
     gave_up: Flag,
     /// The limit on the size of files, in bytes.
     most: u64,
 }
 
 impl Sink {
-    /// How long after the beginning `at` is, in nanoseconds.
+    /// The time from the beginning to `at`, in nanoseconds.
     fn nanoseconds(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.began).as_nanos();
         u64::try_from(since).unwrap_or(u64::MAX)
@@ -93,7 +93,7 @@ impl Sink {
     }
 }
 
-/// svscan's part.
+/// The recorder of svscan.
 pub struct Recorder {
     sink: Sink,
     began: Beginning,
@@ -157,9 +157,9 @@ impl Recorder {
         self.write();
     }
 
-    /// In a child: its own part, of this supervise. svscan writes its own notes itself.
+    /// In a child: the recorder of this supervise. svscan itself writes its own events.
     pub fn of(self, name: &OsStr, is_log: bool) -> Record<'_> {
-        // To free it would change memory that is shared with svscan.
+        // Freeing it would write to memory that is shared with svscan.
         std::mem::forget(self.lines);
         Record {
             sink: self.sink,
@@ -173,7 +173,7 @@ impl Recorder {
 /// The maximum number of events of a supervise.
 const NOTED: usize = 4;
 
-/// The part of a supervise.
+/// The recorder of a supervise.
 pub struct Record<'a> {
     sink: Sink,
     name: &'a OsStr,

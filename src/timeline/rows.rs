@@ -40,7 +40,7 @@ pub enum BarEnd {
     Failed,
     /// Its supervise is another program, which records nothing.
     Other,
-    /// It had not come that far when the file was read.
+    /// It had not finished its start when the file was read.
     Open,
 }
 
@@ -66,7 +66,7 @@ impl BarEnd {
     }
 }
 
-/// A stretch of a bar.
+/// A part of a bar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
     /// The phase.
@@ -77,17 +77,17 @@ pub struct Part {
     pub to: u64,
 }
 
-/// When each event of one supervise was, in nanoseconds since svscan began.
+/// The times of the events of one supervise, in nanoseconds since svscan began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Moments([Option<u64>; TimelineEvent::ALL.len()]);
 
 impl Moments {
-    /// When this was, if it was.
+    /// The time of this event, if it occurred.
     pub fn of(&self, event: TimelineEvent) -> Option<u64> {
         self.0.get(event as usize).copied().flatten()
     }
 
-    /// Those that were, in the order of [`TimelineEvent::ALL`].
+    /// Those that occurred, in the order of [`TimelineEvent::ALL`].
     pub fn all(&self) -> impl Iterator<Item = (TimelineEvent, u64)> {
         let known = TimelineEvent::ALL.into_iter().zip(self.0);
         known.filter_map(|(event, at)| Some((event, at?)))
@@ -104,7 +104,7 @@ impl Moments {
 /// A bar.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
-    /// Of which supervise.
+    /// Its supervise.
     pub label: Label,
     /// Its name as it can be shown: see [`shown`].
     pub name: String,
@@ -114,7 +114,7 @@ pub struct Row {
     pub end: BarEnd,
     /// When it ends, in nanoseconds since svscan began.
     pub at: u64,
-    /// When each event was.
+    /// The times of its events.
     pub moments: Moments,
 }
 
@@ -170,7 +170,7 @@ impl Row {
         (self.end == BarEnd::Began).then(|| self.at.saturating_sub(forked))
     }
 
-    /// All that is known of it in one line.
+    /// A description in one line.
     pub fn story(&self) -> String {
         let events = self.moments.all().map(|(event, at)| {
             let what = match event {
@@ -195,14 +195,14 @@ impl Row {
 pub struct Chart {
     /// In the order in which they end.
     pub rows: Vec<Row>,
-    /// When the last of them ends, or svscan was through, in nanoseconds.
+    /// When the last of them ends, or svscan had scanned everything, in nanoseconds.
     pub end: u64,
-    /// Whether svscan was through: if not, there may be more.
+    /// Whether svscan had scanned everything: if not, there may be more.
     pub is_whole: bool,
 }
 
 impl Chart {
-    /// From a record. Of two equal events of one supervise the earlier counts.
+    /// Makes the chart of a timeline. Of two equal events of one supervise the earlier counts.
     pub fn new(timeline: &Timeline) -> Chart {
         let mut events: BTreeMap<&Label, Moments> = BTreeMap::new();
         for record in &timeline.records {
@@ -286,12 +286,12 @@ pub struct Picture {
     pub left_out: usize,
     /// The summary, including those.
     pub summary: Summary,
-    /// When svscan began, as people write it.
+    /// When svscan began, as text.
     pub when: String,
 }
 
 impl Picture {
-    /// Of `chart` as far as `choice` goes.
+    /// The picture of those bars of `chart` that `choice` selects.
     pub fn new(mut chart: Chart, choice: Choice, when: String) -> Picture {
         let summary = chart.summary();
         let left_out = chart.choose(choice);
@@ -313,7 +313,7 @@ impl Picture {
         sentences
     }
 
-    /// The axis for it; where bars are left out, it begins with the first of the others.
+    /// The axis; if bars are left out, it begins with the first of the others.
     pub fn axis(&self, ticks: usize) -> Axis {
         let from = match self.left_out {
             0 => 0,
@@ -322,7 +322,7 @@ impl Picture {
         Axis::new(from, self.chart.end, ticks)
     }
 
-    /// The ends there are in it.
+    /// The kinds of ends that occur in it.
     pub fn ends(&self) -> impl Iterator<Item = BarEnd> {
         let has = |end: &BarEnd| self.chart.rows.iter().any(|row| row.end == *end);
         BarEnd::ALL.into_iter().filter(has)
@@ -343,13 +343,13 @@ pub enum Choice {
 /// The summary of a chart. Times are in nanoseconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Summary {
-    /// Whether that is all there is.
+    /// Whether it is complete.
     pub is_whole: bool,
-    /// How many services there are.
+    /// The number of services.
     pub services: usize,
-    /// How many logs of services.
+    /// The number of loggers.
     pub logs: usize,
-    /// How many bars end how.
+    /// The number of bars with each end.
     ends: [(BarEnd, usize); 5],
     /// When half of those that have begun had done so.
     pub half: Option<u64>,
@@ -367,13 +367,13 @@ pub struct Summary {
 const NAMED: usize = 5;
 
 impl Summary {
-    /// How many bars end so.
+    /// The number of bars with this end.
     pub fn count(&self, end: BarEnd) -> usize {
         let found = self.ends.iter().find(|(known, _)| *known == end);
         found.map_or(0, |(_, count)| *count)
     }
 
-    /// As text, each sentence by itself.
+    /// The summary as sentences.
     pub fn sentences(&self) -> Vec<String> {
         let count = |count: usize, what: &str| match count {
             1 => format!("1 {what}"),
@@ -446,7 +446,7 @@ fn rising(mut numbers: Vec<(u64, usize)>) -> Vec<(u64, usize)> {
     numbers
 }
 
-/// Of an even count the one below the middle; None of nothing.
+/// The median; of an even count the lower of the middle two; None if empty.
 fn median(numbers: impl Iterator<Item = u64>) -> Option<u64> {
     let numbers = rising(numbers.zip(0..).collect());
     let middle = numbers.len().checked_sub(1)? / 2;

@@ -11,15 +11,15 @@ const WIDTH: Length = 100_000;
 const EDGE: Length = 2_400;
 /// The space after the bars, for the time at which the last ones end.
 const BEHIND: Length = 7_200;
-/// From one bar to the next, if there are few.
+/// The distance of two bars, if there are few.
 const PITCH: Length = 2_000;
-/// As high as all bars together are, more or less, if there are many.
+/// The approximate height of all bars together, if there are many.
 const HEIGHT: Length = 100_000;
-/// Bars that are not closer have a name and a time each.
+/// At this distance or more, each bar has a name and a time.
 const LEGIBLE: Length = 900;
-/// From one name to the next, where not each bar has one.
+/// The distance of two names, if not every bar has one.
 const SAMPLE: Length = 2_600;
-/// About the width of a letter, in hundredths of its height.
+/// The approximate width of a letter, in hundredths of its height.
 const LETTER: Length = 56;
 /// A name that is longer is cut.
 const NAME: usize = 34;
@@ -27,7 +27,7 @@ const NAME: usize = 34;
 const LINE: usize = 150;
 /// The least distance of two ticks.
 const TICK: Length = 8_000;
-/// Of fewer that have begun one sees which is the middle one.
+/// Below this number of started services, the line for the median is left out.
 const FEW: usize = 10;
 /// The minimum width of a part, so that it is visible.
 const THIN: Length = 80;
@@ -64,8 +64,7 @@ impl Layout {
     fn new(picture: &Picture, top: Length) -> Layout {
         let rows = &picture.chart.rows;
         let count = number(rows.len().max(1));
-        // Whole pixels, as long as there are any: bars of different heights would seem
-        // to have a meaning.
+        // Whole pixels, if possible: different heights of bars would seem to have a meaning.
         let pitch = match HEIGHT / count {
             pitch @ 100.. => (pitch - pitch % 100).min(PITCH),
             pitch => (2 * pitch).clamp(1, 100),
@@ -94,7 +93,7 @@ impl Layout {
         self.top + self.pitch * number(row)
     }
 
-    /// Whether it is so high that the axis is wanted below as well.
+    /// Whether it is so high that it needs an axis at the bottom, too.
     fn has_two_scales(&self) -> bool {
         self.bottom - self.top > HEIGHT / 2
     }
@@ -108,7 +107,7 @@ fn font(pitch: Length) -> Length {
     }
 }
 
-/// A length, in as few digits as it takes.
+/// A length with as few digits as possible.
 fn n(length: Length) -> String {
     match (length / 100, length % 100) {
         (whole, 0) => whole.to_string(),
@@ -203,7 +202,7 @@ fn rect(class: &str, x: Length, y: Length, width: Length, height: Length) -> Str
     format!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>\n")
 }
 
-/// How a bar that has not begun ends: a sign around this point.
+/// Draws the sign at this point for the end of a bar whose service has not started.
 fn sign(end: BarEnd, x: Length, y: Length, size: Length) -> String {
     let (half, whole) = (n(size * 8 / 10), n(size * 16 / 10));
     let (left, top, middle) = (n(x - size * 8 / 10), n(y - size * 8 / 10), n(y));
@@ -275,7 +274,7 @@ fn bar(row: &Row, y: Length, layout: &Layout, out: &mut String) {
     };
     for part in &row.parts {
         let (x, end) = (layout.x(part.from), layout.x(part.to));
-        // Nothing happens while it waits: a line is enough, where there is room for one.
+        // Nothing happens while it waits, so a line is enough, if there is space for one.
         let (from, height) = match part.phase {
             Phase::Waits if pitch >= 300 => (y + pitch * 38 / 100, pitch * 24 / 100),
             _ => (from, height),
@@ -345,7 +344,7 @@ fn names(picture: &Picture, layout: &Layout, out: &mut String) {
     }
 }
 
-/// When half had begun; gives where the picture ends.
+/// Draws the line at which half of the services had started; returns the bottom of the picture.
 fn half(picture: &Picture, layout: &Layout, out: &mut String) -> Length {
     let bottom = layout.bottom + if layout.has_two_scales() { 2_000 } else { 600 };
     let is_of_use = picture.left_out == 0 && picture.summary.count(BarEnd::Began) >= FEW;

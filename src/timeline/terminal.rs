@@ -11,7 +11,7 @@ pub struct TerminalLook {
     pub columns: usize,
     /// Whether to use ANSI colours.
     pub has_colour: bool,
-    /// Whether to use more letters than ASCII has.
+    /// Whether to use characters beyond ASCII.
     pub has_unicode: bool,
 }
 
@@ -20,7 +20,7 @@ const TIME: usize = 9;
 /// The minimum distance of two labels of the axis, in columns.
 const TICK: usize = 9;
 
-/// From one entry of the legend to the next.
+/// The space between two entries of the legend.
 const GAP: &str = "   ";
 
 /// One column of a bar.
@@ -83,7 +83,7 @@ impl TerminalLook {
         text
     }
 
-    /// A text of ours, in the available characters.
+    /// A fixed text in the available characters.
     fn text(self, text: &str) -> String {
         match self.has_unicode {
             true => text.to_owned(),
