@@ -1,10 +1,9 @@
-//! The service directory as supervise keeps it: `supervise/` with its lock,
-//! FIFOs and status, and the file `down`. All paths are relative to the service
-//! directory, which is the current one; `name` is what it was called on the
-//! command line and is used in messages only.
+//! The files of a service directory: `supervise/` with its lock, FIFOs and status, and the file
+//! `down`. All paths are relative to the service directory, which is the current directory;
+//! `name` is its name on the command line, for messages only.
 //!
-//! Another user may own `supervise/`, who is not to lead supervise to other files:
-//! no link in it is followed, and what is written is a file that was made for it.
+//! Another user may own `supervise/` and must not redirect supervise to other files: no link in
+//! it is followed, and supervise writes only to files that were created for that.
 
 use super::state_file::{self, StartedBy};
 use crate::error::Error;
@@ -17,24 +16,25 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The open files of a supervised service directory, in the order 0.76 makes them.
+/// The open files of a supervised service directory, in the order in which 0.76 creates them.
 pub struct ServiceDir {
-    /// Where commands arrive; nonblocking.
+    /// The control FIFO; non-blocking.
     pub control: File,
-    /// Whether that is a FIFO, as it should be.
+    /// Whether it is a FIFO, as it should be.
     pub is_fifo: bool,
-    /// Keeps `control` from reaching its end when the last svc closes it.
+    /// Prevents end of file on `control` when the last writer closes it.
     _control_writer: File,
-    /// Held locked as long as this supervise lives.
+    /// The lock, held as long as this supervise runs.
     _lock: File,
-    /// Open for reading: what svok and svstat look for. None until [`ServiceDir::announce`].
+    /// The FIFO `ok`, open for reading, which svok and svstat check. None until
+    /// [`ServiceDir::announce`].
     ok: Option<File>,
 }
 
-/// What is wanted at the start: down if there is a file `down`, else up.
+/// The initial wanted state: down if there is a file `down`, else up.
 ///
 /// # Errors
-/// `unable to stat NAME/down`, but for a file that is not there.
+/// `unable to stat NAME/down`, unless it does not exist.
 pub fn configured(name: &OsStr) -> Result<Want, Error> {
     match std::fs::metadata("down") {
         Ok(_) => Ok(Want::Down),
@@ -44,9 +44,8 @@ pub fn configured(name: &OsStr) -> Result<Want, Error> {
 }
 
 impl ServiceDir {
-    /// Makes `supervise/` (if it is a symbolic link to nothing: its target, as
-    /// Debian's package does), takes the lock and opens the control FIFO.
-    /// `started_by` is about this supervise.
+    /// Creates `supervise/` (if it is a dangling symbolic link: its target, as Debian's package
+    /// does), takes the lock and opens the control FIFO. `started_by` is about this supervise.
     ///
     /// # Errors
     /// 0.76's: `unable to acquire NAME/supervise/lock` if another supervise runs here.
@@ -60,7 +59,7 @@ impl ServiceDir {
         }
 
         let path = Path::new("supervise/control");
-        // A failure shows when it is opened.
+        // If that fails, opening it fails.
         let _ = fifo::make(path);
         let read = |error| Error::unable("read", name, "/supervise/control", error);
         let mut control = file::open_read_nofollow(path).map_err(read)?;
@@ -79,7 +78,7 @@ impl ServiceDir {
         })
     }
 
-    /// Makes and opens the FIFO `ok`: from now on this service is supervised.
+    /// Creates and opens the FIFO `ok`: from now on the service counts as supervised.
     ///
     /// # Errors
     /// `unable to read NAME/supervise/ok`.
@@ -93,7 +92,7 @@ impl ServiceDir {
     }
 }
 
-/// Errors of mkdir are not told: opening the lock will say what is wrong.
+/// Errors of mkdir are not reported: opening the lock fails with the reason.
 fn make_supervise_directory() -> Result<(), Error> {
     let path = Path::new("supervise");
     let Err(error) = file::make_directory(path) else {
@@ -115,23 +114,20 @@ fn make_supervise_directory() -> Result<(), Error> {
     }
 }
 
-/// Whether the service directory was deleted: no name leads to it any more. One that was
-/// renamed has a name.
+/// Whether the service directory was deleted: it has no hard link left. A renamed one has.
 pub fn is_gone() -> bool {
     file::is_current_directory_deleted()
 }
 
-/// Whether there is anything to write a status to: not once somebody has removed
-/// `supervise`.
-pub fn has_place_for_status() -> bool {
+/// Whether there is a directory for the status: false if `supervise` was removed.
+pub fn has_directory_for_status() -> bool {
     Path::new("supervise").exists()
 }
 
-/// Replaces `supervise/status`: written to `status.new`, then renamed, so that
-/// no reader sees half of it.
+/// Replaces `supervise/status` atomically: writes `status.new`, then renames it.
 ///
 /// # Errors
-/// 0.76's three sentences about `status.new`.
+/// The three messages of 0.76 about `status.new`.
 pub fn write_status(name: &OsStr, status: &Status) -> Result<(), Error> {
     let bytes = status.encode();
     let new = Path::new("supervise/status.new");
@@ -155,11 +151,11 @@ pub fn write_status(name: &OsStr, status: &Status) -> Result<(), Error> {
         .map_err(|error| Error::unable("rename", name, "/supervise/status.new to status", error))
 }
 
-/// Writes `status` over the old one, where there can be no new file: on a full disk. Only
-/// over a file of our own that has the size of a status, no link and no other name.
+/// Overwrites the old status in place, where no new file can be created: on a full disk. Only
+/// if it is a plain file of our own with the size of a status and one hard link.
 ///
 /// # Errors
-/// See open(2), pwrite(2); InvalidData if it is another file.
+/// See open(2), pwrite(2); InvalidData if it has another size.
 pub fn overwrite_status(status: &Status) -> io::Result<()> {
     let file = file::open_write_own(Path::new("supervise/status"))?;
     if file.metadata()?.len() != Status::BYTES as u64 {
@@ -168,11 +164,11 @@ pub fn overwrite_status(status: &Status) -> io::Result<()> {
     file.write_all_at(&status.encode(), 0)
 }
 
-/// Lets the time of `supervise/status` be now, as if it had been written again.
+/// Sets the times of `supervise/status` to now, as if it had been rewritten.
 ///
 /// # Errors
-/// See stat(2), utimensat(2); InvalidData if it is no file of a status's size, or one that
-/// has another name, too.
+/// See stat(2), utimensat(2); InvalidData if it is not a plain file with the size of a status
+/// and one hard link.
 pub fn refresh_status() -> io::Result<()> {
     let path = Path::new("supervise/status");
     let metadata = std::fs::symlink_metadata(path)?;

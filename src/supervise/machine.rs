@@ -1,29 +1,30 @@
-//! What supervise decides: events in, actions out, no I/O and no clock.
+//! The decisions of supervise, a state machine: events in, actions out, no I/O and no clock.
 //!
-//! The state is a [`RunPhase`] (where the service stands), what is wanted, and whether
-//! supervise is [`Leaving`]. Whether there is a process, whether a start is due and when,
-//! and what the status says follows from them. Rules:
+//! The state is a [`RunPhase`] of the service, the wanted state, and whether supervise is
+//! [`Leaving`]. Whether there is a process, when a start is due, and the status follow from
+//! them. Rules:
 //!
-//! - A start is due in [`RunPhase::Waiting`]: the service has ended and `u` is wanted, or `u`
-//!   or `o` has asked for it.
-//! - A start is made at once if the last one is a second ago, else when it is.
-//!   So there is at most one start a second, and never a longer wait.
-//! - After a failed fork it waits 1, 2, 5, 10, 20 and then 60 seconds (back-off); `u` and
-//!   `o` cut that short, and it begins with one second again.
-//! - Leaving ends as soon as there is no process and no start was asked for, or the fork
-//!   for it has failed: `x` always ends.
-//! - Once the service directory is deleted nothing is started, and leaving needs no `x`.
-//! - While another supervise of a deleted directory of the same name still runs, the
-//!   start is *gated*: only `u` and `o` make it.
-//! - The first process is held until the service is announced, so that it finds a status.
-//! - A service that ends within a second after its start, in which no command has come, is
-//!   up for the status until that second is over, as in 0.76, which notices nothing in it.
-//!   Its process stays a zombie as long, so that the pid in the status is nobody else's. A
-//!   command ends that. The record tells the truth at once.
-//! - Every change of process, want, pause or leaving is published, in 0.76's
-//!   order: before the signals of `p` and `c`, after those of `d`. So are commands that
-//!   change none of it, as in 0.76, but for a `c` where nothing was paused: that can be
-//!   sent often, and only the time of the file tells.
+//! - A start is due in [`RunPhase::Waiting`]: the service has ended and `u` is wanted
+//!   (restart), or `u` or `o` has requested it.
+//! - A start is made at once if the last one is at least a second ago, else after that second:
+//!   at most one start a second, and never a longer wait.
+//! - After a failed fork it waits 1, 2, 5, 10, 20 and then 60 seconds (backoff); `u` and `o`
+//!   end the wait and reset it to one second.
+//! - supervise exits, if it is leaving, as soon as there is no process and no requested start,
+//!   or the fork for it has failed: `x` always terminates.
+//! - After the service directory was deleted nothing is started, and leaving needs no `x`.
+//! - While another supervise of a deleted directory of the same name runs, the start is
+//!   *gated*: only `u` and `o` start the service.
+//! - The first process is gated until the service is announced (readiness), so that it finds a
+//!   status.
+//! - A service that ends within a second after its start, without a command in that time, is up
+//!   in the status until that second is over, as in 0.76, which does not notice anything in it.
+//!   Its process stays a zombie for that time, so that the pid in the status is not reused. A
+//!   command ends that. The record shows the end at once.
+//! - Every change of process, want, pause or leaving is published, in the order of 0.76: before
+//!   the signals of `p` and `c`, after those of `d`. So are commands that change none of these,
+//!   as in 0.76, except a `c` when nothing was paused: that may be sent often, and only the
+//!   time of the file changes.
 
 use crate::child::{End, Pid, ProcessId};
 use crate::formats::control::{Command, ServiceSignal};
@@ -32,106 +33,106 @@ use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
 use std::time::{Duration, Instant};
 
-/// The shortest time from one start to the next.
+/// The minimum interval of two starts.
 pub const START_INTERVAL: Duration = Duration::from_secs(1);
-/// Seconds from a failed fork to the next try: after the first failure, the second ...
+/// The backoff in seconds after a failed fork: after the first failure, the second ...
 const FORK_RETRIES: [u64; 5] = [1, 2, 5, 10, 20];
-/// The same after all later ones, as always in 0.76.
+/// The backoff after all later failures; in 0.76, after all.
 pub const FORK_RETRY: Duration = Duration::from_secs(60);
-/// The time from a failed write of the status to the next try.
+/// The interval of retries of a failed write of the status.
 pub const PUBLISH_RETRY: Duration = Duration::from_secs(5);
 
-/// The moment of an event, by both clocks.
+/// The time of an event, by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// By which all decisions are taken.
+    /// For all decisions.
     pub monotonic: Instant,
-    /// What the status file says.
+    /// For the status file.
     pub wall: Tai64n,
 }
 
-/// What a process is started for. One more role is one more variant here, its arms in
-/// [`Machine::step`], its rows in the printed table, and its program in the shell.
+/// The role of a process. Another role is another variant here, its arms in [`Machine::step`],
+/// its rows in the printed table, and its program in the driver (`shell`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcessRole {
     /// The service itself: `./run`.
     Run,
 }
 
-/// When a process that is started begins with its program.
+/// When a new process execs its program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begin {
     /// At once.
     AtOnce,
-    /// It is held until [`SuperviseAction::LetGo`].
-    Held,
+    /// It is gated until [`SuperviseAction::OpenGate`].
+    Gated,
 }
 
-/// What happened.
+/// An event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SuperviseEvent {
-    /// Everything is set up.
+    /// The set-up is complete.
     Boot,
     /// The answer to [`SuperviseAction::Announce`].
     Announced,
-    /// The other one: `ok` could not be opened.
+    /// The answer to [`SuperviseAction::Announce`]: `ok` could not be opened.
     NotAnnounced,
-    /// A control byte came.
+    /// A command was received.
     Control(Command),
     /// The answer to [`SuperviseAction::Start`]: this is the process.
     Started(ProcessRole, Pid),
-    /// Another one: there is none, the fork failed.
+    /// The answer to [`SuperviseAction::Start`]: the fork failed.
     StartFailed(ProcessRole),
-    /// Another one: there is none, it could not have been held.
-    CannotHold(ProcessRole),
+    /// The answer to [`SuperviseAction::Start`]: it could not be gated.
+    CannotGate(ProcessRole),
     /// The process has ended; it is not reaped yet.
     Ended(ProcessRole, End),
-    /// The answer to every action that writes the status.
+    /// The answer to every action that writes the status: success.
     Published,
-    /// Another one: it could not be written.
+    /// The answer to such an action: the write failed.
     PublishFailed,
-    /// Another one: there is nothing any more to write it to.
-    NoPlace,
+    /// The answer to such an action: there is no directory to write it to any more.
+    NoDirectory,
     /// The [`Machine::deadline`] has passed.
     Timer,
-    /// The service directory has no name any more: it was deleted.
+    /// The service directory was deleted.
     DirectoryGone,
-    /// What [`RunPhase::Gated`] waits for has ended.
+    /// The supervises that [`RunPhase::Gated`] waits for have ended.
     Released,
 }
 
-/// What the shell is to do, in this order. An answer comes back as an [`SuperviseEvent`] when all
-/// of it is done.
+/// The actions of the driver (`shell`), in order. An answer is an [`SuperviseEvent`] that
+/// follows when all of them are performed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SuperviseAction {
     /// Start a process; answer with [`SuperviseEvent::Started`], [`SuperviseEvent::StartFailed`] or
-    /// [`SuperviseEvent::CannotHold`].
+    /// [`SuperviseEvent::CannotGate`].
     Start(ProcessRole, Begin),
-    /// Let the process that was held begin.
-    LetGo(ProcessRole),
-    /// Send this to the process.
+    /// Let the gated process begin.
+    OpenGate(ProcessRole),
+    /// Send this signal to the process.
     Signal(ProcessRole, ServiceSignal),
     /// Reap the process, which has ended.
     Reap(ProcessRole),
     /// Write [`Machine::state`] to the record, and leave the status as it is.
     Record,
     /// Write [`Machine::status`] to the status file; answer with [`SuperviseEvent::Published`],
-    /// [`SuperviseEvent::PublishFailed`], [`SuperviseEvent::NoPlace`] or [`SuperviseEvent::DirectoryGone`].
+    /// [`SuperviseEvent::PublishFailed`], [`SuperviseEvent::NoDirectory`] or [`SuperviseEvent::DirectoryGone`].
     Publish,
-    /// The same, after a failure that has been reported.
+    /// As `Publish`, after a failure that has been reported.
     Republish,
-    /// Nothing of [`Machine::status`] has changed since it was written: let the file's
-    /// time say that a command came.
+    /// [`Machine::status`] has not changed since it was written: update the time of the file,
+    /// to show that a command was received.
     Refresh,
-    /// Open `ok`: from now on the service is supervised. Answer with
+    /// Open `ok`: from now on the service counts as supervised. Answer with
     /// [`SuperviseEvent::Announced`] or [`SuperviseEvent::NotAnnounced`].
     Announce,
 }
 
-/// Where the service stands.
+/// The phase of the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunPhase {
-    /// Its first process is started, held, and not announced yet.
+    /// Its first process is started and gated; the service is not announced yet.
     Beginning,
     /// There is no process, and no start is due.
     Down,
@@ -139,35 +140,35 @@ pub enum RunPhase {
     Gated,
     /// There is no process; a start is due, see [`Machine::deadline`].
     Waiting(Attempt),
-    /// The start is not answered yet.
+    /// The start was requested and is not answered yet.
     Starting(Attempt),
     /// Its process runs.
     Up {
-        /// Which one it is.
+        /// Its pid.
         pid: Pid,
-        /// It was sent STOP by `p`.
+        /// It is paused: `p` sent STOP.
         paused: bool,
-        /// No command has come since it was started.
+        /// No command was received since its start.
         is_quiet: bool,
     },
-    /// Its process has ended and is not reaped: in the second after its start the status
-    /// does not say that it has ended.
+    /// Its process has ended and is not reaped: during the second after its start the status
+    /// does not show its end.
     Zombie(Pid),
-    /// supervise has nothing left to do: it exits with 0, or with the error that it met.
+    /// supervise exits, with 0 or with an error.
     Left,
 }
 
 /// A start that is due.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Attempt {
-    /// `u` or `o` has asked for it: it is made even if supervise is leaving.
+    /// `u` or `o` requested it: it is made even if supervise is leaving.
     pub is_asked_for: bool,
-    /// How many forks have failed for it since the last `u` or `o`.
+    /// The number of failed forks since the last `u` or `o`.
     pub failed_forks: usize,
 }
 
 impl Attempt {
-    /// By `u` or `o`.
+    /// Requested by `u` or `o`.
     const ASKED_FOR: Attempt = Attempt {
         is_asked_for: true,
         failed_forks: 0,
@@ -180,7 +181,7 @@ impl Attempt {
         }
     }
 
-    /// How long it has to wait after the last one.
+    /// The minimum time after the last attempt.
     fn wait(self) -> Duration {
         let Some(earlier) = self.failed_forks.checked_sub(1) else {
             return START_INTERVAL;
@@ -190,15 +191,14 @@ impl Attempt {
     }
 }
 
-/// Whether supervise ends once the service is down; what comes later here outdoes what
-/// comes before.
+/// Whether supervise exits when the service is down; later variants override earlier ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Leaving {
     /// It does not.
     No,
     /// By `x`.
     AskedFor,
-    /// The service directory was deleted: nobody can send it a command.
+    /// Because the service directory was deleted: no command can reach it.
     Deleted,
 }
 
@@ -209,10 +209,10 @@ pub struct Machine {
     want: Want,
     leaving: Leaving,
     since: Tai64n,
-    /// When the last start was made, or the last fork failed.
+    /// The time of the last start or failed fork.
     last_try: Option<Instant>,
     republish_at: Option<Instant>,
-    /// How often the service was started.
+    /// The number of starts of the service.
     starts: u64,
     last_end: Option<LastEnd>,
 }
@@ -235,7 +235,8 @@ impl Machine {
         }
     }
 
-    /// The same, but it is not started before [`SuperviseEvent::Released`], unless by `u` or `o`.
+    /// The same machine, but the service is not started before [`SuperviseEvent::Released`],
+    /// except by `u` or `o`.
     pub fn gated(self) -> Machine {
         let phase = match self.phase {
             RunPhase::Beginning => RunPhase::Gated,
@@ -244,7 +245,7 @@ impl Machine {
         Machine { phase, ..self }
     }
 
-    /// What the status file is to say.
+    /// The contents of the status file.
     pub fn status(&self) -> Status {
         let (pid, paused) = match self.phase {
             RunPhase::Up { pid, paused, .. } => (Some(pid), paused),
@@ -259,7 +260,7 @@ impl Machine {
         }
     }
 
-    /// What the record is to say, but for what only the shell knows: the start time of the
+    /// The contents of the record, except what only the driver knows: the start time of the
     /// process and the number of commands.
     pub fn state(&self) -> State {
         let status = self.status();
@@ -282,7 +283,7 @@ impl Machine {
             paused: status.paused,
             leaving: self.leaving > Leaving::No,
             process,
-            // The status says of a zombie that it has ended when its second is over.
+            // In the status, a zombie ends when its second is over.
             since: match (process, self.last_end) {
                 (None, Some(last)) => last.at,
                 _ => self.since,
@@ -293,12 +294,12 @@ impl Machine {
         }
     }
 
-    /// Whether supervise is to end now.
+    /// Whether supervise is to exit now.
     pub fn has_left(&self) -> bool {
         self.phase == RunPhase::Left
     }
 
-    /// When [`SuperviseEvent::Timer`] is wanted; None: never.
+    /// The deadline of [`SuperviseEvent::Timer`], if any.
     pub fn deadline(&self) -> Option<Instant> {
         let start = match self.phase {
             RunPhase::Waiting(attempt) => self.last_try.map(|at| at + attempt.wait()),
@@ -308,12 +309,12 @@ impl Machine {
         start.into_iter().chain(self.republish_at).min()
     }
 
-    /// How long [`SuperviseEvent::StartFailed`] lets the next try wait.
+    /// The backoff after [`SuperviseEvent::StartFailed`].
     pub fn fork_wait(&self) -> Duration {
         self.attempt().failed_again().wait()
     }
 
-    /// The start that is due or under way.
+    /// The start that is due or in progress.
     fn attempt(&self) -> Attempt {
         match self.phase {
             RunPhase::Waiting(attempt) | RunPhase::Starting(attempt) => attempt,
@@ -321,7 +322,7 @@ impl Machine {
         }
     }
 
-    /// Takes one event and says what to do.
+    /// Handles one event and returns the actions.
     pub fn step(&mut self, event: SuperviseEvent, now: Now) -> Vec<SuperviseAction> {
         if self.has_left() {
             return vec![];
@@ -337,13 +338,13 @@ impl Machine {
         };
         actions.extend(match event {
             SuperviseEvent::Boot if self.phase == RunPhase::Beginning => {
-                vec![SuperviseAction::Start(ProcessRole::Run, Begin::Held)]
+                vec![SuperviseAction::Start(ProcessRole::Run, Begin::Gated)]
             }
-            SuperviseEvent::Boot | SuperviseEvent::CannotHold(ProcessRole::Run) => {
+            SuperviseEvent::Boot | SuperviseEvent::CannotGate(ProcessRole::Run) => {
                 vec![SuperviseAction::Publish, SuperviseAction::Announce]
             }
             SuperviseEvent::Announced => match self.phase {
-                RunPhase::Up { .. } => vec![SuperviseAction::LetGo(ProcessRole::Run)],
+                RunPhase::Up { .. } => vec![SuperviseAction::OpenGate(ProcessRole::Run)],
                 RunPhase::Beginning => {
                     self.phase = RunPhase::Waiting(Attempt::default());
                     vec![]
@@ -401,7 +402,7 @@ impl Machine {
                     self.bury(now)
                 }
             }
-            SuperviseEvent::Published | SuperviseEvent::NoPlace => {
+            SuperviseEvent::Published | SuperviseEvent::NoDirectory => {
                 self.republish_at = None;
                 vec![]
             }
@@ -428,7 +429,7 @@ impl Machine {
         if actions.contains(&SuperviseAction::Publish) {
             actions.retain(|action| *action != SuperviseAction::Refresh);
         }
-        self.go_on(&mut actions, now);
+        self.follow_up(&mut actions, now);
         actions
     }
 
@@ -438,12 +439,12 @@ impl Machine {
         second.is_some_and(|end| now.monotonic < end)
     }
 
-    /// Whether a service that ends is started again by itself.
+    /// Whether a service that ends is restarted.
     fn is_restarted(&self) -> bool {
         self.want == Want::Up && self.leaving == Leaving::No
     }
 
-    /// The process has ended, and from now on the status says so.
+    /// The process has ended: reaps it, and the status shows that.
     fn bury(&mut self, now: Now) -> Vec<SuperviseAction> {
         self.phase = match self.is_restarted() {
             true => RunPhase::Waiting(Attempt::default()),
@@ -456,12 +457,12 @@ impl Machine {
         ]
     }
 
-    /// What follows from the state, whatever led to it: the end, or a start.
-    fn go_on(&mut self, actions: &mut Vec<SuperviseAction>, now: Now) {
+    /// What follows from the state alone: the exit, or a start.
+    fn follow_up(&mut self, actions: &mut Vec<SuperviseAction>, now: Now) {
         if self.is_to_leave() {
             self.phase = RunPhase::Left;
             match self.leaving {
-                // There is no status to write, either.
+                // There is no status file to write, either.
                 Leaving::Deleted => actions.retain(|action| *action != SuperviseAction::Publish),
                 _ => actions.push(SuperviseAction::Publish),
             }
@@ -471,13 +472,13 @@ impl Machine {
                 .is_none_or(|at| at + attempt.wait() <= now.monotonic)
         {
             self.phase = RunPhase::Starting(attempt);
-            // Before the status that says that it has ended: nobody waits for that, but
-            // the service is missing.
+            // Before the status that shows its end: no one waits for that, but the service is
+            // down.
             let is_reap = |action: &SuperviseAction| matches!(action, SuperviseAction::Reap(_));
             let reaped = actions.iter().position(is_reap);
-            let place = reaped.map_or(actions.len(), |at| at + 1);
+            let index = reaped.map_or(actions.len(), |at| at + 1);
             actions.insert(
-                place,
+                index,
                 SuperviseAction::Start(ProcessRole::Run, Begin::AtOnce),
             );
         }

@@ -5,7 +5,7 @@ use super::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
-/// The state in words, without moments: what decides what an event does.
+/// The state in words, without times: everything that decides the effect of an event.
 fn words(machine: &Machine, now: Now) -> String {
     let due = |at: Option<Instant>| match at {
         Some(at) if at > now.monotonic + START_INTERVAL => ", within the minute",
@@ -58,7 +58,7 @@ fn event_words(event: SuperviseEvent) -> String {
         SuperviseEvent::Control(command) => char::from(command.encode().unwrap()).to_string(),
         SuperviseEvent::Started(it, _) => format!("{} started", role(it)),
         SuperviseEvent::StartFailed(it) => format!("{} fork fails", role(it)),
-        SuperviseEvent::CannotHold(it) => format!("{} not held", role(it)),
+        SuperviseEvent::CannotGate(it) => format!("{} not gated", role(it)),
         SuperviseEvent::Ended(it, _) => format!("{} ends", role(it)),
         SuperviseEvent::Boot => "boot".to_owned(),
         SuperviseEvent::Announced => "announced".to_owned(),
@@ -66,7 +66,7 @@ fn event_words(event: SuperviseEvent) -> String {
         SuperviseEvent::Timer => "time passes".to_owned(),
         SuperviseEvent::Published => "published".to_owned(),
         SuperviseEvent::PublishFailed => "publish fails".to_owned(),
-        SuperviseEvent::NoPlace => "no place".to_owned(),
+        SuperviseEvent::NoDirectory => "no place".to_owned(),
         SuperviseEvent::DirectoryGone => "deleted".to_owned(),
         SuperviseEvent::Released => "released".to_owned(),
     }
@@ -82,14 +82,14 @@ fn action_words(action: &SuperviseAction) -> String {
 /// A machine, and the actions that wait for their answers.
 type State = (Machine, Vec<SuperviseAction>);
 
-/// What can happen now, and how much later it does. Answers come first.
+/// The possible events and the time until each. Answers come first.
 fn events((machine, unanswered): &State) -> Vec<(SuperviseEvent, Duration)> {
     let at_once = |event: SuperviseEvent| (event, Duration::ZERO);
     for action in unanswered {
         let answers = match action {
             SuperviseAction::Start(RUN, Begin::AtOnce) => vec![started(7), FAILED],
-            SuperviseAction::Start(RUN, Begin::Held) => {
-                vec![started(7), FAILED, SuperviseEvent::CannotHold(RUN)]
+            SuperviseAction::Start(RUN, Begin::Gated) => {
+                vec![started(7), FAILED, SuperviseEvent::CannotGate(RUN)]
             }
             SuperviseAction::Announce => {
                 vec![SuperviseEvent::Announced, SuperviseEvent::NotAnnounced]
@@ -106,7 +106,7 @@ fn events((machine, unanswered): &State) -> Vec<(SuperviseEvent, Duration)> {
     if machine.phase == RunPhase::Gated {
         events.push(at_once(SuperviseEvent::Released));
     }
-    // A minute later everything that waits is due.
+    // A minute later every deadline has passed.
     events.extend([
         (SuperviseEvent::Timer, FORK_RETRY),
         at_once(SuperviseEvent::DirectoryGone),
@@ -114,10 +114,9 @@ fn events((machine, unanswered): &State) -> Vec<(SuperviseEvent, Duration)> {
     events
 }
 
-/// The whole table of supervise: every state that can be reached, every event,
-/// its actions and the state after it, and that `x` ends in every one of them.
-/// `tests/data/supervise-machine.txt` is the document, too; after a change that
-/// is meant, `BLESS=1 cargo test` writes it anew.
+/// The whole table of supervise: every reachable state, every event, its actions and the next
+/// state, and that `x` terminates in each of them. `tests/data/supervise-machine.txt` also
+/// serves as documentation; after an intended change, `BLESS=1 cargo test` rewrites it.
 #[test]
 fn every_event_in_every_state_does_what_the_table_says() {
     let now = start_of_time();
@@ -148,7 +147,7 @@ fn every_event_in_every_state_does_what_the_table_says() {
             let mut next = state.0.clone();
             let actions = next.step(event, later(now, by));
             if by > Duration::ZERO {
-                // Long ago is as good as never, so that the states stay few.
+                // Times long ago are treated as never, to limit the number of states.
                 next.last_try = None;
             }
             let next = (next, actions);
@@ -172,7 +171,7 @@ fn every_event_in_every_state_does_what_the_table_says() {
     assert_eq!(table, std::fs::read_to_string(path).unwrap());
 }
 
-/// Whether its answer decides about the phase.
+/// Whether its answer determines the phase.
 fn is_answered(action: &SuperviseAction) -> bool {
     matches!(
         action,
@@ -204,8 +203,8 @@ fn row(event: SuperviseEvent, by: Duration, after: &State, before: &str) -> Stri
     format!("    {event:15} {actions:45} {after}\n")
 }
 
-/// A status that could not be written changes nothing but that it is written
-/// again, which would only double the states: so the row says that, too.
+/// A failed write of the status only schedules a retry, which would double the number of
+/// states: so the row shows that, too.
 fn row_of_a_failed_publish(machine: Machine, waits_for_answer: bool, now: Now) -> String {
     let event = SuperviseEvent::PublishFailed;
     let before = words(&machine, now);
@@ -228,8 +227,8 @@ fn row_of_a_failed_publish(machine: Machine, waits_for_answer: bool, now: Now) -
     )
 }
 
-/// After `x` it leaves: when the process ends, if there is one, or after the one
-/// start that was asked for, or after the fork for that has failed.
+/// After `x` it exits: when the process ends, if there is one, or after the one requested
+/// start, or after the fork for that has failed.
 fn assert_x_ends(machine: Machine, now: Now) {
     for answer in [SuperviseEvent::Started(RUN, pid(9)), FAILED] {
         let mut machine = machine.clone();

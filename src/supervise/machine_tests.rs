@@ -34,13 +34,13 @@ fn up() -> (Machine, Now) {
     assert_eq!(machine.step(started(7), now), ANNOUNCE);
     assert_eq!(
         machine.step(SuperviseEvent::Announced, now),
-        [SuperviseAction::LetGo(RUN)]
+        [SuperviseAction::OpenGate(RUN)]
     );
     (machine, now)
 }
 
 pub(super) const RUN: ProcessRole = ProcessRole::Run;
-const HOLD: SuperviseAction = SuperviseAction::Start(RUN, Begin::Held);
+const HOLD: SuperviseAction = SuperviseAction::Start(RUN, Begin::Gated);
 pub(super) const START: SuperviseAction = SuperviseAction::Start(RUN, Begin::AtOnce);
 const REAP: SuperviseAction = SuperviseAction::Reap(RUN);
 pub(super) const FAILED: SuperviseEvent = SuperviseEvent::StartFailed(RUN);
@@ -70,14 +70,14 @@ fn a_service_whose_process_cannot_be_held_is_started_once_it_is_announced() {
     let now = start_of_time();
     let mut machine = Machine::new(Want::Up, now);
     assert_eq!(machine.step(SuperviseEvent::Boot, now), [HOLD]);
-    assert_eq!(machine.step(SuperviseEvent::CannotHold(RUN), now), ANNOUNCE);
+    assert_eq!(machine.step(SuperviseEvent::CannotGate(RUN), now), ANNOUNCE);
     assert_eq!(machine.step(SuperviseEvent::Announced, now), [START]);
     assert_eq!(machine.step(started(7), now), [SuperviseAction::Publish]);
 }
 
 #[test]
 fn a_service_that_cannot_be_announced_never_begins() {
-    for answer in [started(7), FAILED, SuperviseEvent::CannotHold(RUN)] {
+    for answer in [started(7), FAILED, SuperviseEvent::CannotGate(RUN)] {
         let now = start_of_time();
         let mut machine = Machine::new(Want::Up, now);
         machine.step(SuperviseEvent::Boot, now);
@@ -121,21 +121,21 @@ fn a_pause_is_published_before_the_signal() {
 #[test]
 fn a_continue_where_nothing_is_paused_writes_no_status_unless_the_last_could_not_be_written() {
     let (mut machine, now) = up();
-    let go_on = SuperviseEvent::Control(Command::Continue);
+    let follow_up = SuperviseEvent::Control(Command::Continue);
     assert_eq!(
-        machine.step(go_on, now),
+        machine.step(follow_up, now),
         [SuperviseAction::Refresh, send(ServiceSignal::Cont)]
     );
     machine.step(SuperviseEvent::PublishFailed, now);
     assert_eq!(
-        machine.step(go_on, now),
+        machine.step(follow_up, now),
         [SuperviseAction::Publish, send(ServiceSignal::Cont)]
     );
     machine.step(SuperviseEvent::Published, now);
     assert_eq!(machine.deadline(), None);
     machine.step(ENDED, now);
     machine.step(SuperviseEvent::Control(Command::Down), now);
-    assert_eq!(machine.step(go_on, now), [SuperviseAction::Refresh]);
+    assert_eq!(machine.step(follow_up, now), [SuperviseAction::Refresh]);
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn a_status_that_could_not_be_written_is_written_again_later() {
     assert_eq!(machine.deadline(), Some(now.monotonic + PUBLISH_RETRY));
     for answer in [
         SuperviseEvent::Published,
-        SuperviseEvent::NoPlace,
+        SuperviseEvent::NoDirectory,
         SuperviseEvent::DirectoryGone,
     ] {
         let mut machine = machine.clone();

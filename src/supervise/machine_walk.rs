@@ -1,11 +1,11 @@
-//! A random walk: the machine in a world where anything happens at any time.
+//! A random walk: the machine with random events at random times.
 
 use super::tests::{ENDED, FAILED, RUN, SECOND, later, start_of_time, started};
 use super::*;
 use crate::numbers::Numbers;
 use std::collections::VecDeque;
 
-/// What a plain observer knows of the service: enough to say what is forbidden.
+/// A simple model of the service: enough to state what is forbidden.
 struct Observer {
     running: bool,
     want: Want,
@@ -15,7 +15,7 @@ struct Observer {
 }
 
 impl Observer {
-    /// Takes note of a command, as its manual describes it.
+    /// Applies a command, as documented.
     fn hears(&mut self, command: Command) {
         match command {
             Command::Up => {
@@ -128,7 +128,7 @@ fn a_million_random_steps_never_break_a_promise() {
                         next_pid += 1;
                         events.push_back(match numbers.below(10) {
                             0 => FAILED,
-                            1 if begin == Begin::Held => SuperviseEvent::CannotHold(RUN),
+                            1 if begin == Begin::Gated => SuperviseEvent::CannotGate(RUN),
                             _ => started(next_pid),
                         });
                     }
@@ -146,7 +146,7 @@ fn a_million_random_steps_never_break_a_promise() {
                         refreshed += 1;
                     }
                     SuperviseAction::Announce => events.push_back(SuperviseEvent::Announced),
-                    SuperviseAction::LetGo(RUN) => {
+                    SuperviseAction::OpenGate(RUN) => {
                         assert!(observer.running, "nobody is held");
                         assert_eq!(event, SuperviseEvent::Announced);
                     }

@@ -1,13 +1,11 @@
 //! supervise: keep one service running.
 //!
-//! It starts `./run` in the service directory, starts it again when it ends,
-//! obeys the bytes that come through `supervise/control` and says in
-//! `supervise/status` what the service does now.
+//! It starts `./run` in the service directory, restarts it when it ends, executes the commands
+//! from `supervise/control`, and publishes the state of the service in `supervise/status` and
+//! `supervise/state`.
 //!
-//! `machine` decides, `shell` acts, `dir` knows the files, `state_file` writes the
-//! record, `observer` notes how the service starts.
-//! Source of the rules: <https://cr.yp.to/daemontools/supervise.html>, and
-//! Debian's package where that page is silent.
+//! `machine` decides, `shell` acts, `dir` has the files, `state_file` writes the record,
+//! `observer` records how the service starts.
 
 pub mod dir;
 pub mod machine;

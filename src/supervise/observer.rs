@@ -1,27 +1,27 @@
-//! Who writes down how the service starts, for `--timeline`; most often nobody.
+//! Records the start of the service for `svscan --timeline`; usually inactive.
 
-use crate::formats::timeline::TimelineEvent as Moment;
+use crate::formats::timeline::TimelineEvent;
 use crate::timeline::recorder::Record;
 
-/// Notes the moments of the start until [`Observer::end`].
+/// Records events of the start until [`Observer::end`].
 pub(super) struct Observer<'a>(pub(super) Option<Record<'a>>);
 
 impl Observer<'_> {
-    /// This happens now.
-    pub(super) fn note(&mut self, moment: Moment) {
+    /// Notes an event that happens now.
+    pub(super) fn note(&mut self, event: TimelineEvent) {
         if let Some(record) = &mut self.0 {
-            record.note(moment);
+            record.note(event);
         }
     }
 
-    /// In a child: this happens now.
-    pub(super) fn write(&self, moment: Moment) {
+    /// In a child: writes an event that happens now.
+    pub(super) fn write(&self, event: TimelineEvent) {
         if let Some(record) = &self.0 {
-            record.write(moment);
+            record.write(event);
         }
     }
 
-    /// The start is over: what was noted is written, and the file closed.
+    /// The start is complete: writes the notes and closes the file.
     pub(super) fn end(&mut self) {
         if let Some(record) = self.0.take() {
             record.end();

@@ -1,5 +1,5 @@
-//! The loop of supervise: wait, turn what happened into events, let the machine
-//! decide, do what it says.
+//! The driver of supervise: wait, convert what happened to events, let the machine decide,
+//! perform its actions.
 
 use super::dir::{self, ServiceDir};
 use super::machine::{Begin, Machine, Now, ProcessRole, SuperviseAction, SuperviseEvent};
@@ -28,17 +28,18 @@ use std::os::unix::ffi::OsStrExt;
 
 const PROGRAM: &str = "supervise";
 
-/// How much of the control FIFO is taken at a time.
+/// The read size for the control FIFO.
 const CONTROL_BYTES: usize = 64;
 
-/// How often that is done before anything else: 64 KiB are what a FIFO holds.
+/// The maximum number of such reads before anything else is done: a FIFO has a capacity of 64
+/// KiB.
 const CONTROL_CHUNKS: usize = 1024;
 
-/// How often a control file that is no FIFO is read: it might have no end.
+/// The maximum number of reads of a control file that is not a FIFO: it might be endless.
 const CONTROL_READS: usize = 16;
 
-/// What a service may send to its process group, and what would end or stop supervise
-/// then.
+/// The signals that a service may send to its process group and that would terminate or stop
+/// supervise.
 const GROUP_SIGNALS: [Signal; 9] = [
     Signal::HUP,
     Signal::INT,
@@ -51,51 +52,51 @@ const GROUP_SIGNALS: [Signal; 9] = [
     Signal::TSTP,
 ];
 
-/// A process that was started and is not reaped.
+/// A process that was started and has not been reaped.
 struct Process {
     role: ProcessRole,
     proc: Proc,
-    /// Its start time, once it was asked for.
+    /// Its start time, once it was read.
     start: Option<u64>,
-    /// The machine knows that it has ended.
+    /// Its end was passed to the machine.
     has_ended: bool,
 }
 
 /// One running supervise.
 struct Shell<'a, 'b> {
     name: &'a OsStr,
-    /// `./run`, ready to be executed.
+    /// `./run`, prepared for exec.
     run: Program,
     machine: Machine,
-    /// What happened and was not taken yet: the answers to actions.
+    /// The queue of events: the answers to actions.
     events: VecDeque<SuperviseEvent>,
     /// At most one of each role.
     processes: Vec<Process>,
     dir: ServiceDir,
     state_file: StateFile,
-    /// How many bytes of `supervise/control` were obeyed.
+    /// The number of bytes of `supervise/control` that were executed.
     commands: u64,
     signals: Signals,
-    /// False once the control file has reached its end, which a FIFO never does.
+    /// False after end of file on the control file, which does not occur on the FIFO.
     hears_control: bool,
-    /// The supervises to be waited for before the first start.
+    /// The supervises whose ends the first start waits for.
     predecessors: Vec<OwnedFd>,
-    /// What the service is to inherit.
+    /// The value to restore in the service.
     oom_score_adj: Option<&'a OomScoreAdj>,
-    /// While more commands are obeyed than one svc sends: whether a status is to be
+    /// During a batch of more commands than one svc sends: whether a status is pending, to be
     /// written after them. None: each status is written at once.
     deferred: Option<bool>,
     observer: &'a mut Observer<'b>,
-    /// Why it is left with an error.
+    /// The error with which supervise exits.
     fatal: Option<Error>,
 }
 
-/// Runs supervise on the service directory `name`; comes back when told to
-/// exit and the service is down.
+/// Runs supervise on the service directory `name`; returns when it has been told to exit and
+/// the service is down.
 ///
 /// # Errors
-/// Those of the set-up, with 0.76's sentences. Once the service has been
-/// started nothing ends it but `x`.
+/// Those of the set-up, with the messages of 0.76. After the service has been started, only `x`
+/// makes supervise exit.
 pub fn run(name: &OsStr) -> Result<(), Error> {
     start::hand_on_descriptors();
     let inherited = OomScoreAdj::spare();
@@ -109,12 +110,12 @@ pub fn run(name: &OsStr) -> Result<(), Error> {
     )
 }
 
-/// The same in a child of svscan, which has handed on its descriptors already;
-/// prints the error, if there is one, and gives the exit code. `record` is where it
-/// tells of its start. `started_by` is svscan's [`StartedBy::of_children`]. svscan has had
-/// the kernel spare it, and its service is to inherit `oom_score_adj`. As long as one of
-/// `predecessors`, which are pidfds, has not ended, the service is started by `u` or `o`
-/// only. If `is_quiet`, the error was printed before.
+/// As [`run`], in a child of svscan, which has restored its descriptors already; prints the
+/// error, if there is one, and returns the exit status. `record` records its start.
+/// `started_by` is svscan's [`StartedBy::of_children`]. svscan is exempt from the OOM killer;
+/// the service gets the inherited `oom_score_adj`. While one of `predecessors`, which are
+/// pidfds, has not ended, only `u` or `o` starts the service. With `is_quiet`, the error was
+/// printed before.
 pub fn run_in_child(
     name: &OsStr,
     record: Option<Record<'_>>,
@@ -188,22 +189,22 @@ fn supervise(
             b"",
             b"/supervise/control is not a FIFO: its commands are read once",
         ));
-        // What it holds is obeyed, as in 0.76; then there is nothing to wait for.
+        // Its contents are executed, as in 0.76; then there is nothing to wait for.
         for _ in 0..CONTROL_READS {
             shell.read_control();
         }
         shell.hears_control = false;
     }
     while !shell.machine.has_left() {
-        shell.turn();
+        shell.run_once();
     }
     Ok(())
 }
 
 impl Shell<'_, '_> {
-    /// Waits for something to happen and deals with all of it: first children
-    /// that ended, then commands, then the time, which is 0.76's order.
-    fn turn(&mut self) {
+    /// Waits for events and handles all of them in the order of 0.76: first children that
+    /// ended, then commands, then the deadline.
+    fn run_once(&mut self) {
         let control = self.hears_control.then(|| self.dir.control.as_fd());
         let deadline = self.machine.deadline();
         let predecessor = self.predecessors.last().map(AsFd::as_fd);
@@ -231,12 +232,12 @@ impl Shell<'_, '_> {
         if deadline.is_some_and(|at| at <= clock::monotonic()) {
             self.take(SuperviseEvent::Timer);
         }
-        // One that was left a zombie has hidden those that ended after it.
+        // An unreaped zombie has hidden the children that ended after it.
         self.take_ends();
     }
 
-    /// Lets the machine decide what is to be done for this event, does it, and goes on
-    /// with the answers until there are none left.
+    /// Passes an event to the machine, performs its actions, and continues with the answers
+    /// until there are none left.
     fn take(&mut self, event: SuperviseEvent) {
         self.events.push_back(event);
         self.take_all();
@@ -250,11 +251,11 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// Does it. If it has an answer, that comes into the queue.
+    /// Performs an action; an answer is appended to the queue.
     fn perform(&mut self, action: SuperviseAction) {
         match action {
             SuperviseAction::Start(role, begin) => self.start(role, begin),
-            SuperviseAction::LetGo(role) => {
+            SuperviseAction::OpenGate(role) => {
                 if let Some(process) = self.process(role) {
                     process.proc.open_gate();
                 }
@@ -266,9 +267,9 @@ impl Shell<'_, '_> {
             }
             SuperviseAction::Reap(role) => {
                 let reaped = self.processes.iter().position(|it| it.role == role);
-                if let Some(place) = reaped {
-                    // It has ended: there is nothing to wait for.
-                    let _ = child::wait(self.processes.swap_remove(place).proc.pid());
+                if let Some(index) = reaped {
+                    // It has ended, so this does not block.
+                    let _ = child::wait(self.processes.swap_remove(index).proc.pid());
                 }
             }
             SuperviseAction::Record => self.write_state(),
@@ -296,13 +297,14 @@ impl Shell<'_, '_> {
         self.processes.iter_mut().find(|it| it.role == role)
     }
 
-    /// One signal may stand for many children, some of them not ours, or for none: svscan
-    /// sends one when the directory may be gone.
+    /// One SIGCHLD may stand for many children, some of them not ours, or for none: svscan
+    /// sends it when the directory may be deleted.
     fn take_ends(&mut self) {
         while !self.machine.has_left()
             && let Some((pid, end)) = child::ended()
         {
-            // What it sent has arrived by now, and after that its pid may be another's.
+            // Everything that it sent has arrived by now; after it is reaped, its pid may be
+            // reused.
             self.obey_signals(Some(pid));
             match self.processes.iter_mut().find(|it| it.proc.pid() == pid) {
                 Some(process) if process.has_ended => return,
@@ -318,8 +320,8 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// Does what the signals that came do by default, if nothing proves that they are the
-    /// service's own. `ended` is a child that has just ended.
+    /// Raises the pending signals with their default actions, unless they certainly come from
+    /// the service. `ended` is a child that has just ended.
     fn obey_signals(&self, ended: Option<Pid>) {
         while let Some(signal) = self.signals.receive() {
             if signal.signal != Signal::CHLD && !self.is_of_service(signal, ended) {
@@ -337,15 +339,15 @@ impl Shell<'_, '_> {
                     || self.processes.iter().any(|it| it.proc.pid() == pid)
                     || child::is_in_own_group(pid)
             }
-            // There is no terminal to hang up: svscan has ended while something in the
-            // group was stopped, see setpgid(2).
+            // There is no terminal to hang up: svscan has ended while a process of the group
+            // was stopped, see setpgid(2).
             Sender::Kernel => signal.signal == Signal::HUP,
             Sender::Unknown => false,
         }
     }
 
-    /// Obeys all commands that are there. What one svc sends, with 0.76's statuses; a
-    /// rush of commands, with a single one after it.
+    /// Executes all pending commands: those of one svc with the statuses of 0.76, a larger
+    /// batch with a single status after it.
     fn read_control(&mut self) {
         let mut buffer = [0; CONTROL_BYTES];
         for _ in 0..CONTROL_CHUNKS {
@@ -374,7 +376,7 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// How many bytes came, into `buffer`.
+    /// Reads into `buffer`; returns the number of bytes.
     fn read_chunk(&mut self, buffer: &mut [u8]) -> usize {
         match fifo::read(&mut self.dir.control, buffer) {
             Input::Bytes(count) => count,
@@ -386,11 +388,12 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// Writes the record and the status. `is_new`: what it says was not written before. Then
-    /// a failure is reported, and the old file is overwritten; but a new file is tried again later.
+    /// Writes the record and the status. With `is_new`, it was not written before: a failure is
+    /// reported, and the old file is overwritten in place; in any case a new file is retried
+    /// later.
     fn publish(&mut self, is_new: bool) {
-        if let Some(is_owed) = &mut self.deferred {
-            *is_owed = true;
+        if let Some(is_pending) = &mut self.deferred {
+            *is_pending = true;
             return;
         }
         self.write_state();
@@ -403,31 +406,31 @@ impl Shell<'_, '_> {
                     let _ = dir::overwrite_status(&status);
                     output::err_nonblocking(&error.warning(PROGRAM));
                 }
-                match dir::has_place_for_status() {
+                match dir::has_directory_for_status() {
                     true => SuperviseEvent::PublishFailed,
-                    false => SuperviseEvent::NoPlace,
+                    false => SuperviseEvent::NoDirectory,
                 }
             }
         };
         self.events.push_back(answer);
     }
 
-    /// A failure is told there, and does not matter here: it is tried again with the next
-    /// status.
+    /// A failure is reported there, and is not an error here: the record is written again with
+    /// the next status.
     fn write_state(&mut self) {
         let mut state = self.machine.state();
         state.commands = self.commands;
         if let Some(process) = &mut state.process
             && let Some(known) = self.process(ProcessRole::Run)
         {
-            // Once for each process, and not on the way to it.
+            // Once for each process, and not before it is started.
             known.start = known.start.or_else(|| known.proc.started());
             process.start = known.start;
         }
         self.state_file.write(self.name, &state);
     }
 
-    /// Forks, and lets the child become the program of `role`.
+    /// Forks; the child execs the program of `role`.
     fn start(&mut self, role: ProcessRole, begin: Begin) {
         let (program, file) = match role {
             ProcessRole::Run => (&self.run, "/run"),
@@ -435,9 +438,9 @@ impl Shell<'_, '_> {
         let spawn = Spawn::new().oom_score_adj(self.oom_score_adj);
         let spawn = match begin {
             Begin::AtOnce => spawn,
-            Begin::Held => match spawn.gated() {
+            Begin::Gated => match spawn.gated() {
                 Ok(spawn) => spawn,
-                Err(_) => return self.events.push_back(SuperviseEvent::CannotHold(role)),
+                Err(_) => return self.events.push_back(SuperviseEvent::CannotGate(role)),
             },
         };
         self.observer.note(TimelineEvent::Run);
@@ -447,7 +450,7 @@ impl Shell<'_, '_> {
             let error = ready.err().unwrap_or_else(exec).source;
             self.observer.write(TimelineEvent::Failed);
             let error = Error::unable("start", self.name, file, error);
-            // Held up here, it would pass for a service that runs.
+            // If it blocked here, it would look like a running service.
             output::err_nonblocking(&error.line(PROGRAM));
             TEMPORARY
         });
@@ -478,9 +481,9 @@ impl Shell<'_, '_> {
     }
 }
 
-/// The signals that are read, not left to their default: SIGCHLD, and where the process
-/// group is ours and the service's alone, those that a service may send to its group.
-/// With a controlling terminal, Ctrl-C is to end supervise.
+/// The signals of the signalfd: SIGCHLD and, if supervise is a group leader without a
+/// controlling terminal, those that a service may send to its process group. With a controlling
+/// terminal, Ctrl-C must terminate supervise.
 fn signals_to_wait_for() -> io::Result<Signals> {
     let mut waited_for = vec![Signal::CHLD];
     if child::is_group_leader() && !terminal::has_controlling_terminal() {

@@ -1,15 +1,16 @@
-//! The writer of `supervise/state` (the record, [`crate::formats::state`]).
+//! The writer of `supervise/state`, the record ([`crate::formats::state`]).
 //!
-//! Only the supervise that holds `supervise/lock` may make a [`StateFile`]: make it after
-//! [`super::dir::ServiceDir::open`], and write once before `ok` is opened, so that who finds a
-//! supervise finds its record. Then write after each change: before the 18 bytes or after
-//! them does not matter, but before supervise sends the service a signal or exits.
+//! Only the supervise that holds `supervise/lock` may create a [`StateFile`]: create it after
+//! [`super::dir::ServiceDir::open`], and write once before `ok` is opened, so that clients that
+//! find a supervise find its record. Then write after each change: before or after the 18
+//! bytes, but before supervise sends a signal to the service or exits.
 
 use crate::child::{Pid, PidSpace, ProcessId};
 use crate::error::Error;
 use crate::formats::state::{State, StateRecord, StateWriter, SvscanNote};
+use crate::softlimit::Resource;
 use crate::sys::file::{self, Access, Identity};
-use crate::sys::{errno, lock, output, process};
+use crate::sys::{errno, limits, lock, output, process};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -17,25 +18,25 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 const PATH: &str = "supervise/state";
-/// Where a file of somebody else's is put that has that name.
+/// The new name of a file of another owner that had this name.
 const ASIDE: &str = "supervise/state.old";
 const NOTE: &str = "supervise/svscan";
 const PROGRAM: &str = "supervise";
 
-/// The name of the process of every svscan.
+/// The process name of svscan.
 const SVSCAN: &str = "svscan";
 
-/// Who has started a supervise.
+/// What started a supervise.
 #[derive(Clone, Copy, Debug)]
 pub struct StartedBy {
-    /// In which its pids and start times mean something; None: unknown.
+    /// The scope of its pids and start times; None: unknown.
     pub space: Option<PidSpace>,
-    /// The svscan that has started it, if one has.
+    /// The svscan that started it, if any.
     pub svscan: Option<ProcessId>,
 }
 
 impl StartedBy {
-    /// Who has started this process, a supervise that was executed.
+    /// For this process, a supervise that was executed.
     pub fn of_this_supervise() -> StartedBy {
         StartedBy {
             space: process::pid_space(),
@@ -43,7 +44,7 @@ impl StartedBy {
         }
     }
 
-    /// What this process, an svscan, is for the supervises that it starts.
+    /// For the supervises that this process, an svscan, starts.
     pub fn of_children() -> StartedBy {
         let own = Pid::new(std::process::id());
         StartedBy {
@@ -58,27 +59,27 @@ impl StartedBy {
 
 /// The record of the service in the current directory, open for writing.
 ///
-/// A record lock (fcntl(2)) on the file tells a reader which process writes it: no other
-/// descriptor of the file may be opened and closed in this process.
+/// A record lock (fcntl(2)) on the file identifies its writer to readers: this process must not
+/// open and close another descriptor of the file.
 pub struct StateFile {
-    /// None: it is not open, or was removed.
+    /// None if it is not open, or was removed.
     open: Option<OpenFile>,
     writer: StateWriter,
     sequence: u64,
-    /// A failure has been printed, and there was no success since.
+    /// A failure was reported, and there was no success since.
     is_reported: bool,
 }
 
 struct OpenFile {
     file: File,
     id: Identity,
-    /// The record lock is this process's. Whoever may read the file can keep it from that;
-    /// then the record is written nevertheless, and commands use the 18 bytes.
+    /// This process has the record lock. Other users who may read the file can prevent that;
+    /// then the record is written nevertheless, and clients use the 18 bytes.
     is_claimed: bool,
 }
 
 impl StateFile {
-    /// That of this process, which holds `supervise/lock`. The file is opened with the
+    /// The record of this process, which holds `supervise/lock`. The file is opened by the
     /// first write.
     pub fn open(started_by: StartedBy) -> StateFile {
         StateFile {
@@ -93,13 +94,14 @@ impl StateFile {
         }
     }
 
-    /// Writes `state` in one write. A failure is printed, with the `name` of the service,
-    /// when it is the first one; false: try again later. Without `supervise/` there is
-    /// nothing to be tried.
+    /// Writes `state` in one write(2). The first failure is printed, with the `name` of the
+    /// service; false: try again later. Without `supervise/`, or if the limit on file sizes is
+    /// smaller than a record, it does nothing.
     pub fn write(&mut self, name: &OsStr, state: &State) -> bool {
         match self.try_write(state) {
             Ok(()) => self.is_reported = false,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileTooLarge) => {
+            }
             Err(error) => {
                 let error = Error::unable("write", name, "/supervise/state", error);
                 if !std::mem::replace(&mut self.is_reported, true) {
@@ -131,7 +133,7 @@ impl StateFile {
         if file.write_at(&record.encode(), 0)? != StateRecord::BYTES {
             return Err(ErrorKind::WriteZero.into());
         }
-        // A later version's, or what somebody has written behind it.
+        // It is longer: from a later version, or somebody appended to it.
         match there {
             Some(there) if there.len() > StateRecord::BYTES as u64 => {
                 file.set_len(StateRecord::BYTES as u64)
@@ -140,14 +142,18 @@ impl StateFile {
         }
     }
 
-    /// Opens it, made if it is not there. What has its name and is no record of this
-    /// user's own is put aside.
+    /// Opens the file, creating it if it does not exist. A file of that name that is not a
+    /// record of this user is renamed.
     fn open_file(&mut self) -> io::Result<OpenFile> {
+        // A write beyond the limit would kill supervise (SIGXFSZ).
+        if limits::soft(Resource::FileSize)? < StateRecord::BYTES as u64 {
+            return Err(errno::too_big());
+        }
         let path = Path::new(PATH);
         let file = match file::create_new(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.reopen(path) {
                 Err(error) if errno::is_not_own(&error) => {
-                    // Two names for a moment: nothing that is there is replaced.
+                    // link(2), not rename(2): an existing file is not replaced.
                     fs::hard_link(path, ASIDE)?;
                     fs::remove_file(path)?;
                     file::create_new(path)?
@@ -164,7 +170,7 @@ impl StateFile {
         })
     }
 
-    /// Opens the record of an earlier supervise, and goes on counting from there.
+    /// Opens the record of an earlier supervise, and continues its sequence numbers.
     fn reopen(&mut self, path: &Path) -> io::Result<File> {
         let file = file::open_own(path, Access::Write, &[file::euid()])?;
         let mut bytes = [0; StateRecord::LONGEST];
@@ -180,9 +186,9 @@ impl StateFile {
     }
 }
 
-/// Another supervise runs in the current directory: notes the svscan that has started this
-/// one, if one has, for it will start another when that one has left. A file of somebody
-/// else's is left alone, and a failure is no harm: then svscan is looked for in `/proc`.
+/// Another supervise runs in the current directory: records the svscan that started this one,
+/// if any, because that will start another supervise when the other one has exited. A file of
+/// another owner is left alone; a failure is harmless: then svscan is searched in `/proc`.
 pub fn note_svscan(started_by: StartedBy) {
     let note = started_by.space.zip(started_by.svscan);
     let note = note.map(|(space, svscan)| SvscanNote { space, svscan }.encode());
