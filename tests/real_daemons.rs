@@ -747,7 +747,7 @@ fn an_apache_that_cannot_have_its_port_is_reported() {
     assert_eq!(
         why,
         "it started and then exited 1; run its ./run by hand \
-         (supervise goes on starting it: svcstop ends that)"
+         (supervise keeps restarting it; svcstop stops it)"
     );
     wait_until("the log says why", || {
         world.logs().contains("Address already in use")

@@ -102,12 +102,12 @@ fn a_run_that_cannot_be_executed_is_explained() {
         (
             "e",
             "echo '#!/no/such' >run; chmod +x run",
-            "./run needs /no/such, which is not there;",
+            "./run needs /no/such, which does not exist;",
         ),
         (
             "f",
             "ln -s nothing run",
-            "./run is a symbolic link to nothing;",
+            "./run is a dangling symbolic link;",
         ),
     ];
     for (name, make, why) in cases {
@@ -254,7 +254,7 @@ fn a_start_script_that_cannot_be_run_is_explained() {
             "b",
             "#!/no/such\n",
             0o755,
-            "./start needs /no/such, which is not there;",
+            "./start needs /no/such, which does not exist;",
         ),
         (
             "c",
@@ -290,7 +290,7 @@ fn a_start_script_that_cannot_be_run_is_explained() {
     std::os::unix::fs::symlink("nothing", scratch.at("g/start")).unwrap();
     scratch.link("g");
     let output = svcstart(&scratch, &["service/g"]);
-    assert!(reason(&output, "service/g").starts_with("./start is a symbolic link to nothing;"));
+    assert!(reason(&output, "service/g").starts_with("./start is a dangling symbolic link;"));
 }
 
 #[test]
@@ -1403,6 +1403,6 @@ fn in_parallel_a_worker_that_is_killed_is_told() {
     });
     signal(scratch.read("a/worker").trim().parse().unwrap(), "KILL");
     assert_eq!(start.wait(), 1);
-    let why = "svcstart: fatal: service/a: the process that worked at it was killed by SIGKILL; ";
+    let why = "svcstart: fatal: service/a: its worker process was killed by SIGKILL; ";
     assert!(scratch.read("svcstart.err").starts_with(why));
 }

@@ -175,7 +175,7 @@ fn a_stop_script_that_cannot_be_run_or_dies_or_hangs_fails() {
             "b",
             "#!/no/such\n",
             "755",
-            "./stop needs /no/such, which is not there;",
+            "./stop needs /no/such, which does not exist;",
         ),
         (
             "c",

@@ -24,20 +24,21 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A start or stop without a script may take so long.
+/// The default timeout of a start or stop without a script.
 const LIMIT: Duration = Duration::from_secs(60);
-/// A script may take so long.
+/// The default timeout of a script.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
-/// So many supervises, one after the other, may leave while a service is stopped.
+/// The maximum number of supervises that may exit, one after another, while a service is
+/// stopped.
 const SUPERVISES: usize = 5;
-/// After KILL a process is gone within so long, unless it hangs in the kernel.
+/// The time within which KILL ends a process, unless it hangs in the kernel.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Does `task` for the service `name` and says so through `progress`; the end of
-/// the line after a failure is the caller's.
+/// Performs `task` for the service `name` and reports it through `progress`; after a failure
+/// the caller ends the line.
 ///
 /// # Errors
-/// Why the service is not as asked.
+/// [`Aborted`]: the service is not in the requested state.
 pub fn perform(
     task: Task,
     name: &OsStr,
@@ -81,8 +82,8 @@ pub fn perform(
     }
 }
 
-/// Waits for a supervise and takes the lock. A supervise that was told to exit (`x`) may do
-/// so in between; then the next one is waited for.
+/// Waits for a supervise and takes the lock. A supervise that was sent `x` may exit meanwhile;
+/// then it waits for the next one.
 fn take_lock(
     watcher: &mut Watcher,
     longest: Option<Duration>,
@@ -98,11 +99,11 @@ fn take_lock(
     }
 }
 
-/// The work on one service, its lock held.
+/// The work on one service, with its lock held.
 struct Work<'a> {
     name: &'a OsStr,
     options: &'a Options,
-    /// The service directory, whatever its path leads to meanwhile.
+    /// The service directory, even if its path refers to another one by now.
     home: File,
     lock: ServiceLock,
     watcher: Watcher,
@@ -120,9 +121,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A supervise that was told to exit (`x`) takes the start with it. svscan replaces it
-    /// some seconds later, and that one is told again. A service that outlives its
-    /// supervise would run twice then: nothing is certain.
+    /// A supervise that was sent `x` may exit before it starts the service. svscan replaces it
+    /// some seconds later, and that one is sent `u` again. If a service outlives its supervise,
+    /// it would run twice then: the result is uncertain.
     fn start_under_one_that_stays(&mut self) -> Result<(), Aborted> {
         for _ in 1..SUPERVISES {
             let before = self.watcher.look()?;
@@ -143,7 +144,8 @@ impl Work<'_> {
 
     fn start_once(&mut self) -> Result<(), Aborted> {
         if self.script_is_to_run(ServiceScript::Start)? {
-            // Before the script: a process that ends just when it does is told of, too.
+            // Before the script: otherwise a process that ends together with the script could
+            // be missed.
             let before = self.watcher.look()?;
             self.run(ServiceScript::Start)?;
             self.check_that_it_is_up(&before)
@@ -158,7 +160,7 @@ impl Work<'_> {
             match self.script_is_to_run(ServiceScript::Stop) {
                 Ok(true) => match self.run(ServiceScript::Stop) {
                     Ok(()) => match self.check_that_it_is_down() {
-                        // What the script has sent is obeyed when this is.
+                        // When this is executed, so are the commands of the script.
                         Ok(()) => self.stop_and_watch(),
                         Err(Aborted::Failed(
                             Failure::StopLied { .. } | Failure::StillUp { .. },
@@ -179,7 +181,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A service that is between two starts runs, too: it is wanted up.
+    /// A service between two starts counts as running: it is wanted up.
     fn restart(&mut self) -> Result<(), Aborted> {
         let status = self.watcher.status()?;
         if status.pid.is_none() && status.want != Want::Up {
@@ -209,7 +211,7 @@ impl Work<'_> {
         })
     }
 
-    /// Called from its own script, a command does not run the scripts again.
+    /// A command that is called from its own script does not run the scripts.
     fn script_is_to_run(&self, script: ServiceScript) -> Result<bool, Failure> {
         if self.lock.is_callers() {
             return Ok(false);
@@ -241,7 +243,7 @@ impl Work<'_> {
             state,
         );
         ran.map_err(|stop| match stop {
-            // The script could not reach supervise; svscan starts another.
+            // The script could not reach supervise; svscan starts another one.
             Aborted::Failed(Failure::Refused { .. })
                 if self.watcher.is_unsupervised() && self.watcher.is_watched() != Some(false) =>
             {
@@ -283,9 +285,9 @@ impl Work<'_> {
         }
     }
 
-    /// Its `./start` says that the service works: it is OK only if that stays up
-    /// through what is left of the settling time. Supervise may not have obeyed the
-    /// script's `svc -u` yet. `before` was seen before the script.
+    /// `./start` reported success: it is OK only if the service stays up for the rest of the
+    /// settling time. supervise may not have executed the script's `svc -u` yet. `before` is
+    /// from before the script.
     fn check_that_it_is_up(&mut self, before: &Seen) -> Result<(), Aborted> {
         let first = self.watcher.status()?;
         let ended = before.last_end();
@@ -321,15 +323,15 @@ impl Work<'_> {
         }
     }
 
-    /// A service whose logger does not read blocks as soon as their pipe is full. Its
-    /// logger has mostly been up as long as the service, and that counts.
+    /// A service whose logger does not read blocks as soon as their pipe is full. The logger
+    /// has usually been up as long as the service, and that time counts.
     fn check_its_logger(&mut self) -> Result<(), Aborted> {
         let directory = self.watcher.directory().join("log");
         if service::is_program(&directory) {
             return Err(Failure::Logger(Failure::LogIsAProgram.to_string()).into());
         }
         if !matches!(service::is_supervised(&directory), Supervised::Yes) {
-            // svscan starts one for what has a `log`; where there is none, none is due.
+            // svscan starts one if there is a `log`; without svscan none is expected.
             return Ok(());
         }
         match self.watch_logger(directory) {
@@ -365,7 +367,7 @@ impl Work<'_> {
         }
     }
 
-    /// `is_vouched`: its `./start` said that it works.
+    /// `is_vouched`: its `./start` reported success.
     fn why_it_ended(&self, end: Option<End>, is_vouched: bool) -> Failure {
         match why_it_ended(self.watcher.directory(), end) {
             Failure::Crashed { end, .. } => Failure::Crashed {
@@ -385,7 +387,7 @@ impl Work<'_> {
         }
     }
 
-    /// The command that shows the service's log, if it has one that can be read.
+    /// The command that shows the log of the service, if it has a readable one.
     fn log(&self) -> Option<String> {
         let name = self.name;
         svclog::shows(name).then(|| format!("svclog {}", visible::as_typed(name)))
@@ -404,10 +406,10 @@ impl Work<'_> {
         }
     }
 
-    /// The supervise that says that it is down may be leaving (`x`): svscan starts
-    /// another then, and that one the service. Its record says so; one without a record
-    /// stays if it answers once more. Where no svscan is, nobody starts anything. `before`
-    /// was seen at the beginning: if that service outlives its supervise, nothing is certain.
+    /// The supervise that reports it down may be exiting (`x`): then svscan starts another one,
+    /// which starts the service. Its record shows that; a supervise without a record stays if
+    /// it answers once more. Without svscan, nothing is started. `before` is from the
+    /// beginning: if that service outlives its supervise, the result is uncertain.
     fn see_that_it_stays_down(
         &mut self,
         mut stopped: Result<(), Aborted>,
@@ -423,7 +425,7 @@ impl Work<'_> {
             let has_left = match stopped {
                 Ok(()) => stays == Some(false),
                 Err(Aborted::Failed(Failure::SuperviseGone)) => true,
-                // Another supervise takes it up by itself, or came during the script.
+                // Another supervise starts it by itself, or was started during the script.
                 Err(Aborted::Failed(
                     Failure::TakenUp | Failure::StopLied { .. } | Failure::Refused { .. },
                 )) => is_another,
@@ -444,7 +446,7 @@ impl Work<'_> {
         stopped
     }
 
-    /// Waits until it is down; the status if it is not after `limit`.
+    /// Waits until it is down; returns the status if it is not down after `limit`.
     fn watch_it_stop(&mut self, limit: Duration) -> Result<Option<Status>, Aborted> {
         let now = clock::monotonic();
         let mut down = Down::new(now);
@@ -460,8 +462,8 @@ impl Work<'_> {
         }
     }
 
-    /// KILL itself is not answered by a status, but the `d` before it is, even if
-    /// the service has ended just now.
+    /// KILL alone causes no status, but the `d` before it does, even if the service has ended
+    /// just now.
     fn kill(&mut self) -> Result<(), Aborted> {
         self.watcher.send(b"dk")?;
         match self.watch_it_stop(KILL_LIMIT)? {
@@ -475,8 +477,8 @@ impl Work<'_> {
         }
     }
 
-    /// Its `./stop` says that the service is down: it is OK only if that is so.
-    /// Supervise may not have obeyed the script's `svc -d` yet.
+    /// `./stop` reported success: it is OK only if the service is down. supervise may not have
+    /// executed the script's `svc -d` yet.
     fn check_that_it_is_down(&mut self) -> Result<(), Aborted> {
         let is_down = |status: &Status| status.pid.is_none() && status.want != Want::Up;
         if is_down(&self.watcher.status()?) {
@@ -515,19 +517,19 @@ impl Work<'_> {
     }
 }
 
-/// Whether another supervise runs `now`, as far as that is known.
+/// Whether another supervise runs `now`, as far as that can be determined.
 fn is_another(before: &Seen, now: &Seen) -> bool {
     let [before, now] = [before, now].map(Seen::supervise);
     before.is_some() && now.is_some() && before != now
 }
 
-/// Whether the process that was seen has not ended.
+/// Whether the observed process has not ended.
 fn is_running(seen: &Seen) -> bool {
     seen.process().is_some_and(process::is_running)
 }
 
-/// Why the service in `directory` ended like this. 111 is what supervise's child exits
-/// with when it cannot execute `./run`.
+/// Why the service in `directory` ended like this. 111 is the exit status of supervise's child
+/// when it cannot execute `./run`.
 fn why_it_ended(directory: &Path, end: Option<End>) -> Failure {
     let fault = match end {
         Some(End::Exited(TEMPORARY)) => script::fault_of_run(directory),

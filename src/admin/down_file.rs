@@ -1,14 +1,14 @@
-//! The file `down` of a service directory, by which a service is not started at boot.
+//! The file `down` of a service directory, which prevents the start of the service at boot.
 
 use super::failure::Failure;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Whether `directory` has a file `down`: a link that leads nowhere is none.
+/// Whether `directory` has a file `down`; a dangling link does not count.
 ///
 /// # Errors
-/// What stat(2) says.
+/// Those of stat(2).
 pub(super) fn is_there(directory: &Path) -> io::Result<bool> {
     match std::fs::metadata(directory.join("down")) {
         Ok(_) => Ok(true),
@@ -17,7 +17,7 @@ pub(super) fn is_there(directory: &Path) -> io::Result<bool> {
     }
 }
 
-/// From now on the service is started at boot.
+/// Removes it: the service is started at boot.
 ///
 /// # Errors
 /// [`Failure::NotPersisted`].
@@ -32,7 +32,7 @@ pub(super) fn remove(directory: &Path) -> Result<(), Failure> {
     }
 }
 
-/// From now on the service is not started at boot.
+/// Creates it: the service is not started at boot.
 ///
 /// # Errors
 /// [`Failure::NotPersisted`].
@@ -51,7 +51,7 @@ pub(super) fn create(directory: &Path) -> Result<(), Failure> {
         .map_err(failed)
 }
 
-/// A reboot, even one that nobody planned, is to find the directory as it is now.
+/// fsync of the directory, so that even after a crash it is in this state.
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

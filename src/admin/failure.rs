@@ -1,4 +1,5 @@
-//! Why a service is not as it was asked to be, and what to do next.
+//! The failures of svcstart and its kin: why a service is not in the requested state, and what
+//! to do next.
 
 use crate::child::{End, Pid};
 use crate::error::reason;
@@ -9,12 +10,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why the work on a service ended early.
+/// Why the work on a service was aborted.
 #[derive(Debug)]
 pub enum Aborted {
     /// It failed.
     Failed(Failure),
-    /// We were told to end, by this signal.
+    /// This signal interrupted it.
     Interrupted(Signal),
 }
 
@@ -24,11 +25,11 @@ impl From<Failure> for Aborted {
     }
 }
 
-/// Why a service is not as it was asked to be. `Display` is the reason and,
-/// behind a semicolon, what to do next.
+/// Why a service is not in the requested state. `Display` is the reason and, after a semicolon,
+/// what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The system refused something about a file of the service.
+    /// A system call failed for a file of the service.
     #[error(
         "unable to {doing}: {}; see what is wrong with that file in the service directory",
         reason(source)
@@ -36,82 +37,82 @@ pub enum Failure {
     Unable {
         /// What was tried.
         doing: String,
-        /// The system's answer.
+        /// The error of the system call.
         source: io::Error,
     },
-    /// The name leads to no directory.
+    /// There is no such directory.
     #[error(
         "no such service directory: {}{}; check its name",
         reason(source),
         looked_in
     )]
     NoDirectory {
-        /// Where it was looked for ([`crate::service::where_looked`]).
+        /// The directories that were searched ([`crate::service::where_looked`]).
         looked_in: String,
-        /// The system's answer.
+        /// The error of the system call.
         source: io::Error,
     },
-    /// We may not ask supervise.
+    /// Access to supervise was denied.
     #[error("access denied to {what}; run this command as root")]
     Denied {
         /// Which file.
         what: &'static str,
     },
-    /// svscan runs, but no supervise came.
+    /// svscan runs, but there is no supervise.
     #[error(
         "svscan runs on the directory it is in, but no supervise for it came within {}; read what svscan and supervise say (ps axww | grep readproctitle)",
         duration(waited)
     )]
     NoSupervise {
-        /// For how long we waited.
+        /// The time of the wait.
         waited: Duration,
     },
     /// Neither supervise nor svscan runs.
     #[error("no supervise runs for it, and no svscan runs at all; start svscanboot (or svscan)")]
     NoSvscan,
-    /// svscan runs, but not on the directory that the service is in.
+    /// svscan runs, but on another directory than that of the service.
     #[error(
         "no supervise runs for it, and svscan does not run on the directory it is in{}; link it where svscan runs (ln -s)",
         elsewhere(places)
     )]
     NotScanned {
-        /// Where it runs, as far as that is known.
+        /// The directories in which svscan runs, as far as known.
         places: Vec<PathBuf>,
     },
-    /// svscan does not look at dot names.
+    /// svscan ignores hidden entries.
     #[error(
-        "no supervise took it up within {}: svscan passes over names that begin with a dot; rename it",
+        "no supervise was started for it within {}: svscan ignores names that begin with a dot; rename it",
         duration(waited)
     )]
     Hidden {
-        /// For how long we waited.
+        /// The time of the wait.
         waited: Duration,
     },
-    /// There was a supervise, and there is none now.
+    /// The supervise has ended.
     #[error("its supervise exited meanwhile; run svstat, and see why it ended")]
     SuperviseGone,
-    /// The control FIFO takes nothing.
+    /// The control FIFO cannot be written.
     #[error(
         "supervise does not take commands: {}; see with ps whether it is stopped",
         reason(source)
     )]
     Deaf {
-        /// The system's answer.
+        /// The error of the system call.
         source: io::Error,
     },
-    /// The control FIFO took our command, but no status followed.
+    /// The command was sent, but no status followed.
     #[error(
         "supervise has not answered within {}; see with ps whether it is stopped, and with df whether the disk is full",
         duration(waited)
     )]
     NoAnswer {
-        /// For how long we waited.
+        /// The time of the wait.
         waited: Duration,
     },
     /// The status file has fewer than 18 bytes.
     #[error("supervise/status is no status of daemontools (bad format); see what wrote it")]
     BadStatus,
-    /// What we would write to is a file.
+    /// The control FIFO is a plain file.
     #[error("supervise/control is not a FIFO; see what put it there")]
     NotAFifo,
     /// Another command holds the lock.
@@ -120,74 +121,74 @@ pub enum Failure {
         duration(waited)
     )]
     Busy {
-        /// For how long we waited.
+        /// The time of the wait.
         waited: Duration,
     },
-    /// It would wait for ever.
+    /// A deadlock.
     #[error(
         "services wait for each other: {circle}; change the ./start or ./stop of one of them, so that it does not call for another"
     )]
     Circle {
-        /// Who waits for whom, in words.
+        /// Who waits for whom, as text.
         circle: String,
     },
-    /// It ran and ended.
+    /// The service started and ended.
     #[error(
-        "{} {}; {}{} (supervise goes on starting it: svcstop ends that)",
+        "{} {}; {}{} (supervise keeps restarting it; svcstop stops it)",
         if *is_vouched { "./start exited 0, but the service then" } else { "it started and then" },
         how(end),
         background(end, *is_vouched),
         read_log_or_run(log)
     )]
     Crashed {
-        /// How, if that is known.
+        /// How it ended, if known.
         end: Option<End>,
-        /// Its `./start` had said that it works.
+        /// Its `./start` had reported success.
         is_vouched: bool,
         /// The command that shows its log.
         log: Option<String>,
     },
-    /// Its `./start` exited 0 without a service that is up.
+    /// `./start` exited with 0, but the service is not up.
     #[error(
-        "./start exited 0, but the service is {state}; ./start must start it (svc -u .) and ask it until it works (that of daemontools-encore is something else)"
+        "./start exited 0, but the service is {state}; ./start must start it (svc -u .) and poll it until it works (daemontools-encore's ./start has another purpose)"
     )]
     StartLied {
-        /// What it does.
+        /// The state of the service, as text.
         state: &'static str,
     },
-    /// supervise got our `u`, but there is no process.
+    /// supervise executed `u`, but there is no process.
     #[error(
         "it was not started within {}; see what supervise says (ps axww | grep readproctitle)",
         duration(waited)
     )]
     NotStarted {
-        /// For how long we waited.
+        /// The time of the wait.
         waited: Duration,
     },
-    /// Somebody sent `d` after our `u`.
+    /// Another command sent `d` after our `u`.
     #[error("somebody told it to go down (svc -d) meanwhile; run svcstart again")]
     TakenDown,
-    /// It is down, and nothing brings it up.
+    /// It is down, and nothing starts it.
     #[error("it is down; svc -u starts it")]
     Down,
-    /// The service works, but nothing reads what it writes: why the logger does not.
+    /// The service is up, but its logger is not; why.
     #[error("it works, but its logger, in ./log, does not, and will block it: {0}")]
     Logger(String),
-    /// No logger can be started: `log` is what daemontools-encore runs.
+    /// No logger can be started: `log` is a program, as in daemontools-encore.
     #[error(
         "log is a program, but must be a directory; move it to log/run (mkdir new; mv log new/run; mv new log)"
     )]
     LogIsAProgram,
-    /// svscan has started the service, but not this logger of it.
+    /// svscan has started the service, but not its logger.
     #[error(
         "a supervise runs for the service, but none for its log came within {}; if log was made later than the service, take the service out and put it in again",
         duration(waited)
     )]
     NoLogger {
-        /// For how long we waited.
+        /// The time of the wait.
         waited: Duration,
     },
-    /// As `TakenDown`, and the service's own `./run` has the `svc -d`.
+    /// As `TakenDown`, and the `svc -d` is in the service's own `./run`.
     #[error(
         "it was told to go down (svc -d), as its own ./run does; {}",
         read_log_or_run(log)
@@ -196,7 +197,7 @@ pub enum Failure {
         /// The command that shows its log.
         log: Option<String>,
     },
-    /// Somebody sent `u` after our `d`.
+    /// Another command sent `u` after our `d`.
     #[error("somebody told it to go up (svc -u) meanwhile; run svcstop again")]
     TakenUp,
     /// TERM did not end it.
@@ -205,9 +206,9 @@ pub enum Failure {
         duration(waited)
     )]
     StillUp {
-        /// Its process.
+        /// Its pid.
         pid: Pid,
-        /// For how long we waited.
+        /// The time of the wait.
         waited: Duration,
     },
     /// KILL did not end it.
@@ -216,155 +217,155 @@ pub enum Failure {
         duration(waited)
     )]
     Unkillable {
-        /// Its process.
+        /// Its pid.
         pid: Pid,
-        /// For how long we waited.
+        /// The time of the wait.
         waited: Duration,
     },
     /// There is no `run`.
     #[error("there is no ./run; write one")]
     NoRun,
-    /// The supervise is another user's.
+    /// The supervise belongs to another user.
     #[error(
         "its supervise belongs to user {owner}, so user {user} does not run its ./{script}; run this command as user {owner}"
     )]
     Foreign {
-        /// Which: `start` or `stop`.
+        /// The script: `start` or `stop`.
         script: &'static str,
         /// The user of the supervise.
         owner: u32,
-        /// Ours.
+        /// Our effective user.
         user: u32,
     },
-    /// We are root, and whose the supervise is cannot be told.
+    /// We are root, and the user of the supervise cannot be determined.
     #[error(
-        "root does not run its ./{script}, for /proc does not tell whose supervise holds supervise/lock; run this command where both are to be seen, or use svc"
+        "root does not run its ./{script}, because /proc does not show whose supervise holds supervise/lock; run this command where both are visible, or use svc"
     )]
     Unowned {
-        /// Which: `start` or `stop`.
+        /// The script: `start` or `stop`.
         script: &'static str,
     },
-    /// The script has no executable bit.
+    /// The script is not executable.
     #[error("./{script} is not executable; chmod +x it{}", or_remove(script))]
     NotExecutable {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
     },
-    /// A directory, for example, has the name of the script.
+    /// The script is not a plain file but, for example, a directory.
     #[error(
         "./{script} is not a file; make it an executable script{}",
         or_remove(script)
     )]
     NotAFile {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
     },
-    /// The script is a link to nothing.
-    #[error("./{script} is a symbolic link to nothing; mend or remove it")]
+    /// The script is a dangling link.
+    #[error("./{script} is a dangling symbolic link; fix or remove it")]
     Dangling {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
     },
-    /// The first line of the script names what is not there.
-    #[error("./{script} needs {interpreter}, which is not there; mend its first line")]
+    /// The interpreter in the first line of the script does not exist.
+    #[error("./{script} needs {interpreter}, which does not exist; correct its first line")]
     NoInterpreter {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
-        /// What it names.
+        /// The interpreter.
         interpreter: String,
     },
-    /// That is no file, or has no executable bit for us.
+    /// The interpreter is not a plain file, or not executable for us.
     #[error(
-        "./{script} needs {interpreter}, which is not executable; mend its first line, or chmod +x {interpreter}"
+        "./{script} needs {interpreter}, which is not executable; correct its first line, or chmod +x {interpreter}"
     )]
     DeadInterpreter {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
-        /// What it names.
+        /// The interpreter.
         interpreter: String,
     },
-    /// A directory on the way to it is closed to us.
+    /// A directory in the path of the interpreter is not accessible.
     #[error(
-        "./{script} needs {interpreter}, which cannot be reached: {}; mend its first line, or the modes of the directories above {interpreter}",
+        "./{script} needs {interpreter}, which cannot be reached: {}; correct its first line, or the modes of the directories above {interpreter}",
         reason(source)
     )]
     NoWayToInterpreter {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
-        /// What it names.
+        /// The interpreter.
         interpreter: String,
-        /// The system's answer.
+        /// The error of the system call.
         source: io::Error,
     },
-    /// The script names no interpreter.
+    /// The script has no interpreter line.
     #[error("./{script} has no #! line; begin it with #!/bin/sh")]
     NoShebang {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
     },
     /// The script could not be executed for another reason.
     #[error("unable to run ./{script}: {}; run it by hand", reason(source))]
     NotRun {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
-        /// The system's answer.
+        /// The error of the system call.
         source: io::Error,
     },
-    /// The script exited with another code than 0.
+    /// The script exited with another status than 0.
     #[error("./{script} exited {code}; read its output{}", and_log(log))]
     Refused {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
-        /// Its exit code.
+        /// Its exit status.
         code: u8,
-        /// The command that shows the service's log.
+        /// The command that shows the log of the service.
         log: Option<String>,
     },
-    /// The script died of a signal.
+    /// A signal killed the script.
     #[error("./{script} was killed by {}; run it by hand", signal(*number))]
     ScriptKilled {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
-        /// The signal's number.
+        /// The signal number.
         number: u8,
     },
-    /// The script took too long.
+    /// The script timed out.
     #[error(
         "./{script} has not ended within {} and was ended, with its process group; the service is {state}, run ./{script} by hand",
         duration(waited)
     )]
     Hung {
-        /// Which: `start`, `stop` or `run`.
+        /// The script: `start`, `stop` or `run`.
         script: &'static str,
-        /// For how long we waited.
+        /// The time of the wait.
         waited: Duration,
-        /// What the service does now, in words.
+        /// The state of the service, as text.
         state: String,
     },
-    /// The process that worked at it was killed.
-    #[error("the process that worked at it was killed by {}; run svstat, and try again", signal(*number))]
+    /// The worker process was killed.
+    #[error("its worker process was killed by {}; run svstat, and try again", signal(*number))]
     Killed {
-        /// The signal's number.
+        /// The signal number.
         number: u8,
     },
-    /// The stop script exited 0 too early.
+    /// `./stop` exited with 0, but the service is up.
     #[error(
-        "./stop exited 0, but the service {}; ./stop must stop it (svc -d .) (that of daemontools-encore is something else)",
+        "./stop exited 0, but the service {}; ./stop must stop it (svc -d .) (daemontools-encore's ./stop has another purpose)",
         still(pid)
     )]
     StopLied {
-        /// Its process, if it is not between two starts.
+        /// Its pid, unless it is between two starts.
         pid: Option<Pid>,
     },
-    /// Started or stopped, but `down` could not be removed or made.
+    /// Started or stopped, but `down` could not be removed or created.
     #[error(
-        "it is as asked, but that will not last: unable to {doing}: {}; {doing} by hand",
+        "it is in the requested state, but not persistently: unable to {doing}: {}; {doing} by hand",
         reason(source)
     )]
     NotPersisted {
         /// What was tried.
         doing: &'static str,
-        /// The system's answer.
+        /// The error of the system call.
         source: io::Error,
     },
 }
@@ -388,7 +389,7 @@ fn duration(duration: &Duration) -> humantime::FormattedDuration {
     humantime::format_duration(*duration)
 }
 
-/// A service can do without the check scripts, but not without `run`.
+/// A service needs `run`, but not the other scripts.
 fn or_remove(script: &str) -> &'static str {
     if script == "run" {
         ""
@@ -415,12 +416,12 @@ fn elsewhere(places: &[PathBuf]) -> String {
 fn still(pid: &Option<Pid>) -> String {
     match pid {
         Some(pid) => format!("still runs (pid {pid})"),
-        None => "is started again and again".to_owned(),
+        None => "is restarted again and again".to_owned(),
     }
 }
 
-/// What may be behind an end that looks like success. Without a `./start`, a job is
-/// taken for a service that crashes; with one, a job of less than a second is.
+/// The advice after an end that looks like success. Without a `./start`, a job is taken for a
+/// crashing service; with one, a job of less than a second is.
 fn background(end: &Option<End>, is_vouched: bool) -> &'static str {
     match (end, is_vouched) {
         (Some(End::Exited(0)), false) => {

@@ -1,4 +1,4 @@
-//! Waiting for the lock of a service, with dots and a limit.
+//! Waits for the lock of a service, with progress dots and a timeout.
 
 use super::failure::{Aborted, Failure};
 use super::wait::WaitLoop;
@@ -7,14 +7,14 @@ use crate::sys::clock;
 use std::path::Path;
 use std::time::Duration;
 
-/// Nobody who holds the lock needs longer: a stop script and a start script, each to its limit.
+/// No holder of the lock needs longer: a stop script and a start script, each up to its
+/// timeout.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Waits for the lock of the service in `directory`.
 ///
 /// # Errors
-/// [`Failure::Busy`] if another holds it for longer than anybody should;
-/// [`Failure::Circle`] if it never will be free.
+/// [`Failure::Busy`] after the timeout; [`Failure::Circle`] for a deadlock.
 pub fn take(
     directory: &Path,
     longest: Option<Duration>,

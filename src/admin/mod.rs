@@ -1,11 +1,9 @@
-//! `svcstart`, `svcstop`, `svcreset`, `svcrestart`: do it, wait for it, say
-//! whether it is so.
+//! `svcstart`, `svcstop`, `svcreset`, `svcrestart`: perform the task, wait, verify the result.
 //!
-//! `verdict` decides (statuses in, verdict out), as does `circle` about waits, `progress` makes the line
-//! the administrator reads, `act` goes through the steps of each command; the
-//! rest does the waiting: `wait` for events, `watcher` for a service,
-//! `script` for its `./start` and `./stop`, `owner` for whose they are, `lock` for other
-//! people. `down_file` is a service's `down`.
+//! `verdict` decides (statuses in, verdict out), `progress` makes the progress line, `act` has
+//! the steps of each command; the rest waits: `wait` for events, `watcher` for a service,
+//! `script` for its `./start` and `./stop`, `lock` for the lock. `owner` checks the user of a
+//! supervise, `down_file` manages `down`.
 
 pub mod act;
 mod down_file;
@@ -30,10 +28,10 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-/// Exit code: at least one service is not as it was asked to be.
+/// Exit status: at least one service is not in the requested state.
 pub const FAILED: u8 = 1;
 
-/// What to do with a service.
+/// The task for a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Task {
     /// `svcstart`.
@@ -46,25 +44,25 @@ pub enum Task {
     Restart,
 }
 
-/// How to do it.
+/// The options.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Print errors only.
     pub quiet: bool,
-    /// Work at all services at once.
+    /// Handle all services in parallel.
     pub parallel: bool,
-    /// How long a script, a start or a stop may take; None: the default of each.
+    /// The timeout of a script, a start or a stop; None: the default of each.
     pub timeout: Option<Duration>,
-    /// How long a service without a `start` script must stay up.
+    /// The settling time: how long a service without a `start` script must stay up.
     pub settle: Duration,
     /// Send KILL to a service that has not stopped in time.
     pub kill: bool,
-    /// Make it last: remove `down` after a start, create it after a stop.
+    /// Make it persistent: remove `down` after a start, create it after a stop.
     pub persist: bool,
 }
 
-/// Does `task` for each of `names`, in order or, with [`Options::parallel`], at
-/// once. Gives the exit code of `program`: 0 only if all succeeded.
+/// Performs `task` for each of `names`, in order or, with [`Options::parallel`], in parallel.
+/// Returns the exit status of `program`: 0 only if all succeeded.
 pub fn run(program: &str, task: Task, names: &[OsString], options: &Options) -> u8 {
     let caught: Vec<Signal> = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT]
         .into_iter()
@@ -90,7 +88,7 @@ pub fn run(program: &str, task: Task, names: &[OsString], options: &Options) -> 
     code
 }
 
-/// Does it for one service and reports.
+/// Performs `task` for one service and reports the result.
 fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Signals) -> u8 {
     let shown = output::for_terminal(std::io::stdout(), name.as_bytes());
     let mut progress = Progress::new(&shown, options.quiet, options.parallel);
@@ -109,7 +107,8 @@ fn one(program: &str, task: Task, name: &OsStr, options: &Options, signals: &Sig
     }
 }
 
-/// One child for each name. A signal that ends us ends them, too, even KILL.
+/// Starts a child for each name. A signal that terminates this process terminates them, too,
+/// even KILL.
 fn all_at_once(
     program: &str,
     names: &[OsString],
@@ -153,8 +152,8 @@ fn all_at_once(
         raise_with_default_action(signal.raw());
         return FAILED;
     }
-    // There was no process left for these: they are done here, now that no
-    // worker's end can be mistaken.
+    // No process could be forked for these: they are handled here, when no end of a worker can
+    // be misinterpreted any more.
     for name in left_over {
         code = code.max(one(name));
     }

@@ -1,8 +1,8 @@
-//! Whose supervise runs for a service: its scripts are run only by the same user.
+//! The user whose supervise runs for a service: only that user runs its scripts.
 //!
-//! Whoever may write a service directory is trusted with the user whose supervise runs
-//! it, and with no other. That user is told by the process that holds
-//! `supervise/lock`, for files can be given to others and links can lead elsewhere.
+//! Those who can write to a service directory are trusted with the rights of the user whose
+//! supervise runs it, and with no others. That user is determined from the process that holds
+//! `supervise/lock`, because files can be given to others and links can be redirected.
 
 use super::failure::Failure;
 use crate::sys::directory;
@@ -11,24 +11,24 @@ use crate::sys::lock::{self, LockId};
 use crate::sys::process::Process;
 use std::fs::File;
 
-/// The name of the process of every supervise, 0.76's and daemontools-encore's, too.
+/// The process name of every supervise, also of those of 0.76 and daemontools-encore.
 const SUPERVISE: &str = "supervise";
 
-/// Whose a supervise is.
+/// The user of a supervise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Owner {
-    /// That of our own user.
+    /// Our effective user.
     Ours,
-    /// Another user's.
+    /// Another user.
     Another(u32),
-    /// That cannot be told.
+    /// Unknown.
     Unknown,
 }
 
 /// Whether `./SCRIPT` of the service in `directory` may be run.
 ///
 /// # Errors
-/// Its supervise is another user's; or we are root and cannot tell whose it is.
+/// Its supervise belongs to another user; or we are root and its user cannot be determined.
 pub fn check(directory: &File, script: &'static str) -> Result<(), Failure> {
     let user = file::euid();
     match owner(directory, user) {
@@ -58,12 +58,12 @@ fn owner(directory: &File, user: u32) -> Owner {
     })
 }
 
-/// A lock that others have inherited outlives its process, whose number may be
-/// another's then; and a program that becomes root may have inherited one. So all users of
-/// the process count, and it must have the lock and be in the service directory, as
-/// every supervise is. That alone is true of root's multilog, too, if `supervise` leads to
-/// its log directory, and of a set-user-ID program that gives all its ids to root, so it
-/// must be a program named [`SUPERVISE`], too.
+/// A lock that other processes have inherited outlives the process that took it, whose pid may
+/// be reused then; and a program that becomes root may have inherited one. So all user ids of
+/// the process count, and it must hold the lock and have the service directory as its current
+/// directory, as every supervise has. These are also true for root's multilog if `supervise`
+/// links to its log directory, and for a set-user-ID program that sets all its ids to root, so
+/// it must also be a program named [`SUPERVISE`].
 fn judge(process: &Process, id: LockId, place: Identity, user: u32, name: &str) -> Owner {
     let Some(users) = process.users() else {
         return Owner::Unknown;
@@ -97,7 +97,7 @@ mod tests {
         let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
         let name = comm.trim_end();
         let judge = |place, user, name| judge(&own, id, place, user, name);
-        // Its number alone, which may be that of a process that had the lock, is nothing.
+        // The pid alone, which may be that of a process that had the lock, is not enough.
         assert_eq!(judge(here, user, name), Owner::Unknown);
         lock::try_exclusive(&file).unwrap();
         assert_eq!(judge(here, user, name), Owner::Ours);

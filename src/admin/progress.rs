@@ -1,22 +1,22 @@
-//! The line the administrator reads: `Stopping /service/mldonkey/ ....OK`.
+//! The progress line: `Stopping /service/mldonkey/ ....OK`.
 //!
-//! Each function gives the bytes to print. If a script prints something
-//! meanwhile, the line is broken off before and said again at the end, so that
-//! both stay readable. When several services are worked at at once, nothing
-//! stands on the terminal before its end, and a script's lines are named.
+//! Each function returns the bytes to print. If a script prints something meanwhile, the line
+//! is interrupted and repeated at the end, so that both stay readable. When several services
+//! are handled in parallel, nothing is printed before the end of each, and the lines of scripts
+//! are prefixed with the service.
 
 use super::Task;
 use crate::child::Stream;
 
-/// Where we are on the terminal.
+/// The position on the terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
     /// At the beginning of a line.
     Beginning,
-    /// Behind `Stopping NAME ....`.
+    /// After `Stopping NAME ....`.
     Dots,
-    /// Behind a script's output; whether the last line of its stdout and of its
-    /// stderr has ended.
+    /// After the output of a script; whether the last line of its stdout and of its stderr has
+    /// ended.
     Script([bool; 2]),
 }
 
@@ -29,16 +29,15 @@ pub struct Progress {
     verb: Option<&'static str>,
     dots: usize,
     at: At,
-    /// Of each script stream, when together: a line that has not ended yet.
+    /// An incomplete line of each stream of the script, in parallel mode.
     partial: [Vec<u8>; 2],
 }
 
-/// A line of a script's that is longer is cut when services are worked at
-/// together: nothing is kept without bound.
+/// The maximum length of a line of a script in parallel mode, so that the buffer is bounded.
 const LONGEST_LINE: usize = 4096;
 
 impl Progress {
-    /// Nothing is printed yet. `together`: others print on the same terminal.
+    /// Nothing is printed yet. `together`: parallel mode, others print on the same terminal.
     pub fn new(name: &[u8], quiet: bool, together: bool) -> Progress {
         Progress {
             name: name.to_vec(),
@@ -51,7 +50,7 @@ impl Progress {
         }
     }
 
-    /// The work begins: `Stopping NAME .`
+    /// Begins the line: `Stopping NAME .`
     pub fn begin(&mut self, verb: &'static str) -> Vec<u8> {
         self.verb = Some(verb);
         self.dots = 1;
@@ -86,8 +85,8 @@ impl Progress {
         line
     }
 
-    /// The script has printed `bytes`: what to print before them (on stdout) and
-    /// what to print of them (on the stream they came on).
+    /// The script has printed `bytes`: returns what to print before them (on stdout) and what
+    /// to print of them (on the same stream).
     pub fn script(&mut self, stream: Stream, bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
         if self.quiet && stream == Stream::Out {
             return (Vec::new(), Vec::new());
@@ -129,7 +128,7 @@ impl Progress {
         lines
     }
 
-    /// What a script printed without ending the line, when together.
+    /// The rest of the script's output without a newline, in parallel mode.
     fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         for partial in &mut self.partial {
@@ -141,8 +140,8 @@ impl Progress {
         rest
     }
 
-    /// The work on a service has ended: `OK` or `FAILED`, said again in whole if
-    /// the line was broken off, or if it never began.
+    /// The work on a service has ended: `OK` or `FAILED`, with the whole line if it was
+    /// interrupted, or if it never began.
     pub fn end(&mut self, task: Task, succeeded: bool) -> Vec<u8> {
         let mut line = self.rest();
         if self.quiet {
@@ -160,7 +159,7 @@ impl Progress {
         line
     }
 
-    /// A whole line about the service that is neither OK nor FAILED.
+    /// A whole line about the service with another result.
     pub fn remark(&mut self, text: &str) -> Vec<u8> {
         if self.quiet {
             return Vec::new();
@@ -182,7 +181,7 @@ impl Progress {
     }
 }
 
-/// What stands before the name of a service that was not got to begin with.
+/// The verb for a service whose work was never begun.
 fn verb(task: Task) -> &'static str {
     match task {
         Task::Start => "Starting",

@@ -1,5 +1,5 @@
-//! A service's own `./start` and `./stop`: run with dots, and their verdict in words.
-//! Both the script's output and the progress line stay readable.
+//! Runs a service's own `./start` and `./stop` with progress dots, and describes their
+//! failures. Both the script's output and the progress line stay readable.
 
 use super::failure::{Aborted, Failure};
 use super::wait::{WaitLoop, say};
@@ -15,10 +15,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// No `./run` is looked at beyond so many bytes.
+/// The maximum number of bytes of `./run` to examine.
 const LONGEST_RUN: usize = 1 << 20;
 
-/// A script of a service's.
+/// A script of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ServiceScript {
     /// `./start`
@@ -39,16 +39,16 @@ impl ServiceScript {
     /// Whether the service in `directory` has this script.
     ///
     /// # Errors
-    /// It is there, but cannot be one.
+    /// It exists, but is not executable, or not a file.
     pub fn exists(self, directory: &Path) -> Result<bool, Failure> {
         is_executable(self.name(), directory)
     }
 
-    /// Runs it in `home`, which is `directory`, and gives its verdict.
+    /// Runs it in `home`, which is `directory`.
     ///
     /// # Errors
-    /// It could not be run, did not exit 0, or not within `limit`; then its
-    /// process group is ended. `state` says what the service does then.
+    /// It could not be run, did not exit with 0, or timed out after `limit`; then its process
+    /// group is ended. `state` describes the state of the service then.
     pub fn run(
         self,
         home: &File,
@@ -107,7 +107,7 @@ impl ServiceScript {
     }
 }
 
-/// Whether the file `script` is there and may be executed.
+/// Whether the file `script` exists and is executable.
 fn is_executable(script: &'static str, directory: &Path) -> Result<bool, Failure> {
     let path = directory.join(script);
     match std::fs::metadata(&path) {
@@ -127,8 +127,7 @@ fn is_executable(script: &'static str, directory: &Path) -> Result<bool, Failure
     }
 }
 
-/// Why supervise cannot have executed `./run` in `directory`, if that is plain
-/// to see.
+/// Why supervise cannot have executed `./run` in `directory`, if that is evident.
 pub fn fault_of_run(directory: &Path) -> Option<Failure> {
     let script = "run";
     match is_executable(script, directory) {
@@ -146,7 +145,7 @@ pub fn fault_of_run(directory: &Path) -> Option<Failure> {
     }
 }
 
-/// Why execve(2) failed, in words that name what to mend.
+/// Why execve(2) failed, naming what to repair.
 fn explain(script: ServiceScript, directory: &Path, source: io::Error) -> Failure {
     let script = script.name();
     let start = beginning(script, directory).unwrap_or_default();
@@ -158,7 +157,7 @@ fn explain(script: ServiceScript, directory: &Path, source: io::Error) -> Failur
     }
 }
 
-/// Why the interpreter `name` of a script cannot be executed, if that is plain to see.
+/// Why the interpreter `name` of a script cannot be executed, if that is evident.
 fn fault_of_interpreter(script: &'static str, directory: &Path, name: &[u8]) -> Option<Failure> {
     let path = directory.join(OsStr::from_bytes(name));
     let interpreter = shown(name);
@@ -182,13 +181,13 @@ fn fault_of_interpreter(script: &'static str, directory: &Path, name: &[u8]) -> 
     }
 }
 
-/// Whether `./run` in `directory` has an `svc -d` for itself in it.
+/// Whether `./run` in `directory` contains an `svc -d`.
 pub fn takes_itself_down(directory: &Path) -> bool {
     let run = file::read_start(&directory.join("run"), LONGEST_RUN);
     has_svc_down(&run.unwrap_or_default())
 }
 
-/// Whether a line of `script` that is no comment has `svc` with an option `d` or `x`.
+/// Whether a line of `script` that is not a comment contains `svc` with an option `d` or `x`.
 fn has_svc_down(script: &[u8]) -> bool {
     let is_svc = |word: &[u8]| word == b"svc" || word.ends_with(b"/svc");
     let goes_down = |word: &[u8]| word.starts_with(b"-") && word.contains(&b'd');
@@ -199,20 +198,19 @@ fn has_svc_down(script: &[u8]) -> bool {
     })
 }
 
-/// As much of a script as execve(2) looks at.
+/// The beginning of a script, as far as execve(2) reads it.
 fn beginning(script: &str, directory: &Path) -> Option<Vec<u8>> {
     file::read_start(&directory.join(script), 256).ok()
 }
 
-/// The interpreter that the first line of a script names.
+/// The interpreter in the first line of a script.
 fn interpreter(script: &[u8]) -> Option<&[u8]> {
     let line = script.split(|byte| *byte == b'\n').next()?;
     let line = line.strip_prefix(b"#!")?.trim_ascii_start();
     line.split(|byte| *byte == b' ' || *byte == b'\t').next()
 }
 
-/// A name with what cannot be seen in it, above all the carriage return of a
-/// file from another system.
+/// A name with invisible characters escaped, above all the carriage return of a DOS file.
 fn shown(name: &[u8]) -> String {
     let text = |name| String::from_utf8_lossy(name).escape_debug().to_string();
     match name.strip_suffix(b"\r") {

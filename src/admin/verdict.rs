@@ -1,30 +1,30 @@
-//! When is a service started, when is it stopped? Statuses in, verdict out; no
-//! I/O and no clock.
+//! Decides when a service counts as started or stopped: statuses in, verdict out; no I/O and no
+//! clock.
 
 use crate::child::Pid;
 use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
 use std::time::{Duration, Instant};
 
-/// What is known by now.
+/// The verdict so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Nothing yet: look again at a new status, or then.
+    /// None yet: check again with a new status, or at this time.
     Wait(Option<Instant>),
-    /// It is as asked.
+    /// It is in the requested state.
     Done,
-    /// It ended although it was to run.
+    /// It ended although it was wanted up.
     Crashed,
-    /// Somebody else has asked for the opposite.
+    /// Another command requested the opposite.
     Overruled,
 }
 
-/// A wish against ours counts at once after ours was seen to be obeyed; before,
-/// it may be older than ours and only now be obeyed, and counts after so long
-/// (0.76 hears nothing for a second after a start).
+/// A contrary command counts at once after ours was seen to be executed; before, it may be
+/// older than ours and only be executed now, so it counts after this time (0.76 ignores
+/// commands for a second after a start).
 pub const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Watches whether our wish is obeyed, and then overruled.
+/// Watches whether our command is executed, and then overridden.
 #[derive(Debug)]
 struct Wish {
     ours: fn(Want) -> bool,
@@ -33,7 +33,7 @@ struct Wish {
 }
 
 impl Wish {
-    /// What a status that wants something else means; None if it is our wish.
+    /// The verdict on a status that wants something else; None if it wants what we do.
     fn saw(&mut self, want: Want, now: Instant) -> Option<Verdict> {
         if (self.ours)(want) {
             self.obeyed = true;
@@ -48,25 +48,24 @@ impl Wish {
     }
 }
 
-/// Watches a service that was sent `u` until it has stayed up with one pid for
-/// the settling time.
+/// Watches a service that was sent `u` until one process has stayed up for the settling time.
 #[derive(Debug)]
 pub struct Start {
     wish: Wish,
     settle: Duration,
-    /// The last status that is not a result of our `u`.
+    /// The last status from before our `u` was executed.
     before: Status,
-    /// For how long the process of `before` had been up as wanted.
+    /// How long the process of `before` had been up.
     settled_before: Duration,
-    /// The process that must stay: its pid, its stamp, and since when it counts.
+    /// The process that must stay up: its pid, its timestamp, and since when it counts.
     up: Option<(Pid, Tai64n, Instant)>,
 }
 
 impl Start {
-    /// `before` is the status before `u` was sent, which is `now`; `age` is how
-    /// long its process has existed, if it has one and that is known.
+    /// `u` is sent `now`; `before` is the status before that; `age` is the age of its process,
+    /// if it has one and that is known.
     pub fn new(before: Status, age: Option<Duration>, settle: Duration, now: Instant) -> Start {
-        // A process that was told to go down, or paused, has yet to show that it stays.
+        // A process that was wanted down, or paused, must still prove that it stays up.
         let counts = before.want == Want::Up && !before.paused;
         Start {
             wish: Wish {
@@ -81,17 +80,17 @@ impl Start {
         }
     }
 
-    /// Takes the newest status, which supervise wrote after it got our `u`.
+    /// Takes the newest status, which supervise wrote after it received our `u`.
     pub fn saw(&mut self, status: &Status, now: Instant) -> Verdict {
         if let Some(verdict) = self.wish.saw(status.want, now) {
-            // What runs now was told to go down: its end will be no crash.
+            // The current process was sent `d`: its end will not be a crash.
             self.before = *status;
             self.settled_before = Duration::ZERO;
             return verdict;
         }
         if self.before.pid.is_some() && self.before.since != status.since {
-            // The process from before has ended. Whether it crashed or an older
-            // `d` is the cause, the one to judge is the next.
+            // The previous process has ended. Whether it crashed or an older `d` ended it, the
+            // verdict is about the next one.
             self.up = None;
             self.before = Status {
                 pid: None,
@@ -121,7 +120,7 @@ impl Start {
         self.tick(now)
     }
 
-    /// Nothing new, but time has passed.
+    /// There is no new status, but a deadline may have passed.
     pub fn tick(&self, now: Instant) -> Verdict {
         match self.up {
             None => Verdict::Wait(None),
@@ -131,23 +130,22 @@ impl Start {
     }
 }
 
-/// A process that exits 0 after so long may have done its work: a daemon that goes
-/// to the background takes less.
+/// A process that exits with 0 after this time may have done its work: a daemon that goes into
+/// the background takes less.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Watches a service whose `./start` has said that it works: it is to be up through
-/// the settling time. A job that exits 0 and is started again may do so: once, or
-/// again after `SHORT`.
+/// Watches a service whose `./start` reported success: it must be up through the settling time.
+/// A job that exits with 0 and is restarted may do so: once, or again after `SHORT`.
 #[derive(Debug)]
 pub struct Vouched {
     wish: Wish,
     settle: Duration,
-    /// For how long the process that was there first had been up.
+    /// How long the first process had been up.
     credit: Duration,
     last: Status,
-    /// Since when there is the status `last`.
+    /// The time of the status `last`.
     since: Instant,
-    /// It was told to go down: its end is no crash.
+    /// It was sent `d`: its end is not a crash.
     is_excused: bool,
     ends: u32,
     /// The end of the settling time, once it was up.
@@ -155,8 +153,7 @@ pub struct Vouched {
 }
 
 impl Vouched {
-    /// `first` is the status `now`, after the script's end; `age` is how long its
-    /// process has existed.
+    /// `first` is the status `now`, after the script; `age` is the age of its process.
     pub fn new(first: Status, age: Option<Duration>, settle: Duration, now: Instant) -> Vouched {
         Vouched {
             wish: Wish {
@@ -179,11 +176,11 @@ impl Vouched {
         self.until.is_some()
     }
 
-    /// Takes the newest status; `clean` says whether the last process that ended
-    /// is known to have exited 0.
+    /// Takes the newest status; `clean` returns whether the last process that ended is known to
+    /// have exited with 0.
     pub fn saw(&mut self, status: &Status, clean: impl FnOnce() -> bool, now: Instant) -> Verdict {
         let is_new = (status.pid, status.since) != (self.last.pid, self.last.since);
-        // A process that has come and gone meanwhile has left its stamp only.
+        // A process that started and ended meanwhile has only changed the timestamp.
         let has_ended = is_new && (self.last.pid.is_some() || status.pid.is_none());
         let lived = now.saturating_duration_since(self.since);
         if is_new {
@@ -225,7 +222,7 @@ impl Down {
         })
     }
 
-    /// Takes the newest status, which supervise wrote after it got our `d`.
+    /// Takes the newest status, which supervise wrote after it received our `d`.
     pub fn saw(&mut self, status: &Status, now: Instant) -> Verdict {
         match (self.0.saw(status.want, now), status.pid) {
             (Some(verdict), _) => verdict,

@@ -1,5 +1,5 @@
-//! Waiting, with everything that may happen meanwhile: dots, children that
-//! end, a signal that tells us to stop.
+//! Waits for events, and handles those that occur meanwhile: progress dots, children that end,
+//! signals that interrupt the command.
 
 use super::failure::Aborted;
 use super::progress::Progress;
@@ -9,22 +9,22 @@ use crate::sys::{child, clock, output, poll};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// A dot is printed whenever so long has passed.
+/// The interval of progress dots.
 const DOT: Duration = Duration::from_secs(1);
 
-/// What all waiting for one service shares.
+/// The shared state of all waits for one service.
 pub struct WaitLoop<'a> {
     signals: &'a Signals,
-    /// The line the administrator reads.
+    /// The progress line.
     pub progress: &'a mut Progress,
     next_dot: Instant,
-    /// Children that ended when a wait was cut short.
+    /// Children that ended when a wait was interrupted.
     ended: Vec<(Pid, End)>,
 }
 
-/// Why a wait ended.
+/// The events that ended a wait.
 pub struct Wake {
-    /// Which of the descriptors can be read.
+    /// Which of the descriptors are readable.
     pub ready: [bool; 3],
     /// Our children that ended.
     pub ended: Vec<(Pid, End)>,
@@ -39,7 +39,7 @@ impl Wake {
 }
 
 impl<'a> WaitLoop<'a> {
-    /// Nothing is waited for yet.
+    /// Nothing is awaited yet.
     pub fn new(signals: &'a Signals, progress: &'a mut Progress) -> WaitLoop<'a> {
         WaitLoop {
             signals,
@@ -49,15 +49,15 @@ impl<'a> WaitLoop<'a> {
         }
     }
 
-    /// The work begins: `Starting NAME .`
+    /// Begins the progress line: `Starting NAME .`
     pub fn begin(&mut self, verb: &'static str) {
         let line = self.progress.begin(verb);
         say(&line);
         self.next_dot = clock::monotonic() + DOT;
     }
 
-    /// Waits for one of `fds`, the end of a child, the deadline or the next dot,
-    /// at which whatever has no event of its own can be looked at again.
+    /// Waits for one of `fds`, the end of a child, the deadline or the next dot, at which
+    /// everything without an event can be polled.
     ///
     /// # Errors
     /// [`Aborted::Interrupted`].
@@ -100,7 +100,7 @@ impl<'a> WaitLoop<'a> {
     }
 }
 
-/// Prints on stdout. Nobody reading it changes nothing about the work.
+/// Prints on stdout. Errors are ignored: the work does not depend on a reader.
 pub fn say(bytes: &[u8]) {
     if !bytes.is_empty() {
         let _ = output::out(bytes);

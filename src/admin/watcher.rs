@@ -1,9 +1,8 @@
-//! A service under observation: is it supervised, what is known of it, and
-//! be told when that changes.
+//! Watches a service: whether it is supervised, its state, and changes of it.
 //!
-//! What is known is what its supervise writes into `supervise/state`; where there is no
-//! record, because it is 0.76's, daemontools-encore's or an earlier one of ours, it is the
-//! 18 bytes of `supervise/status`.
+//! The state is what its supervise writes to `supervise/state`; without a record, because it is
+//! a supervise of 0.76, of daemontools-encore or an earlier one of ours, it is the 18 bytes of
+//! `supervise/status`.
 
 use super::failure::{Aborted, Failure};
 use super::verdict::Verdict;
@@ -21,43 +20,43 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a new directory may wait for its supervise: twice 0.76's scan interval.
+/// The time that a new directory may wait for its supervise: twice the scan interval of 0.76.
 const SUPERVISE_WAIT: Duration = Duration::from_secs(10);
 
-/// Not more than so many svscans are named.
+/// The maximum number of svscans to name.
 const SHOWN: usize = 3;
 
-/// A service directory and what tells us of changes in it.
+/// A service directory, and the source of changes in it.
 pub struct Watcher {
     directory: PathBuf,
-    /// In which pids mean something here; None: no record can be used.
+    /// The scope of pids here; None: no record can be used.
     space: Option<PidSpace>,
-    /// None: no inotify; then every dot is a look.
+    /// None without inotify: then the state is polled at every dot.
     watch: Option<Watch>,
-    /// The directory `supervise`, once it is watched.
+    /// The watch of the directory `supervise`, once it exists.
     supervise: Option<WatchDescriptor>,
-    /// The last commands that were sent; None: somebody else has sent them.
+    /// The last commands that were sent; None: another process sent them.
     sent: Option<Sent>,
-    /// Supervise has obeyed the last command.
+    /// supervise has executed the last command.
     answered: bool,
 }
 
-/// Commands that were sent, of which supervise answers the first.
+/// Commands that were sent; supervise answers the first of them.
 struct Sent {
     control: Control,
-    /// Which supervise there was then, and how many commands it has obeyed when it has
-    /// obeyed that one; None: it keeps no record.
+    /// The supervise at that time, and the number of commands that it will have executed after
+    /// that one; None if it keeps no record.
     answer: Option<(Pid, u64)>,
-    /// Without a record: a status was written since.
+    /// Without a record: a status was written since then.
     has_new_status: bool,
 }
 
 impl Sent {
-    /// Whether supervise has obeyed the first of them. One that keeps no record has, if it
-    /// has read all and written a status since.
+    /// Whether supervise has executed the first of them. One without a record has, if it has
+    /// read all of them and written a status since.
     ///
     /// # Errors
-    /// [`Failure::SuperviseGone`]: there is another.
+    /// [`Failure::SuperviseGone`]: it is another one now.
     fn is_answered(&self, seen: &Seen, is_read: bool) -> Result<bool, Failure> {
         match (&seen.record, self.answer) {
             (Some(record), Some((supervise, _))) if record.writer.supervise != supervise => {
@@ -69,12 +68,12 @@ impl Sent {
     }
 }
 
-/// What was seen of a service.
+/// The observed state of a service.
 #[derive(Debug)]
 pub struct Seen {
-    /// What it does.
+    /// Its status.
     pub status: Status,
-    /// The record that says so; None: the 18 bytes do.
+    /// The record that it is from; None if it is from the 18 bytes.
     pub record: Option<StateRecord>,
 }
 
@@ -95,12 +94,12 @@ impl Seen {
         self.record.map(|record| record.writer.supervise)
     }
 
-    /// How the service ended last, if that is known.
+    /// How the service ended last, if known.
     pub fn last_end(&self) -> Option<LastEnd> {
         self.record?.state.last_end
     }
 
-    /// The same, if it has ended since `before`, which was the last end then.
+    /// The same, if it has ended since `before`, when that was the last end.
     pub fn end_since(&self, before: Option<LastEnd>) -> Option<End> {
         let last = self.last_end().filter(|last| Some(*last) != before)?;
         Some(last.end)
@@ -126,18 +125,18 @@ impl Watcher {
         &self.directory
     }
 
-    /// Whether supervise has shown that it got the last command.
+    /// Whether supervise has shown that it executed the last command.
     pub fn answered(&self) -> bool {
         self.answered
     }
 
-    /// Commands were sent by somebody else: every status counts.
+    /// Another process sent commands: every status counts.
     pub fn expect_no_answer(&mut self) {
         self.sent = None;
         self.answered = true;
     }
 
-    /// Whether its supervise has left.
+    /// Whether its supervise has ended.
     pub fn is_unsupervised(&self) -> bool {
         matches!(service::is_supervised(&self.directory), Supervised::No)
     }
@@ -146,10 +145,10 @@ impl Watcher {
         self.watch.as_ref().map(AsFd::as_fd)
     }
 
-    /// Waits until a supervise runs for the service that is not `left`, which is to end.
+    /// Waits until a supervise other than `left`, which is exiting, runs for the service.
     ///
     /// # Errors
-    /// Why none does, after ten seconds.
+    /// Why there is none, after ten seconds.
     pub fn wait_supervised(
         &mut self,
         left: Option<Pid>,
@@ -162,7 +161,7 @@ impl Watcher {
             self.watch = None;
         }
         loop {
-            // Watch first, look then: what happens in between is not missed.
+            // Watch first, then check, so that no change in between is missed.
             if let Some(watch) = &self.watch {
                 let path = self.directory.join("supervise");
                 self.supervise = watch.entries_and_opens(&path).ok();
@@ -201,8 +200,8 @@ impl Watcher {
         self.record().map(|record| record.writer.supervise)
     }
 
-    /// From now on only new statuses matter, not who reads them. They come by a rename;
-    /// that of daemontools-encore's supervise, and the record, by a write.
+    /// From now on only new statuses matter, not readers of them. They arrive by rename(2);
+    /// those of daemontools-encore's supervise, and the record, by write(2).
     pub fn watch_status(&mut self) {
         if let Some(watch) = &self.watch {
             let path = self.directory.join("supervise");
@@ -246,10 +245,10 @@ impl Watcher {
         std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone())
     }
 
-    /// Whether an svscan watches it, which starts another supervise when this one has left:
-    /// one with an entry in its directory that leads to the service, or to the one whose
-    /// log this is. Ours are noted in `supervise/`; others are looked for by their name.
-    /// None: that cannot be told.
+    /// Whether an svscan watches the service, which starts another supervise when this one has
+    /// exited: an svscan with an entry in its directory that refers to the service, or to the
+    /// one whose logger this is. Ours are recorded in `supervise/`; others are searched by
+    /// process name. None if that cannot be determined.
     pub fn is_watched(&self) -> Option<bool> {
         let (here, own) = (self.space?, file::identity_at(&self.directory)?);
         let mut is_certain = true;
@@ -258,7 +257,7 @@ impl Watcher {
             if space == here && process::is_running(svscan) {
                 svscans.push(svscan.pid);
             }
-            // Of that pid namespace nothing is seen here.
+            // Processes of that pid namespace are not visible here.
             is_certain &= space == here || space.boot != here.boot;
         }
         for svscan in svscans {
@@ -271,8 +270,8 @@ impl Watcher {
         is_certain.then_some(false)
     }
 
-    /// Takes all changes that have come; whether there may be a new status. Without
-    /// inotify there may always be one.
+    /// Takes all pending changes; returns whether there may be a new status. Without inotify
+    /// there always may be one.
     fn status_was_written(&mut self) -> bool {
         let Some(watch) = &self.watch else {
             return true;
@@ -295,8 +294,8 @@ impl Watcher {
         }
     }
 
-    /// Whether the supervise that has answered is there, and was not told to exit. None: it
-    /// keeps no record.
+    /// Whether the supervise that answered still runs and was not sent `x`. None if it keeps no
+    /// record.
     ///
     /// # Errors
     /// As [`Watcher::look`].
@@ -312,21 +311,21 @@ impl Watcher {
         })
     }
 
-    /// Whether supervise has read all that was sent.
+    /// Whether supervise has read everything that was sent.
     fn is_read(&self) -> bool {
         let sent = self.sent.as_ref();
         sent.is_none_or(|sent| sent.control.unread() == 0)
     }
 
-    /// The record, if there is one that is true.
+    /// The record, if there is a valid one.
     fn record(&self) -> Option<StateRecord> {
         service::read_state(&self.directory, self.space?)
     }
 
-    /// What is known of it now.
+    /// Reads the current state.
     ///
     /// # Errors
-    /// What is wrong with the file.
+    /// The status cannot be read.
     pub fn look(&self) -> Result<Seen, Failure> {
         let record = self.record();
         let status = match &record {
@@ -336,7 +335,7 @@ impl Watcher {
         Ok(Seen { status, record })
     }
 
-    /// The status now.
+    /// Reads the current status.
     ///
     /// # Errors
     /// As [`Watcher::look`].
@@ -354,11 +353,10 @@ impl Watcher {
         })
     }
 
-    /// Sends commands; what was written to the status before does not count
-    /// as their answer.
+    /// Sends commands; statuses that were written before do not count as their answer.
     ///
     /// # Errors
-    /// No supervise, or one that does not read.
+    /// There is no supervise, or it does not read.
     pub fn send(&mut self, commands: &[u8]) -> Result<(), Failure> {
         self.status_was_written();
         self.answered = false;
@@ -373,8 +371,8 @@ impl Watcher {
             }
             NotSent::Write(source) => Failure::Deaf { source },
         };
-        // In this order: what it has obeyed by then and what is unread later are not all
-        // that comes before ours, but none of it comes after.
+        // In this order: the commands that are executed by then and those that are unread later
+        // may be fewer than all those before ours, but include none after them.
         let record = self.record();
         let mut control = Control::open(&self.directory).map_err(failed)?;
         let before = control.unread();
@@ -390,13 +388,12 @@ impl Watcher {
         Ok(())
     }
 
-    /// Shows `judge` every new status, and again when it asked for that, until
-    /// its verdict is no [`Verdict::Wait`] or the deadline has passed; then that
-    /// is the result. What was written before supervise got our last command is
-    /// not shown.
+    /// Passes every new status to `judge`, and again at the time that it requested, until its
+    /// verdict is not [`Verdict::Wait`] or the deadline has passed; returns that. Statuses from
+    /// before supervise received our last command are not passed.
     ///
     /// # Errors
-    /// [`Failure::SuperviseGone`], and what is wrong with the status.
+    /// [`Failure::SuperviseGone`]; the status cannot be read.
     pub fn observe(
         &mut self,
         waiter: &mut WaitLoop<'_>,
@@ -408,11 +405,11 @@ impl Watcher {
             waiter.wait([self.fd(), None, None], Some(until.min(deadline)))?;
             let now = clock::monotonic();
             until = deadline;
-            // Before it is looked at: what changes after that is told.
+            // Before it is read, so that events report all later changes.
             let is_written = self.status_was_written();
             let is_read = self.is_read();
             match self.look() {
-                // Somebody who writes it in place may not have written it all.
+                // A supervise that writes it in place may not have completed it.
                 Err(Failure::BadStatus) if now < deadline => {}
                 seen => {
                     let seen = seen?;
@@ -438,8 +435,8 @@ impl Watcher {
     }
 }
 
-/// Whether an entry in the directory of `svscan` leads to the service `own`, or to the one
-/// whose log that is.
+/// Whether an entry in the directory of `svscan` refers to the service `own`, or to the one
+/// whose logger that is.
 fn leads(svscan: Pid, own: Identity) -> io::Result<bool> {
     let entries = std::fs::read_dir(process::directory_link(svscan))?.flatten();
     let mut visible = entries.filter(|entry| !is_hidden(&entry.file_name()));

@@ -1,14 +1,14 @@
-//! `supervise/state`: what supervise knows of its service, for programs. Beyond 0.76,
-//! whose `supervise/status` has 18 bytes.
+//! `supervise/state`: the state of a service, for programs. Beyond 0.76, whose
+//! `supervise/status` has 18 bytes.
 //!
-//! Text, one `key value` a line, [`StateRecord::BYTES`] long: blanks stand before the last
-//! line, which is a checksum of all before it. The process that holds `supervise/lock`
-//! writes it in place, whole, in one write, so a reader may find a part of one record and
-//! a part of the next (a torn read): the checksum tells.
+//! Text with one `key value` per line, [`StateRecord::BYTES`] long: padded with blanks before
+//! the last line, which is a checksum of everything before it. The process that holds
+//! `supervise/lock` writes the whole record in place in one write, so a reader may get parts of
+//! two records (a torn read), which the checksum detects.
 //!
-//! The keys of identity are for ever: `boot`, `namespace`, `pid`, `start`, `phase` and
-//! `want` keep their names and meanings in all later versions, and are read from every
-//! version. A later version may be longer. A key that is not known is ignored.
+//! The keys of identity are permanent: `boot`, `namespace`, `pid`, `start`, `phase` and `want`
+//! keep their names and meanings in all later versions, and are read from every version. A
+//! record of a later version may be longer. Unknown keys are ignored.
 
 use crate::child::{End, Pid, PidSpace, ProcessId};
 use crate::formats::mark::hash;
@@ -19,40 +19,40 @@ use std::time::Duration;
 
 const VERSION: u32 = 1;
 
-/// The last line: a word and 16 digits.
+/// The length of the last line: a word and 16 digits.
 const SUM: usize = 21;
 
-/// Where a service stands.
+/// The phase of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ServicePhase {
-    /// It has no process, and is not started by itself.
+    /// It has no process, and will not be restarted.
     Down,
-    /// It has no process, and is started by itself as soon as that may be.
+    /// It has no process, and will be (re)started as soon as possible.
     Waiting,
-    /// Its process runs.
+    /// Its process is running.
     Up,
-    /// Something that a later version knows. Only the pid tells whether there is a process.
+    /// A phase of a later version. Only the pid shows whether there is a process.
     Other,
 }
 
-/// What supervise knows of its service.
+/// The state of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct State {
-    /// Where the service stands.
+    /// Its phase.
     pub phase: ServicePhase,
-    /// What is wanted.
+    /// The wanted state.
     pub want: Want,
-    /// Its process was sent STOP by `p`.
+    /// It is paused: `p` sent STOP to its process.
     pub paused: bool,
     /// supervise exits as soon as the service is down (`x`).
     pub leaving: bool,
-    /// The service's process.
+    /// Its process.
     pub process: Option<ProcessId>,
-    /// When that last changed, by the wall clock.
+    /// When the process last changed, by the wall clock.
     pub since: Tai64n,
-    /// How many bytes of `supervise/control` this supervise has obeyed.
+    /// The number of bytes of `supervise/control` that this supervise has executed.
     pub commands: u64,
-    /// How often it has started the service.
+    /// The number of times it has started the service.
     pub starts: u64,
     /// How the service ended last.
     pub last_end: Option<LastEnd>,
@@ -67,12 +67,12 @@ pub struct LastEnd {
     pub end: End,
     /// When, by the wall clock.
     pub at: Tai64n,
-    /// How long it had lived; to the millisecond.
+    /// The lifetime of the process, in milliseconds.
     pub lived: Duration,
 }
 
 impl State {
-    /// What the 18 bytes say of the same.
+    /// The status of 18 bytes for the same state.
     pub fn status(&self) -> Status {
         Status {
             since: self.since,
@@ -83,14 +83,14 @@ impl State {
     }
 }
 
-/// Who writes the record.
+/// The writer of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StateWriter {
-    /// In which the pids and start times of the record mean something; None: unknown.
+    /// The scope of the pids and start times in the record; None: unknown.
     pub space: Option<PidSpace>,
     /// The supervise that writes it.
     pub supervise: Pid,
-    /// The svscan that has started that one, if one has.
+    /// The svscan that started that supervise, if any.
     pub svscan: Option<ProcessId>,
 }
 
@@ -99,19 +99,19 @@ pub struct StateWriter {
 pub struct StateRecord {
     /// Grows by one with each write.
     pub sequence: u64,
-    /// Who has written it.
+    /// Its writer.
     pub writer: StateWriter,
-    /// What it says.
+    /// The state of the service.
     pub state: State,
 }
 
 impl StateRecord {
-    /// The size of what this version writes.
+    /// The size of a record of this version.
     pub const BYTES: usize = 1024;
-    /// No version writes more.
+    /// The maximum size of a record of any version.
     pub const LONGEST: usize = 4096;
 
-    /// The contents of the file, [`StateRecord::BYTES`] of them.
+    /// Encodes it as the contents of the file, [`StateRecord::BYTES`] bytes.
     pub fn encode(&self) -> Vec<u8> {
         let (writer, state) = (&self.writer, &self.state);
         let phase = match state.phase {
@@ -150,8 +150,8 @@ impl StateRecord {
         text.seal(Self::BYTES)
     }
 
-    /// The reverse of [`StateRecord::encode`], of whatever version; None for anything else.
-    /// What is not of identity is nothing if it cannot be understood.
+    /// The inverse of [`StateRecord::encode`], for any version; None for anything else. An
+    /// optional value that cannot be parsed is None.
     pub fn decode(bytes: &[u8]) -> Option<StateRecord> {
         let fields = Fields::open(bytes)?;
         let flag = |key| fields.value(key) == Some("yes");
@@ -187,13 +187,13 @@ impl StateRecord {
     }
 }
 
-/// `supervise/svscan`: an svscan that wanted to start a supervise where one ran already
-/// says that it watches the service, too. Text as that of the record.
+/// `supervise/svscan`: an svscan that tried to start a supervise where one was running already,
+/// and that therefore watches the service, too. In the same text format as the record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SvscanNote {
-    /// In which its pid and start time mean something.
+    /// The scope of its pid and start time.
     pub space: PidSpace,
-    /// That svscan.
+    /// The svscan.
     pub svscan: ProcessId,
 }
 
@@ -209,7 +209,7 @@ impl SvscanNote {
         text.seal(Self::BYTES)
     }
 
-    /// The reverse of [`SvscanNote::encode`]; None for anything else.
+    /// The inverse of [`SvscanNote::encode`]; None for anything else.
     pub fn decode(bytes: &[u8]) -> Option<SvscanNote> {
         let fields = Fields::open(bytes)?;
         Some(SvscanNote {
@@ -219,7 +219,7 @@ impl SvscanNote {
     }
 }
 
-/// Lines that are being written.
+/// A text of lines that is being written.
 struct Text(String);
 
 impl Text {
@@ -255,7 +255,7 @@ impl Text {
         self.line("namespace", space.map_or(0, |space| space.namespace));
     }
 
-    /// Makes it `size` bytes long, with the checksum.
+    /// Pads it to `size` bytes, including the checksum.
     fn seal(mut self, size: usize) -> Vec<u8> {
         let blanks = size.saturating_sub(self.0.len() + 1 + SUM);
         let _ = writeln!(self.0, "{:blanks$}", "");
@@ -265,7 +265,7 @@ impl Text {
     }
 }
 
-/// Lines that were read.
+/// A text of lines that was read.
 struct Fields<'a>(&'a str);
 
 impl<'a> Fields<'a> {
@@ -275,7 +275,7 @@ impl<'a> Fields<'a> {
         let written = sum.strip_prefix(b"sum ")?.strip_suffix(b"\n")?;
         let is_right = written == format!("{:016x}", hash(text)).as_bytes();
         let fields = Fields(std::str::from_utf8(text).ok().filter(|_| is_right)?);
-        // Every version says which one it is; what is read here is in all of them.
+        // Every version has its number here; the keys that are read here are in all versions.
         fields.number::<u32>("version")?;
         Some(fields)
     }
