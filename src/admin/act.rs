@@ -268,7 +268,7 @@ impl Work<'_> {
         let verdict = self
             .watcher
             .observe(&mut self.waiter, deadline, |seen, now| {
-                start.saw(&seen.status, now)
+                start.observe(&seen.status, now)
             })?;
         match verdict {
             Verdict::Done => Ok(()),
@@ -300,7 +300,7 @@ impl Work<'_> {
             .watcher
             .observe(&mut self.waiter, deadline, |seen, now| {
                 let is_clean = || seen.end_since(ended) == Some(End::Exited(0));
-                vouched.saw(&seen.status, is_clean, now)
+                vouched.observe(&seen.status, is_clean, now)
             })?;
         match verdict {
             Verdict::Done if self.watcher.status()?.paused => Err(Failure::StartLied {
@@ -355,7 +355,7 @@ impl Work<'_> {
         let deadline = now + PATIENCE + settle;
         let verdict = watcher.observe(&mut self.waiter, deadline, |seen, now| {
             let is_clean = || seen.end_since(ended) == Some(End::Exited(0));
-            vouched.saw(&seen.status, is_clean, now)
+            vouched.observe(&seen.status, is_clean, now)
         })?;
         match verdict {
             Verdict::Done => Ok(()),
@@ -453,7 +453,7 @@ impl Work<'_> {
         let verdict = self
             .watcher
             .observe(&mut self.waiter, now + limit, |seen, now| {
-                down.saw(&seen.status, now)
+                down.observe(&seen.status, now)
             })?;
         match verdict {
             Verdict::Done => Ok(None),

@@ -322,12 +322,12 @@ pub enum Failure {
         log: Option<String>,
     },
     /// A signal killed the script.
-    #[error("./{script} was killed by {}; run it by hand", signal(*number))]
+    #[error("./{script} was killed by {}; run it by hand", signal_name(*signal))]
     ScriptKilled {
         /// The script: `start`, `stop` or `run`.
         script: &'static str,
         /// The signal number.
-        number: u8,
+        signal: u8,
     },
     /// The script timed out.
     #[error(
@@ -343,10 +343,10 @@ pub enum Failure {
         state: String,
     },
     /// The worker process was killed.
-    #[error("its worker process was killed by {}; run svstat, and try again", signal(*number))]
+    #[error("its worker process was killed by {}; run svstat, and try again", signal_name(*signal))]
     Killed {
         /// The signal number.
-        number: u8,
+        signal: u8,
     },
     /// `./stop` exited with 0, but the service is up.
     #[error(
@@ -447,12 +447,12 @@ fn and_log(log: &Option<String>) -> String {
 fn how(end: &Option<End>) -> String {
     match end {
         Some(End::Exited(code)) => format!("exited {code}"),
-        Some(End::Killed(number)) => format!("was killed by {}", signal(*number)),
+        Some(End::Killed(number)) => format!("was killed by {}", signal_name(*number)),
         None => "ended (how is not known)".to_owned(),
     }
 }
 
-fn signal(number: u8) -> String {
+fn signal_name(number: u8) -> String {
     match Signal::from_raw(number.into()) {
         Some(known) => known.name().to_owned(),
         None => format!("signal {number}"),
@@ -554,7 +554,7 @@ mod tests {
                 code: 1,
                 log: None,
             },
-            Failure::ScriptKilled { script, number: 9 },
+            Failure::ScriptKilled { script, signal: 9 },
             Failure::Hung {
                 script,
                 waited,
@@ -562,7 +562,7 @@ mod tests {
             },
             Failure::StopLied { pid: Some(pid) },
             Failure::StopLied { pid: None },
-            Failure::Killed { number: 9 },
+            Failure::Killed { signal: 9 },
             Failure::NotPersisted {
                 doing: "create down",
                 source: source(),

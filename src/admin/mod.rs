@@ -144,7 +144,7 @@ fn all_at_once(
                 code = FAILED;
             }
             if let (End::Killed(number), None) = (end, interrupted) {
-                output::err(&Failure::Killed { number }.line(program, name));
+                output::err(&Failure::Killed { signal: number }.line(program, name));
             }
         }
     }

@@ -94,9 +94,10 @@ impl ServiceScript {
                 let log = None;
                 Failure::Refused { script, code, log }
             }
-            (Outcome::Over(Over::Ended(End::Killed(number))), _) => {
-                Failure::ScriptKilled { script, number }
-            }
+            (Outcome::Over(Over::Ended(End::Killed(number))), _) => Failure::ScriptKilled {
+                script,
+                signal: number,
+            },
             (Outcome::Over(Over::TimedOut | Over::Stopped), _) => Failure::Hung {
                 script,
                 waited: limit,

@@ -34,7 +34,7 @@ struct Wish {
 
 impl Wish {
     /// The verdict on a status that wants something else; None if it wants what we do.
-    fn saw(&mut self, want: Want, now: Instant) -> Option<Verdict> {
+    fn observe(&mut self, want: Want, now: Instant) -> Option<Verdict> {
         if (self.ours)(want) {
             self.obeyed = true;
             return None;
@@ -81,8 +81,8 @@ impl Start {
     }
 
     /// Takes the newest status, which supervise wrote after it received our `u`.
-    pub fn saw(&mut self, status: &Status, now: Instant) -> Verdict {
-        if let Some(verdict) = self.wish.saw(status.want, now) {
+    pub fn observe(&mut self, status: &Status, now: Instant) -> Verdict {
+        if let Some(verdict) = self.wish.observe(status.want, now) {
             // The current process was sent `d`: its end will not be a crash.
             self.before = *status;
             self.settled_before = Duration::ZERO;
@@ -178,7 +178,12 @@ impl Vouched {
 
     /// Takes the newest status; `clean` returns whether the last process that ended is known to
     /// have exited with 0.
-    pub fn saw(&mut self, status: &Status, clean: impl FnOnce() -> bool, now: Instant) -> Verdict {
+    pub fn observe(
+        &mut self,
+        status: &Status,
+        clean: impl FnOnce() -> bool,
+        now: Instant,
+    ) -> Verdict {
         let is_new = (status.pid, status.since) != (self.last.pid, self.last.since);
         // A process that started and ended meanwhile has only changed the timestamp.
         let has_ended = is_new && (self.last.pid.is_some() || status.pid.is_none());
@@ -186,7 +191,7 @@ impl Vouched {
         if is_new {
             (self.last, self.since, self.credit) = (*status, now, Duration::ZERO);
         }
-        if let Some(verdict) = self.wish.saw(status.want, now) {
+        if let Some(verdict) = self.wish.observe(status.want, now) {
             self.is_excused = status.pid.is_some();
             self.credit = Duration::ZERO;
             return verdict;
@@ -223,8 +228,8 @@ impl Down {
     }
 
     /// Takes the newest status, which supervise wrote after it received our `d`.
-    pub fn saw(&mut self, status: &Status, now: Instant) -> Verdict {
-        match (self.0.saw(status.want, now), status.pid) {
+    pub fn observe(&mut self, status: &Status, now: Instant) -> Verdict {
+        match (self.0.observe(status.want, now), status.pid) {
             (Some(verdict), _) => verdict,
             (None, None) => Verdict::Done,
             (None, Some(_)) => Verdict::Wait(None),
@@ -256,9 +261,12 @@ mod tests {
     fn a_service_that_stays_up_for_the_settling_time_is_started() {
         let now = clock::monotonic();
         let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE, now);
-        assert_eq!(start.saw(&status(0, 1, Want::Up), now), Verdict::Wait(None));
         assert_eq!(
-            start.saw(&status(7, 2, Want::Up), now),
+            start.observe(&status(0, 1, Want::Up), now),
+            Verdict::Wait(None)
+        );
+        assert_eq!(
+            start.observe(&status(7, 2, Want::Up), now),
             Verdict::Wait(Some(after(now, 2)))
         );
         assert_eq!(
@@ -272,7 +280,7 @@ mod tests {
     fn a_service_that_has_long_been_up_is_started_at_once() {
         let now = after(clock::monotonic(), 0);
         let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE, now);
-        assert_eq!(start.saw(&status(7, 1, Want::Up), now), Verdict::Done);
+        assert_eq!(start.observe(&status(7, 1, Want::Up), now), Verdict::Done);
     }
 
     #[test]
@@ -280,7 +288,7 @@ mod tests {
         let now = clock::monotonic();
         let mut start = Start::new(status(7, 1, Want::Down), Some(SETTLE), SETTLE, now);
         assert_eq!(
-            start.saw(&status(7, 1, Want::Up), now),
+            start.observe(&status(7, 1, Want::Up), now),
             Verdict::Wait(Some(after(now, 2)))
         );
     }
@@ -294,7 +302,7 @@ mod tests {
         };
         let mut start = Start::new(paused, Some(SETTLE), SETTLE, now);
         assert_eq!(
-            start.saw(&status(7, 1, Want::Up), now),
+            start.observe(&status(7, 1, Want::Up), now),
             Verdict::Wait(Some(after(now, 2)))
         );
     }
@@ -303,12 +311,18 @@ mod tests {
     fn the_end_of_a_process_that_was_told_to_go_down_is_no_crash() {
         let now = clock::monotonic();
         let mut start = Start::new(status(7, 1, Want::Down), None, SETTLE, now);
-        assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Wait(None));
         assert_eq!(
-            start.saw(&status(8, 3, Want::Up), now),
+            start.observe(&status(0, 2, Want::Up), now),
+            Verdict::Wait(None)
+        );
+        assert_eq!(
+            start.observe(&status(8, 3, Want::Up), now),
             Verdict::Wait(Some(after(now, 2)))
         );
-        assert_eq!(start.saw(&status(0, 4, Want::Up), now), Verdict::Crashed);
+        assert_eq!(
+            start.observe(&status(0, 4, Want::Up), now),
+            Verdict::Crashed
+        );
     }
 
     #[test]
@@ -316,15 +330,21 @@ mod tests {
         let now = clock::monotonic();
         let mut start = Start::new(status(7, 1, Want::Up), None, SETTLE, now);
         assert_eq!(
-            start.saw(&status(7, 1, Want::Up), now),
+            start.observe(&status(7, 1, Want::Up), now),
             Verdict::Wait(Some(after(now, 2)))
         );
-        assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Wait(None));
         assert_eq!(
-            start.saw(&status(8, 3, Want::Up), now),
+            start.observe(&status(0, 2, Want::Up), now),
+            Verdict::Wait(None)
+        );
+        assert_eq!(
+            start.observe(&status(8, 3, Want::Up), now),
             Verdict::Wait(Some(after(now, 2)))
         );
-        assert_eq!(start.saw(&status(0, 4, Want::Up), now), Verdict::Crashed);
+        assert_eq!(
+            start.observe(&status(0, 4, Want::Up), now),
+            Verdict::Crashed
+        );
     }
 
     #[test]
@@ -336,8 +356,8 @@ mod tests {
             status(7, 3, Want::Up),
         ] {
             let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE, now);
-            start.saw(&status(7, 2, Want::Up), now);
-            assert_eq!(start.saw(&crashed, now), Verdict::Crashed);
+            start.observe(&status(7, 2, Want::Up), now);
+            assert_eq!(start.observe(&crashed, now), Verdict::Crashed);
         }
     }
 
@@ -345,24 +365,30 @@ mod tests {
     fn a_crash_that_came_before_the_first_look_is_seen_by_the_stamp() {
         let now = clock::monotonic();
         let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE, now);
-        assert_eq!(start.saw(&status(0, 2, Want::Up), now), Verdict::Crashed);
+        assert_eq!(
+            start.observe(&status(0, 2, Want::Up), now),
+            Verdict::Crashed
+        );
     }
 
     #[test]
     fn somebody_elses_wish_overrules_ours_once_ours_was_obeyed() {
         let now = clock::monotonic();
         let mut start = Start::new(status(0, 1, Want::Down), None, SETTLE, now);
-        start.saw(&status(7, 2, Want::Up), now);
+        start.observe(&status(7, 2, Want::Up), now);
         assert_eq!(
-            start.saw(&status(7, 2, Want::Down), now),
+            start.observe(&status(7, 2, Want::Down), now),
             Verdict::Overruled
         );
         let mut down = Down::new(now);
         assert_eq!(
-            down.saw(&status(7, 2, Want::Down), now),
+            down.observe(&status(7, 2, Want::Down), now),
             Verdict::Wait(None)
         );
-        assert_eq!(down.saw(&status(7, 2, Want::Up), now), Verdict::Overruled);
+        assert_eq!(
+            down.observe(&status(7, 2, Want::Up), now),
+            Verdict::Overruled
+        );
     }
 
     #[test]
@@ -370,17 +396,17 @@ mod tests {
         let now = clock::monotonic();
         let patience = Verdict::Wait(Some(now + PATIENCE));
         let mut start = Start::new(status(7, 1, Want::Up), Some(SETTLE), SETTLE, now);
-        assert_eq!(start.saw(&status(7, 1, Want::Down), now), patience);
+        assert_eq!(start.observe(&status(7, 1, Want::Down), now), patience);
         assert!(matches!(
-            start.saw(&status(7, 1, Want::Up), now),
+            start.observe(&status(7, 1, Want::Up), now),
             Verdict::Wait(_) | Verdict::Done
         ));
         let mut down = Down::new(now);
-        assert_eq!(down.saw(&status(7, 1, Want::Up), now), patience);
-        assert_eq!(down.saw(&status(0, 2, Want::Down), now), Verdict::Done);
+        assert_eq!(down.observe(&status(7, 1, Want::Up), now), patience);
+        assert_eq!(down.observe(&status(0, 2, Want::Down), now), Verdict::Done);
         let mut down = Down::new(now);
         assert_eq!(
-            down.saw(&status(7, 1, Want::Once), now + PATIENCE),
+            down.observe(&status(7, 1, Want::Once), now + PATIENCE),
             Verdict::Overruled
         );
     }
@@ -393,22 +419,25 @@ mod tests {
     fn a_service_that_its_script_vouches_for_is_up_through_what_is_left_of_the_settling_time() {
         let now = clock::monotonic();
         let up = status(7, 1, Want::Up);
-        assert_eq!(vouched(up, 2, now).saw(&up, || false, now), Verdict::Done);
+        assert_eq!(
+            vouched(up, 2, now).observe(&up, || false, now),
+            Verdict::Done
+        );
         let mut one = vouched(up, 1, now);
         let left = Verdict::Wait(Some(after(now, 1)));
-        assert_eq!(one.saw(&up, || false, now), left);
-        assert_eq!(one.saw(&up, || false, after(now, 1)), Verdict::Done);
+        assert_eq!(one.observe(&up, || false, now), left);
+        assert_eq!(one.observe(&up, || false, after(now, 1)), Verdict::Done);
         // Its supervise had not heard of the script's `u` yet.
         let down = status(0, 1, Want::Down);
         let mut late = vouched(down, 0, now);
         let patience = Verdict::Wait(Some(now + PATIENCE));
-        assert_eq!(late.saw(&down, || false, now), patience);
+        assert_eq!(late.observe(&down, || false, now), patience);
         assert!(!late.was_up());
         let announced = status(0, 1, Want::Up);
-        assert_eq!(late.saw(&announced, || false, now), Verdict::Wait(None));
+        assert_eq!(late.observe(&announced, || false, now), Verdict::Wait(None));
         let started = status(8, 2, Want::Up);
         let whole = Verdict::Wait(Some(after(now, 2)));
-        assert_eq!(late.saw(&started, || false, now), whole);
+        assert_eq!(late.observe(&started, || false, now), whole);
         assert!(late.was_up());
     }
 
@@ -418,7 +447,7 @@ mod tests {
         let down = status(0, 1, Want::Down);
         let mut idle = vouched(down, 0, now);
         assert_eq!(
-            idle.saw(&down, || false, now + PATIENCE),
+            idle.observe(&down, || false, now + PATIENCE),
             Verdict::Overruled
         );
         let up = status(7, 1, Want::Up);
@@ -428,15 +457,15 @@ mod tests {
             status(7, 2, Want::Up),
         ] {
             let mut one = vouched(up, 0, now);
-            one.saw(&up, || false, now);
-            assert_eq!(one.saw(&ended, || false, now), Verdict::Crashed);
+            one.observe(&up, || false, now);
+            assert_eq!(one.observe(&ended, || false, now), Verdict::Crashed);
         }
         // Between two starts, then one that ends before it is seen.
         let between = status(0, 1, Want::Up);
         let mut one = vouched(between, 0, now);
-        assert_eq!(one.saw(&between, || false, now), Verdict::Wait(None));
+        assert_eq!(one.observe(&between, || false, now), Verdict::Wait(None));
         let again = status(0, 2, Want::Up);
-        assert_eq!(one.saw(&again, || false, now), Verdict::Crashed);
+        assert_eq!(one.observe(&again, || false, now), Verdict::Crashed);
     }
 
     #[test]
@@ -444,20 +473,23 @@ mod tests {
         let now = clock::monotonic();
         let mut job = vouched(status(7, 1, Want::Up), 0, now);
         let until = Verdict::Wait(Some(after(now, 2)));
-        assert_eq!(job.saw(&status(7, 1, Want::Up), || true, now), until);
-        assert_eq!(job.saw(&status(8, 2, Want::Up), || true, now), until);
+        assert_eq!(job.observe(&status(7, 1, Want::Up), || true, now), until);
+        assert_eq!(job.observe(&status(8, 2, Want::Up), || true, now), until);
         let again = status(9, 3, Want::Up);
-        assert_eq!(job.saw(&again, || true, after(now, 1)), until);
-        assert_eq!(job.saw(&again, || true, after(now, 2)), Verdict::Done);
+        assert_eq!(job.observe(&again, || true, after(now, 1)), until);
+        assert_eq!(job.observe(&again, || true, after(now, 2)), Verdict::Done);
         let mut daemon = vouched(status(0, 1, Want::Up), 0, now);
         let up = status(7, 2, Want::Up);
-        assert_eq!(daemon.saw(&up, || true, now), until);
+        assert_eq!(daemon.observe(&up, || true, now), until);
         let down = status(0, 3, Want::Up);
-        assert_eq!(daemon.saw(&down, || true, now), Verdict::Wait(None));
+        assert_eq!(daemon.observe(&down, || true, now), Verdict::Wait(None));
         let up = status(8, 4, Want::Up);
-        assert_eq!(daemon.saw(&up, || true, after(now, 1)), until);
+        assert_eq!(daemon.observe(&up, || true, after(now, 1)), until);
         let down = status(0, 5, Want::Up);
-        assert_eq!(daemon.saw(&down, || true, after(now, 1)), Verdict::Crashed);
+        assert_eq!(
+            daemon.observe(&down, || true, after(now, 1)),
+            Verdict::Crashed
+        );
     }
 
     #[test]
@@ -465,12 +497,12 @@ mod tests {
         let now = clock::monotonic();
         let going = status(7, 1, Want::Down);
         let mut one = vouched(going, 5, now);
-        one.saw(&going, || false, now);
+        one.observe(&going, || false, now);
         let next = status(8, 2, Want::Up);
         let whole = Verdict::Wait(Some(after(now, 2)));
-        assert_eq!(one.saw(&next, || false, now), whole);
+        assert_eq!(one.observe(&next, || false, now), whole);
         let down = status(8, 2, Want::Down);
-        assert_eq!(one.saw(&down, || false, now), Verdict::Overruled);
+        assert_eq!(one.observe(&down, || false, now), Verdict::Overruled);
     }
 
     #[test]
@@ -478,9 +510,9 @@ mod tests {
         let now = clock::monotonic();
         let mut down = Down::new(now);
         assert_eq!(
-            down.saw(&status(7, 2, Want::Down), now),
+            down.observe(&status(7, 2, Want::Down), now),
             Verdict::Wait(None)
         );
-        assert_eq!(down.saw(&status(0, 2, Want::Down), now), Verdict::Done);
+        assert_eq!(down.observe(&status(0, 2, Want::Down), now), Verdict::Done);
     }
 }

@@ -200,8 +200,8 @@ impl Watcher {
         self.record().map(|record| record.writer.supervise)
     }
 
-    /// From now on only new statuses matter, not readers of them. They arrive by rename(2);
-    /// those of daemontools-encore's supervise, and the record, by write(2).
+    /// From now on only new statuses matter, not readers of them. They arrive by rename(2); the
+    /// statuses of daemontools-encore's supervise, and the record, by write(2).
     pub fn watch_status(&mut self) {
         if let Some(watch) = &self.watch {
             let path = self.directory.join("supervise");

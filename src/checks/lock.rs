@@ -183,7 +183,7 @@ fn is_callers(wanted: LockId) -> bool {
         let is_held = entry.id == wanted && !entry.waits;
         is_held && entry.pid.is_some_and(process::is_ancestor)
     };
-    process::own().is_some_and(|own| held_above(own).iter().any(is_wanted))
+    process::own().is_some_and(|own| held_by_ancestors(own).iter().any(is_wanted))
         || lock::all().iter().any(is_ancestors)
 }
 
@@ -192,7 +192,7 @@ fn is_callers(wanted: LockId) -> bool {
 /// sees all processes. `helper` waits in place of this process; without it, no other process
 /// sees that this one waits.
 fn circle(wanted: LockId, helper: Option<Pid>) -> Option<String> {
-    let held = held_above(process::own()?);
+    let held = held_by_ancestors(process::own()?);
     if held.is_empty() {
         return None;
     }
@@ -211,7 +211,7 @@ fn circle(wanted: LockId, helper: Option<Pid>) -> Option<String> {
     let mut others = Vec::new();
     for entry in lock::all().into_iter().filter(|entry| entry.waits) {
         if let Some(pid) = entry.pid.filter(|pid| Some(*pid) != helper) {
-            others.push(waiting(rank(pid), held_above(pid), entry.id));
+            others.push(waiting(rank(pid), held_by_ancestors(pid), entry.id));
         }
     }
     let circle = circle::find(&own, &others)?;
@@ -222,7 +222,7 @@ fn circle(wanted: LockId, helper: Option<Pid>) -> Option<String> {
 }
 
 /// The locks that the ancestors of the process `pid` hold.
-fn held_above(pid: Pid) -> Vec<(LockId, PathBuf)> {
+fn held_by_ancestors(pid: Pid) -> Vec<(LockId, PathBuf)> {
     let above = process::ancestors(pid);
     above
         .flat_map(|pid| lock::held_by(&process::path(pid)))

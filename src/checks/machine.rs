@@ -186,7 +186,7 @@ mod tests {
             let (mut machine, start) = new();
             let late = start + LIMIT;
             assert_eq!(machine.step(event, late), [CheckAction::Term]);
-            // It is told once.
+            // It gets TERM once.
             assert_eq!(machine.step(CheckEvent::Stop, late), []);
             let end = CheckEvent::Ended(End::Killed(15));
             assert_eq!(machine.step(end, late), [CheckAction::FindMember]);

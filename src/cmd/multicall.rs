@@ -79,7 +79,7 @@ fn run(own: &str, programs: &[Entry]) -> u8 {
             print(&format!("{own} {}\n", env!("CARGO_PKG_VERSION")))
         }
         [word, ..] if let Some((name, _)) = find(programs, word) => {
-            let error = become_program(name, words);
+            let error = exec_program(name, words);
             output::err(&error.line(own));
             error.code()
         }
@@ -113,7 +113,7 @@ fn print(text: &str) -> u8 {
 }
 
 /// Executes this file as the program `name`, with the command line `words`.
-fn become_program(name: &str, words: &[OsString]) -> Error {
+fn exec_program(name: &str, words: &[OsString]) -> Error {
     let this = Path::new("/proc/self/exe");
     // Tools identify a process by the name of its executed file.
     let link = std::fs::read_link(this).map(|file| file.with_file_name(name));

@@ -26,14 +26,14 @@ fn run(arguments: &[OsString]) -> Error {
     }
     let next = Next::new(child);
     match who::find("setuidgid", arguments, account, all_groups)
-        .and_then(|who| become_user(&who, all_groups))
+        .and_then(|who| change_user(&who, all_groups))
     {
         Ok(()) => next.run(),
         Err(error) => error,
     }
 }
 
-fn become_user(who: &Account, all_groups: bool) -> Result<(), Error> {
+fn change_user(who: &Account, all_groups: bool) -> Result<(), Error> {
     let groups = who.groups(all_groups)?;
     ids::set_group(who.ids.gid, &groups).map_err(|error| Error::unable_to("setgid", error))?;
     ids::set_user(who.ids.uid).map_err(|error| Error::unable_to("setuid", error))

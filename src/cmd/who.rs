@@ -25,13 +25,13 @@ pub(super) fn find(
     if !with_groups && let Some(found) = Account::find_without_databases(account) {
         return found;
     }
-    Err(become_dynamic(program, arguments))
+    Err(exec_dynamic(program, arguments))
 }
 
 /// Executes the dynamic program with the same arguments, except that argv[0] is
 /// `daemontools-rs-nss/PROGRAM`. It is in the directory of this file: PATH is not searched,
 /// because root runs it.
-fn become_dynamic(program: &str, arguments: &[OsString]) -> Error {
+fn exec_dynamic(program: &str, arguments: &[OsString]) -> Error {
     const OWN: &str = "/proc/self/exe";
     let own = match std::fs::read_link(OWN) {
         Ok(own) => own,

@@ -18,7 +18,7 @@ pub(crate) struct Family {
     ending: Option<i32>,
     /// The current children that were sent it.
     asked: Vec<Pid>,
-    /// How the last one that ended did.
+    /// How the last one ended.
     last: Option<End>,
 }
 
@@ -63,7 +63,7 @@ impl Family {
         self.ending.is_some()
     }
 
-    /// How the last one that ended did.
+    /// How the last one ended.
     pub(crate) fn last(&self) -> Option<End> {
         self.last
     }

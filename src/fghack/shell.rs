@@ -40,8 +40,8 @@ pub(crate) fn hold_pipe(program: impl FnOnce() -> Error) -> Result<u8, Error> {
         given.restore();
         // The copies of 0.76 begin at this descriptor.
         drop(reader.take());
-        descriptors::give_copies(writer.as_fd(), COPIES);
-        become_program(program)
+        descriptors::duplicate(writer.as_fd(), COPIES);
+        exec_program(program)
     });
     let child = child.map_err(unable("fork"))?;
     drop(writer);
@@ -71,7 +71,7 @@ fn drain(reader: &mut PipeReader) {
     }
 }
 
-fn become_program(program: impl FnOnce() -> Error) -> u8 {
+fn exec_program(program: impl FnOnce() -> Error) -> u8 {
     output::err(&program().line(PROGRAM));
     TEMPORARY
 }
@@ -100,7 +100,7 @@ pub(crate) fn follow(program: impl FnOnce() -> Error) -> Result<End, Error> {
         let started = started.and_then(|signals| {
             let first = Spawn::new().start(|_| {
                 given.restore();
-                become_program(program)
+                exec_program(program)
             });
             first
                 .map_err(unable("fork"))

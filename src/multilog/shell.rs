@@ -285,7 +285,7 @@ impl Shell {
             }
             let now = clock::monotonic();
             if self.rush.is_just_over(now) {
-                self.give_back();
+                self.release();
             }
             self.unfinished = match self.unfinished {
                 // What there is more to look at, the next look deals with.
@@ -387,10 +387,10 @@ impl Shell {
     }
 
     /// Gives back the memory that a rush has taken.
-    fn give_back(&mut self) {
+    fn release(&mut self) {
         self.buffer.truncate(self.filled);
-        memory::give_back(self.buffer.spare_capacity_mut());
-        self.lines.unused().for_each(memory::give_back);
+        memory::release(self.buffer.spare_capacity_mut());
+        self.lines.unused().for_each(memory::release);
     }
 
     /// Makes the buffer as long as a batch needs it; that much is allocated.

@@ -26,7 +26,7 @@ pub(super) fn pid(number: u32) -> Pid {
     Pid::new(number).unwrap()
 }
 
-/// A machine whose service was started at the moment that is given, too.
+/// A machine whose service was started, and the time of that.
 fn up() -> (Machine, Now) {
     let now = start_of_time();
     let mut machine = Machine::new(Want::Up, now);

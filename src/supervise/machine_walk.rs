@@ -64,8 +64,8 @@ fn a_million_random_steps_never_break_a_promise() {
         for _ in 0..2_000 {
             steps += 1;
             let event = events.pop_front().unwrap_or_else(|| {
-                // The world in which it lives: mostly commands, some deaths,
-                // sometimes x, and time that stands still as often as it passes.
+                // The random world: mostly commands, some ends, sometimes x, and time that
+                // stands still as often as it passes.
                 now = later(
                     now,
                     [
@@ -106,7 +106,7 @@ fn a_million_random_steps_never_break_a_promise() {
             let actions = machine.step(event, now);
             is_reaped |= actions.contains(&SuperviseAction::Reap(RUN));
             if matches!(event, SuperviseEvent::Ended(..)) && !is_reaped {
-                // The record tells it, and the status when the second is over.
+                // The record shows it at once, the status when the second is over.
                 assert_eq!(actions, [SuperviseAction::Record]);
                 assert_eq!(machine.state().process, None);
                 assert!(!observer.leaving && machine.deadline().is_some());

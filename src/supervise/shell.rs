@@ -78,7 +78,7 @@ struct Shell<'a, 'b> {
     commands: u64,
     signals: Signals,
     /// False after end of file on the control file, which does not occur on the FIFO.
-    hears_control: bool,
+    reads_control: bool,
     /// The supervises whose ends the first start waits for.
     predecessors: Vec<OwnedFd>,
     /// The value to restore in the service.
@@ -168,7 +168,7 @@ fn supervise(
         state_file: StateFile::open(started_by),
         commands: 0,
         signals,
-        hears_control: true,
+        reads_control: true,
         predecessors,
         oom_score_adj,
         deferred: None,
@@ -193,7 +193,7 @@ fn supervise(
         for _ in 0..CONTROL_READS {
             shell.read_control();
         }
-        shell.hears_control = false;
+        shell.reads_control = false;
     }
     while !shell.machine.has_left() {
         shell.run_once();
@@ -205,7 +205,7 @@ impl Shell<'_, '_> {
     /// Waits for events and handles all of them in the order of 0.76: first children that
     /// ended, then commands, then the deadline.
     fn run_once(&mut self) {
-        let control = self.hears_control.then(|| self.dir.control.as_fd());
+        let control = self.reads_control.then(|| self.dir.control.as_fd());
         let deadline = self.machine.deadline();
         let predecessor = self.predecessors.last().map(AsFd::as_fd);
         let fds = [Some(self.signals.as_fd()), control, predecessor];
@@ -217,7 +217,7 @@ impl Shell<'_, '_> {
             self.take(SuperviseEvent::DirectoryGone);
         }
         if child {
-            self.take_ends();
+            self.reap();
         }
         if command {
             self.read_control();
@@ -233,7 +233,7 @@ impl Shell<'_, '_> {
             self.take(SuperviseEvent::Timer);
         }
         // An unreaped zombie has hidden the children that ended after it.
-        self.take_ends();
+        self.reap();
     }
 
     /// Passes an event to the machine, performs its actions, and continues with the answers
@@ -299,7 +299,7 @@ impl Shell<'_, '_> {
 
     /// One SIGCHLD may stand for many children, some of them not ours, or for none: svscan
     /// sends it when the directory may be deleted.
-    fn take_ends(&mut self) {
+    fn reap(&mut self) {
         while !self.machine.has_left()
             && let Some((pid, end)) = child::ended()
         {
@@ -330,8 +330,8 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// Whether a signal to this process was certainly meant for the group of the service.
-    /// Of a sender that is gone nobody can tell.
+    /// Whether a signal to this process was certainly meant for the group of the service. False
+    /// if the sender has ended and is unknown.
     fn is_of_service(&self, signal: Received, ended: Option<Pid>) -> bool {
         match signal.sender {
             Sender::Process(pid) => {
@@ -382,7 +382,7 @@ impl Shell<'_, '_> {
             Input::Bytes(count) => count,
             Input::Nothing => 0,
             Input::End => {
-                self.hears_control = false;
+                self.reads_control = false;
                 0
             }
         }

@@ -280,7 +280,7 @@ mod tests {
             assert_eq!(child::wait(child.unwrap()).unwrap(), End::Exited(0));
             let metadata = fs::metadata(PATH).unwrap();
             assert_eq!(metadata.permissions().mode() & 0o7777, 0o644);
-            // It is that of a process that has ended.
+            // It belongs to a process that has ended.
             assert!(!is_read(2));
             let mut file = StateFile::open(StartedBy::of_this_supervise());
             write(&mut file, 3);

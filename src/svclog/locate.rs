@@ -171,7 +171,7 @@ fn logger(service: &Path, name: &OsStr) -> Result<Option<PathBuf>, SvclogFailure
     if has("current")? || has("lock")? && !has("run")? {
         return Ok(None);
     }
-    // The name is that of a logger itself, as `squid/log`.
+    // The name is that of a logger itself, such as `squid/log`.
     let found = script(service);
     let is_logger = service.file_name() == Some(OsStr::new("log"));
     if is_logger || found.is_uncertain || !found.directories.is_empty() {

@@ -79,8 +79,8 @@ impl UnshownLines {
     }
 }
 
-/// Which of `logs` has the oldest line; of lines that are equally old, that of the first
-/// log. None if none has any.
+/// The index of the log with the oldest line; of lines that are equally old, of the first log.
+/// None if none has a line.
 pub fn oldest<'a>(logs: impl Iterator<Item = &'a UnshownLines>) -> Option<usize> {
     let ready = logs.enumerate().filter(|(_, lines)| lines.has_line());
     // Nothing comes between the pieces of a line.

@@ -54,7 +54,7 @@ fn add(all: &mut Vec<Vec<u8>>, more: Vec<Vec<u8>>) {
     }
 }
 
-/// A program that becomes another one, whose name and arguments follow its own.
+/// A program that execs another one, whose name and arguments follow its own.
 struct Chain {
     name: &'static [u8],
     /// Its options that take a value.

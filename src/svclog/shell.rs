@@ -50,7 +50,7 @@ pub fn run(names: &[OsString], options: &SvclogOptions) -> Result<u8, SvclogFail
         match Source::find(name, options) {
             Ok(source) => viewer.sources.push(source),
             Err(failure) if is_alone => return Err(failure),
-            Err(failure) => viewer.tell(&failure),
+            Err(failure) => viewer.report(&failure),
         }
     }
     loop {
@@ -88,7 +88,7 @@ struct Viewer {
 
 impl Viewer {
     /// Prints on stderr why a log is not shown, or not any more.
-    fn tell(&mut self, failure: &SvclogFailure) {
+    fn report(&mut self, failure: &SvclogFailure) {
         output::err(&failure.line("svclog"));
         self.code = self.code.max(failure.code());
     }
@@ -108,7 +108,7 @@ impl Viewer {
                     self.printer.end_line().map_err(SvclogFailure::Output)?;
                     return Err(failure);
                 }
-                Err(failure) => self.tell(&failure),
+                Err(failure) => self.report(&failure),
             }
         }
         Ok(())

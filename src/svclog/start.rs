@@ -99,7 +99,7 @@ impl<'a> Files<'a> {
                 start = Start { file: name, at: 0 };
             }
         }
-        left_out.tell(self.directory, &start);
+        left_out.report(self.directory, &start);
         Ok(start)
     }
 
@@ -147,12 +147,12 @@ impl<'a> Files<'a> {
             if let Some(at) = self.since_in(name, &file, moment)? {
                 let file = Some(name.clone());
                 let start = Start { file, at };
-                left_out.tell(self.directory, &start);
+                left_out.report(self.directory, &start);
                 return Ok(start);
             }
         }
         let mut start = Start { file: None, at: 0 };
-        left_out.tell(self.directory, &start);
+        left_out.report(self.directory, &start);
         let Some((active, end)) = self.active else {
             return Ok(start);
         };
@@ -197,7 +197,7 @@ struct LeftOut(Vec<OsString>);
 
 impl LeftOut {
     /// Reports those before `start`; later ones are reported when they would be shown.
-    fn tell(&self, directory: &Directory, start: &Start) {
+    fn report(&self, directory: &Directory, start: &Start) {
         let is_before = |name: &&OsString| start.file.as_ref().is_none_or(|file| *name < file);
         let before = || self.0.iter().filter(is_before);
         if let Some(newest) = before().max() {

@@ -333,7 +333,7 @@ impl ScanPlan {
             log: log.then(Process::default),
             waits_for_pipe: log,
             late: None,
-            becomes_pair: false,
+            needs_logger: false,
         });
         service.names.push(name.to_owned());
         self.nameless.remove(&id);
@@ -409,7 +409,7 @@ impl ScanPlan {
         let Some(service) = self.services.get_mut(&id) else {
             return Vec::new();
         };
-        let has_log = service.log.is_some() || service.becomes_pair;
+        let has_log = service.log.is_some() || service.needs_logger;
         let late = service.late.as_mut();
         let file = late.and_then(|late| late.decide(seen, has_log, now));
         let (Some(file), Some(name)) = (file, service.names.first().cloned()) else {
@@ -426,16 +426,16 @@ impl ScanPlan {
         };
         match file {
             LateFile::Down => service.late.iter_mut().for_each(Late::down_is_obeyed),
-            LateFile::Log => service.becomes_pair = true,
+            LateFile::Log => service.needs_logger = true,
         }
     }
 
     /// The supervise of `id` has exited on command, because of its `log`.
-    fn become_pair(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
+    fn add_logger(&mut self, id: DirectoryId, now: Instant) -> Vec<ScanAction> {
         let Some(service) = self.services.get_mut(&id) else {
             return Vec::new();
         };
-        service.becomes_pair = false;
+        service.needs_logger = false;
         service.late.iter_mut().for_each(|late| late.replaced(now));
         let Some(name) = service.names.first().cloned() else {
             return self.forget_if_over(id);
@@ -576,8 +576,8 @@ impl ScanPlan {
             };
             process.due = active.then_some(due);
         }
-        if kind == SuperviseKind::Main && self.services.get(&id).is_some_and(|s| s.becomes_pair) {
-            return self.become_pair(id, now);
+        if kind == SuperviseKind::Main && self.services.get(&id).is_some_and(|s| s.needs_logger) {
+            return self.add_logger(id, now);
         }
         let mut actions = self.forget_if_over(id);
         actions.extend(self.orphaned_log(id));

@@ -29,7 +29,7 @@ fn a_supervise_that_was_killed_is_back_at_once_but_once_a_second() {
     );
 }
 
-/// Those that were told to exit within so long are replaced together.
+/// Supervises that exit on command within this time are replaced together.
 const SHARED: Duration = Duration::from_millis(500);
 
 #[test]
@@ -71,7 +71,7 @@ fn supervises_that_are_told_to_exit_together_are_replaced_at_one_time() {
     }
     case.wait(case.rest().unwrap());
     assert_eq!(case.tick().len(), 2 * 20);
-    // The next one has a time of its own.
+    // The next one has a deadline of its own.
     assert_eq!(
         case.resume(0, SuperviseKind::Main),
         [start(0, SuperviseKind::Main, "00")]

@@ -6,7 +6,7 @@ use crate::formats::status::Want;
 use crate::svscan::late::PERIOD;
 use crate::svscan::settling::QUIET;
 
-/// A service that runs, and in whose directory nothing came late.
+/// A running service without late files.
 const NOTHING: Inspection = Inspection {
     has_down: false,
     has_log: false,
@@ -34,7 +34,7 @@ fn inspect() -> ScanAction {
 }
 
 impl Case {
-    /// `a` was picked up incomplete now, and runs as process 10.
+    /// `a` was picked up incomplete just now, and runs as process 10.
     fn incomplete(last: Observation) -> Case {
         let mut case = Case::new();
         let end = case.now + INTERVAL;
@@ -53,7 +53,7 @@ impl Case {
         case
     }
 
-    /// A second later there is this.
+    /// The observation a second later.
     fn inspected(&mut self, seen: Inspection) -> Vec<ScanAction> {
         self.wait(SECOND);
         assert_eq!(self.tick(), [inspect()]);
@@ -138,7 +138,7 @@ fn a_service_whose_log_comes_late_becomes_a_pair_when_its_supervise_has_exited()
     case.started(1, SuperviseKind::Main, 11);
     case.started(1, SuperviseKind::Log, 12);
     assert_eq!(case.inspected(WITH_LOG), []);
-    // What it was told then is no command of somebody else.
+    // The command of svscan itself does not count as one of an administrator.
     let seen = Inspection {
         commanded: Some(SECOND * 2),
         has_down: true,
@@ -169,7 +169,7 @@ fn a_log_that_comes_late_waits_where_a_new_supervise_would_do_what_nobody_asked_
         let seen = Inspection { want, ..WITH_LOG };
         assert_eq!(case.inspected(seen), [], "{want:?}, without a down");
     }
-    // Told to be up, though it has a `down`.
+    // Sent `u`, although it has a `down`.
     let seen = Inspection {
         has_down: true,
         commanded: Some(SECOND / 2),

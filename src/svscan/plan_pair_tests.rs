@@ -1,4 +1,4 @@
-//! Services with a log: two supervises and the pipe between them.
+//! Services with a logger: two supervises and the pipe between them.
 
 use super::tests::{
     Case, KILLED, SECOND, TOLD_TO_EXIT, examine, forget, id, make_pipe, pid, resume, start,

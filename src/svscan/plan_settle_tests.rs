@@ -6,7 +6,7 @@ use super::tests::{
 use super::*;
 use crate::svscan::settling::{LINK_QUIET, QUIET, UNPACKING, UNPACKING_POLL};
 
-/// A look at a directory in which nothing has changed for so long.
+/// An observation of a directory in which nothing has changed for this time.
 fn quiet(time: Option<Duration>, digest: u64) -> Observation {
     Observation {
         quiet_for: time,
@@ -76,7 +76,7 @@ fn a_directory_is_picked_up_after_five_seconds_whatever_it_holds() {
     }
 }
 
-/// A look at a directory in which an unpacker has written all files, but renamed none.
+/// An observation of a directory in which an unpacker has written all files, but renamed none.
 fn unpacking() -> Observation {
     Observation {
         is_unpacking: true,
@@ -281,9 +281,9 @@ fn a_start_that_was_asked_for_is_not_asked_for_again_before_its_answer() {
 fn a_name_under_which_a_new_directory_settles_leads_to_the_old_one_no_more() {
     let mut case = Case::running();
     case.wait(SECOND);
-    // rm -r a; mkdir a: both are told at once, and a is examined once.
+    // rm -r a; mkdir a: both events arrive together, and a is examined once.
     assert_eq!(case.looks("a", 2, observation(false, 1)), []);
-    // supervise a would now run in the new directory, which nobody knows yet.
+    // supervise a would now run in the new directory, which the plan does not know yet.
     assert_eq!(case.ended(10, TOLD_TO_EXIT), [forget(1)]);
     assert_eq!(case.resume(1, SuperviseKind::Main), []);
     case.wait(QUIET);

@@ -1,4 +1,4 @@
-//! What the plan of svscan does, case by case: directories that come, go and change.
+//! The plan of svscan, case by case: directories that appear, disappear and change.
 
 use super::*;
 use crate::sys::clock;
@@ -12,7 +12,7 @@ pub(super) const TOLD_TO_EXIT: End = End::Exited(0);
 pub(super) struct Case {
     pub(super) plan: ScanPlan,
     pub(super) now: Instant,
-    /// What concerns directories that may be deleted, which the other answers do not hold.
+    /// The actions for directories that may be deleted, which the other answers omit.
     pub(super) deleted: Vec<ScanAction>,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn forget(inode: u64) -> ScanAction {
     ScanAction::Forget(id(inode))
 }
 
-/// A look at a directory in which something has just changed.
+/// An observation of a directory in which something has just changed.
 pub(super) fn observation(is_complete: bool, digest: u64) -> Observation {
     Observation {
         is_complete,
@@ -72,7 +72,7 @@ impl Case {
         }
     }
 
-    /// Puts what concerns directories that may be deleted aside.
+    /// Separates the actions for directories that may be deleted.
     fn put_aside(&mut self, actions: Vec<ScanAction>) -> Vec<ScanAction> {
         let is_aside = |action: &ScanAction| {
             matches!(action, ScanAction::Wake(_) | ScanAction::CloseIfDeleted(..))
@@ -168,7 +168,7 @@ impl Case {
         self.plan.tick(self.now)
     }
 
-    /// `name` leads to a directory that looks like this.
+    /// `name` refers to a directory with this observation.
     pub(super) fn looks(
         &mut self,
         name: &str,
@@ -190,7 +190,7 @@ impl Case {
         self.plan.set_watched(OsStr::new(name), will, self.now);
     }
 
-    /// How long until the plan wants to be asked.
+    /// The time to the deadline of the plan.
     pub(super) fn rest(&self) -> Option<Duration> {
         let deadline = self.plan.deadline()?;
         Some(deadline.saturating_duration_since(self.now))
@@ -392,7 +392,7 @@ fn a_process_nobody_knows_may_end() {
 fn a_new_directory_may_have_the_inode_number_of_a_deleted_one() {
     let mut case = Case::running();
     assert_eq!(case.ended(10, TOLD_TO_EXIT), []);
-    // Nothing keeps the number from being used again.
+    // Nothing prevents the reuse of the inode number.
     assert_eq!(case.plan.replaced(OsStr::new("a")), [forget(1)]);
     assert_eq!(case.is_pair("a", 1), [make_pipe(1, "a")]);
 }

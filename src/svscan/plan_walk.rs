@@ -1,4 +1,4 @@
-//! A random walk: the plan in a scan directory where anything happens at any time.
+//! A random walk: the plan in a scan directory with random changes at random times.
 
 use super::tests::{Case, GAVE_UP, KILLED, TOLD_TO_EXIT, id, observation, os, pid};
 use super::*;
@@ -8,7 +8,7 @@ use crate::svscan::settling::QUIET;
 use crate::sys::clock;
 use std::collections::VecDeque;
 
-/// What a name of the simulated scan directory leads to.
+/// The target of a name in the simulated scan directory.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Entry {
     Directory(DirectoryId),
@@ -16,17 +16,17 @@ enum Entry {
     Trouble,
 }
 
-/// When the shell does what comes of an action, but for those of `Examine`,
-/// which it always does first.
+/// When the driver performs the consequences of an action, except those of `Examine`, which it
+/// always performs first.
 #[derive(Clone, Copy, PartialEq)]
 enum Order {
-    /// Before the actions that were to follow.
+    /// Before the following actions.
     ConsequencesFirst,
     /// After them.
     ConsequencesLast,
 }
 
-/// One service since it was last forgotten, as the shell sees it.
+/// One service since it was last forgotten, from the view of the driver.
 #[derive(Default)]
 struct Life {
     has_pipe: bool,
@@ -34,27 +34,27 @@ struct Life {
     process: HashMap<SuperviseKind, Pid>,
 }
 
-/// A scan directory, its processes and a shell that does what the plan says.
+/// A scan directory, its processes and a driver that performs the actions of the plan.
 struct World {
     order: Order,
-    /// Nothing changes while the shell works.
+    /// Nothing changes while the driver performs actions.
     is_calm: bool,
     numbers: Numbers,
     now: Instant,
     entries: BTreeMap<OsString, Entry>,
-    /// Changes not told yet: the name, and whether a directory was renamed to its place.
-    told_later: Vec<(OsString, bool)>,
-    /// Which directories do not change any more.
+    /// Pending inotify events: the name, and whether a directory was renamed into place.
+    pending_events: Vec<(OsString, bool)>,
+    /// The directories that do not change any more.
     is_whole: HashMap<DirectoryId, bool>,
-    /// Which directories have a log.
+    /// The directories with a log.
     has_log: HashMap<DirectoryId, bool>,
     lives: HashMap<DirectoryId, Life>,
-    /// What the shell last said of each name.
+    /// The last answer of the driver for each name.
     last_sight: HashMap<OsString, Option<DirectoryId>>,
     dead: Vec<(Pid, End)>,
     next_pid: u32,
-    /// How many starts, pipes, forgettings, starts after a death, and files that came
-    /// late and were obeyed there were.
+    /// The numbers of starts, pipes, forgotten services, restarts, and files that were obeyed
+    /// although they appeared late.
     counts: [u32; 5],
 }
 
@@ -69,7 +69,7 @@ impl World {
             numbers: Numbers(seed),
             now: clock::monotonic(),
             entries: BTreeMap::new(),
-            told_later: Vec::new(),
+            pending_events: Vec::new(),
             is_whole: HashMap::new(),
             has_log: (1..=IDS).map(|inode| (id(inode), inode % 2 == 0)).collect(),
             lives: HashMap::new(),
@@ -93,10 +93,10 @@ impl World {
             Some(entry) => self.entries.insert(name.clone(), entry),
             None => self.entries.remove(&name),
         };
-        self.told_later.push((name, renamed));
+        self.pending_events.push((name, renamed));
     }
 
-    /// Somebody does something in the scan directory.
+    /// A random change in the scan directory.
     fn change(&mut self) {
         let name = self.any_name();
         match self.numbers.below(12) {
@@ -105,7 +105,7 @@ impl World {
                 self.put(name, Some(Entry::Directory(id)), true);
             }
             4..6 => {
-                // rm -r NAME; mkdir NAME: a directory that no other name leads to.
+                // rm -r NAME; mkdir NAME: a directory without other names.
                 let id = self.any_id();
                 self.entries
                     .retain(|_, entry| *entry != Entry::Directory(id));
@@ -163,7 +163,7 @@ impl World {
         entry_type
     }
 
-    /// Now and then somebody changes the directory, until it is whole.
+    /// The directory changes now and then, until it is complete.
     fn observation(&mut self, id: DirectoryId) -> Observation {
         let is_whole = self.is_whole.get(&id).copied().unwrap_or(true);
         let digest = if is_whole { 0 } else { self.numbers.next() };
@@ -171,7 +171,7 @@ impl World {
         observation(!self.numbers.one_in(3), digest)
     }
 
-    /// Waiting for that would take long: after five seconds everything has changed here.
+    /// Waiting for that would take long: here everything has changed after five seconds.
     fn pick_up_incomplete(&mut self, plan: &mut ScanPlan, entry_type: EntryType) {
         if let EntryType::Directory { id, .. } = entry_type
             && let Some(service) = plan.services.get_mut(&id)
@@ -193,7 +193,7 @@ impl World {
         }
     }
 
-    /// Does it all as the shell does; and now and then the world changes in between.
+    /// Performs actions as the driver does, with random changes in between.
     fn perform(&mut self, plan: &mut ScanPlan, actions: Vec<ScanAction>) {
         let mut queue = VecDeque::from(actions);
         while let Some(action) = queue.pop_front() {
@@ -292,10 +292,10 @@ impl World {
         Vec::new()
     }
 
-    /// One turn of the shell's loop: changes, deaths, time.
+    /// One iteration of the loop of the driver: changes, ends, deadlines.
     fn run_once(&mut self, plan: &mut ScanPlan) {
         let mut names = BTreeSet::new();
-        for (name, renamed) in std::mem::take(&mut self.told_later) {
+        for (name, renamed) in std::mem::take(&mut self.pending_events) {
             if renamed {
                 plan.renamed(&name);
             } else if self.numbers.one_in(3) {
@@ -307,7 +307,7 @@ impl World {
             names.insert(name);
         }
         if self.numbers.one_in(40) {
-            // The kernel lost events: everything is looked at.
+            // The event queue overflowed: everything is examined.
             let listing: BTreeSet<OsString> = self.entries.keys().cloned().collect();
             for name in &listing {
                 self.perform(plan, vec![ScanAction::Examine(name.clone())]);
@@ -333,9 +333,9 @@ impl World {
         self.perform(plan, actions);
     }
 
-    /// What holds whenever the shell goes to sleep.
+    /// The invariants whenever the driver goes to sleep.
     fn check(&self, plan: &ScanPlan) {
-        if self.told_later.is_empty() {
+        if self.pending_events.is_empty() {
             assert!(
                 plan.deadline().is_none_or(|at| at > self.now),
                 "the shell would not sleep"
@@ -390,9 +390,9 @@ impl World {
     }
 }
 
-/// After any history: never two supervises of one kind and service, never one for a name
-/// that leads elsewhere, never two starts within a second; what is active and
-/// down has its time; what is neither active nor running is forgotten, once.
+/// After any history: never two supervises of one kind and service, never one for a name that
+/// refers to another directory, never two starts within a second; every active service that is
+/// down has a deadline; what is neither active nor running is forgotten, once.
 fn walk(order: Order) {
     let mut world = World::new(order, 0x9e37_79b9_7f4a_7c15);
     let mut plan = ScanPlan::default();
@@ -417,7 +417,7 @@ fn walk(order: Order) {
         world.counts
     );
 
-    // Everything is removed and told to exit: nothing stays.
+    // Everything is removed and sent `dx`: nothing remains.
     world.is_calm = true;
     for name in NAMES {
         world.put(os(name), None, false);

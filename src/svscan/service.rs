@@ -62,7 +62,7 @@ pub(super) struct Service {
     /// It was recently picked up before its directory was complete.
     pub(super) late: Option<Late>,
     /// It has a `log` that appeared late: when its supervise has exited, the logger is added.
-    pub(super) becomes_pair: bool,
+    pub(super) needs_logger: bool,
 }
 
 impl Service {

@@ -174,7 +174,7 @@ impl Settling {
         Settled::Wait
     }
 
-    /// The first look at a directory. One that has long been quiet is as it is meant to be.
+    /// The first observation of a directory. One that has been quiet for long is complete.
     fn begin(
         &mut self,
         name: &OsStr,

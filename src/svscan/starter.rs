@@ -95,10 +95,9 @@ impl Starter {
         }
     }
 
-    /// Starts a supervise for this half of the service `name`, connected to `pipe`,
-    /// that goes on with `timeline`, if there is one. Those of `predecessors` whose
-    /// directory was deleted are supervises that the first start waits for. What it cannot
-    /// do is not printed if `is_quiet`.
+    /// Starts this supervise of the service `name`, connected to `pipe`, which continues with
+    /// `timeline`, if there is one. Those of `predecessors` whose directory was deleted are
+    /// supervises that the first start waits for. With `is_quiet`, errors are not printed.
     ///
     /// # Errors
     /// What fork(2) says.
@@ -125,7 +124,7 @@ impl Starter {
         }
         let started = child.start(|ready| {
             heap::leave();
-            // The child's copy of it: that of svscan stays.
+            // The child's copy; that of svscan is unaffected.
             let record = timeline
                 .take()
                 .map(|all| all.of(name, kind == SuperviseKind::Log));
@@ -155,7 +154,7 @@ impl Starter {
                     if let Some(record) = &record {
                         record.write(TimelineEvent::Other);
                     }
-                    self.become_supervise(operand)
+                    self.exec_supervise(operand)
                 }
                 Err(error) => error,
             };
@@ -187,7 +186,7 @@ impl Starter {
     }
 
     /// In the child: execs a supervise; returns only if that fails.
-    fn become_supervise(&self, operand: &OsStr) -> SpawnError {
+    fn exec_supervise(&self, operand: &OsStr) -> SpawnError {
         let program = OsStr::new("supervise");
         let words = [program, operand];
         if let Some(inherited) = &self.oom_score_adj {

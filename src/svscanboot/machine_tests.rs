@@ -54,7 +54,7 @@ impl Case {
         case
     }
 
-    /// Told to end; the scanner has.
+    /// The shutdown was requested; the scanner has ended.
     fn ending() -> Case {
         let mut case = Case::running();
         assert_eq!(
@@ -65,7 +65,7 @@ impl Case {
         case
     }
 
-    /// Told to end, and all services have.
+    /// The shutdown was requested, and all services have ended.
     fn waiting_for_the_title() -> Case {
         let mut case = Case::ending();
         assert_eq!(case.seen(&[GONE]), [BootAction::Close]);
@@ -101,13 +101,13 @@ impl Case {
         self.step(BootEvent::Seen { states, others })
     }
 
-    /// Waits as long as the machine wants to, and tells it.
+    /// Waits until the deadline of the machine, and passes that event.
     fn timer(&mut self) -> Vec<BootAction> {
         self.now = self.machine.deadline().unwrap().max(self.now);
         self.step(BootEvent::Timer)
     }
 
-    /// How long until the machine wants to be asked.
+    /// The time to the deadline of the machine.
     fn rest(&self) -> Option<Duration> {
         let deadline = self.machine.deadline()?;
         Some(deadline.saturating_duration_since(self.now))
@@ -225,7 +225,7 @@ fn many_that_end_are_looked_at_together_and_not_all_the_time() {
         case.wait(MILLI);
         if case.rest() == Some(Duration::ZERO) {
             assert_eq!(case.timer(), [BootAction::Poll]);
-            // What takes so long leaves as much for all else.
+            // A slow poll leaves as much time for everything else.
             case.wait(20 * MILLI);
             assert_eq!(case.seen(&services), []);
             looks += 1;
@@ -405,7 +405,7 @@ fn what_ends_after_it_was_given_up_has_ended() {
         case.seen(&[MAIN_ONLY]);
         case.look_until_something_happens(&[MAIN_ONLY]);
     }
-    // Given up: the title is waited for, but keeps its pipe as long as it is there.
+    // Abandoned services: the title is waited for, but keeps its pipe as long as it runs.
     assert_eq!(case.rest().unwrap(), POLL_INTERVAL);
     assert_eq!(case.seen(&[GONE]), []);
     assert_eq!(case.ended(TITLE, End::Exited(0)), [BootAction::Leave(true)]);
@@ -516,7 +516,7 @@ fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
         case.wait(MILLI);
         assert_eq!(case.seen(&[seen]), tell);
         assert_eq!(case.seen(&[seen]), []);
-        // It is not told for ever.
+        // Commands are not repeated for ever.
         let mut last = Vec::new();
         while last != [BootAction::Close] {
             assert_eq!(case.timer(), [BootAction::Poll]);
@@ -529,8 +529,8 @@ fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
     }
 }
 
-/// A world that does what it is told after a random time, or never: whatever
-/// happens in whatever order, it ends, and in order.
+/// A world that executes commands after a random time, or never: whatever happens in whatever
+/// order, it ends, and in order.
 #[test]
 fn a_random_world_always_ends() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);

@@ -96,7 +96,7 @@ pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
     redirect_to_null()
         .map_err(|error| Error::unable("open", OsStr::new("/dev/null"), "", error))?;
     child::become_subreaper();
-    let told = stop_leftovers(Path::new(directory), &mut signals);
+    let commanded = stop_leftovers(Path::new(directory), &mut signals);
     let mut shell = Shell {
         directory,
         options,
@@ -109,7 +109,7 @@ pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
         oom_score_adj: OomScoreAdj::spare(),
         services: None,
     };
-    let mut left = shell.step(if told {
+    let mut left = shell.step(if commanded {
         BootEvent::Signalled
     } else {
         BootEvent::Boot
@@ -150,16 +150,16 @@ fn stop_leftovers(directory: &Path, signals: &mut Signals) -> bool {
     directories.retain(|path| !path.file_name().is_some_and(service::is_hidden));
     let logs: Vec<PathBuf> = directories.iter().map(|path| path.join("log")).collect();
     let supervises = process::by_directory(&own(process::named("supervise"), "supervise"));
-    let mut told = Vec::new();
+    let mut commanded = Vec::new();
     for path in directories.iter().chain(&logs) {
         if matches!(service::is_supervised(path), Supervised::Yes) {
             // There is nowhere to report an error.
             let _ = service::send(path, b"dx", false);
             let there = file::identity_at(path).and_then(|id| supervises.get(&id));
-            told.extend(there.into_iter().flatten());
+            commanded.extend(there.into_iter().flatten());
         }
     }
-    wait_for_all("supervise", &told, deadline, signals)
+    wait_for_all("supervise", &commanded, deadline, signals)
 }
 
 /// Those of `pids` that are named `name` and belong to this user.
@@ -191,11 +191,11 @@ fn wait_for_all(name: &str, pids: &[Pid], deadline: Instant, signals: &mut Signa
 
 /// Takes all pending signals; returns whether one of them requests the shutdown.
 fn is_signalled(signals: &mut Signals) -> bool {
-    let mut told = false;
+    let mut commanded = false;
     while let Some(signal) = signals.next() {
-        told |= signal != Signal::CHLD;
+        commanded |= signal != Signal::CHLD;
     }
-    told
+    commanded
 }
 
 /// All directories in `directory`, sorted by name.

@@ -90,7 +90,7 @@ pub fn dup2(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
 
 /// In a child: leaves `fd` and `copies` duplicates of it open for the next program; fewer if
 /// there are not enough descriptors.
-pub fn give_copies(fd: BorrowedFd<'_>, copies: usize) {
+pub fn duplicate(fd: BorrowedFd<'_>, copies: usize) {
     // SAFETY: they take and return numbers. Nothing here owns the duplicates; they are for the
     // next program.
     unsafe {

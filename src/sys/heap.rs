@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn blocks_do_not_overlap_and_are_used_again() {
         let heap = Heap::map().unwrap();
-        // SAFETY: `map` has set it, and nobody else uses this heap.
+        // SAFETY: `map` has initialized it, and this heap is not used elsewhere.
         let used = || unsafe { heap.0.as_ref().used };
         let mut numbers = Numbers(1);
         let mut blocks: Vec<(NonNull<u8>, usize, u8)> = Vec::new();
@@ -299,7 +299,7 @@ mod tests {
         // No more than 200 of each size at a time.
         assert!(used() < 200 * 2 * 4096, "{}", used());
         assert!(used() - used_before < 64 * 1024);
-        // SAFETY: nobody uses it any more.
+        // SAFETY: it is not used after this.
         unsafe { libc::munmap(heap.0.as_ptr().cast(), SIZE) };
     }
 
@@ -315,7 +315,7 @@ mod tests {
         assert!(heap.take(half).is_some());
         assert!(heap.take(half).is_none());
         assert!(heap.take(layout(100)).is_some());
-        // SAFETY: nobody uses it any more.
+        // SAFETY: it is not used after this.
         unsafe { libc::munmap(heap.0.as_ptr().cast(), SIZE) };
     }
 

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 /// Releases the pages that are completely within `room` (madvise(2), MADV_DONTNEED). They stay
 /// mapped, read as zeros, and use memory again when they are written.
-pub fn give_back(room: &mut [MaybeUninit<u8>]) {
+pub fn release(room: &mut [MaybeUninit<u8>]) {
     // SAFETY: sysconf only queries.
     let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0);
     let start = room.as_mut_ptr();
@@ -54,7 +54,7 @@ mod tests {
     fn what_is_given_back_is_zeros_and_its_neighbours_are_untouched() {
         let mut bytes = vec![7_u8; 100_000];
         let (left, right) = (1_001, 90_003);
-        give_back(as_room(&mut bytes[left..right]));
+        release(as_room(&mut bytes[left..right]));
         assert!(
             bytes[..left]
                 .iter()
@@ -64,8 +64,8 @@ mod tests {
         let zeros = bytes.iter().filter(|byte| **byte == 0).count();
         assert!((80_000..=right - left).contains(&zeros), "{zeros}");
         assert!(bytes.iter().all(|byte| [0, 7].contains(byte)));
-        give_back(as_room(&mut bytes[10..20]));
-        give_back(&mut []);
+        release(as_room(&mut bytes[10..20]));
+        release(&mut []);
     }
 
     fn as_room(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
@@ -84,7 +84,7 @@ mod tests {
     fn what_a_vector_holds_stays_when_its_room_is_given_back() {
         let mut bytes = Vec::with_capacity(200_000);
         bytes.extend_from_slice(&[7_u8; 100_000]);
-        give_back(bytes.spare_capacity_mut());
+        release(bytes.spare_capacity_mut());
         bytes.extend_from_slice(&[8_u8; 50_000]);
         assert!(bytes[..100_000].iter().all(|byte| *byte == 7));
         assert!(bytes[100_000..].iter().all(|byte| *byte == 8));

@@ -83,8 +83,8 @@ impl Source {
         let copy = io::pipe()?;
         let copy = (OwnedFd::from(copy.0), OwnedFd::from(copy.1));
         // A writer can go on while what it wrote before is dealt with.
-        stream::give_room_to(&stdin);
-        stream::give_room_to(&copy.1);
+        stream::enlarge_pipe(&stdin);
+        stream::enlarge_pipe(&copy.1);
         Ok(Source {
             pipe: Some(Pipe {
                 id: (stat.device(), stat.inode()),

@@ -203,7 +203,7 @@ impl<'a> Spawn<'a> {
     }
 
     /// Starts it as the first of `programs` that can be executed, see [`exec_one_of`]. If that
-    /// or the set-up fails, the child calls `tell` with the error and exits with the returned
+    /// or the set-up fails, the child calls `report` with the error and exits with the returned
     /// status.
     ///
     /// # Errors
@@ -211,11 +211,11 @@ impl<'a> Spawn<'a> {
     pub fn exec(
         self,
         programs: &[Program],
-        tell: impl FnOnce(SpawnError) -> u8,
+        report: impl FnOnce(SpawnError) -> u8,
     ) -> io::Result<Proc> {
         self.start(|ready| match ready {
-            Ok(()) => tell(exec_one_of(programs)),
-            Err(error) => tell(error),
+            Ok(()) => report(exec_one_of(programs)),
+            Err(error) => report(error),
         })
     }
 
@@ -454,7 +454,7 @@ mod tests {
         );
         let nothing = Program::at(nowhere.as_os_str(), &["nothing"]).unwrap();
         assert_eq!(told(child(), &nothing), of(Step::Exec));
-        // Whatever the number of the descriptor by which it is told.
+        // Whatever the number of the descriptor that reports it.
         let (_, end) = io::pipe().unwrap();
         let all: Vec<_> = (3..40)
             .map(|number| (number, Fd::Copy(end.as_fd())))

@@ -38,14 +38,14 @@ pub fn write(mut bytes: &[u8]) -> io::Result<()> {
 
 /// Enlarges the buffers of stdin and stdout to 256 KiB, if they are smaller pipes: reader and
 /// writer block less often.
-pub fn give_room() {
-    give_room_to(io::stdin());
-    give_room_to(io::stdout());
+pub fn enlarge_pipes() {
+    enlarge_pipe(io::stdin());
+    enlarge_pipe(io::stdout());
 }
 
-/// As [`give_room`], for this end of a pipe. Failure is harmless, and other files are left
+/// As [`enlarge_pipes`], for this end of a pipe. Failure is harmless, and other files are left
 /// alone.
-pub(super) fn give_room_to(end: impl AsFd) {
+pub(super) fn enlarge_pipe(end: impl AsFd) {
     const ROOM: i32 = 256 * 1024;
     if fcntl(&end, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < ROOM) {
         let _ = fcntl(&end, FcntlArg::F_SETPIPE_SZ(ROOM));
@@ -71,8 +71,8 @@ fn open(stream: BorrowedFd<'_>, number: u8) -> io::Result<BorrowedFd<'_>> {
     Ok(stream)
 }
 
-/// Repeats `call` after EINTR, and after EAGAIN when poll reports `event`: somebody may have
-/// made the open file description non-blocking. It may be shared (with other users of a
+/// Repeats `call` after EINTR, and after EAGAIN when poll reports `event`: another process may
+/// have made the open file description non-blocking. It may be shared (with other users of a
 /// terminal, say), so its flags are not changed here.
 fn again(
     stream: BorrowedFd<'_>,

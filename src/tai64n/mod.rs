@@ -23,7 +23,7 @@ const AT_ONCE_INTO_PIPE: usize = 16 * 1024;
 /// # Errors
 /// Those of read(2) and write(2).
 pub fn run(mut filter: impl FnMut(&[u8], &mut Vec<u8>)) -> io::Result<()> {
-    stream::give_room();
+    stream::enlarge_pipes();
     let at_once = if stream::stdout_is_pipe() {
         AT_ONCE_INTO_PIPE
     } else {

@@ -1,4 +1,4 @@
-//! Both filters beside slow, plain models, on inputs that look random, cut
+//! Both filters compared with slow, simple models, on pseudo-random inputs that are cut
 //! anywhere.
 
 use super::localizer::Localizer;
@@ -206,7 +206,7 @@ fn the_stamper_does_what_a_plain_model_does_however_the_input_is_cut() {
     let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
     for _ in 0..20_000 {
         let input = input(&mut numbers);
-        // A clock that sometimes stands, and comes by the end of a second.
+        // A clock that sometimes stands still, and passes the end of a second.
         let mut now = 1_790_000_000_999_999_990;
         let pieces: Vec<(u64, &[u8])> = numbers
             .cut(&input, &PIECES)
@@ -252,7 +252,7 @@ fn what_is_stamped_is_localized_line_by_line() {
     }
 }
 
-/// Where the input is a single endless stamp, no more is held back than the limit.
+/// If the input is a single endless timestamp, no more than the limit is held back.
 #[test]
 fn an_endless_stamp_passes_while_it_comes() {
     let (mut localizer, mut out) = (Localizer::default(), Vec::new());

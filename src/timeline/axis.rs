@@ -70,24 +70,24 @@ impl Axis {
         let digits = unit.nanoseconds.ilog10();
         // Enough decimals to distinguish one tick from the next.
         let decimals = digits.saturating_sub(trailing_zeros(self.step));
-        let tell = move |at| told(at, unit, decimals);
+        let label = move |at| exact(at, unit, decimals);
         let moments = (self.from.div_ceil(self.step)..=self.end / self.step)
             .map(|n| n.saturating_mul(self.step));
-        moments.map(move |at| (at, tell(at)))
+        moments.map(move |at| (at, label(at)))
     }
 
     /// A time in the unit of the axis, as exact as the axis shows it.
-    pub fn tell(&self, at: u64) -> String {
+    pub fn label(&self, at: u64) -> String {
         let seen = self.end.saturating_sub(self.from) / 100;
         let digits = self.unit.nanoseconds.ilog10();
         let decimals = digits.saturating_sub(seen.checked_ilog10().unwrap_or(0));
-        format!("{} {}", told(at, self.unit, decimals), self.unit.name)
+        format!("{} {}", exact(at, self.unit, decimals), self.unit.name)
     }
 }
 
 /// A number of nanoseconds in a unit, with this number of decimals, or all if there are
 /// fewer.
-fn told(nanoseconds: u64, unit: Unit, decimals: u32) -> String {
+fn exact(nanoseconds: u64, unit: Unit, decimals: u32) -> String {
     let digits = unit.nanoseconds.ilog10();
     let decimals = decimals.min(digits);
     let per = 10_u64.pow(digits - decimals);
@@ -222,7 +222,7 @@ mod tests {
             (1_873_456_789, 1_873_456_790, "1.873456789 s"),
             (0, 1, "1873456.789 µs"),
         ] {
-            assert_eq!(Axis::new(from, end, 5).tell(1_873_456_789), expected);
+            assert_eq!(Axis::new(from, end, 5).label(1_873_456_789), expected);
         }
     }
 

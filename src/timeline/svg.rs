@@ -288,7 +288,7 @@ fn bar(row: &Row, y: Length, layout: &Layout, out: &mut String) {
     out.push_str(sign.trim_end());
     if pitch >= LEGIBLE {
         let (text, behind, class) = match row.end {
-            BarEnd::Began => (layout.axis.tell(row.at), 500, "muted"),
+            BarEnd::Began => (layout.axis.label(row.at), 500, "muted"),
             BarEnd::Failed => (row.end.word().to_owned(), 1_400, "bad"),
             _ => (row.end.word().to_owned(), 1_400, "muted"),
         };

@@ -131,7 +131,7 @@ pub fn draw(picture: &Picture, look: TerminalLook) -> String {
         let name = look.name(&row.name, names);
         let bar = look.paint(&cells(row, &axis, width));
         let behind = match row.end {
-            BarEnd::Began => look.text(&axis.tell(row.at)),
+            BarEnd::Began => look.text(&axis.label(row.at)),
             end => end.word().to_owned(),
         };
         text.push_str(&format!("{name:<names$} {bar}{behind:>TIME$}\n"));
