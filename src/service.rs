@@ -236,7 +236,7 @@ pub fn noted_svscans(directory: &Path) -> Vec<SvscanNote> {
     let file = file::open_plain_nofollow(&inside(directory, "supervise/svscan")).ok();
     let noted = file.and_then(|file| {
         let mut bytes = [0; StateRecord::LONGEST];
-        read_whole(&file, &mut bytes, SvscanNote::decode)
+        read_whole(&file, 0, &mut bytes, SvscanNote::decode)
     });
     of_record.into_iter().chain(noted).collect()
 }
@@ -244,17 +244,22 @@ pub fn noted_svscans(directory: &Path) -> Vec<SvscanNote> {
 fn open_state(directory: &Path) -> Option<(File, StateRecord)> {
     let file = file::open_plain_nofollow(&inside(directory, "supervise/state")).ok()?;
     let mut bytes = [0; StateRecord::LONGEST];
-    let record = read_whole(&file, &mut bytes, StateRecord::decode)?;
+    let record = read_whole(&file, StateRecord::OFFSET, &mut bytes, StateRecord::decode)?;
     Some((file, record))
 }
 
 /// The number of attempts to read a file that is being written.
 const READINGS: usize = 100;
 
-/// Decodes the first `bytes` of `file`, repeated while `decode` fails.
-fn read_whole<T>(file: &File, bytes: &mut [u8], decode: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+/// Decodes the `bytes` of `file` at `offset`, repeated while `decode` fails.
+fn read_whole<T>(
+    file: &File,
+    offset: u64,
+    bytes: &mut [u8],
+    decode: impl Fn(&[u8]) -> Option<T>,
+) -> Option<T> {
     (0..READINGS).find_map(|_| {
-        let length = file.read_at(bytes, 0).ok()?;
+        let length = file.read_at(bytes, offset).ok()?;
         decode(bytes.get(..length)?)
     })
 }

@@ -2,8 +2,8 @@
 //! that ends a tree goes on to do so.
 
 use crate::harness::{
-    Daemon, Scratch, Suite, WAITS, children, has, is_alive, programs, shell, signal, stat, svc,
-    wait_until,
+    Daemon, Scratch, Suite, WAITS, children, has, is_alive, programs, shell, signal, stat, status,
+    svc, wait_until,
 };
 use std::fs;
 use std::io::Write;
@@ -357,13 +357,21 @@ fn a_paused_service_whose_supervise_is_killed_is_hung_up_and_goes_on() {
     wait_until("it is ready", || scratch.at("scan/a/ready").exists());
     svc(&scratch, "-p", "scan/a");
     wait_until("it has stopped", || stat(service)[0] == "T");
-    signal(parent(service), "KILL");
+    let supervise = parent(service);
+    signal(supervise, "KILL");
     wait_until("it was hung up", || {
         scratch.read("got") == format!("{service}\n")
     });
-    wait_until("another one runs", || {
-        scratch.pid("scan/a").is_some_and(|pid| pid != service)
-    });
+    wait_until(
+        "the next supervise has adopted it, and knows that it is not paused",
+        || {
+            scratch
+                .svstat("scan/a")
+                .starts_with(&format!("up (pid {service}) "))
+                && !status(&scratch, "scan/a").paused
+                && parent(service) != supervise
+        },
+    );
 }
 
 #[test]

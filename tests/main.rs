@@ -10,6 +10,8 @@
     reason = "a test may panic, and starts the programs it tests"
 )]
 
+/// supervise: what the next one does with the service of one that was killed.
+mod adoption;
 /// What is broken, full, odd or missing.
 mod bad_input;
 /// What the benchmarks decide of a bound.

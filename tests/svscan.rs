@@ -425,15 +425,17 @@ fn no_line_on_the_way_to_the_log_is_lost_whoever_dies() {
     svc(&scratch, "-dx", "scan/a");
     wait_until("both are gone", || !is_alive(main) && !is_alive(service));
     arrive(said, &say(&mut feed));
-    // And the log's supervise goes, too: its successor starts the log.
+    // And the log's supervise goes, too: its successor knows that the log is to be down.
     let log = wait_supervise(&svscan, "log");
     end(log, "KILL");
     let lines = say(&mut feed);
     arrive(said, &lines);
+    let log = wait_another(&svscan, "log", log);
+    scratch.wait_supervised("scan/a/log");
+    svc(&scratch, "-u", "scan/a/log");
     arrive(got, &lines);
 
     // The log and its supervise are killed while it has nothing in hand.
-    let log = wait_another(&svscan, "log", log);
     let reader = scratch.wait_up("scan/a/log");
     end(log, "KILL");
     end(reader, "KILL");

@@ -99,10 +99,10 @@ impl Seen {
         self.record?.state.last_end
     }
 
-    /// The same, if it has ended since `before`, when that was the last end.
+    /// How it has ended, if that is known, and it has ended since `before` was the last end.
     pub fn end_since(&self, before: Option<LastEnd>) -> Option<End> {
         let last = self.last_end().filter(|last| Some(*last) != before)?;
-        Some(last.end)
+        last.end
     }
 }
 

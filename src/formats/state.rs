@@ -1,10 +1,11 @@
 //! `supervise/state`: the state of a service, for programs. Beyond 0.76, whose
 //! `supervise/status` has 18 bytes.
 //!
-//! Text with one `key value` per line, [`StateRecord::BYTES`] long: padded with blanks before
-//! the last line, which is a checksum of everything before it. The process that holds
-//! `supervise/lock` writes the whole record in place in one write, so a reader may get parts of
-//! two records (a torn read), which the checksum detects.
+//! Text with one `key value` per line, 1024 bytes. Each child that becomes the service writes
+//! the first line ([`ChildLine`]) before its exec. The rest is the record,
+//! [`StateRecord::BYTES`] long: padded with blanks before the last line, which is a checksum of
+//! the record. The process that holds `supervise/lock` writes the whole record in place in one
+//! write, so a reader may get parts of two records (a torn read), which the checksum detects.
 //!
 //! The keys of identity are permanent: `boot`, `namespace`, `pid`, `start`, `phase` and `want`
 //! keep their names and meanings in all later versions, and are read from every version. A
@@ -58,16 +59,16 @@ pub struct State {
     pub last_end: Option<LastEnd>,
 }
 
-/// How a process of the service ended.
+/// The end of a process of the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LastEnd {
     /// Which one.
     pub pid: Pid,
-    /// How.
-    pub end: End,
-    /// When, by the wall clock.
+    /// How it ended; None: unknown, for it was no child of the supervise that saw it.
+    pub end: Option<End>,
+    /// When that was seen, by the wall clock.
     pub at: Tai64n,
-    /// The lifetime of the process, in milliseconds.
+    /// The lifetime of the process until then, in milliseconds; 0 if unknown.
     pub lived: Duration,
 }
 
@@ -92,6 +93,21 @@ pub struct StateWriter {
     pub supervise: Pid,
     /// The svscan that started that supervise, if any.
     pub svscan: Option<ProcessId>,
+    /// Device and inode of the service directory: a copy of it has a copy of the record.
+    pub directory: Option<(u64, u64)>,
+    /// The svscanboot above that svscan, or that svscan, if it was started without one.
+    pub tree: Option<ProcessId>,
+}
+
+impl StateWriter {
+    /// Whether `bytes`, which are no record, name the same boot, namespace and directory as
+    /// one by this writer would: they are a torn one.
+    pub fn is_named_in(&self, bytes: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(bytes);
+        let fields = Fields(&text);
+        let space = fields.space().flatten();
+        space.is_some() && space == self.space && fields.directory() == self.directory
+    }
 }
 
 /// The contents of the file.
@@ -106,12 +122,15 @@ pub struct StateRecord {
 }
 
 impl StateRecord {
+    /// Its offset in the file.
+    pub const OFFSET: u64 = ChildLine::BYTES as u64;
     /// The size of a record of this version.
-    pub const BYTES: usize = 1024;
-    /// The maximum size of a record of any version.
+    pub const BYTES: usize = 1024 - ChildLine::BYTES;
+    /// The maximum size of the file of any version.
     pub const LONGEST: usize = 4096;
 
-    /// Encodes it as the contents of the file, [`StateRecord::BYTES`] bytes.
+    /// Encodes it as the contents of the file from [`StateRecord::OFFSET`] on,
+    /// [`StateRecord::BYTES`] bytes.
     pub fn encode(&self) -> Vec<u8> {
         let (writer, state) = (&self.writer, &self.state);
         let phase = match state.phase {
@@ -130,6 +149,9 @@ impl StateRecord {
         text.space(writer.space);
         text.line("supervise", writer.supervise);
         text.process("svscan", "svscan-start", writer.svscan);
+        text.process("tree", "tree-start", writer.tree);
+        let (device, inode) = writer.directory.unwrap_or_default();
+        text.line("directory", format_args!("{device}:{inode}"));
         text.line("phase", phase);
         text.line("want", want);
         text.process("pid", "start", state.process);
@@ -141,8 +163,9 @@ impl StateRecord {
         if let Some(last) = state.last_end {
             text.line("ended-pid", last.pid);
             match last.end {
-                End::Exited(code) => text.line("ended-exit", code),
-                End::Killed(signal) => text.line("ended-signal", signal),
+                Some(End::Exited(code)) => text.line("ended-exit", code),
+                Some(End::Killed(signal)) => text.line("ended-signal", signal),
+                None => {}
             }
             text.moment("ended-at", last.at);
             text.line("ended-lived", last.lived.as_millis());
@@ -161,6 +184,8 @@ impl StateRecord {
                 space: fields.space()?,
                 supervise: fields.number("supervise")?,
                 svscan: fields.process("svscan", "svscan-start").flatten(),
+                tree: fields.process("tree", "tree-start").flatten(),
+                directory: fields.directory(),
             },
             state: State {
                 phase: match fields.value("phase")? {
@@ -183,6 +208,49 @@ impl StateRecord {
                 starts: fields.number("starts").unwrap_or(0),
                 last_end: fields.last_end(),
             },
+        })
+    }
+}
+
+/// The first line of the file: the process that was the last to become the service. That
+/// process writes it, so that it is known even if its parent is killed before it has
+/// written the record. It counts only where the record is of the same [`PidSpace`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChildLine {
+    /// Which process.
+    pub pid: Pid,
+    /// When it wrote that, since boot (CLOCK_BOOTTIME): it had been started by then, and
+    /// another that has its pid later, after that.
+    pub at: Duration,
+}
+
+impl ChildLine {
+    /// The size of the line.
+    pub const BYTES: usize = 64;
+
+    /// The line; None: no process has become the service yet.
+    pub fn encode(line: Option<ChildLine>) -> [u8; Self::BYTES] {
+        let (pid, at) = line.map_or((0, 0), |line| (line.pid.get(), line.at.as_nanos()));
+        let text = format!("child {pid} {at}");
+        let mut bytes = [b' '; Self::BYTES];
+        for (byte, letter) in bytes.iter_mut().zip(text.bytes()) {
+            *byte = letter;
+        }
+        if let Some(last) = bytes.last_mut() {
+            *last = b'\n';
+        }
+        bytes
+    }
+
+    /// The reverse of [`ChildLine::encode`], of the bytes at the beginning of the file.
+    pub fn decode(bytes: &[u8]) -> Option<ChildLine> {
+        let line = std::str::from_utf8(bytes.get(..Self::BYTES)?).ok()?;
+        let mut words = line.strip_suffix('\n')?.split_ascii_whitespace();
+        let (key, pid, at) = (words.next()?, words.next()?, words.next()?);
+        let is_whole = key == "child" && words.next().is_none();
+        Some(ChildLine {
+            pid: pid.parse().ok().filter(|_| is_whole)?,
+            at: Duration::from_nanos(at.parse().ok()?),
         })
     }
 }
@@ -307,12 +375,18 @@ impl<'a> Fields<'a> {
         Some((namespace != 0).then_some(PidSpace { boot, namespace }))
     }
 
+    fn directory(&self) -> Option<(u64, u64)> {
+        let (device, inode) = self.value("directory")?.split_once(':')?;
+        let inode = inode.parse().ok().filter(|inode| *inode != 0)?;
+        Some((device.parse().ok()?, inode))
+    }
+
     fn last_end(&self) -> Option<LastEnd> {
         let exited = self.number("ended-exit").map(End::Exited);
         let killed = || self.number("ended-signal").map(End::Killed);
         Some(LastEnd {
             pid: self.number("ended-pid")?,
-            end: exited.or_else(killed)?,
+            end: exited.or_else(killed),
             at: self.moment("ended-at")?,
             lived: Duration::from_millis(self.number("ended-lived")?),
         })
@@ -336,7 +410,11 @@ mod tests {
             seconds: small(numbers),
             nanoseconds: numbers.next() as u32,
         };
-        let ends = [End::Exited(small(numbers) as u8), End::Killed(9)];
+        let ends = [
+            Some(End::Exited(small(numbers) as u8)),
+            Some(End::Killed(9)),
+            None,
+        ];
         let last_end = LastEnd {
             pid: pid(numbers),
             end: numbers.pick(&ends),
@@ -353,6 +431,8 @@ mod tests {
                 space: (!numbers.one_in(4)).then_some(space),
                 supervise: pid(numbers),
                 svscan: process(numbers),
+                tree: process(numbers),
+                directory: (!numbers.one_in(4)).then(|| (small(numbers), small(numbers) | 1)),
             },
             state: State {
                 phase: numbers.pick(&[
@@ -384,7 +464,7 @@ mod tests {
         String::from_utf8(bytes[..bytes.len() - SUM].to_vec()).unwrap()
     }
 
-    const KEYS: [&str; 21] = [
+    const KEYS: [&str; 24] = [
         "version",
         "sequence",
         "boot",
@@ -392,6 +472,9 @@ mod tests {
         "supervise",
         "svscan",
         "svscan-start",
+        "tree",
+        "tree-start",
+        "directory",
         "phase",
         "want",
         "pid",
@@ -441,6 +524,8 @@ mod tests {
                 }),
                 supervise: pid(812),
                 svscan: Some(id(700, 1042)),
+                tree: Some(id(690, 1040)),
+                directory: Some((64_769, 1234)),
             },
             state: State {
                 phase: ServicePhase::Up,
@@ -453,7 +538,7 @@ mod tests {
                 starts: 2,
                 last_end: Some(LastEnd {
                     pid: pid(24_000),
-                    end: End::Exited(111),
+                    end: Some(End::Exited(111)),
                     at: Tai64n::from_unix(Duration::ZERO),
                     lived: Duration::from_millis(250),
                 }),
@@ -461,13 +546,34 @@ mod tests {
         };
         let lines = "version 1\nsequence 7\nboot 30313233343536373839616263646566\n\
                      namespace 4026531836\nsupervise 812\nsvscan 700\nsvscan-start 1042\n\
-                     phase up\nwant up\npid 24012\nstart 8423\nsince @400000000000000b00000000\n\
+                     tree 690\ntree-start 1040\ndirectory 64769:1234\nphase up\nwant up\npid 24012\nstart 8423\nsince @400000000000000b00000000\n\
                      paused no\nleaving yes\ncommands 3\nstarts 2\nended-pid 24000\n\
                      ended-exit 111\nended-at @400000000000000a00000000\nended-lived 250\n";
         let text = text(&record);
         assert!(text.starts_with(lines), "{text}");
         assert_eq!(text.trim_end_matches([' ', '\n']), lines.trim_end());
         assert_eq!(record.state.status().pid, Some(pid(24_012)));
+    }
+
+    #[test]
+    fn the_line_of_the_child_survives_a_round_trip_and_nothing_else_is_one() {
+        let mut numbers = Numbers(4);
+        for _ in 0..1_000 {
+            let line = ChildLine {
+                pid: Pid::new(numbers.next() as u32 | 1).unwrap(),
+                at: Duration::from_nanos(numbers.next() >> numbers.below(64)),
+            };
+            let bytes = ChildLine::encode(Some(line));
+            assert_eq!(ChildLine::decode(&bytes), Some(line));
+            assert_eq!(ChildLine::decode(&bytes[..63]), None);
+            let mut torn = ChildLine::encode(None);
+            let place = numbers.below(ChildLine::BYTES);
+            torn[..place].copy_from_slice(&bytes[..place]);
+            let read = ChildLine::decode(&torn);
+            assert!(read.is_none_or(|read| read.pid <= line.pid), "{torn:?}");
+        }
+        assert_eq!(ChildLine::decode(&ChildLine::encode(None)), None);
+        assert_eq!(ChildLine::decode(&[b' '; 64]), None);
     }
 
     #[test]

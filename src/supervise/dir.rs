@@ -8,13 +8,14 @@
 use super::state_file::{self, StartedBy};
 use crate::error::Error;
 use crate::formats::status::{Status, Want};
-use crate::sys::{errno, fifo, file, lock};
+use crate::sys::{clock, errno, fifo, file, lock, poll};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// The open files of a supervised service directory, in the order in which 0.76 creates them.
 pub struct ServiceDir {
@@ -31,6 +32,11 @@ pub struct ServiceDir {
     ok: Option<File>,
 }
 
+/// The limit for a child of a killed supervise until its exec.
+const ORPHAN_WAIT: Duration = Duration::from_secs(1);
+/// The interval at which the lock is tried meanwhile.
+const ORPHAN_LOOK: Duration = Duration::from_millis(2);
+
 /// The initial wanted state: down if there is a file `down`, else up.
 ///
 /// # Errors
@@ -40,6 +46,27 @@ pub fn configured(name: &OsStr) -> Result<Want, Error> {
         Ok(_) => Ok(Want::Down),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Want::Up),
         Err(error) => Err(Error::unable("stat", name, "/down", error)),
+    }
+}
+
+/// Takes the lock. A supervise that was killed between the fork and the exec of its service
+/// has left it to that child until the exec; the child has noted itself by then.
+///
+/// # Errors
+/// EWOULDBLOCK: another supervise runs.
+fn take_lock(lock: &File) -> io::Result<()> {
+    let end = clock::monotonic() + ORPHAN_WAIT;
+    loop {
+        let taken = lock::try_exclusive(lock);
+        let now = clock::monotonic();
+        match &taken {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            _ => return taken,
+        }
+        if now >= end || !state_file::has_lost_its_writer() {
+            return taken;
+        }
+        poll::wait([], Some(end.min(now + ORPHAN_LOOK)));
     }
 }
 
@@ -53,7 +80,7 @@ impl ServiceDir {
         make_supervise_directory()?;
         let acquire = |error| Error::unable("acquire", name, "/supervise/lock", error);
         let lock = file::open_append_nofollow(Path::new("supervise/lock")).map_err(acquire)?;
-        if let Err(error) = lock::try_exclusive(&lock) {
+        if let Err(error) = take_lock(&lock) {
             state_file::note_svscan(started_by);
             return Err(acquire(error));
         }

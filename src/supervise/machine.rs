@@ -26,6 +26,7 @@
 //!   as in 0.76, except a `c` when nothing was paused: that may be sent often, and only the
 //!   time of the file changes.
 
+use super::takeover::Takeover;
 use crate::child::{End, Pid, ProcessId};
 use crate::formats::control::{Command, ServiceSignal};
 use crate::formats::state::{LastEnd, ServicePhase, State};
@@ -85,8 +86,8 @@ pub enum SuperviseEvent {
     StartFailed(ProcessRole),
     /// The answer to [`SuperviseAction::Start`]: it could not be gated.
     CannotGate(ProcessRole),
-    /// The process has ended; it is not reaped yet.
-    Ended(ProcessRole, End),
+    /// The process has ended; it is not reaped yet. None: its status is unknown.
+    Ended(ProcessRole, Option<End>),
     /// The answer to every action that writes the status: success.
     Published,
     /// The answer to such an action: the write failed.
@@ -232,6 +233,40 @@ impl Machine {
             republish_at: None,
             starts: 0,
             last_end: None,
+        }
+    }
+
+    /// The machine of a supervise that continues after a killed one. `age` is the age of the
+    /// process of the service, if there is one.
+    pub fn after(takeover: Takeover, age: Duration, now: Now) -> Machine {
+        // Where nothing is certain, only `u` or `o` starts it.
+        let down = Machine::new(Want::Down, now);
+        match takeover {
+            Takeover::Unknown(_) => down,
+            Takeover::Down(want, last_end) => Machine {
+                last_end,
+                ..Machine::new(want, now)
+            },
+            Takeover::Up(state) => Machine {
+                phase: match state.process {
+                    Some(ProcessId { pid, .. }) => RunPhase::Up {
+                        pid,
+                        paused: state.paused,
+                        is_quiet: false,
+                    },
+                    None => RunPhase::Down,
+                },
+                want: state.want,
+                leaving: match state.leaving {
+                    true => Leaving::AskedFor,
+                    false => Leaving::No,
+                },
+                since: state.since,
+                last_try: now.monotonic.checked_sub(age),
+                starts: state.starts,
+                last_end: state.last_end,
+                ..down
+            },
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) const START: SuperviseAction = SuperviseAction::Start(RUN, Begin::AtO
 const REAP: SuperviseAction = SuperviseAction::Reap(RUN);
 pub(super) const FAILED: SuperviseEvent = SuperviseEvent::StartFailed(RUN);
 /// Nothing depends on how it ended.
-pub(super) const ENDED: SuperviseEvent = SuperviseEvent::Ended(RUN, End::Exited(0));
+pub(super) const ENDED: SuperviseEvent = SuperviseEvent::Ended(RUN, Some(End::Exited(0)));
 const ANNOUNCE: [SuperviseAction; 2] = [SuperviseAction::Publish, SuperviseAction::Announce];
 
 pub(super) fn started(number: u32) -> SuperviseEvent {

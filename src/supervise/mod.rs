@@ -5,13 +5,16 @@
 //! `supervise/state`.
 //!
 //! `machine` decides, `shell` acts, `dir` has the files, `state_file` writes the record,
-//! `observer` records how the service starts.
+//! `observer` records how the service starts. After a supervise that was killed, `takeover`
+//! decides what to do with its service, and `adoption` watches the process.
 
+mod adoption;
 pub mod dir;
 pub mod machine;
 mod observer;
 pub mod shell;
 pub mod state_file;
+pub mod takeover;
 
 pub use shell::{run, run_in_child};
 pub use state_file::StartedBy;

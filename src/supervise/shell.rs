@@ -1,11 +1,13 @@
 //! The driver of supervise: wait, convert what happened to events, let the machine decide,
 //! perform its actions.
 
+use super::adoption::{AdoptedProcess, Processes};
 use super::dir::{self, ServiceDir};
 use super::machine::{Begin, Machine, Now, ProcessRole, SuperviseAction, SuperviseEvent};
 use super::observer::Observer;
 use super::state_file::{StartedBy, StateFile};
-use crate::child::Pid;
+use super::takeover::{Takeover, takeover};
+use crate::child::{Pid, ProcessId};
 use crate::error::{self, Error, TEMPORARY};
 use crate::formats::control::{Command, ServiceSignal};
 use crate::formats::status::Want;
@@ -16,9 +18,10 @@ use crate::sys::exec::Program;
 use crate::sys::fifo::Input;
 use crate::sys::oom::OomScoreAdj;
 use crate::sys::pidfd::Proc;
+use crate::sys::poll::PollEvent::Input as Readable;
 use crate::sys::signals::{self, Received, Sender, Signal, Signals};
 use crate::sys::spawn::{self, Spawn};
-use crate::sys::{clock, fifo, output, poll, start, terminal};
+use crate::sys::{clock, fifo, output, poll, process, start, terminal};
 use crate::timeline::recorder::Record;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -52,7 +55,7 @@ const GROUP_SIGNALS: [Signal; 9] = [
     Signal::TSTP,
 ];
 
-/// A process that was started and has not been reaped.
+/// A process that was started and has not been reaped, or was adopted.
 struct Process {
     role: ProcessRole,
     proc: Proc,
@@ -60,6 +63,33 @@ struct Process {
     start: Option<u64>,
     /// Its end was passed to the machine.
     has_ended: bool,
+    /// It is no child of this supervise.
+    adopted: Option<AdoptedProcess>,
+}
+
+impl Process {
+    /// A child.
+    fn child(role: ProcessRole, proc: Proc) -> Process {
+        Process {
+            role,
+            proc,
+            start: None,
+            has_ended: false,
+            adopted: None,
+        }
+    }
+
+    /// One that an earlier supervise has started; None if it has ended.
+    fn adopt(role: ProcessRole, process: ProcessId) -> Option<Process> {
+        let proc = Proc::open(process.pid).ok()?;
+        (proc.started() == process.start).then_some(Process {
+            role,
+            proc,
+            start: process.start,
+            has_ended: false,
+            adopted: Some(AdoptedProcess::default()),
+        })
+    }
 }
 
 /// One running supervise.
@@ -74,6 +104,8 @@ struct Shell<'a, 'b> {
     processes: Vec<Process>,
     dir: ServiceDir,
     state_file: StateFile,
+    /// A process of an earlier supervise may run: its record is kept until a process is started.
+    is_uncertain: bool,
     /// The number of bytes of `supervise/control` that were executed.
     commands: u64,
     signals: Signals,
@@ -148,13 +180,23 @@ fn supervise(
     let signals =
         signals_to_wait_for().map_err(|error| Error::unable("create pipe for", name, "", error))?;
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
-    let want = dir::configured(name)?;
-    let machine = Machine::new(want, now());
+    let configured = dir::configured(name)?;
+    let dir = ServiceDir::open(name, started_by)?;
+    let state_file = StateFile::open(started_by);
+    let (past, here) = (state_file.past(), state_file.here());
+    let takeover = takeover(&past, here, configured, now().wall, &Processes);
+    let process = match takeover {
+        Takeover::Up(state) => state.process,
+        Takeover::Down(..) | Takeover::Unknown(_) => None,
+    };
+    let age = process.and_then(|process| process::age(process.pid));
+    let machine = Machine::after(takeover, age.unwrap_or_default(), now());
     let machine = match predecessors.is_empty() {
         true => machine,
         false => machine.gated(),
     };
-    let dir = ServiceDir::open(name, started_by)?;
+    let adopted = process.and_then(|process| Process::adopt(ProcessRole::Run, process));
+    let has_ended = process.is_some() && adopted.is_none();
     let run = OsStr::new("./run");
     let run =
         Program::at(run, &[run]).map_err(|error| Error::unable("start", name, "/run", error))?;
@@ -163,9 +205,10 @@ fn supervise(
         run,
         machine,
         events: VecDeque::new(),
-        processes: Vec::new(),
+        processes: adopted.into_iter().collect(),
         dir,
-        state_file: StateFile::open(started_by),
+        state_file,
+        is_uncertain: matches!(takeover, Takeover::Unknown(_)),
         commands: 0,
         signals,
         reads_control: true,
@@ -175,11 +218,17 @@ fn supervise(
         observer,
         fatal: None,
     };
+    if let Takeover::Unknown(pid) = takeover {
+        shell.report_uncertainty(pid);
+    }
     shell.take(SuperviseEvent::Boot);
     if let Some(error) = shell.fatal.take() {
         return Err(error);
     }
-    if want == Want::Down {
+    if has_ended {
+        shell.take(SuperviseEvent::Ended(ProcessRole::Run, None));
+    }
+    if shell.machine.status().want == Want::Down {
         shell.observer.note(TimelineEvent::Down);
     }
     shell.observer.end();
@@ -206,10 +255,20 @@ impl Shell<'_, '_> {
     /// ended, then commands, then the deadline.
     fn run_once(&mut self) {
         let control = self.reads_control.then(|| self.dir.control.as_fd());
-        let deadline = self.machine.deadline();
         let predecessor = self.predecessors.last().map(AsFd::as_fd);
-        let fds = [Some(self.signals.as_fd()), control, predecessor];
-        let [child, command, released] = poll::wait(fds, deadline);
+        let mut adopted = self.processes.iter().filter_map(|process| {
+            let watched = process.adopted.as_ref()?;
+            Some(watched.awaited(&process.proc))
+        });
+        let (adopted, until) = adopted.next().unwrap_or(((None, Readable), None));
+        let deadline = self.machine.deadline().into_iter().chain(until).min();
+        let fds = [
+            (Some(self.signals.as_fd()), Readable),
+            (control, Readable),
+            (predecessor, Readable),
+            adopted,
+        ];
+        let [child, command, released, news] = poll::wait_for(fds, deadline);
         if child {
             self.obey_signals(None);
         }
@@ -218,6 +277,9 @@ impl Shell<'_, '_> {
         }
         if child {
             self.reap();
+        }
+        if news || until.is_some() {
+            self.take_end_of_adopted();
         }
         if command {
             self.read_control();
@@ -268,8 +330,11 @@ impl Shell<'_, '_> {
             SuperviseAction::Reap(role) => {
                 let reaped = self.processes.iter().position(|it| it.role == role);
                 if let Some(index) = reaped {
-                    // It has ended, so this does not block.
-                    let _ = child::wait(self.processes.swap_remove(index).proc.pid());
+                    let process = self.processes.swap_remove(index);
+                    if process.adopted.is_none() {
+                        // It has ended, so this does not block.
+                        let _ = child::wait(process.proc.pid());
+                    }
                 }
             }
             SuperviseAction::Record => self.write_state(),
@@ -311,13 +376,35 @@ impl Shell<'_, '_> {
                 Some(process) => {
                     process.has_ended = true;
                     let role = process.role;
-                    self.take(SuperviseEvent::Ended(role, end));
+                    self.take(SuperviseEvent::Ended(role, Some(end)));
                 }
                 None => {
                     let _ = child::wait(pid);
                 }
             }
         }
+    }
+
+    fn take_end_of_adopted(&mut self) {
+        let ended = self.processes.iter_mut().find_map(|process| {
+            let end = process.adopted.as_mut()?.ended(&process.proc)?;
+            Some((process.role, end))
+        });
+        if let Some((role, end)) = ended {
+            self.take(SuperviseEvent::Ended(role, end));
+        }
+    }
+
+    fn report_uncertainty(&self, pid: Option<Pid>) {
+        let which = match pid {
+            Some(pid) => format!("process {pid}"),
+            None => "some process".to_owned(),
+        };
+        let after = format!(
+            ": not started, because {which} may be its ./run under an earlier supervise; \
+             svc -u starts it"
+        );
+        output::err_nonblocking(&line(self.name, b"", after.as_bytes()));
     }
 
     /// Raises the pending signals with their default actions, unless they certainly come from
@@ -418,6 +505,9 @@ impl Shell<'_, '_> {
     /// A failure is reported there, and is not an error here: the record is written again with
     /// the next status.
     fn write_state(&mut self) {
+        if self.is_uncertain {
+            return;
+        }
         let mut state = self.machine.state();
         state.commands = self.commands;
         if let Some(process) = &mut state.process
@@ -446,6 +536,7 @@ impl Shell<'_, '_> {
         self.observer.note(TimelineEvent::Run);
         let started = spawn.start(|ready| {
             self.observer.write(TimelineEvent::Executed);
+            self.state_file.note_child();
             let exec = || spawn::exec_one_of(std::slice::from_ref(program));
             let error = ready.err().unwrap_or_else(exec).source;
             self.observer.write(TimelineEvent::Failed);
@@ -457,12 +548,8 @@ impl Shell<'_, '_> {
         let answer = match started {
             Ok(proc) => {
                 let pid = proc.pid();
-                self.processes.push(Process {
-                    role,
-                    proc,
-                    start: None,
-                    has_ended: false,
-                });
+                self.is_uncertain = false;
+                self.processes.push(Process::child(role, proc));
                 SuperviseEvent::Started(role, pid)
             }
             Err(error) => {

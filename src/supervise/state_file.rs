@@ -5,12 +5,13 @@
 //! find a supervise find its record. Then write after each change: before or after the 18
 //! bytes, but before supervise sends a signal to the service or exits.
 
+use super::takeover::{FoundRecord, Here, Past};
 use crate::child::{Pid, PidSpace, ProcessId};
 use crate::error::Error;
-use crate::formats::state::{State, StateRecord, StateWriter, SvscanNote};
+use crate::formats::state::{ChildLine, State, StateRecord, StateWriter, SvscanNote};
 use crate::softlimit::Resource;
 use crate::sys::file::{self, Access, Identity};
-use crate::sys::{errno, limits, lock, output, process};
+use crate::sys::{clock, errno, limits, lock, output, process};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -25,6 +26,10 @@ const PROGRAM: &str = "supervise";
 
 /// The process name of svscan.
 const SVSCAN: &str = "svscan";
+const SVSCANBOOT: &str = "svscanboot";
+
+/// The size of the file.
+const BYTES: u64 = StateRecord::OFFSET + StateRecord::BYTES as u64;
 
 /// What started a supervise.
 #[derive(Clone, Copy, Debug)]
@@ -33,26 +38,30 @@ pub struct StartedBy {
     pub space: Option<PidSpace>,
     /// The svscan that started it, if any.
     pub svscan: Option<ProcessId>,
+    /// The svscanboot above that, or that svscan.
+    pub tree: Option<ProcessId>,
 }
 
 impl StartedBy {
     /// For this process, a supervise that was executed.
     pub fn of_this_supervise() -> StartedBy {
-        StartedBy {
-            space: process::pid_space(),
-            svscan: process::parent_named(SVSCAN),
-        }
+        StartedBy::below(process::parent_named(SVSCAN))
     }
 
     /// For the supervises that this process, an svscan, starts.
     pub fn of_children() -> StartedBy {
         let own = Pid::new(std::process::id());
+        StartedBy::below(own.map(|pid| ProcessId {
+            pid,
+            start: process::started(pid),
+        }))
+    }
+
+    fn below(svscan: Option<ProcessId>) -> StartedBy {
         StartedBy {
             space: process::pid_space(),
-            svscan: own.map(|pid| ProcessId {
-                pid,
-                start: process::started(pid),
-            }),
+            svscan,
+            tree: svscan.map(|svscan| process::above(svscan, SVSCANBOOT)),
         }
     }
 }
@@ -76,6 +85,8 @@ struct OpenFile {
     /// This process has the record lock. Other users who may read the file can prevent that;
     /// then the record is written nevertheless, and clients use the 18 bytes.
     is_claimed: bool,
+    /// This supervise has written all of it.
+    is_own: bool,
 }
 
 impl StateFile {
@@ -88,10 +99,49 @@ impl StateFile {
                 space: started_by.space,
                 supervise: Pid::new(std::process::id()).unwrap_or(Pid::MIN),
                 svscan: started_by.svscan,
+                tree: started_by.tree,
+                directory: file::identity_at(Path::new(".")),
             },
             sequence: 0,
             is_reported: false,
         }
+    }
+
+    /// Where this supervise is.
+    pub fn here(&self) -> Here {
+        Here {
+            space: self.writer.space,
+            directory: self.writer.directory,
+        }
+    }
+
+    /// What an earlier supervise has left, before anything is written. A file that cannot
+    /// be read is as good as none.
+    pub fn past(&self) -> Past {
+        let mut bytes = [0; StateRecord::LONGEST];
+        let read = file::open_own(Path::new(PATH), Access::Write, &[file::euid()])
+            .and_then(|file| file.read_at(&mut bytes, 0));
+        let bytes = bytes.get(..read.unwrap_or(0)).unwrap_or_default();
+        let record = bytes.get(ChildLine::BYTES..).unwrap_or_default();
+        Past {
+            record: match StateRecord::decode(record) {
+                Some(record) => FoundRecord::Whole(record),
+                None if self.writer.is_named_in(record) => FoundRecord::Torn,
+                None => FoundRecord::Nothing,
+            },
+            child: ChildLine::decode(bytes),
+        }
+    }
+
+    /// In a child, before it becomes the service: notes its pid.
+    pub fn note_child(&self) {
+        let Some((open, pid)) = self.open.as_ref().zip(Pid::new(std::process::id())) else {
+            return;
+        };
+        let at = clock::since_boot();
+        let line = ChildLine::encode(Some(ChildLine { pid, at }));
+        // If the parent is killed now and this fails, nobody knows of the service.
+        let _ = open.file.write_at(&line, 0);
     }
 
     /// Writes `state` in one write(2). The first failure is printed, with the `name` of the
@@ -120,24 +170,27 @@ impl StateFile {
             Some(open) => open,
             None => self.open_file()?,
         };
-        let OpenFile {
-            file, is_claimed, ..
-        } = self.open.insert(open);
-        *is_claimed = *is_claimed || lock::claim(file).is_ok();
+        let open = self.open.insert(open);
+        open.is_claimed = open.is_claimed || lock::claim(&open.file).is_ok();
         self.sequence = self.sequence.wrapping_add(1);
         let record = StateRecord {
             sequence: self.sequence,
             writer: self.writer,
             state: *state,
         };
-        if file.write_at(&record.encode(), 0)? != StateRecord::BYTES {
+        let record = record.encode();
+        let (bytes, offset) = match open.is_own {
+            true => (record, StateRecord::OFFSET),
+            // What another supervise's child has noted is in there by now, if it counts.
+            false => ([&ChildLine::encode(None), record.as_slice()].concat(), 0),
+        };
+        if open.file.write_at(&bytes, offset)? != bytes.len() {
             return Err(ErrorKind::WriteZero.into());
         }
+        open.is_own = true;
         // It is longer: from a later version, or somebody appended to it.
         match there {
-            Some(there) if there.len() > StateRecord::BYTES as u64 => {
-                file.set_len(StateRecord::BYTES as u64)
-            }
+            Some(there) if there.len() > BYTES => open.file.set_len(BYTES),
             _ => Ok(()),
         }
     }
@@ -146,7 +199,7 @@ impl StateFile {
     /// record of this user is renamed.
     fn open_file(&mut self) -> io::Result<OpenFile> {
         // A write beyond the limit would kill supervise (SIGXFSZ).
-        if limits::soft(Resource::FileSize)? < StateRecord::BYTES as u64 {
+        if limits::soft(Resource::FileSize)? < BYTES {
             return Err(errno::too_big());
         }
         let path = Path::new(PATH);
@@ -167,6 +220,7 @@ impl StateFile {
             file,
             id,
             is_claimed: false,
+            is_own: false,
         })
     }
 
@@ -176,14 +230,21 @@ impl StateFile {
         let mut bytes = [0; StateRecord::LONGEST];
         let length = file.read_at(&mut bytes, 0)?;
         let bytes = bytes.get(..length).unwrap_or_default();
-        if !bytes.is_empty() && !bytes.starts_with(b"version ") {
+        if !bytes.is_empty() && !bytes.starts_with(b"child ") {
             return Err(errno::not_own());
         }
-        if let Some(before) = StateRecord::decode(bytes) {
+        let record = bytes.get(ChildLine::BYTES..).unwrap_or_default();
+        if let Some(before) = StateRecord::decode(record) {
             self.sequence = self.sequence.max(before.sequence);
         }
         Ok(file)
     }
+}
+
+/// Whether there is a record in the current directory, and no process that writes it.
+pub(super) fn has_lost_its_writer() -> bool {
+    let file = file::open_plain_nofollow(Path::new(PATH));
+    file.is_ok_and(|file| lock::claimed_by(&file).is_none())
 }
 
 /// Another supervise runs in the current directory: records the svscan that started this one,
@@ -286,7 +347,12 @@ mod tests {
             write(&mut file, 3);
             assert!(is_read(3));
             let bytes = fs::read(PATH).unwrap();
-            assert_eq!(StateRecord::decode(&bytes).unwrap().sequence, 3);
+            assert_eq!(
+                StateRecord::decode(&bytes[ChildLine::BYTES..])
+                    .unwrap()
+                    .sequence,
+                3
+            );
         });
     }
 
@@ -311,7 +377,13 @@ mod tests {
             write(&mut file, 2);
             assert!(!is_read(2));
             let bytes = fs::read(PATH).unwrap();
-            assert_eq!(StateRecord::decode(&bytes).unwrap().state.starts, 2);
+            assert_eq!(
+                StateRecord::decode(&bytes[ChildLine::BYTES..])
+                    .unwrap()
+                    .state
+                    .starts,
+                2
+            );
             (&let_go).write_all(b".").unwrap();
             child::wait(reader).unwrap();
             write(&mut file, 3);
@@ -322,7 +394,7 @@ mod tests {
     #[test]
     fn what_is_removed_is_made_again_and_a_longer_record_is_cut() {
         in_a_service("state-removed", || {
-            let longer = [b"version 2\n", [b' '; 3000].as_slice()].concat();
+            let longer = [b"child 0 0\n", [b' '; 3000].as_slice()].concat();
             fs::write(PATH, longer).unwrap();
             let mut file = StateFile::open(StartedBy::of_this_supervise());
             write(&mut file, 1);

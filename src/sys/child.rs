@@ -78,7 +78,7 @@ pub fn ended() -> Option<(Pid, End)> {
     })
 }
 
-fn end(status: i32) -> End {
+pub(super) fn end(status: i32) -> End {
     let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
     if libc::WIFSIGNALED(status) {
         End::Killed(byte(libc::WTERMSIG(status)))

@@ -3,7 +3,7 @@
 
 use super::signals::Signal;
 use super::{errno, process};
-use crate::child::Pid;
+use crate::child::{End, Pid};
 use std::io::{self, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -67,6 +67,20 @@ impl Proc {
         self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
+    /// How it ended, whoever's child it was, once its parent has waited for it. None: that
+    /// has not happened, or the kernel does not tell (before Linux 6.15).
+    pub fn how_it_ended(&self) -> Option<End> {
+        let mut info = PidfdInfo {
+            mask: PIDFD_INFO_EXIT,
+            ..PidfdInfo::default()
+        };
+        let pidfd = self.pidfd.as_ref()?.as_raw_fd();
+        // SAFETY: `info` is a struct of the size that is part of the request, to be written
+        // to.
+        let told = unsafe { libc::ioctl(pidfd, PIDFD_GET_INFO, &raw mut info) } == 0;
+        (told && info.mask & PIDFD_INFO_EXIT != 0).then(|| super::child::end(info.exit_code))
+    }
+
     /// Sends `signal` to it, if it exists (pidfd_send_signal(2), kill(2)).
     pub fn send_signal(&self, signal: Signal) {
         let _ = self.signal(signal.raw());
@@ -102,6 +116,23 @@ impl Proc {
     }
 }
 
+/// `struct pidfd_info` of linux/pidfd.h, as Linux 6.13 has begun with it.
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    _cgroup: u64,
+    _ids: [u32; 11],
+    /// As waitpid(2) gives it.
+    exit_code: i32,
+}
+
+/// Of `mask`: the exit code is known.
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+/// `_IOWR(PIDFS_IOCTL_MAGIC, 11, struct pidfd_info)`.
+const PIDFD_GET_INFO: libc::Ioctl =
+    ((3 << 30) | (size_of::<PidfdInfo>() << 16) | (0xff << 8) | 11) as libc::Ioctl;
+
 /// Opens a pidfd of the process `pid`, closed on exec.
 pub fn open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers and touches no memory.
@@ -118,6 +149,7 @@ mod tests {
     use super::*;
     use crate::child::End;
     use crate::sys::child::wait;
+    use crate::sys::poll::PollEvent;
     use crate::sys::spawn::Spawn;
 
     fn held() -> Proc {
@@ -144,13 +176,19 @@ mod tests {
     #[test]
     fn the_end_of_a_process_can_be_waited_for_before_and_after_it() {
         let deadline = crate::sys::clock::monotonic() + std::time::Duration::from_secs(60);
-        let pid = Spawn::new().start(|_| 0).unwrap().pid();
+        let pid = Spawn::new().start(|_| 5).unwrap().pid();
         for _ in 0..2 {
             let proc = Proc::open(pid).unwrap();
             let ended = crate::sys::poll::wait([proc.end()], Some(deadline));
             assert_eq!(ended, [true]);
         }
+        let proc = Proc::open(pid).unwrap();
+        assert_eq!(proc.how_it_ended(), None);
         wait(pid).unwrap();
+        let ended = crate::sys::poll::wait_for([(proc.end(), PollEvent::Gone)], Some(deadline));
+        assert_eq!(ended, [true]);
+        // Before Linux 6.15, nobody can tell.
+        assert!(proc.how_it_ended().is_none_or(|end| end == End::Exited(5)));
         let gone = Proc::open(pid).unwrap_err();
         assert!(errno::is_no_process(&gone));
     }

@@ -12,11 +12,16 @@ use std::time::Duration;
 /// The age of the process `pid`, by a clock that cannot be set; None if it does not exist or is
 /// hidden. Accurate to 10 ms.
 pub fn age(pid: Pid) -> Option<Duration> {
-    let ticks = started(pid)?;
-    // SAFETY: sysconf only queries.
-    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
-    let started = Duration::from_millis(ticks.checked_mul(1000)?.checked_div(per_second)?);
+    let started = since_boot(started(pid)?)?;
     Some(super::clock::since_boot().saturating_sub(started))
+}
+
+/// A start time in ticks, as the time since boot; less than a tick before the start.
+pub fn since_boot(ticks: u64) -> Option<Duration> {
+    // SAFETY: sysconf only asks.
+    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
+    let milliseconds = ticks.checked_mul(1000)?.checked_div(per_second)?;
+    Some(Duration::from_millis(milliseconds))
 }
 
 /// Disables core dumps of this process (PR_SET_DUMPABLE).
@@ -136,11 +141,32 @@ pub fn is_running(process: ProcessId) -> bool {
     process.start.is_some() && field(&stat, 22) == process.start && !has_ended(&stat)
 }
 
+/// The start time of the process `pid`, and whether it has ended (it may be a zombie); None
+/// if it is gone or `/proc` does not show it.
+pub fn start_and_end(pid: Pid) -> Option<(u64, bool)> {
+    let stat = stat(pid);
+    Some((field(&stat, 22)?, has_ended(&stat)))
+}
+
+/// Whether the process `pid` has stopped, as STOP has it do.
+pub fn has_stopped(pid: Pid) -> bool {
+    state(&stat(pid)) == Some(b'T')
+}
+
 /// The parent of this process, if it is named `name`.
 pub fn parent_named(name: &str) -> Option<ProcessId> {
     let pid = Pid::new(std::os::unix::process::parent_id())?;
     let start = started(pid);
     is_named(pid, name).then_some(ProcessId { pid, start })
+}
+
+/// The process `of`, or its parent if that is named `name`.
+pub fn above(of: ProcessId, name: &str) -> ProcessId {
+    let parent = parent(of.pid).filter(|pid| is_named(*pid, name));
+    parent.map_or(of, |pid| ProcessId {
+        pid,
+        start: started(pid),
+    })
 }
 
 /// The scope of the pids and start times that this process sees; None if `/proc` is not
@@ -174,9 +200,13 @@ fn stat(pid: Pid) -> Vec<u8> {
 
 /// Whether `stat`, a `/proc/PID/stat`, is that of a zombie.
 fn has_ended(stat: &[u8]) -> bool {
+    matches!(state(stat), Some(b'Z' | b'X'))
+}
+
+/// The letter of a process's state.
+fn state(stat: &[u8]) -> Option<u8> {
     let name_end = stat.iter().rposition(|byte| *byte == b')');
-    let state = name_end.and_then(|end| stat.get(end + 2));
-    matches!(state, Some(b'Z' | b'X'))
+    stat.get(name_end? + 2).copied()
 }
 
 /// The numeric field `index` of `/proc/PID/stat`, counted from 1 as in proc(5); at least 4.

@@ -193,10 +193,12 @@ impl<'a> Spawn<'a> {
                 // Its own copy would prevent end of file.
                 drop(writer);
                 let pass = |reader: &mut PipeReader| reader.read_exact(&mut [0]).is_ok();
+                let abort = AbortOnPanic;
                 let code = match reader.as_mut().is_none_or(pass) {
                     true => work(self.set_up()),
                     false => NOTHING_DONE,
                 };
+                std::mem::forget(abort);
                 exit(code)
             }
         }
@@ -343,6 +345,16 @@ unsafe fn fork() -> io::Result<Option<Pid>> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(u32::try_from(pid).ok().and_then(Pid::new)),
+    }
+}
+
+/// Where a panic unwinds (the tests), it would leave the child's part of the code and go on
+/// as the parent, or end a thread and exit with 0.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        std::process::abort();
     }
 }
 

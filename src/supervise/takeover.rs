@@ -1,0 +1,395 @@
+//! Whether a supervise takes over the service of the one before it, which was killed: what
+//! that one has left in `supervise/state` in, what to begin with out. No I/O.
+//!
+//! - A process of the service that runs is adopted. It keeps its want.
+//! - Otherwise what was wanted is still wanted as long as the [tree] lives in which that was
+//!   said: what svscanboot (or an svscan without one) has started begins as in 0.76 when
+//!   it is started anew. `down` outdoes a remembered `u`, and `x` leaves no memory.
+//! - Where neither can be known, the service is not started: it might run twice.
+//!
+//! [tree]: crate::formats::state::StateWriter::tree
+
+use crate::child::{Pid, PidSpace, ProcessId};
+use crate::formats::state::{ChildLine, LastEnd, ServicePhase, State, StateRecord};
+use crate::formats::status::Want;
+use crate::formats::tai64n::Tai64n;
+use std::time::Duration;
+
+/// What `supervise/state` held.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// The record in it.
+    pub record: FoundRecord,
+    /// The line before it.
+    pub child: Option<ChildLine>,
+}
+
+/// Where a supervise is. What a record says counts only there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Here {
+    /// Boot and pid namespace; None: unknown.
+    pub space: Option<PidSpace>,
+    /// Device and inode of the service directory.
+    pub directory: Option<(u64, u64)>,
+}
+
+/// What was read for the record.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it, for a moment"
+)]
+pub enum FoundRecord {
+    /// There was none, or nothing that is one.
+    Nothing,
+    /// One that is not whole, but names this boot and this pid namespace.
+    Torn,
+    /// It.
+    Whole(StateRecord),
+}
+
+/// What is known of a process that may be that of the service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FoundProcess {
+    /// It runs.
+    Runs(ProcessId),
+    /// It has ended; it may be a zombie.
+    Ended,
+    /// A process has its pid, and it cannot be found out whether it is the same.
+    Unknown,
+}
+
+/// What a supervise begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Takeover {
+    /// It does not run. This is wanted, and this was its last end, if that is known.
+    Down(Want, Option<LastEnd>),
+    /// It runs in this state.
+    Up(State),
+    /// Nobody knows whether it runs; this may be its process.
+    Unknown(Option<Pid>),
+}
+
+/// Who finds out about processes.
+pub trait Finder {
+    /// Of a process by its start time.
+    fn process(&self, process: ProcessId) -> FoundProcess;
+    /// Of one that had been started at that time since boot.
+    fn child(&self, child: ChildLine) -> FoundProcess;
+    /// Whether a process has stopped, as STOP has it do.
+    fn has_stopped(&self, pid: Pid) -> bool;
+}
+
+/// What to begin with after `past`. `configured` is what the file `down` says. What is noticed only now, happened `now` for
+/// the record.
+pub fn takeover(
+    past: &Past,
+    here: Here,
+    configured: Want,
+    now: Tai64n,
+    finder: &impl Finder,
+) -> Takeover {
+    let record = match past.record {
+        FoundRecord::Nothing => return Takeover::Down(configured, None),
+        FoundRecord::Torn => return Takeover::Unknown(past.child.map(|child| child.pid)),
+        FoundRecord::Whole(record) => record,
+    };
+    let there = Here {
+        space: record.writer.space,
+        directory: record.writer.directory,
+    };
+    if there != here || here.space.is_none() || here.directory.is_none() {
+        return Takeover::Down(configured, None);
+    }
+    let state = record.state;
+    let recorded = state
+        .process
+        .map(|process| (process.pid, finder.process(process)));
+    let started = past.child.map(|child| (child.pid, finder.child(child)));
+    for (pid, fate) in recorded.into_iter().chain(started) {
+        match fate {
+            FoundProcess::Runs(process) => {
+                // The kernel continues what was stopped in the group of a supervise that
+                // ends.
+                let paused = state.paused && finder.has_stopped(pid);
+                let state = State { paused, ..state };
+                return Takeover::Up(of_process(state, process, now));
+            }
+            FoundProcess::Unknown => return Takeover::Unknown(Some(pid)),
+            FoundProcess::Ended => {}
+        }
+    }
+    let is_unseen = |pid: &Pid| state.last_end.is_none_or(|last| last.pid != *pid);
+    let ended = started.into_iter().chain(recorded).map(|(pid, _)| pid);
+    let unseen = ended.into_iter().find(is_unseen);
+    let last_end = match unseen {
+        Some(pid) => Some(LastEnd {
+            pid,
+            end: None,
+            at: now,
+            lived: Duration::ZERO,
+        }),
+        None => state.last_end,
+    };
+    let tree = record.writer.tree.map(|tree| finder.process(tree));
+    let is_remembered = !state.leaving && matches!(tree, Some(FoundProcess::Runs(_)));
+    let want = match (configured, is_remembered) {
+        (Want::Up, true) => state.want,
+        _ => configured,
+    };
+    Takeover::Down(want, last_end)
+}
+
+/// The state in which `process` runs. If the record does not know it, it has just been
+/// started, by a supervise that was killed then.
+fn of_process(state: State, process: ProcessId, now: Tai64n) -> State {
+    let known = state.process.map(|process| process.pid) == Some(process.pid);
+    let started = State {
+        since: now,
+        paused: false,
+        starts: state.starts.saturating_add(1),
+        ..state
+    };
+    State {
+        phase: ServicePhase::Up,
+        process: Some(process),
+        ..if known { state } else { started }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::child::End;
+    use crate::formats::state::StateWriter;
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    const SPACE: PidSpace = PidSpace {
+        boot: [7; 16],
+        namespace: 1,
+    };
+    const HERE: Here = Here {
+        space: Some(SPACE),
+        directory: Some((1, 2)),
+    };
+
+    fn pid(number: u32) -> Pid {
+        Pid::new(number).unwrap()
+    }
+
+    fn id(number: u32) -> ProcessId {
+        ProcessId {
+            pid: pid(number),
+            start: Some(u64::from(number) * 10),
+        }
+    }
+
+    fn at(seconds: u64) -> Tai64n {
+        Tai64n::from_unix(Duration::from_secs(seconds))
+    }
+
+    fn ended(number: u32) -> LastEnd {
+        LastEnd {
+            pid: pid(number),
+            end: Some(End::Exited(3)),
+            at: at(5),
+            lived: Duration::from_secs(1),
+        }
+    }
+
+    /// Those that are not named have ended.
+    struct Known(HashMap<u32, FoundProcess>, Vec<u32>);
+
+    impl Finder for Known {
+        fn process(&self, process: ProcessId) -> FoundProcess {
+            *self
+                .0
+                .get(&process.pid.get())
+                .unwrap_or(&FoundProcess::Ended)
+        }
+
+        fn child(&self, child: ChildLine) -> FoundProcess {
+            self.process(id(child.pid.get()))
+        }
+
+        fn has_stopped(&self, pid: Pid) -> bool {
+            self.1.contains(&pid.get())
+        }
+    }
+
+    /// Those run, and 40 has stopped.
+    fn running(pids: &[u32]) -> Known {
+        let running = |pid: &u32| (*pid, FoundProcess::Runs(id(*pid)));
+        Known(pids.iter().map(running).collect(), vec![40])
+    }
+
+    /// A service that runs as 40, below the tree 7.
+    fn record() -> StateRecord {
+        StateRecord {
+            sequence: 1,
+            writer: StateWriter {
+                space: HERE.space,
+                directory: HERE.directory,
+                supervise: pid(30),
+                svscan: Some(id(8)),
+                tree: Some(id(7)),
+            },
+            state: State {
+                phase: ServicePhase::Up,
+                want: Want::Up,
+                paused: true,
+                leaving: false,
+                process: Some(id(40)),
+                since: at(10),
+                commands: 3,
+                starts: 2,
+                last_end: Some(ended(39)),
+            },
+        }
+    }
+
+    fn after(record: StateRecord, child: Option<u32>, configured: Want, known: &Known) -> Takeover {
+        let child = child.map(|number| ChildLine {
+            pid: pid(number),
+            at: Duration::from_secs(1),
+        });
+        let record = FoundRecord::Whole(record);
+        takeover(&Past { record, child }, HERE, configured, at(20), known)
+    }
+
+    #[test]
+    fn what_runs_is_adopted_as_it_is_whatever_the_down_file_says() {
+        for (configured, child) in [
+            (Want::Up, Some(40)),
+            (Want::Down, Some(40)),
+            (Want::Up, None),
+        ] {
+            let up = after(record(), child, configured, &running(&[40]));
+            assert_eq!(up, Takeover::Up(record().state));
+        }
+        let continued = Known(running(&[40]).0, vec![]);
+        let Takeover::Up(state) = after(record(), Some(40), Want::Up, &continued) else {
+            panic!("40 runs");
+        };
+        assert!(record().state.paused && !state.paused);
+        let mut stopping = record();
+        (stopping.state.want, stopping.state.leaving) = (Want::Down, true);
+        let up = after(stopping, Some(40), Want::Up, &running(&[40]));
+        assert_eq!(up, Takeover::Up(stopping.state));
+    }
+
+    #[test]
+    fn what_was_started_and_not_recorded_is_adopted() {
+        let mut waiting = record();
+        waiting.state.phase = ServicePhase::Waiting;
+        waiting.state.process = None;
+        for before in [record(), waiting] {
+            let Takeover::Up(state) = after(before, Some(41), Want::Up, &running(&[41])) else {
+                panic!("41 runs");
+            };
+            assert_eq!((state.process, state.since), (Some(id(41)), at(20)));
+            assert_eq!((state.starts, state.paused), (3, false));
+            assert_eq!(state.phase, ServicePhase::Up);
+        }
+    }
+
+    #[test]
+    fn of_another_boot_namespace_or_directory_nothing_counts() {
+        let elsewhere = PidSpace {
+            namespace: 2,
+            ..SPACE
+        };
+        let (copied, unknown) = (Some((1, 3)), None);
+        for (space, directory) in [
+            (Some(elsewhere), HERE.directory),
+            (None, HERE.directory),
+            (HERE.space, copied),
+            (HERE.space, unknown),
+        ] {
+            let mut other = record();
+            (other.writer.space, other.writer.directory) = (space, directory);
+            let fresh = after(other, Some(40), Want::Up, &running(&[40, 7]));
+            assert_eq!(fresh, Takeover::Down(Want::Up, None));
+        }
+        let past = Past {
+            record: FoundRecord::Whole(record()),
+            child: None,
+        };
+        let nowhere = Here {
+            space: None,
+            ..HERE
+        };
+        let fresh = takeover(&past, nowhere, Want::Down, at(20), &running(&[40]));
+        assert_eq!(fresh, Takeover::Down(Want::Down, None));
+    }
+
+    #[test]
+    fn what_is_wanted_is_remembered_as_long_as_its_tree_lives() {
+        let wants = [Want::Up, Want::Down, Want::Once];
+        for (want, configured) in wants
+            .into_iter()
+            .flat_map(|want| [Want::Up, Want::Down].map(|configured| (want, configured)))
+        {
+            let mut before = record();
+            before.state.process = None;
+            before.state.want = want;
+            let begin = |record, known: &[u32]| match after(
+                record,
+                Some(39),
+                configured,
+                &running(known),
+            ) {
+                Takeover::Down(want, last) => {
+                    assert_eq!(last, Some(ended(39)));
+                    want
+                }
+                other => panic!("{other:?}"),
+            };
+            let remembered = match configured {
+                Want::Down => Want::Down,
+                _ => want,
+            };
+            assert_eq!(begin(before, &[7]), remembered);
+            assert_eq!(begin(before, &[8]), configured);
+            let mut left = before;
+            left.state.leaving = true;
+            assert_eq!(begin(left, &[7]), configured);
+            let mut by_hand = before;
+            by_hand.writer.tree = None;
+            assert_eq!(begin(by_hand, &[7]), configured);
+        }
+    }
+
+    #[test]
+    fn an_end_that_nobody_has_seen_is_unknown() {
+        for child in [Some(40), None, Some(39)] {
+            let Takeover::Down(Want::Up, Some(last)) =
+                after(record(), child, Want::Up, &running(&[]))
+            else {
+                panic!("it has ended");
+            };
+            assert_eq!((last.pid, last.end, last.at), (pid(40), None, at(20)));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_found_out_is_not_decided() {
+        let unknown = Known([(40, FoundProcess::Unknown)].into(), vec![]);
+        let doubt = after(record(), Some(40), Want::Up, &unknown);
+        assert_eq!(doubt, Takeover::Unknown(Some(pid(40))));
+        // One that is known to run decides.
+        let past = Past {
+            record: FoundRecord::Torn,
+            child: None,
+        };
+        let torn = takeover(&past, HERE, Want::Up, at(20), &running(&[]));
+        assert_eq!(torn, Takeover::Unknown(None));
+        let past = Past {
+            record: FoundRecord::Nothing,
+            child: None,
+        };
+        let fresh = takeover(&past, HERE, Want::Up, at(20), &running(&[]));
+        assert_eq!(fresh, Takeover::Down(Want::Up, None));
+    }
+}
