@@ -1,11 +1,11 @@
 //! `supervise/state`: the state of a service, for programs. Beyond 0.76, whose
 //! `supervise/status` has 18 bytes.
 //!
-//! Text with one `key value` per line, 1024 bytes. Each child that becomes the service writes
-//! the first line ([`ChildLine`]) before its exec. The rest is the record,
-//! [`StateRecord::BYTES`] long: padded with blanks before the last line, which is a checksum of
-//! the record. The process that holds `supervise/lock` writes the whole record in place in one
-//! write, so a reader may get parts of two records (a torn read), which the checksum detects.
+//! Text with one `key value` per line, 1024 bytes. Each child writes the first line
+//! ([`ChildLine`]) before it execs the service. The rest is the record, [`StateRecord::BYTES`]
+//! long: padded with blanks before the last line, which is a checksum of the record. The
+//! process that holds `supervise/lock` writes the whole record in place in one write, so a
+//! reader may get parts of two records (a torn read), which the checksum detects.
 //!
 //! The keys of identity are permanent: `boot`, `namespace`, `pid`, `start`, `phase` and `want`
 //! keep their names and meanings in all later versions, and are read from every version. A
@@ -64,7 +64,7 @@ pub struct State {
 pub struct LastEnd {
     /// Which one.
     pub pid: Pid,
-    /// How it ended; None: unknown, for it was no child of the supervise that saw it.
+    /// How it ended; None: unknown, because it was not a child of the supervise that saw it.
     pub end: Option<End>,
     /// When that was seen, by the wall clock.
     pub at: Tai64n,
@@ -100,8 +100,8 @@ pub struct StateWriter {
 }
 
 impl StateWriter {
-    /// Whether `bytes`, which are no record, name the same boot, namespace and directory as
-    /// one by this writer would: they are a torn one.
+    /// Whether `bytes`, which are not a valid record, name the same boot, namespace and
+    /// directory as a record of this writer: then it is a torn one.
     pub fn is_named_in(&self, bytes: &[u8]) -> bool {
         let text = String::from_utf8_lossy(bytes);
         let fields = Fields(&text);
@@ -212,15 +212,15 @@ impl StateRecord {
     }
 }
 
-/// The first line of the file: the process that was the last to become the service. That
-/// process writes it, so that it is known even if its parent is killed before it has
-/// written the record. It counts only where the record is of the same [`PidSpace`].
+/// The first line of the file: the last process that execed the service. That process writes it
+/// itself, so that it is known even if its parent is killed before it has written the record.
+/// It is valid only if the record has the same [`PidSpace`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ChildLine {
     /// Which process.
     pub pid: Pid,
-    /// When it wrote that, since boot (CLOCK_BOOTTIME): it had been started by then, and
-    /// another that has its pid later, after that.
+    /// The time since boot (CLOCK_BOOTTIME) at which it wrote this: it was started before that,
+    /// and a process that gets its pid later is started after that.
     pub at: Duration,
 }
 
@@ -228,7 +228,7 @@ impl ChildLine {
     /// The size of the line.
     pub const BYTES: usize = 64;
 
-    /// The line; None: no process has become the service yet.
+    /// Encodes the line; None: no process has execed the service yet.
     pub fn encode(line: Option<ChildLine>) -> [u8; Self::BYTES] {
         let (pid, at) = line.map_or((0, 0), |line| (line.pid.get(), line.at.as_nanos()));
         let text = format!("child {pid} {at}");
@@ -242,7 +242,7 @@ impl ChildLine {
         bytes
     }
 
-    /// The reverse of [`ChildLine::encode`], of the bytes at the beginning of the file.
+    /// The inverse of [`ChildLine::encode`], for the bytes at the beginning of the file.
     pub fn decode(bytes: &[u8]) -> Option<ChildLine> {
         let line = std::str::from_utf8(bytes.get(..Self::BYTES)?).ok()?;
         let mut words = line.strip_suffix('\n')?.split_ascii_whitespace();

@@ -1,5 +1,5 @@
-//! What a supervise needs of the service that one before it has left: whether its process
-//! runs, and when and how it ends, though it is no child of this one.
+//! Adoption: watches the process of a service that an earlier supervise started. It is not a
+//! child of this supervise, which must find out whether it runs, and when and how it ends.
 
 use super::takeover::{Finder, FoundProcess};
 use crate::child::{End, Pid, ProcessId};
@@ -9,16 +9,16 @@ use crate::sys::{clock, errno, poll, process};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-/// How long a process that has ended may be a zombie until it is reaped by its parent:
-/// svscan, svscanboot or process 1. Only then the kernel tells how it ended.
+/// How long a process that has ended may remain a zombie until its parent reaps it: svscan,
+/// svscanboot or pid 1. Only then does the kernel report how it ended.
 const REAP_WAIT: Duration = Duration::from_millis(200);
 
-/// Finds out about processes by pidfd_open(2) and `/proc`.
+/// Queries processes with pidfd_open(2) and `/proc`.
 pub(super) struct Processes;
 
 impl Processes {
-    /// Of the process with the pid of `process`, of which `is_meant` tells by its start
-    /// time, in ticks since boot, whether it is that one.
+    /// Queries the process with the pid of `process`; `is_meant` decides by its start time, in
+    /// ticks since boot, whether it is the right one.
     fn fate(process: ProcessId, is_meant: impl Fn(u64) -> bool) -> FoundProcess {
         let proc = match Proc::open(process.pid) {
             Ok(proc) => proc,
@@ -66,12 +66,12 @@ impl Finder for Processes {
 /// The process of a service that was adopted.
 #[derive(Default)]
 pub(super) struct AdoptedProcess {
-    /// It is a zombie, which is to be reaped until then.
+    /// It is a zombie, to be reaped by its parent until then.
     reaped_until: Option<Instant>,
 }
 
 impl AdoptedProcess {
-    /// What is to be waited for: news of `proc`, or that time.
+    /// What to wait for: events of `proc`, or that time.
     pub(super) fn awaited<'a>(
         &self,
         proc: &'a Proc,
@@ -83,7 +83,7 @@ impl AdoptedProcess {
         ((proc.end(), event), self.reaped_until)
     }
 
-    /// Whether `proc` has ended, after there was news or the time had come: how, if that is
+    /// Whether `proc` has ended, to be called after an event or at that time; and how, if
     /// known.
     pub(super) fn ended(&mut self, proc: &Proc) -> Option<Option<End>> {
         let now = clock::monotonic();

@@ -32,9 +32,9 @@ pub struct ServiceDir {
     ok: Option<File>,
 }
 
-/// The limit for a child of a killed supervise until its exec.
+/// The time limit for the exec of a child of a killed supervise.
 const ORPHAN_WAIT: Duration = Duration::from_secs(1);
-/// The interval at which the lock is tried meanwhile.
+/// The interval of retries of the lock meanwhile.
 const ORPHAN_LOOK: Duration = Duration::from_millis(2);
 
 /// The initial wanted state: down if there is a file `down`, else up.
@@ -49,8 +49,8 @@ pub fn configured(name: &OsStr) -> Result<Want, Error> {
     }
 }
 
-/// Takes the lock. A supervise that was killed between the fork and the exec of its service
-/// has left it to that child until the exec; the child has noted itself by then.
+/// Takes the lock. If a supervise was killed between fork and exec of its service, that child
+/// holds the lock until its exec; it has recorded its pid by then.
 ///
 /// # Errors
 /// EWOULDBLOCK: another supervise runs.

@@ -5,7 +5,7 @@
 //! `supervise/state`.
 //!
 //! `machine` decides, `shell` acts, `dir` has the files, `state_file` writes the record,
-//! `observer` records how the service starts. After a supervise that was killed, `takeover`
+//! `observer` records how the service starts. After an earlier supervise was killed, `takeover`
 //! decides what to do with its service, and `adoption` watches the process.
 
 mod adoption;

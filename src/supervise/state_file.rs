@@ -38,7 +38,7 @@ pub struct StartedBy {
     pub space: Option<PidSpace>,
     /// The svscan that started it, if any.
     pub svscan: Option<ProcessId>,
-    /// The svscanboot above that, or that svscan.
+    /// The svscanboot that started that svscan, or that svscan.
     pub tree: Option<ProcessId>,
 }
 
@@ -85,7 +85,7 @@ struct OpenFile {
     /// This process has the record lock. Other users who may read the file can prevent that;
     /// then the record is written nevertheless, and clients use the 18 bytes.
     is_claimed: bool,
-    /// This supervise has written all of it.
+    /// This supervise has written the whole file.
     is_own: bool,
 }
 
@@ -107,7 +107,7 @@ impl StateFile {
         }
     }
 
-    /// Where this supervise is.
+    /// The location of this supervise.
     pub fn here(&self) -> Here {
         Here {
             space: self.writer.space,
@@ -115,8 +115,8 @@ impl StateFile {
         }
     }
 
-    /// What an earlier supervise has left, before anything is written. A file that cannot
-    /// be read is as good as none.
+    /// The contents that an earlier supervise left, before anything is written. An unreadable
+    /// file counts as empty.
     pub fn past(&self) -> Past {
         let mut bytes = [0; StateRecord::LONGEST];
         let read = file::open_own(Path::new(PATH), Access::Write, &[file::euid()])
@@ -133,14 +133,14 @@ impl StateFile {
         }
     }
 
-    /// In a child, before it becomes the service: notes its pid.
+    /// In a child, before the exec of the service: records its pid.
     pub fn note_child(&self) {
         let Some((open, pid)) = self.open.as_ref().zip(Pid::new(std::process::id())) else {
             return;
         };
         let at = clock::since_boot();
         let line = ChildLine::encode(Some(ChildLine { pid, at }));
-        // If the parent is killed now and this fails, nobody knows of the service.
+        // If this fails and the parent is killed now, the service is in no record.
         let _ = open.file.write_at(&line, 0);
     }
 
@@ -181,7 +181,7 @@ impl StateFile {
         let record = record.encode();
         let (bytes, offset) = match open.is_own {
             true => (record, StateRecord::OFFSET),
-            // What another supervise's child has noted is in there by now, if it counts.
+            // A child of another supervise has recorded its pid by now, if it counts.
             false => ([&ChildLine::encode(None), record.as_slice()].concat(), 0),
         };
         if open.file.write_at(&bytes, offset)? != bytes.len() {

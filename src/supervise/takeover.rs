@@ -1,11 +1,11 @@
-//! Whether a supervise takes over the service of the one before it, which was killed: what
-//! that one has left in `supervise/state` in, what to begin with out. No I/O.
+//! Decides whether a supervise takes over the service of an earlier one, which was killed: the
+//! contents of `supervise/state` in, the initial state out. No I/O.
 //!
-//! - A process of the service that runs is adopted. It keeps its want.
-//! - Otherwise what was wanted is still wanted as long as the [tree] lives in which that was
-//!   said: what svscanboot (or an svscan without one) has started begins as in 0.76 when
-//!   it is started anew. `down` outdoes a remembered `u`, and `x` leaves no memory.
-//! - Where neither can be known, the service is not started: it might run twice.
+//! - A running process of the service is adopted, with its wanted state.
+//! - Otherwise the wanted state is kept as long as the [tree] exists in which it was set:
+//!   services that svscanboot (or an svscan without one) starts again begin as in 0.76. `down`
+//!   overrides a remembered `u`, and `x` is not remembered.
+//! - If neither can be determined, the service is not started: it might run twice.
 //!
 //! [tree]: crate::formats::state::StateWriter::tree
 
@@ -15,16 +15,16 @@ use crate::formats::status::Want;
 use crate::formats::tai64n::Tai64n;
 use std::time::Duration;
 
-/// What `supervise/state` held.
+/// The contents of `supervise/state`.
 #[derive(Clone, Copy, Debug)]
 pub struct Past {
     /// The record in it.
     pub record: FoundRecord,
-    /// The line before it.
+    /// The line before the record.
     pub child: Option<ChildLine>,
 }
 
-/// Where a supervise is. What a record says counts only there.
+/// The location of a supervise: a record is valid only there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Here {
     /// Boot and pid namespace; None: unknown.
@@ -33,55 +33,55 @@ pub struct Here {
     pub directory: Option<(u64, u64)>,
 }
 
-/// What was read for the record.
+/// The result of reading the record.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one of it, for a moment"
 )]
 pub enum FoundRecord {
-    /// There was none, or nothing that is one.
+    /// There was none.
     Nothing,
-    /// One that is not whole, but names this boot and this pid namespace.
+    /// A torn one, which names this boot and this pid namespace.
     Torn,
-    /// It.
+    /// The record.
     Whole(StateRecord),
 }
 
-/// What is known of a process that may be that of the service.
+/// The state of a process that may be that of the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FoundProcess {
     /// It runs.
     Runs(ProcessId),
     /// It has ended; it may be a zombie.
     Ended,
-    /// A process has its pid, and it cannot be found out whether it is the same.
+    /// A process has its pid; whether it is the same one is unknown.
     Unknown,
 }
 
-/// What a supervise begins with.
+/// The initial state of a supervise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Takeover {
-    /// It does not run. This is wanted, and this was its last end, if that is known.
+    /// It does not run: the wanted state, and its last end, if known.
     Down(Want, Option<LastEnd>),
     /// It runs in this state.
     Up(State),
-    /// Nobody knows whether it runs; this may be its process.
+    /// It is unknown whether it runs; this may be its process.
     Unknown(Option<Pid>),
 }
 
-/// Who finds out about processes.
+/// The source of information about processes.
 pub trait Finder {
-    /// Of a process by its start time.
+    /// Queries a process by its start time.
     fn process(&self, process: ProcessId) -> FoundProcess;
-    /// Of one that had been started at that time since boot.
+    /// Queries a process that had been started by that time since boot.
     fn child(&self, child: ChildLine) -> FoundProcess;
-    /// Whether a process has stopped, as STOP has it do.
+    /// Whether a process is stopped (SIGSTOP).
     fn has_stopped(&self, pid: Pid) -> bool;
 }
 
-/// What to begin with after `past`. `configured` is what the file `down` says. What is noticed only now, happened `now` for
-/// the record.
+/// Decides the initial state after `past`. `configured` is the wanted state by the file `down`.
+/// For the record, changes that are noticed only now happened `now`.
 pub fn takeover(
     past: &Past,
     here: Here,
@@ -109,8 +109,8 @@ pub fn takeover(
     for (pid, fate) in recorded.into_iter().chain(started) {
         match fate {
             FoundProcess::Runs(process) => {
-                // The kernel continues what was stopped in the group of a supervise that
-                // ends.
+                // The kernel continues stopped processes in the group of a supervise that ends
+                // (see setpgid(2)).
                 let paused = state.paused && finder.has_stopped(pid);
                 let state = State { paused, ..state };
                 return Takeover::Up(of_process(state, process, now));
@@ -140,8 +140,8 @@ pub fn takeover(
     Takeover::Down(want, last_end)
 }
 
-/// The state in which `process` runs. If the record does not know it, it has just been
-/// started, by a supervise that was killed then.
+/// The state in which `process` runs. If it is not in the record, it was started just before
+/// its supervise was killed.
 fn of_process(state: State, process: ProcessId, now: Tai64n) -> State {
     let known = state.process.map(|process| process.pid) == Some(process.pid);
     let started = State {
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// Those that are not named have ended.
+    /// Unlisted processes have ended.
     struct Known(HashMap<u32, FoundProcess>, Vec<u32>);
 
     impl Finder for Known {
@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    /// Those run, and 40 has stopped.
+    /// These run, and 40 is stopped.
     fn running(pids: &[u32]) -> Known {
         let running = |pid: &u32| (*pid, FoundProcess::Runs(id(*pid)));
         Known(pids.iter().map(running).collect(), vec![40])
@@ -378,7 +378,7 @@ mod tests {
         let unknown = Known([(40, FoundProcess::Unknown)].into(), vec![]);
         let doubt = after(record(), Some(40), Want::Up, &unknown);
         assert_eq!(doubt, Takeover::Unknown(Some(pid(40))));
-        // One that is known to run decides.
+        // One that is known to run takes precedence.
         let past = Past {
             record: FoundRecord::Torn,
             child: None,
