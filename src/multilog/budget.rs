@@ -1,38 +1,38 @@
-//! The budget: how much all logs under a directory may use. Beyond 0.76.
+//! The budget: the disk space that all logs under a directory may use. Beyond 0.76.
 //!
-//! A file named `budget` in a directory above log directories speaks for all of
-//! them. Whoever of their multilogs has just finished a file looks at it, and
-//! deletes finished files if there are too many. What to delete is decided here;
-//! [`super::keeper`] looks and deletes.
+//! A file named `budget` in a directory above log directories applies to all of them. Each of
+//! their multilogs that has just finished a file checks it, and deletes finished files if the
+//! budget is exceeded. This module decides what to delete; [`super::keeper`] examines and
+//! deletes.
 
 use super::pace::{Pace, rate};
 use crate::formats::tai64n::Tai64n;
 use std::cmp::Reverse;
 
-/// What a `budget` file says.
+/// The contents of a `budget` file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Budget {
-    /// So many bytes all logs may have together.
+    /// The maximum size of all logs together, in bytes.
     pub total: Option<u64>,
-    /// So many bytes are to stay free on their file system.
+    /// The minimum free space of their file system, in bytes.
     pub free: Option<u64>,
 }
 
-/// What is wrong with a `budget` file.
+/// An error in a `budget` file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("line {line} is neither total nor free and a size, as: total 200M")]
 pub struct Mistake {
-    /// The number of the line, from 1.
+    /// The line number, from 1.
     pub line: usize,
 }
 
 impl Budget {
-    /// Reads the text of a `budget` file: lines of `total SIZE` and `free SIZE`; a
-    /// size is a number, with `k`, `M`, `G` or `T` behind it for powers of 1024.
-    /// Empty lines and what stands behind a `#` do not count.
+    /// Parses a `budget` file: lines of `total SIZE` and `free SIZE`; a size is a number,
+    /// followed by `k`, `M`, `G` or `T` for powers of 1024. Empty lines and text after a `#`
+    /// are ignored.
     ///
     /// # Errors
-    /// Which line is none of that.
+    /// The line that is invalid.
     pub fn parse(text: &[u8]) -> Result<Budget, Mistake> {
         let mut budget = Budget::default();
         for (place, line) in text.split(|byte| *byte == b'\n').enumerate() {
@@ -60,28 +60,28 @@ impl Budget {
     }
 }
 
-/// With this line begins a budget that is not right above the logs.
+/// The first line of a budget that is not directly above the logs.
 const MARK: &[u8] = b"# multilog";
 
-/// Whether the text of a `budget` file says in its first line that it is one for logs.
+/// Whether the first line of a `budget` file says that it is one for logs.
 pub fn is_marked(text: &[u8]) -> bool {
     let first = text.split(|byte| *byte == b'\n').next();
     first.is_some_and(|line| line.trim_ascii() == MARK)
 }
 
-/// Why a line of a budget is not followed.
+/// Why a line of a budget is ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Impossible {
-    /// `total` is less than one file of the log may have.
+    /// `total` is less than the maximum size of one file of the log.
     Total,
-    /// `free` is as much as the file system has, or more.
+    /// `free` is at least the size of the file system.
     Free,
-    /// `total` is more than the file system has.
+    /// `total` is more than the size of the file system.
     Unlimited,
 }
 
 impl Impossible {
-    /// What is said of it.
+    /// The message about it.
     pub fn why(self) -> &'static str {
         match self {
             Impossible::Total => "total is not followed: it is less than one file of this log",
@@ -92,9 +92,8 @@ impl Impossible {
 }
 
 impl Budget {
-    /// Leaves out what can never be kept on a file system of `capacity` bytes by a log
-    /// with files of `file` bytes: all logs would be deleted for it, for nothing. A
-    /// capacity of 0 is unknown.
+    /// Removes what can never be kept on a file system of `capacity` bytes by a log with files
+    /// of `file` bytes: all logs would be deleted in vain. A capacity of 0 is unknown.
     pub fn possible(self, file: u64, capacity: u64) -> (Budget, Option<Impossible>) {
         let mut budget = self;
         let mut why = None;
@@ -129,15 +128,15 @@ fn size(word: &str) -> Option<u64> {
 /// One log directory under a budget.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Log {
-    /// Its finished files, oldest first; perhaps not the newest ones,
+    /// Its finished files, oldest first; perhaps without the newest ones,
     pub finished: Vec<Finished>,
-    /// which have so many bytes.
+    /// which have this size in bytes.
     pub newer: u64,
-    /// How much its other files have, in bytes; of these nothing is deleted.
+    /// The size of its other files, in bytes; these are never deleted.
     pub other: u64,
-    /// When a file came to it, or went, last.
+    /// When a file was last added or removed.
     pub changed: Tai64n,
-    /// If it is the log of the one who looks: how that has written it.
+    /// If it is the caller's own log: how fast that was written.
     pub own: Option<Pace>,
 }
 
@@ -146,26 +145,25 @@ pub struct Log {
 pub struct Finished {
     /// When it was finished.
     pub moment: Tai64n,
-    /// What it has on disk, in bytes.
+    /// Its size on disk, in bytes.
     pub size: u64,
-    /// Whether it is complete and safely on disk, as its name says.
+    /// Whether it is complete and fsynced, according to its name.
     pub is_safe: bool,
 }
 
 impl Log {
-    /// What all its files take, in bytes.
+    /// The size of all its files, in bytes.
     pub fn size(&self) -> u64 {
         let finished = self.finished.iter().map(|file| file.size);
         let all = finished.chain([self.newer, self.other]);
         all.fold(0, u64::saturating_add)
     }
 
-    /// How fast it was written lately, in bytes per day: what came after its oldest
-    /// file; if it has none, since a file came or went; or what its own multilog knows
-    /// better, for right after a file was finished little came. Of a file from long
-    /// ago, or from the future, not more can be told than that the clock was set: many
-    /// boxes begin in 1970 until they are told the time. A busy log must not seem quiet
-    /// for it, nor a quiet one busy.
+    /// How fast it was written recently, in bytes per day: the data since its oldest file; if
+    /// it has none, since a file was added or removed; or the rate that its own multilog knows
+    /// better, because there is little data right after a file was finished. A file from long
+    /// ago, or from the future, only shows that the clock was set: many devices begin in 1970
+    /// until they get the time. That must not make a busy log seem quiet, nor a quiet one busy.
     fn rate(&self, now: Tai64n) -> u64 {
         let (since, bytes) = match self.finished.first() {
             Some(oldest) => (oldest.moment, self.size().saturating_sub(oldest.size)),
@@ -176,8 +174,8 @@ impl Log {
         found.max(known.unwrap_or(0))
     }
 
-    /// How fast it may have been written: as [`Log::rate`], but how long it took to
-    /// write its only finished file nobody can tell.
+    /// How fast it may have been written: as [`Log::rate`], but without its only finished file,
+    /// the duration of which is unknown.
     fn highest_rate(&self, now: Tai64n) -> u64 {
         match self.finished.as_slice() {
             [only] if self.newer == 0 => {
@@ -188,29 +186,29 @@ impl Log {
     }
 }
 
-/// The seconds from `since` to `now`, a year at most.
+/// The seconds from `since` to `now`, at most a year.
 fn seconds(since: Tai64n, now: Tai64n) -> u64 {
     const YEAR: u64 = 366 * 86_400;
     let seconds = now.seconds.checked_sub(since.seconds);
     seconds.map_or(YEAR, |seconds| seconds.min(YEAR))
 }
 
-/// What is to be done to keep a budget.
+/// The actions that keep a budget.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
-    /// What to delete: the numbers of logs and of finished files in them.
+    /// What to delete: the indexes of logs and of finished files in them.
     pub delete: Vec<(usize, usize)>,
-    /// How much is still too much after that, in bytes.
+    /// The excess after that, in bytes.
     pub missing: u64,
-    /// For that, files have to go that are not listed: when the others have gone.
+    /// Files that are not listed must be deleted, too: after the others.
     pub has_more: bool,
 }
 
-/// What to delete of `logs` so that they keep the `budget`, with `available` bytes
-/// free now. The log that was written fastest gives way first, its oldest file
-/// first; then the next fastest. But the newest finished file of a log stays, unless
-/// its own multilog looks and knows that none of the others can be as fast: only if
-/// `is_all` there are. And of no log the one that is being written is touched.
+/// Decides what to delete of `logs` to keep the `budget`, with `available` bytes free now.
+/// Files of the log that was written fastest are deleted first, from the oldest; then those of
+/// the next fastest. But the newest finished file of a log is kept, unless its own multilog
+/// calls this and knows that no other log can be as fast: only if `is_all` logs are known. The
+/// file that is being written is never deleted.
 pub fn plan(logs: &[Log], budget: Budget, available: u64, is_all: bool, now: Tai64n) -> Plan {
     let used = logs
         .iter()
@@ -242,7 +240,7 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, is_all: bool, now: Tai
             plan.delete.push((number, place));
             plan.missing = plan.missing.saturating_sub(file.size);
         }
-        // Those give way before the other logs, too.
+        // Those are deleted before the other logs, too.
         plan.has_more |= log.newer > 0 && plan.missing > 0;
         plan.missing = plan.missing.saturating_sub(log.newer);
     }

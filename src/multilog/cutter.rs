@@ -1,20 +1,19 @@
-//! Where a file is full.
+//! Decides where a file is full.
 //!
-//! 0.76 sends what it logs through a buffer of 512 bytes, which it empties when it
-//! is full and before every read, and looks for the end of a line only in the
-//! chunk that it is about to write. Where files end follows from that, to the
-//! byte. Here nothing is written in such small pieces; but the files end where
-//! they would, because the buffer is played through near the end of a file, in
-//! numbers only.
+//! 0.76 writes through a buffer of 512 bytes, which it flushes when it is full and before every
+//! read, and checks for the end of a line only in the chunk that it is about to write. That
+//! determines, to the byte, where files end. Here nothing is written in such small pieces, but
+//! the files end at the same places, because the buffer is simulated near the end of a file,
+//! with offsets only.
 
-/// How close to its size a file is full at the end of a line, in bytes.
+/// A file within this distance of its maximum size, in bytes, is full at the end of a line.
 const CLOSE: u64 = 2000;
 /// The size of 0.76's output buffer, in bytes.
 const BUFFER: usize = 512;
-/// What 0.76 takes of a line at once; the rest of it goes byte by byte.
+/// The part of a line that 0.76 appends at once; it appends the rest byte by byte.
 pub const LINE: usize = 1000;
 
-/// How full the file being written is.
+/// The state of the file that is being written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cutter {
     size: u64,
@@ -22,13 +21,13 @@ pub struct Cutter {
 }
 
 impl Cutter {
-    /// For files of at most `size` bytes (4096 or more), the first of which has
-    /// `bytes` now.
+    /// For files of at most `size` bytes (4096 or more), the first of which has `bytes` bytes
+    /// now.
     pub fn new(size: u64, bytes: u64) -> Cutter {
         Cutter { size, bytes }
     }
 
-    /// How many bytes the file has.
+    /// The size of the file, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -38,10 +37,10 @@ impl Cutter {
         self.bytes = 0;
     }
 
-    /// Takes `text`, which is written next, and appends to `cuts` the places in it
-    /// at which one file ends and the next begins. `flushes` are the places up to
-    /// which 0.76 would have written before a read, in rising order, the last the
-    /// length of `text`. `in_line`: `text` begins in the middle of a line.
+    /// Takes `text`, which is written next, and appends to `cuts` the offsets in it at which
+    /// one file ends and the next begins. `flushes` are the offsets up to which 0.76 would have
+    /// written before a read, in ascending order, the last one the length of `text`. `in_line`:
+    /// `text` begins within a line.
     pub fn cut(&mut self, text: &[u8], flushes: &[usize], in_line: bool, cuts: &mut Vec<usize>) {
         let mut from = 0;
         let mut in_line = in_line;
@@ -69,15 +68,15 @@ impl Cutter {
     }
 }
 
-/// 0.76's output buffer, from one flush to the next, as places in `text`.
+/// 0.76's output buffer, from one flush to the next, as offsets in `text`.
 struct Play<'a> {
     cutter: &'a mut Cutter,
     text: &'a [u8],
-    /// Where this group ends.
+    /// The end of this group.
     end: usize,
-    /// Up to here it was written.
+    /// It was written up to here.
     written: usize,
-    /// Up to here it was put into the buffer.
+    /// It was appended to the buffer up to here.
     buffered: usize,
     cuts: &'a mut Vec<usize>,
 }
@@ -97,7 +96,7 @@ impl Play<'_> {
         self.write(self.end);
     }
 
-    /// `length` bytes at once.
+    /// Appends `length` bytes at once.
     fn put(&mut self, length: usize) {
         if length > BUFFER - (self.buffered - self.written) {
             self.write(self.buffered);
@@ -108,7 +107,7 @@ impl Play<'_> {
         self.buffered += length;
     }
 
-    /// `length` bytes, one by one.
+    /// Appends `length` bytes one by one.
     fn put_bytes(&mut self, length: usize) {
         let end = self.buffered + length;
         while self.buffered < end {
@@ -120,7 +119,7 @@ impl Play<'_> {
         }
     }
 
-    /// Writes up to the place `to`, in as many pieces as there are files.
+    /// Writes up to the offset `to`, in as many pieces as there are files.
     fn write(&mut self, to: usize) {
         let Cutter { size, .. } = *self.cutter;
         while self.written < to {

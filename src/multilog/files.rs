@@ -1,5 +1,5 @@
-//! The files in a log directory, as root opens them where another user may change what
-//! is in that directory: none leads to a file elsewhere, by a link or a second name.
+//! Opens the files in a log directory as root, where another user may change the directory:
+//! none is redirected to another file, by a symbolic link or a second hard link.
 
 use super::waiter::say;
 use crate::sys::file::{self, Access};
@@ -13,13 +13,13 @@ use std::path::Path;
 /// How files in a directory are opened. Names are relative to the current directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Files {
-    /// Who owns the directory, if this is root's process and others may change the
+    /// The owner of the directory, if this process is root's and other users may change the
     /// directory.
     shared: Option<u32>,
 }
 
 impl Files {
-    /// Those in `directory`.
+    /// For the files in `directory`.
     pub fn of(directory: &File) -> Files {
         let metadata = directory.metadata().ok();
         let others_may = |m: &Metadata| m.uid() != 0 || m.mode() & 0o022 != 0;
@@ -30,10 +30,10 @@ impl Files {
         }
     }
 
-    /// What `name` is, if it is there.
+    /// The metadata of `name`, if it exists.
     ///
     /// # Errors
-    /// What stat(2) says.
+    /// Those of stat(2).
     pub fn stat(self, name: &str) -> io::Result<Option<Metadata>> {
         let found = match self.shared {
             Some(_) => fs::symlink_metadata(name),
@@ -42,21 +42,21 @@ impl Files {
         super::rotation::presence(found)
     }
 
-    /// Whether a file may be written that was there before.
+    /// Whether an existing file may be written.
     pub fn may_write(self, metadata: &Metadata) -> bool {
         self.shared.is_none() || (file::is_own(metadata, &[0]) && !is_secret(metadata))
     }
 
-    /// Whether a file may become a finished one: it is no link.
+    /// Whether a file may become a finished one: it is not a link.
     pub fn may_keep(self, metadata: &Metadata) -> bool {
         self.shared.is_none() || !metadata.is_symlink()
     }
 
-    /// Opens `name` of the directory called `directory` for appending, made if it is not
-    /// there.
+    /// Opens `name` of the directory called `directory` for appending; created if it does not
+    /// exist.
     ///
     /// # Errors
-    /// What open(2) says.
+    /// Those of open(2).
     pub fn open_append(self, directory: &OsStr, name: &str) -> io::Result<File> {
         let path = Path::new(name);
         match self.shared {
@@ -65,10 +65,10 @@ impl Files {
         }
     }
 
-    /// The same, for writing, emptied.
+    /// As [`Files::open_append`], for writing, truncated.
     ///
     /// # Errors
-    /// What open(2) says.
+    /// Those of open(2).
     pub fn open_truncate(self, directory: &OsStr, name: &str) -> io::Result<File> {
         if self.shared.is_none() {
             return file::open_truncate(Path::new(name));
@@ -79,11 +79,11 @@ impl Files {
         Ok(opened)
     }
 
-    /// The same, a status file, if others may change the directory; `shown` is the
-    /// whole path. None if not.
+    /// As [`Files::open_append`], for a status file, if other users may change the directory;
+    /// `shown` is the whole path. None if they may not.
     ///
     /// # Errors
-    /// What open(2) says.
+    /// Those of open(2).
     pub fn open_status(self, name: &Path, shown: &OsStr) -> io::Result<Option<File>> {
         let open = || open_or_make(name, Access::Write, || tell(shown, ""));
         self.shared.map(|_| open()).transpose()
@@ -92,7 +92,7 @@ impl Files {
     /// Opens `name` for reading.
     ///
     /// # Errors
-    /// What open(2) says; EPERM if it may not be read.
+    /// Those of open(2); EPERM if it may not be read.
     pub fn open_read(self, name: &str) -> io::Result<File> {
         let path = Path::new(name);
         match self.shared {
@@ -104,7 +104,7 @@ impl Files {
     /// Opens `previous`, which was `current`, for reading.
     ///
     /// # Errors
-    /// What open(2) says; ELOOP if another user has put a link there.
+    /// Those of open(2); ELOOP if another user has put a link there.
     pub fn open_previous(self) -> io::Result<File> {
         let path = Path::new("previous");
         match self.shared {
@@ -113,26 +113,26 @@ impl Files {
         }
     }
 
-    /// Sees that `name` can be read by [`Files::open_read`]: what cannot gives way to an
+    /// Ensures that `name` can be read by [`Files::open_read`]: otherwise it is replaced by an
     /// empty file.
     ///
     /// # Errors
-    /// What open(2) says.
+    /// Those of open(2).
     pub fn keep_readable(self, directory: &OsStr, name: &str) -> io::Result<()> {
         match self.open_read(name) {
             Err(error) if self.shared.is_some() && errno::is_not_own(&error) => {
                 self.open_truncate(directory, name).map(drop)
             }
-            // Whatever else is wrong with it, the processor says.
+            // The processor reports any other error.
             _ => Ok(()),
         }
     }
 
-    /// Opens `name`, a lock, made if it is not there. It may belong to the owner of the
+    /// Opens `name`, a lock; created if it does not exist. It may belong to the owner of the
     /// directory, who ran multilog before.
     ///
     /// # Errors
-    /// What open(2) says; EPERM if it may not be written; ENXIO if it is a FIFO.
+    /// Those of open(2); EPERM if it may not be written; ENXIO if it is a FIFO.
     pub fn open_lock(self, name: &str) -> io::Result<File> {
         let path = Path::new(name);
         match self.shared {
@@ -148,11 +148,11 @@ impl Files {
     }
 }
 
-/// Makes the directory of the status file `path` the current one, if this is root's
-/// process; `start` is the directory to which it is relative. Gives the name in it.
+/// Changes to the directory of the status file `path`, relative to `start`, if this process is
+/// root's. Returns the name in it.
 ///
 /// # Errors
-/// What open(2) says of the directory.
+/// Those of open(2) for the directory.
 pub fn enter_parent<'a>(start: &File, path: &'a Path) -> io::Result<(Files, &'a Path)> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok((Files { shared: None }, path));
@@ -165,7 +165,7 @@ pub fn enter_parent<'a>(start: &File, path: &'a Path) -> io::Result<(Files, &'a 
     Ok((Files::of(&directory), Path::new(name)))
 }
 
-/// Opens `path` as [`file::open_own`], if it is no secret of root's.
+/// As [`file::open_own`], unless it is a secret of root.
 fn open_shown(path: &Path, access: Access, owners: &[u32]) -> io::Result<File> {
     let file = file::open_own(path, access, owners)?;
     match is_secret(&file.metadata()?) {
@@ -174,18 +174,18 @@ fn open_shown(path: &Path, access: Access, owners: &[u32]) -> io::Result<File> {
     }
 }
 
-/// Whether it is a file with something in it that root has made for fewer than all. All
-/// may read what multilog writes. So the owner of the directory has moved this one here
-/// from another directory of his, and is to see none of it, not even through a processor.
+/// Whether it is a non-empty file of root that not everyone may read. Files of multilog are
+/// readable for all, so the owner of the directory has moved this one here from another
+/// directory of his, and must not get its contents, not even through a processor.
 fn is_secret(metadata: &Metadata) -> bool {
     metadata.uid() == 0 && metadata.len() > 0 && metadata.mode() & 0o004 == 0
 }
 
-/// Opens root's own file `name` in the current directory. Anything else there of that
-/// name gives way to a new one, after `tell`.
+/// Opens root's own file `name` in the current directory. Anything else of that name is
+/// replaced by a new file, after `tell`.
 fn open_or_make(name: &Path, access: Access, tell: impl FnOnce()) -> io::Result<File> {
     let open = || match access {
-        // Emptied, or written over from its beginning, and its mode stays.
+        // It is truncated or overwritten from its beginning; its mode is unchanged.
         Access::Write => file::open_own(name, access, &[0]),
         _ => open_shown(name, access, &[0]),
     };
@@ -199,7 +199,7 @@ fn open_or_make(name: &Path, access: Access, tell: impl FnOnce()) -> io::Result<
     }
 }
 
-/// Says that a file is not used; it is `name` in `directory`, or `directory` itself.
+/// Reports that a file is not used: `name` in `directory`, or `directory` itself.
 pub fn tell(directory: &OsStr, name: &str) {
     let slash = if name.is_empty() { "" } else { "/" };
     let why = "is a link, has another name or is another user's, making it anew";

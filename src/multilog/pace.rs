@@ -1,8 +1,8 @@
-//! How fast a log is written.
+//! The rate at which a log is written.
 
 use std::time::Duration;
 
-/// How fast a multilog writes its own log.
+/// The rate at which a multilog writes its own log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Pace {
     written: u64,
@@ -10,8 +10,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// So many bytes were written in so much more time. What was more than an hour ago
-    /// counts less and less.
+    /// `bytes` more bytes were written in `time`. The weight of what was more than an hour ago
+    /// decreases.
     pub fn add(&mut self, bytes: u64, time: Duration) {
         const HOUR: Duration = Duration::from_secs(3600);
         self.written = self.written.saturating_add(bytes);
@@ -22,14 +22,14 @@ impl Pace {
         }
     }
 
-    /// That, in bytes per day.
+    /// The rate in bytes per day.
     pub fn rate(self) -> u64 {
         rate(self.written, self.over.as_secs())
     }
 }
 
-/// So many bytes in so many seconds, in bytes per day. What came in less than a
-/// minute says nothing: a log that has just begun a file is not the fastest of all.
+/// The rate in bytes per day. Less than a minute says nothing: a log that has just begun a file
+/// is not the fastest of all.
 pub fn rate(bytes: u64, seconds: u64) -> u64 {
     const MINUTE: u64 = 60;
     const DAY: u64 = 86_400;

@@ -1,9 +1,9 @@
 //! The patterns of `+` and `-`.
 
-/// A pattern, as multilog(8) has it: `*` skips up to the first byte equal to the one
-/// behind it in the pattern and never goes back; at the pattern's end it matches the rest;
-/// every other byte stands for itself. So `*bar` matches `foobar` but not `foobabar`, and
-/// behind a `*` another `*` first stands for itself: `a**b` matches `a*b`, not `ab`.
+/// A pattern as in multilog(8): `*` skips up to the first byte equal to the one after it in the
+/// pattern and never goes back; at the end of the pattern it matches the rest; every other byte
+/// matches itself. So `*bar` matches `foobar` but not `foobabar`, and after a `*` another `*`
+/// first matches itself: `a**b` matches `a*b`, not `ab`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
     steps: Vec<Step>,
@@ -13,14 +13,14 @@ pub struct Pattern {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Step {
-    /// A `*` with this byte behind it.
+    /// A `*` followed by this byte.
     SkipTo(u8),
-    /// Bytes that stand for themselves.
+    /// Literal bytes.
     Bytes(Vec<u8>),
 }
 
 impl Pattern {
-    /// Reads `pattern`; every one means something.
+    /// Parses `pattern`; every pattern is valid.
     pub fn new(pattern: &[u8]) -> Pattern {
         let mut steps = Vec::new();
         let mut rest = pattern;

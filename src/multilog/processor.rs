@@ -1,4 +1,4 @@
-//! The processor of a directory: a command through which a full file is sent.
+//! The processor of a directory: a command that filters each full file.
 
 use super::files::Files;
 use crate::child::Pid;
@@ -15,12 +15,12 @@ use std::os::unix::ffi::OsStrExt;
 
 const SHELL: &str = "/bin/sh";
 
-/// Starts the processor `command`, in the current directory, a log directory called `name`,
-/// with `previous`, which is the file `id`, as descriptor 0, `processed` as 1, `state` as 4
-/// and `newstate` as 5, as multilog(8) says. If that fails in the child, it says why.
+/// Starts the processor `command` in the current directory, a log directory called `name`, with
+/// `previous`, which is the file `id`, as descriptor 0, `processed` as 1, `state` as 4 and
+/// `newstate` as 5, as in multilog(8). The child reports its errors.
 ///
 /// # Errors
-/// What fork(2) says.
+/// Those of fork(2).
 pub fn start(command: &[u8], id: Identity, files: Files, name: &OsStr) -> io::Result<Pid> {
     let command = OsStr::from_bytes(command);
     let shell = [Program::at(

@@ -1,5 +1,5 @@
-//! What becomes of a full file: its processor, its final name, the deletion of the
-//! oldest. And of what one left that did not end well.
+//! Handles full files: the processor, the final name, the deletion of the oldest files; and the
+//! leftovers of a multilog that crashed.
 
 use super::files::{self, Files};
 use super::keeper::Keeper;
@@ -19,14 +19,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// The mode of a file that is complete and safely on disk.
+/// The mode of a file that is complete and fsynced.
 pub const SAFE: u32 = 0o744;
 
-/// Why something in a directory was not done.
+/// Why an operation in a directory failed.
 pub enum Stop {
-    /// The directory, or `current` in it, is not there any more.
+    /// The directory, or `current` in it, was removed.
     Gone,
-    /// Another reason, which ends multilog.
+    /// Another error, with which multilog exits.
     Error(Error),
 }
 
@@ -36,23 +36,23 @@ impl From<Error> for Stop {
     }
 }
 
-/// A log directory that is open.
+/// An open log directory.
 pub struct Place {
-    /// What the script says of it.
+    /// Its settings in the script.
     pub settings: Directory,
     /// The directory.
     pub directory: File,
-    /// Keeps the budgets that it is under.
+    /// Enforces its budgets.
     pub budget: Keeper,
 }
 
 impl Place {
-    /// How files in it are opened now: it may have been given to another user meanwhile.
+    /// How files in it are opened now: its owner may have changed.
     pub fn files(&self) -> Files {
         Files::of(&self.directory)
     }
 
-    /// One who does things in it.
+    /// A worker for it.
     pub fn worker<'a>(&'a mut self, waiter: &'a mut Waiter) -> Worker<'a> {
         Worker {
             settings: &self.settings,
@@ -64,8 +64,8 @@ impl Place {
     }
 }
 
-/// Does things in a log directory, which is the current one, until they succeed or
-/// the directory is gone.
+/// Performs operations in a log directory, which is the current directory; retries them until
+/// they succeed or the directory is gone.
 pub struct Worker<'a> {
     settings: &'a Directory,
     directory: &'a File,
@@ -97,8 +97,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// As [`Waiter::failed`], but if the disk is full and a budget gives way, there is
-    /// nothing to wait for.
+    /// As [`Waiter::failed`], but without a pause if the disk is full and a budget has freed
+    /// space.
     fn failed(&mut self, doing: &'static str, rest: &str, error: io::Error) -> Result<(), Stop> {
         self.look_for_directory()?;
         if errno::is_full(&error) && self.budget.look(self.directory) > 0 {
@@ -114,7 +114,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Makes the directory the current one.
+    /// Changes to the directory.
     ///
     /// # Errors
     /// As [`Worker::insist`].
@@ -123,9 +123,8 @@ impl<'a> Worker<'a> {
         self.insist("switch to", "", || file::change_directory(directory))
     }
 
-    /// Puts in order what one that did not end well has left. `is_processed`:
-    /// `processed` is complete. What cannot be removed is in the way later, if at
-    /// all.
+    /// Repairs what a crashed multilog left. `is_processed`: `processed` is complete. What
+    /// cannot be removed only matters later, if at all.
     ///
     /// # Errors
     /// As [`Worker::insist`].
@@ -142,17 +141,17 @@ impl<'a> Worker<'a> {
         self.finish("current", false)
     }
 
-    /// Makes of `previous`, which is open as `full` and all of which is on disk, a
-    /// finished file, or has the processor make one of it.
+    /// Makes a finished file of `previous`, which is open as `full` and fsynced, or of the
+    /// output of the processor for it.
     ///
     /// # Errors
     /// As [`Worker::insist`].
     pub fn finish_previous(&mut self, full: File) -> Result<(), Stop> {
         let settings = self.settings;
-        // Not by its name, which may be another file's now.
+        // Not by its name, which may belong to another file now.
         self.insist("set mode of", "/previous", || set_mode(&full, SAFE))?;
         let id = full.metadata().map_or((0, 0), |m| file::identity(&m));
-        // What comes next needs a descriptor.
+        // The next step needs a descriptor.
         drop(full);
         match &settings.processor {
             Some(command) if is_previous(id) => {
@@ -163,8 +162,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sends `previous` through the processor until that succeeds; it is
-    /// `processed` then.
+    /// Runs the processor for `previous` until it succeeds; its output is `processed` then.
     fn process(&mut self, command: &[u8], id: Identity) -> Result<(), Stop> {
         let (files, name) = (self.files, self.name());
         loop {
@@ -208,7 +206,7 @@ impl<'a> Worker<'a> {
         self.insist("remove", &format!("/{file}"), || gone(file))
     }
 
-    /// Gives `file`, if it is there, its final name, and deletes the oldest.
+    /// Gives `file`, if it exists, its final name, and deletes the oldest files.
     fn finish(&mut self, file: &str, is_safe: bool) -> Result<(), Stop> {
         let (own, listing) = loop {
             let files = self.files;
@@ -225,7 +223,7 @@ impl<'a> Worker<'a> {
             }
             let twin = (found.nlink() > 1).then(|| file::identity(&found));
             let mut listing = self.insist("read", "", || Listing::read(twin, None))?;
-            // One that has a final name got it before a crash.
+            // One with a final name got it before a crash.
             if let Some(own) = listing.twin.take() {
                 break (own, listing);
             }
@@ -243,16 +241,16 @@ impl<'a> Worker<'a> {
         self.delete_oldest(&own, listing)
     }
 
-    /// Deletes the oldest finished files until there are as many as are kept, but never
-    /// `own`, which is the one finished last.
+    /// Deletes the oldest finished files until the number to keep is left, but never `own`,
+    /// which was finished last.
     fn delete_oldest(&mut self, own: &OsStr, mut listing: Listing) -> Result<(), Stop> {
         let kept = usize::try_from(self.settings.keep - 1).unwrap_or(usize::MAX);
         loop {
             let surplus = listing.count.saturating_sub(kept);
             let mut deleted = 0;
             for oldest in listing.oldest().iter().take(surplus) {
-                // Unlike 0.76, which tries for ever: nothing is lost by one file too
-                // many, and the next time it is tried again.
+                // Unlike 0.76, which retries for ever: one extra file does no harm, and the
+                // next rotation retries it.
                 if let Err(error) = gone(oldest) {
                     let whole = [self.name().as_bytes(), b"/", oldest.as_bytes()].concat();
                     let whole = OsStr::from_bytes(&whole);
@@ -271,22 +269,22 @@ impl<'a> Worker<'a> {
 
 /// The finished files in a log directory.
 struct Listing {
-    /// How many there are.
+    /// Their number.
     count: usize,
-    /// The least moment whose name is above all of theirs, as far as there is one.
+    /// The least timestamp whose name is greater than all of theirs, if there is one.
     next: Tai64n,
-    /// The one that is the file that was asked for.
+    /// The name of the given file.
     twin: Option<OsString>,
-    /// The oldest others, at most [`Listing::OLDEST`], by their age.
+    /// The oldest of the others, at most [`Listing::OLDEST`], by age.
     oldest: BinaryHeap<(bool, OsString)>,
 }
 
 impl Listing {
-    /// So many names are told, however many there are.
+    /// The maximum number of names to return.
     const OLDEST: usize = 64;
 
-    /// Those in the current directory. `twin` is the file to look for; `own` is not among
-    /// the oldest.
+    /// Those in the current directory. `twin` is the file to find; `own` is not among the
+    /// oldest.
     fn read(twin: Option<Identity>, own: Option<&OsStr>) -> io::Result<Listing> {
         let mut listing = Listing {
             count: 0,
@@ -325,17 +323,17 @@ impl Listing {
     }
 }
 
-/// Whether `previous` is there, and is this file.
+/// Whether `previous` exists and is this file.
 fn is_previous(id: Identity) -> bool {
     fs::symlink_metadata("previous").is_ok_and(|there| file::identity(&there) == id)
 }
 
-/// Why multilog ends while a processor is at work or is waited for.
+/// The error of a multilog that exits while a processor runs or is awaited.
 fn told_to_end(name: &OsStr) -> Error {
     Error::unable("process", name, "/previous", errno::interrupted())
 }
 
-/// Sets the mode of a file that is open.
+/// Sets the mode of an open file.
 ///
 /// # Errors
 /// See fchmod(2).
@@ -343,15 +341,15 @@ pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Removes a file that may not be there.
+/// Removes a file that may not exist.
 fn gone(file: impl AsRef<Path>) -> io::Result<()> {
     presence(fs::remove_file(file)).map(drop)
 }
 
-/// None instead of ENOENT.
+/// Converts ENOENT to None.
 ///
 /// # Errors
-/// Others, as they are.
+/// All other errors.
 pub fn presence<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,39 +1,38 @@
-//! How much multilog looks at at once: little, unless there is a rush.
+//! The batch size: small, except during a burst.
 
 use super::lines::READ;
 use std::time::{Duration, Instant};
 
-/// How much is looked at at once in a rush at most, in bytes: each time the writer is
-/// woken up, which costs more than all else.
+/// The maximum batch size, in bytes, during a burst: each batch wakes up the writer, which
+/// costs more than everything else.
 pub const BATCH: usize = 128 * 1024;
-/// What copies of it may have together, in bytes.
+/// The maximum total size of copies of a batch, in bytes.
 const COPIES: usize = 256 * 1024;
-/// How much is looked at as long as there is none: what is looked at takes memory, this
-/// two pages, with what the allocator puts before it.
+/// The batch size without a burst: a batch takes memory, this one two pages, including the
+/// header of the allocator.
 const SMALL_BATCH: usize = 7 * 1024;
-/// When there is more than this to write, in bytes, it is written before more is made.
+/// When the output exceeds this size, in bytes, it is written before more is made.
 const ENOUGH: usize = 192 * 1024;
 /// The same where memory is short.
 const SMALL_ENOUGH: usize = 8 * 1024;
-/// When so many looks, one behind the other, found all that they had room for, there
-/// is a rush.
+/// After this number of consecutive full batches, a burst begins.
 const FULL_LOOKS: u32 = 16;
-/// When looks have found less than this for [`RUSH`], in bytes, it is over.
+/// When batches were smaller than this for [`BURST`], in bytes, it is over.
 const LITTLE: usize = 8 * 1024;
-/// So long a rush is thought to go on after a look that found more.
-const RUSH: Duration = Duration::from_secs(1);
+/// A burst lasts this long after a larger batch.
+const BURST: Duration = Duration::from_secs(1);
 
-/// How much memory there is for a rush.
+/// The memory for a burst.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Room {
-    /// As much as makes it fast.
+    /// Enough for full speed.
     Large,
-    /// As much as it takes to go on, where a limit leaves no more.
+    /// The minimum, if a limit leaves no more.
     Small,
 }
 
 impl Room {
-    /// How much is looked at at once at most, in bytes.
+    /// The maximum batch size, in bytes.
     pub fn batch(self) -> usize {
         match self {
             Room::Large => BATCH,
@@ -41,9 +40,8 @@ impl Room {
         }
     }
 
-    /// When there is more than this to write, in bytes, to all directories, status files
-    /// and stderr together, it is written before more is made: stamps can make 27 bytes
-    /// of one.
+    /// When the output for all directories, status files and stderr together exceeds this size,
+    /// in bytes, it is written before more is made: timestamps can make 27 bytes of one.
     pub fn enough(self) -> usize {
         match self {
             Room::Large => ENOUGH,
@@ -52,21 +50,21 @@ impl Room {
     }
 }
 
-/// Whether there is one.
+/// The current batch size.
 #[derive(Clone, Copy, Debug)]
 pub struct Rush {
     batch: usize,
-    /// The same in a rush.
+    /// The batch size during a burst.
     large: usize,
-    /// How many looks, one behind the other, found as much as that.
+    /// The number of consecutive full batches.
     full_looks: u32,
-    /// When a look found much last; None: the memory that took is given back.
+    /// The time of the last large batch; None once its memory was released.
     last: Option<Instant>,
 }
 
 impl Rush {
-    /// Before the first look, at which there is none. So many copies are made of what
-    /// is looked at. Memory that was taken before is to be given back, too.
+    /// The state at the start, without a burst. `copies` copies of a batch are made. Memory
+    /// that was allocated before is also to be released.
     pub fn new(copies: usize, room: Room, now: Instant) -> Rush {
         let share = COPIES / copies.max(1);
         Rush {
@@ -77,12 +75,12 @@ impl Rush {
         }
     }
 
-    /// How much to look at, in bytes: a multiple of what 0.76 reads.
+    /// The batch size, in bytes: a multiple of 0.76's read size.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// A look has found so many bytes.
+    /// A batch had `count` bytes.
     pub fn found(&mut self, count: usize, now: Instant) {
         if count > LITTLE {
             self.last = Some(now);
@@ -96,11 +94,11 @@ impl Rush {
 
     /// When to ask [`Rush::is_just_over`].
     pub fn end(&self) -> Option<Instant> {
-        self.last.map(|last| last + RUSH)
+        self.last.map(|last| last + BURST)
     }
 
-    /// Whether it is over, told once: then memory that it took can be given back, for
-    /// a service that writes a little now and then needs a page or two.
+    /// Whether the burst has just ended; true once. Then its memory can be released: a service
+    /// that writes a little now and then needs only a page or two.
     pub fn is_just_over(&mut self, now: Instant) -> bool {
         let is_over = self.end().is_some_and(|end| end <= now);
         if is_over {

@@ -1,18 +1,18 @@
-//! The script: what multilog's arguments mean, in their order.
+//! The script: the arguments of multilog, in order.
 
-/// The size of a file if no `s` comes before its directory.
+/// The default maximum size of a file.
 const SIZE: u64 = 99_999;
-/// The least and the greatest size.
+/// The limits of that size.
 const SIZES: std::ops::RangeInclusive<u64> = 4096..=2_147_483_647;
-/// How many files are kept if no `n` comes before the directory.
+/// The default number of files to keep.
 const KEEP: u64 = 10;
 
-/// What is to be done with each line, and where lines go.
+/// The actions for each line, and the destinations of lines.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Script {
-    /// Whether lines get a stamp (`t` as the first argument).
+    /// Whether lines get a timestamp (`t` as the first argument).
     pub stamps: bool,
-    /// What is done with each line, in this order.
+    /// The actions for each line, in order.
     pub actions: Vec<Action>,
     /// The log directories, in the order of the arguments.
     pub directories: Vec<Directory>,
@@ -20,18 +20,18 @@ pub struct Script {
     pub status_files: Vec<Vec<u8>>,
 }
 
-/// One thing done with a line.
+/// An action for a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// `-pattern`: a line that matches is no longer selected.
+    /// `-pattern`: a matching line is deselected.
     Deselect(Vec<u8>),
-    /// `+pattern`: a line that matches is selected again.
+    /// `+pattern`: a matching line is selected.
     Select(Vec<u8>),
     /// `e`: a selected line is written to stderr.
     Stderr,
-    /// `=file`: a selected line becomes the content of the status file of this number.
+    /// `=file`: a selected line becomes the content of the status file with this index.
     Status(usize),
-    /// A selected line is written to the directory of this number.
+    /// A selected line is written to the directory with this index.
     Log(usize),
 }
 
@@ -40,16 +40,16 @@ pub enum Action {
 pub struct Directory {
     /// Its name, as it was given.
     pub name: Vec<u8>,
-    /// No file becomes longer than this, in bytes.
+    /// The maximum size of a file, in bytes.
     pub size: u64,
-    /// How many files are kept, `current` included.
+    /// The number of files to keep, including `current`.
     pub keep: u64,
-    /// What a full file is sent through: a command for `/bin/sh -c`.
+    /// The processor: a command for `/bin/sh -c`.
     pub processor: Option<Vec<u8>>,
 }
 
 impl Script {
-    /// Reads the arguments. None is wrong: an unknown one is passed over, as in 0.76.
+    /// Parses the arguments. None is an error: unknown ones are ignored, as in 0.76.
     pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> Script {
         let mut script = Script::default();
         let (mut size, mut keep, mut processor) = (SIZE, KEEP, None);
@@ -87,7 +87,7 @@ impl Script {
     }
 }
 
-/// The number that `text` begins with, modulo 2^64; 0 if it begins with none.
+/// The number at the beginning of `text`, modulo 2^64; 0 if there is none.
 fn number(text: &[u8]) -> u64 {
     text.iter()
         .take_while(|byte| byte.is_ascii_digit())

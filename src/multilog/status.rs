@@ -1,4 +1,4 @@
-//! The status files of `=`: each holds the last line selected for it.
+//! The status files of `=`: each contains the last line selected for it.
 
 use super::files;
 use super::waiter::Waiter;
@@ -11,18 +11,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// A status file that is open.
+/// An open status file.
 pub struct StatusFile {
     name: Vec<u8>,
     file: File,
 }
 
 impl StatusFile {
-    /// Opens it, and makes it if it is not there. `start` is the directory to which `name`
-    /// is relative.
+    /// Opens it; created if it does not exist. `start` is the directory to which `name` is
+    /// relative.
     ///
     /// # Errors
-    /// What open(2) says, in 0.76's words.
+    /// Those of open(2), with 0.76's message.
     pub fn open(name: &[u8], start: &File) -> Result<StatusFile, Error> {
         let shown = OsStr::from_bytes(name);
         let unable = |doing| move |error| Error::unable(doing, shown, "", error);
@@ -43,7 +43,7 @@ impl StatusFile {
         })
     }
 
-    /// Replaces what is in it by `content`.
+    /// Replaces its contents by `content`.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
@@ -51,7 +51,7 @@ impl StatusFile {
         let name = OsStr::from_bytes(&self.name);
         waiter.insist("write", name, "", || {
             match self.file.write_all_at(content, 0) {
-                // A FIFO or a device has no places.
+                // A FIFO or a device is not seekable.
                 Err(error) if crate::sys::errno::is_unseekable(&error) => {
                     io::Write::write_all(&mut &self.file, content)
                 }

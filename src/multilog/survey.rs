@@ -1,5 +1,5 @@
-//! Which logs there are below a directory, and what they have on disk. Whatever
-//! others put there, this takes little memory, and a time that is bounded.
+//! Finds the logs below a directory and their sizes on disk. Whatever others put there, it
+//! takes little memory and a bounded time.
 
 use super::budget::{Finished, Log};
 use crate::formats::{logname, tai64n::Tai64n};
@@ -15,38 +15,38 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-/// How far below logs are looked for.
+/// The maximum depth of the search.
 const BELOW: usize = 6;
-/// How many names are looked at in all, and in each directory with all below it: one
-/// who fills his own directory takes nothing from the others.
+/// The maximum number of names in total, and in each subdirectory with everything below it: a
+/// user who fills his own directory does not affect the others.
 const MOST: usize = 50_000;
 const MOST_EACH: usize = 10_000;
-/// So much memory [`MOST`] names can take, in bytes: a log for every three of them.
+/// The memory that [`MOST`] names can take, in bytes: with one log for every three.
 const AMPLE: usize = 32 << 20;
-/// Where a limit leaves less: how much is needed at all, and how many names take no more.
+/// If a limit leaves less: the minimum, and the number of names that fit in it.
 const SCARCE: usize = 1 << 20;
 const MOST_SCARCE: usize = 1000;
-/// So many finished files of a log are told one by one, the oldest.
+/// The maximum number of finished files of a log to list, from the oldest.
 const LISTED: usize = 512;
 
-/// What there is.
+/// The result.
 pub struct Survey {
     /// The logs.
     pub logs: Vec<Log>,
-    /// Where each is: the way from the top; None: it is one's own.
+    /// The path components of each log from the top; None for the caller's own.
     ways: Vec<Option<Vec<OsString>>>,
-    /// There are more names than are looked at.
+    /// There are more names than the maximum.
     pub is_cut: bool,
-    /// For that or another reason, there may be other logs.
+    /// For that or another reason, there may be more logs.
     pub is_partial: bool,
 }
 
 impl Survey {
-    /// What there is below `top`, on the same file system and not through symbolic
-    /// links. `own`, the log directory of the one who looks, is there whatever else is.
+    /// Searches below `top`, on the same file system and without following symbolic links.
+    /// `own`, the caller's log directory, is always included.
     ///
     /// # Errors
-    /// What fstat(2) says of the two; ENOMEM where a limit leaves no memory for this.
+    /// Those of fstat(2); ENOMEM if a limit leaves no memory for this.
     pub fn of(top: &File, own: &File) -> io::Result<Survey> {
         let own_metadata = own.metadata()?;
         let most = if memory::is_available(AMPLE) {
@@ -78,14 +78,13 @@ impl Survey {
         Ok(surveyor.survey)
     }
 
-    /// The log directory of the one who looks, if it is on that file system.
+    /// The caller's log directory, if it is on that file system.
     pub fn own(&mut self) -> Option<&mut Log> {
         let place = self.ways.iter().position(Option::is_none)?;
         self.logs.get_mut(place)
     }
 
-    /// Deletes this finished file of this log, if that is allowed to this user, and
-    /// says whether it did.
+    /// Deletes this finished file of this log, if this user may; returns whether it did.
     pub fn delete(&self, top: &File, own: &File, log: usize, place: usize) -> bool {
         let found = self.logs.get(log).and_then(|log| log.finished.get(place));
         let (Some(found), Some(way)) = (found, self.ways.get(log)) else {
@@ -104,17 +103,17 @@ struct Surveyor {
     survey: Survey,
     device: u64,
     own: Identity,
-    /// From the top to where it is.
+    /// The path components from the top.
     way: Vec<OsString>,
-    /// How many names it looks at in all.
+    /// The maximum number of names.
     most: usize,
-    /// How many names it has looked at, and how many since it went down from the top.
+    /// The number of names so far, and the number since it descended from the top.
     seen: usize,
     seen_each: usize,
 }
 
 impl Surveyor {
-    /// Counts a name, and says whether it is one too many.
+    /// Counts a name; returns whether it exceeds the maximum.
     fn is_enough(&mut self) -> bool {
         self.seen += 1;
         self.seen_each += 1;
@@ -125,7 +124,7 @@ impl Surveyor {
         is_enough
     }
 
-    /// Looks into one's own log directory, which the walk did not see the whole of.
+    /// Examines the caller's log directory, which the search did not see completely.
     fn see_own(&mut self, own: &File) {
         let mut draft = Draft::of(own);
         let (mut seen, most) = (0, self.most);
@@ -143,7 +142,7 @@ impl Surveyor {
         self.put(draft, None);
     }
 
-    /// Looks into the directory `here`, and below it.
+    /// Examines the directory `here`, and below it.
     fn visit(&mut self, here: &File) {
         let mut draft = Draft::of(here);
         let mut is_whole = true;
@@ -157,7 +156,7 @@ impl Surveyor {
             };
             let goes_on = self.way.len() < BELOW && stat.device() == self.device;
             if stat.is_directory() && goes_on {
-                // A log may hold others, as main/errors in main.
+                // A log may contain others, such as main/errors in main.
                 let Ok(next) = directory::open(here, name) else {
                     self.survey.is_partial = true;
                     return ControlFlow::Continue(());
@@ -190,7 +189,7 @@ impl Surveyor {
     }
 }
 
-/// A log, or what will turn out to be none.
+/// A possible log.
 struct Draft {
     log: Log,
     is_log: bool,
@@ -198,7 +197,7 @@ struct Draft {
 
 impl Draft {
     fn of(directory: &File) -> Draft {
-        // Not among the names, of which there may be too many.
+        // Without listing the names, of which there may be too many.
         let has = |name: &str| {
             directory::stat(directory, OsStr::new(name)).is_ok_and(|stat| stat.is_file())
         };
@@ -209,7 +208,7 @@ impl Draft {
                 changed: Tai64n::from_unix(Duration::from_secs(changed.unwrap_or(0))),
                 ..Log::default()
             },
-            // While a file is finished there may be no `current` yet.
+            // During a rotation there may be no `current`.
             is_log: has("lock") && (has("current") || has("previous")),
         }
     }
@@ -218,8 +217,8 @@ impl Draft {
         if !stat.is_file() {
             return;
         }
-        // Else anybody could empty the others' logs with a hole of a terabyte, or with
-        // a thousand names for one file.
+        // Otherwise any user could empty the logs of others with a sparse file of a terabyte,
+        // or with a thousand hard links to one file.
         let size = stat.allocated() / stat.links().max(1);
         let name = name.as_bytes();
         let is_safe = name.ends_with(b".s");
@@ -239,7 +238,7 @@ impl Draft {
         }
     }
 
-    /// Brings the finished files in their order, and forgets all but the oldest.
+    /// Sorts the finished files, and drops all but the oldest.
     fn keep_oldest(&mut self) {
         let log = &mut self.log;
         log.finished.sort_unstable_by_key(|file| {

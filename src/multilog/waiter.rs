@@ -1,5 +1,5 @@
-//! Waiting: between tries of what failed, for a processor, for room on stderr.
-//! Whatever is waited for, signals are heard.
+//! Waits: before retries, for a processor, for space in stderr. Signals are handled during each
+//! wait.
 
 use crate::child::{End, Pid};
 use crate::error::Error;
@@ -11,33 +11,33 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// The name under which errors are told.
+/// The program name in messages.
 pub const PROGRAM: &str = "multilog";
 
-/// How long to wait before what failed is tried again, as in 0.76.
+/// The interval of retries, as in 0.76.
 const PAUSE: Duration = Duration::from_secs(5);
-/// When a processor is said to take long.
+/// The time after which a warning about a slow processor is printed.
 const LONG: Duration = Duration::from_secs(60);
-/// How long a processor may go on after TERM.
+/// The grace period of a processor after TERM.
 const GRACE: Duration = Duration::from_secs(10);
-/// So much goes to stderr at a time: what a pipe that has room takes at once.
+/// The write size for stderr: a pipe that is writable accepts that much at once (PIPE_BUF).
 const AT_ONCE: usize = 4096;
 
-/// Hears signals and waits.
+/// Handles signals and waits.
 pub struct Waiter {
     /// TERM, ALRM and CHLD.
     pub signals: Signals,
-    /// TERM came.
+    /// TERM was received.
     pub told_to_end: bool,
-    /// ALRM came.
+    /// ALRM was received.
     pub told_to_rotate: bool,
-    /// Whether nothing is lost if multilog ends where it is: what it has not
-    /// written is still in its pipe.
+    /// Whether nothing is lost if multilog exits now: what it has not written is still in its
+    /// pipe.
     pub may_leave: bool,
 }
 
 impl Waiter {
-    /// Begins to hear signals.
+    /// Begins to handle signals.
     ///
     /// # Errors
     /// As [`Signals::new`].
@@ -50,7 +50,7 @@ impl Waiter {
         })
     }
 
-    /// Takes note of the signals that came.
+    /// Takes the pending signals.
     pub fn hear(&mut self) {
         while let Some(signal) = self.signals.next() {
             match signal {
@@ -61,11 +61,11 @@ impl Waiter {
         }
     }
 
-    /// Does `attempt` until it succeeds. When it fails, says that it was unable to
-    /// do `doing` on `name` followed by `rest`, and waits before the next time.
+    /// Repeats `attempt` until it succeeds. When it fails, reports that it was unable to do
+    /// `doing` on `name` followed by `rest`, and pauses before the retry.
     ///
     /// # Errors
-    /// The last failure, if multilog was told to end and may do so here.
+    /// The last error, if multilog was told to exit and may do so here.
     pub fn insist<T>(
         &mut self,
         doing: &'static str,
@@ -81,7 +81,7 @@ impl Waiter {
         }
     }
 
-    /// Says what failed and waits before it is tried again.
+    /// Reports an error and pauses before the retry.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
@@ -106,7 +106,7 @@ impl Waiter {
         Err(Error::unable(doing, name, rest, error))
     }
 
-    /// Waits for a while; false if multilog is to end instead.
+    /// Pauses; false if multilog is to exit instead.
     pub fn pause(&mut self) -> bool {
         let deadline = clock::monotonic() + PAUSE;
         loop {
@@ -121,9 +121,8 @@ impl Waiter {
         }
     }
 
-    /// Waits for the processor `pid` of the directory `name`. If multilog was told
-    /// to end and may do so here, a processor that does not end soon gets a TERM,
-    /// too; None if it did.
+    /// Waits for the processor `pid` of the directory `name`. If multilog was told to exit and
+    /// may do so here, a processor that does not end soon gets TERM, too; then it returns None.
     pub fn wait_for(&mut self, pid: Pid, name: &OsStr) -> Option<End> {
         let mut complaint = Some(clock::monotonic() + LONG);
         let mut patience: Option<Instant> = None;
@@ -154,8 +153,8 @@ impl Waiter {
         }
     }
 
-    /// Writes `bytes` to stderr, waiting until there is room, but not if multilog
-    /// is told to end. Errors are ignored, as in 0.76.
+    /// Writes `bytes` to stderr; blocks while the pipe is full, unless multilog is told to
+    /// exit. As in 0.76, errors are ignored.
     pub fn show(&mut self, bytes: &[u8]) {
         let stderr = io::stderr();
         for piece in bytes.chunks(AT_ONCE) {
@@ -175,12 +174,12 @@ impl Waiter {
     }
 }
 
-/// Says on stderr that multilog goes on in spite of `error`.
+/// Prints a warning on stderr: multilog continues in spite of `error`.
 pub fn warn(error: &Error) {
     output::err_nonblocking(&error.warning(PROGRAM));
 }
 
-/// Says on stderr: `multilog: warning: `, `before`, the directory's name, `after`.
+/// Prints on stderr: `multilog: warning: `, `before`, the name of the directory, `after`.
 pub fn say(before: &str, name: &OsStr, after: &str) {
     use std::os::unix::ffi::OsStrExt;
     let line = [
