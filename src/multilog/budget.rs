@@ -35,16 +35,16 @@ impl Budget {
     /// The line that is invalid.
     pub fn parse(text: &[u8]) -> Result<Budget, Mistake> {
         let mut budget = Budget::default();
-        for (place, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
-            let mistake = Mistake { line: place + 1 };
+            let mistake = Mistake { line: index + 1 };
             let line = std::str::from_utf8(line).map_err(|_| mistake)?;
             let mut words = line.split_whitespace();
             let Some(what) = words.next() else {
                 continue;
             };
             let size = words.next().and_then(size).ok_or(mistake)?;
-            let (None, place) = (
+            let (None, limit) = (
                 words.next(),
                 match what {
                     "total" => &mut budget.total,
@@ -54,7 +54,7 @@ impl Budget {
             ) else {
                 return Err(mistake);
             };
-            *place = Some(size);
+            *limit = Some(size);
         }
         Ok(budget)
     }
@@ -233,11 +233,11 @@ pub fn plan(logs: &[Log], budget: Budget, available: u64, is_all: bool, now: Tai
         let gives_all = log.newer > 0 || is_fastest;
         let keep = usize::from(!gives_all);
         let may_go = log.finished.len().saturating_sub(keep);
-        for (place, file) in log.finished.iter().enumerate().take(may_go) {
+        for (index, file) in log.finished.iter().enumerate().take(may_go) {
             if plan.missing == 0 {
                 return plan;
             }
-            plan.delete.push((number, place));
+            plan.delete.push((number, index));
             plan.missing = plan.missing.saturating_sub(file.size);
         }
         // Those are deleted before the other logs, too.
@@ -412,32 +412,32 @@ mod tests {
             let own = Some(pace);
             Log { own, ..log }
         };
-        let places = |logs: &[Log]| plan(logs, budget, 0, true, moment(1000)).delete;
+        let deleted = |logs: &[Log]| plan(logs, budget, 0, true, moment(1000)).delete;
         // Both have just finished their first file, and one has a line more since.
         let quiet = log(&[999], 90_000, 2_000);
         let busy = log(&[1000], 250_000, 100);
         let busy = written(250_000, 1, busy);
-        assert_eq!(places(&[quiet.clone(), busy.clone()]), [(1, 0)]);
+        assert_eq!(deleted(&[quiet.clone(), busy.clone()]), [(1, 0)]);
         // The quiet one looks: the busy one has more, or no, finished files.
         let quiet = written(90_000, 1_000_000, quiet);
         let many = log(&[900, 990], 250_000, 100_000);
-        assert_eq!(places(&[quiet.clone(), many]), [(1, 0)]);
+        assert_eq!(deleted(&[quiet.clone(), many]), [(1, 0)]);
         let mut none = log(&[], 0, 100_000);
         none.changed = moment(999);
-        assert_eq!(places(&[quiet.clone(), none]), []);
+        assert_eq!(deleted(&[quiet.clone(), none]), []);
         // It has just begun, and the busy one a file: it may be faster than it seems.
         let quiet = own(log(&[1, 2], 9_000, 500));
         let busy = log(&[999], 250_000, 10);
-        assert_eq!(places(&[quiet.clone(), busy]), [(0, 0)]);
+        assert_eq!(deleted(&[quiet.clone(), busy]), [(0, 0)]);
         // It may not, if that was long ago; but there may be others.
         let quiet = written(9_000, 60, quiet);
         let logs = [quiet, log(&[1], 9_000, 10)];
-        assert_eq!(places(&logs), [(0, 0), (0, 1)]);
+        assert_eq!(deleted(&logs), [(0, 0), (0, 1)]);
         let found = plan(&logs, budget, 0, false, moment(1000));
         assert_eq!(found.delete, [(0, 0)]);
         // A third one looks.
         let (quiet, busy) = (log(&[1, 2], 9_000, 0), log(&[999], 9_000, 10));
-        assert_eq!(places(&[own(log(&[], 0, 0)), quiet, busy]), [(1, 0)]);
+        assert_eq!(deleted(&[own(log(&[], 0, 0)), quiet, busy]), [(1, 0)]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Play<'_> {
         let mut in_line = in_line;
         while self.buffered < self.end {
             let rest = self.text.get(self.buffered..self.end).unwrap_or_default();
-            let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |place| place + 1);
+            let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |index| index + 1);
             let content = line - usize::from(rest.get(..line).is_some_and(|l| l.ends_with(b"\n")));
             let head = if in_line { 0 } else { content.min(LINE) };
             self.put(head);
@@ -174,7 +174,7 @@ mod tests {
         (1024..input.len())
             .step_by(1024)
             .map(|read| {
-                let line = memchr::memrchr(b'\n', &input[..read]).map_or(0, |place| place + 1);
+                let line = memchr::memrchr(b'\n', &input[..read]).map_or(0, |index| index + 1);
                 if read - line >= 1000 { read } else { line }
             })
             .chain([input.len()])
@@ -200,9 +200,9 @@ mod tests {
             cutter.cut(&input, &flushes(&input), false, &mut cuts);
             let mut at = 0;
             let mut expected = vec![];
-            for (place, file) in files.iter().enumerate() {
+            for (index, file) in files.iter().enumerate() {
                 at += file.len();
-                if place == 0 {
+                if index == 0 {
                     at -= first;
                 }
                 expected.push(at);

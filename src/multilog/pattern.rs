@@ -49,7 +49,7 @@ impl Pattern {
         for step in &self.steps {
             let behind = match step {
                 Step::SkipTo(wanted) => {
-                    memchr::memchr(*wanted, text).and_then(|place| text.get(place..))
+                    memchr::memchr(*wanted, text).and_then(|index| text.get(index..))
                 }
                 Step::Bytes(bytes) => text.strip_prefix(bytes.as_slice()),
             };

@@ -53,12 +53,12 @@ impl Script {
     pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> Script {
         let mut script = Script::default();
         let (mut size, mut keep, mut processor) = (SIZE, KEEP, None);
-        for (place, argument) in arguments.into_iter().enumerate() {
+        for (index, argument) in arguments.into_iter().enumerate() {
             let Some((kind, rest)) = argument.split_first() else {
                 continue;
             };
             match kind {
-                b't' if place == 0 => script.stamps = true,
+                b't' if index == 0 => script.stamps = true,
                 b'-' => script.actions.push(Action::Deselect(rest.to_vec())),
                 b'+' => script.actions.push(Action::Select(rest.to_vec())),
                 b'e' => script.actions.push(Action::Stderr),
@@ -158,11 +158,11 @@ mod tests {
         let digits = word
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(word.len());
-        let mut place: u128 = 1;
+        let mut power: u128 = 1;
         let mut sum: u128 = 0;
         for digit in word[..digits].bytes().rev() {
-            sum = (sum + u128::from(digit - b'0') * place) % (1 << 64);
-            place = place * 10 % (1 << 64);
+            sum = (sum + u128::from(digit - b'0') * power) % (1 << 64);
+            power = power * 10 % (1 << 64);
         }
         sum
     }
@@ -188,15 +188,15 @@ mod tests {
                 script.stamps,
                 words.first().is_some_and(|word| word.starts_with('t'))
             );
-            // What came last before a place; each word by itself.
-            let last = |place: usize, letter: char| {
-                let before = words[..place].iter().rev();
+            // The last option before an index; each word by itself.
+            let last = |index: usize, letter: char| {
+                let before = words[..index].iter().rev();
                 before
                     .filter_map(move |word| word.strip_prefix(letter))
                     .next()
             };
             let (mut actions, mut directories, mut files) = (vec![], vec![], vec![]);
-            for (place, word) in words.iter().enumerate() {
+            for (index, word) in words.iter().enumerate() {
                 let rest = word.as_bytes().get(1..).unwrap_or_default().to_vec();
                 match word.chars().next() {
                     Some('-') => actions.push(Action::Deselect(rest)),
@@ -208,13 +208,13 @@ mod tests {
                     }
                     Some('.' | '/') => {
                         actions.push(Action::Log(directories.len()));
-                        let size = last(place, 's').map_or(99_999, plain_number);
+                        let size = last(index, 's').map_or(99_999, plain_number);
                         directories.push(Directory {
                             name: word.clone().into_bytes(),
                             size: u64::try_from(size.clamp(4096, 2_147_483_647)).unwrap(),
-                            keep: u64::try_from(last(place, 'n').map_or(10, plain_number).max(2))
+                            keep: u64::try_from(last(index, 'n').map_or(10, plain_number).max(2))
                                 .unwrap(),
-                            processor: last(place, '!').map(|command| command.as_bytes().to_vec()),
+                            processor: last(index, '!').map(|command| command.as_bytes().to_vec()),
                         });
                     }
                     _ => {}

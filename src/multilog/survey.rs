@@ -34,7 +34,7 @@ pub struct Survey {
     /// The logs.
     pub logs: Vec<Log>,
     /// The path components of each log from the top; None for the caller's own.
-    ways: Vec<Option<Vec<OsString>>>,
+    paths: Vec<Option<Vec<OsString>>>,
     /// There are more names than the maximum.
     pub is_cut: bool,
     /// For that or another reason, there may be more logs.
@@ -60,13 +60,13 @@ impl Survey {
             most,
             survey: Survey {
                 logs: Vec::new(),
-                ways: Vec::new(),
+                paths: Vec::new(),
                 is_cut: false,
                 is_partial: false,
             },
             device: top.metadata()?.dev(),
             own: file::identity(&own_metadata),
-            way: Vec::new(),
+            components: Vec::new(),
             seen: 0,
             seen_each: 0,
         };
@@ -80,19 +80,19 @@ impl Survey {
 
     /// The caller's log directory, if it is on that file system.
     pub fn own(&mut self) -> Option<&mut Log> {
-        let place = self.ways.iter().position(Option::is_none)?;
-        self.logs.get_mut(place)
+        let index = self.paths.iter().position(Option::is_none)?;
+        self.logs.get_mut(index)
     }
 
     /// Deletes this finished file of this log, if this user may; returns whether it did.
-    pub fn delete(&self, top: &File, own: &File, log: usize, place: usize) -> bool {
-        let found = self.logs.get(log).and_then(|log| log.finished.get(place));
-        let (Some(found), Some(way)) = (found, self.ways.get(log)) else {
+    pub fn delete(&self, top: &File, own: &File, log: usize, index: usize) -> bool {
+        let found = self.logs.get(log).and_then(|log| log.finished.get(index));
+        let (Some(found), Some(components)) = (found, self.paths.get(log)) else {
             return false;
         };
-        let directory = match way {
+        let directory = match components {
             None => own.try_clone(),
-            Some(way) => follow(top, way),
+            Some(components) => follow(top, components),
         };
         let name = logname::finished(found.moment, found.is_safe);
         directory.is_ok_and(|here| directory::remove(&here, OsStr::new(&name)).unwrap_or(false))
@@ -104,7 +104,7 @@ struct Surveyor {
     device: u64,
     own: Identity,
     /// The path components from the top.
-    way: Vec<OsString>,
+    components: Vec<OsString>,
     /// The maximum number of names.
     most: usize,
     /// The number of names so far, and the number since it descended from the top.
@@ -118,7 +118,7 @@ impl Surveyor {
         self.seen += 1;
         self.seen_each += 1;
         let is_enough =
-            self.seen > self.most || (!self.way.is_empty() && self.seen_each > MOST_EACH);
+            self.seen > self.most || (!self.components.is_empty() && self.seen_each > MOST_EACH);
         self.survey.is_cut |= is_enough;
         self.survey.is_partial |= is_enough;
         is_enough
@@ -154,19 +154,19 @@ impl Surveyor {
             let Ok(stat) = directory::stat(here, name) else {
                 return ControlFlow::Continue(());
             };
-            let goes_on = self.way.len() < BELOW && stat.device() == self.device;
+            let goes_on = self.components.len() < BELOW && stat.device() == self.device;
             if stat.is_directory() && goes_on {
                 // A log may contain others, such as main/errors in main.
                 let Ok(next) = directory::open(here, name) else {
                     self.survey.is_partial = true;
                     return ControlFlow::Continue(());
                 };
-                if self.way.is_empty() {
+                if self.components.is_empty() {
                     self.seen_each = 0;
                 }
-                self.way.push(name.to_owned());
+                self.components.push(name.to_owned());
                 self.visit(&next);
-                self.way.pop();
+                self.components.pop();
             } else {
                 draft.add(name, &stat);
             }
@@ -175,17 +175,17 @@ impl Surveyor {
         let own = Some(self.own);
         let is_own = || here.metadata().ok().as_ref().map(file::identity) == own;
         if draft.is_log && !is_own() {
-            let way = self.way.clone();
-            self.put(draft, Some(way));
+            let components = self.components.clone();
+            self.put(draft, Some(components));
         } else if draft.is_log && is_whole {
             self.put(draft, None);
         }
     }
 
-    fn put(&mut self, mut draft: Draft, way: Option<Vec<OsString>>) {
+    fn put(&mut self, mut draft: Draft, components: Option<Vec<OsString>>) {
         draft.keep_oldest();
         self.survey.logs.push(draft.log);
-        self.survey.ways.push(way);
+        self.survey.paths.push(components);
     }
 }
 
@@ -255,9 +255,9 @@ impl Draft {
     }
 }
 
-fn follow(top: &File, way: &[OsString]) -> io::Result<File> {
+fn follow(top: &File, components: &[OsString]) -> io::Result<File> {
     let mut here = top.try_clone()?;
-    for name in way {
+    for name in components {
         here = directory::open(&here, name)?;
     }
     Ok(here)
