@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use daemontools_rs::formats::mark::hash;
+use daemontools_rs::formats::journal::hash;
 use daemontools_rs::formats::state::{StateRecord, SvscanNote};
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| {

@@ -2,8 +2,8 @@
 //! calls; `docs/formats.md` has the tables.
 
 pub(crate) mod control;
+pub mod journal;
 pub(crate) mod logname;
-pub mod mark;
 pub mod state;
 pub mod status;
 pub mod tai64n;

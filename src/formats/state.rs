@@ -12,7 +12,7 @@
 //! record of a later version may be longer. Unknown keys are ignored.
 
 use crate::child::{End, Pid, PidSpace, ProcessId};
-use crate::formats::mark::hash;
+use crate::formats::journal::hash;
 use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
 use std::fmt::Write;

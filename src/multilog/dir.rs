@@ -1,4 +1,4 @@
-//! A log directory that is written: `current`, where it ends, and its mark.
+//! A log directory that is written: `current`, where it ends, and its journal.
 //!
 //! The order of system calls, here and in [`super::rotation`], is 0.76's, because it
 //! is what makes a directory safe to take over at any instant; `docs/multilog.md` has
@@ -8,12 +8,10 @@ use super::cutter::Cutter;
 use super::files;
 use super::lock::Lock;
 use super::locked::{Locked, id};
-use super::proof::{Before, Known};
-use super::recovery::Resume;
 use super::rotation::{Place, SAFE, Stop, presence, set_mode};
 use super::waiter::{Waiter, say, warn};
 use crate::error::Error;
-use crate::formats::mark::{FileId, Mark, Reading};
+use crate::formats::journal::{Batch, FileId, JournalEntry};
 use crate::sys::{clock, errno, file};
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -36,30 +34,79 @@ pub struct Dir {
     /// The directory to which its name is relative.
     start: Rc<File>,
     lock: Lock,
-    current: File,
+    current: Current,
+    /// It may be ahead of `current`.
     cutter: Cutter,
-    /// The size of `current` now, in bytes. The cutter may be ahead.
-    size: u64,
-    /// What of the next bytes is already in the files.
-    before: Before,
-    /// Whether lines have stamps.
-    stamps: bool,
-    /// The mark as it was last written, if there are to be any.
-    mark: Option<Mark>,
-    /// The number of the last batch, the same in all directories; that of the mark may
-    /// still be lower.
-    batch: u64,
-    places: Vec<usize>,
+    /// The journal entry as it was last written, if there was one.
+    entry: Option<JournalEntry>,
+    /// How much of the output is in the files, in bytes.
+    written: usize,
+    /// Where in it the part begins that is in `current`.
+    begun: usize,
+    /// Where in it files end, the last first.
     cuts: Vec<usize>,
+    /// For [`Cutter::cut`].
+    flushes: Vec<usize>,
+}
+
+/// The file `current`.
+struct Current {
+    file: File,
+    id: FileId,
+    /// Its size, in bytes.
+    size: u64,
+}
+
+impl Current {
+    fn of(file: File) -> Current {
+        let metadata = file.metadata().ok();
+        Current {
+            file,
+            id: metadata.as_ref().map(id).unwrap_or_default(),
+            size: metadata.map_or(0, |metadata| metadata.len()),
+        }
+    }
+
+    /// Another `count` bytes were written. Once another [`STORED_AT_ONCE`] are full, they are
+    /// on their way to disk, so that the service need not wait for all of a large file when it
+    /// is finished.
+    fn grow(&mut self, count: u64) {
+        let from = self.size / STORED_AT_ONCE;
+        self.size += count;
+        let to = self.size / STORED_AT_ONCE;
+        if from < to {
+            let length = (to - from) * STORED_AT_ONCE;
+            file::sync_file_range(&self.file, from * STORED_AT_ONCE, length);
+        }
+    }
+
+    /// Whether it was removed: no name leads to it.
+    fn is_gone(&self) -> bool {
+        self.file.metadata().is_ok_and(|m| m.nlink() == 0)
+    }
+}
+
+/// What a directory gets of a batch.
+pub struct Output<'a> {
+    /// The lines.
+    pub text: &'a [u8],
+    /// Where 0.76 would have written before a read.
+    pub flushes: &'a [usize],
+    /// If it begins in a long line, whether that is logged here.
+    pub before: Option<bool>,
+    /// The same for the byte after it.
+    pub after: Option<bool>,
+    /// How much of it is in the files already.
+    pub written: usize,
 }
 
 impl Dir {
     /// Puts the files of `locked` in order and opens `current`: continues it if it is
-    /// safe, else finishes what an earlier multilog left. `stamps`: lines get some.
+    /// safe, else finishes what an earlier multilog left.
     ///
     /// # Errors
     /// What is in the way, in 0.76's words.
-    pub fn start(locked: Locked, stamps: bool, waiter: &mut Waiter) -> Result<Dir, Error> {
+    pub fn start(locked: Locked, waiter: &mut Waiter) -> Result<Dir, Error> {
         let mut place = locked.place;
         let name = OsStr::from_bytes(&place.settings.name).to_owned();
         let unable = |doing, rest, error| Error::unable(doing, &name, rest, error);
@@ -96,149 +143,107 @@ impl Dir {
             .map_err(|error| unable(doing, "/current", error))?;
         set_mode(&current, BEING_WRITTEN)
             .map_err(|error| unable("set mode of", "/current", error))?;
-        let size = current.metadata().map_or(0, |metadata| metadata.len());
+        let current = Current::of(current);
         place.budget.look(&place.directory);
         Ok(Dir {
-            cutter: Cutter::new(place.settings.size, size),
+            cutter: Cutter::new(place.settings.size, current.size),
             place,
             start: locked.start,
             lock: locked.lock,
             current,
-            size,
-            before: Before::new(locked.last.map(|last| last.tail), stamps),
-            stamps,
-            mark: None,
-            batch: 0,
-            places: Vec::new(),
+            entry: None,
+            written: 0,
+            begun: 0,
             cuts: Vec::new(),
+            flushes: Vec::new(),
         })
     }
 
-    /// Takes away the mark that an earlier multilog has left: what it held is in the
-    /// files now. If that fails, it will stand there once more.
-    pub fn forget_found(&self) {
+    /// Removes the journal entry: what it holds is in the files now. If that fails, it will
+    /// be there once more.
+    pub fn forget(&self) {
         let _ = self.lock.clear();
     }
 
-    /// Begins to write marks, as `resume` says of directory `number`.
+    /// Begins with the `output` of `batch`: writes the journal entry, if there is a journal,
+    /// and sees where new files begin ([`Cutter::cut`]).
     ///
     /// # Errors
     /// As [`Waiter::insist`].
-    pub fn begin_marks(
+    pub fn begin(
         &mut self,
-        reading: Reading,
-        resume: &Resume,
-        number: usize,
+        batch: Option<&Batch>,
+        output: &Output<'_>,
         waiter: &mut Waiter,
     ) -> Result<(), Error> {
-        let there = resume.there.get(number).copied().unwrap_or_default();
-        self.before.expect(there.written, there.doubtful);
-        self.batch = resume.batch;
-        self.mark = Some(resume.mark(reading, number, self.file(), self.size));
-        self.write_mark(waiter)
-    }
-
-    /// Writes `text`, but for what of it is there already, and begins new files
-    /// where [`Cutter::cut`] says. `in_line`: `text` begins in the middle of a line.
-    ///
-    /// # Errors
-    /// As [`Waiter::insist`]. Else it comes back when all is written.
-    pub fn write(
-        &mut self,
-        text: &[u8],
-        flushes: &[usize],
-        in_line: bool,
-        waiter: &mut Waiter,
-    ) -> Result<(), Error> {
-        let known = match self.before.take(text, in_line) {
-            Some(known) => known,
-            None => {
-                self.expect_nothing(waiter)?;
-                Known::default()
+        if let Some(batch) = batch {
+            let is_in_long_line = (output.before, output.after) != (None, None);
+            if !batch.held.is_empty() || is_in_long_line {
+                // That is nowhere else, and the next multilog must find it.
+                let kept = self.keep_lock(waiter);
+                self.or_anew(kept, waiter)?;
             }
-        };
-        let there = known.length;
-        let (old, text) = text.split_at_checked(there).unwrap_or((text, &[]));
-        let completed = known.rest.map(|rest| {
-            let new = text.get(rest.len()..).unwrap_or_default();
-            [&rest, new].concat()
-        });
-        let text = completed.as_deref().unwrap_or(text);
-        let in_line = old.last().map_or(in_line, |byte| *byte != b'\n');
-        self.places.clear();
-        self.places
-            .extend(flushes.iter().map(|place| place.saturating_sub(there)));
-        self.cuts.clear();
-        self.cutter.cut(text, &self.places, in_line, &mut self.cuts);
-        let cuts = std::mem::take(&mut self.cuts);
-        let mut from = 0;
-        for to in &cuts {
-            self.append(text.get(from..*to).unwrap_or_default(), waiter)?;
-            self.rotate(waiter)?;
-            from = *to;
+            self.entry = Some(JournalEntry {
+                is_written: false,
+                batch: batch.clone(),
+                before: output.before,
+                after: output.after,
+                file: self.current.id,
+                size: self.current.size,
+                moved: output.written as u64,
+            });
+            self.write_entry(waiter)?;
         }
-        self.cuts = cuts;
-        self.append(text.get(from..).unwrap_or_default(), waiter)?;
         // The cutter has counted what went to a file that is gone.
-        if self.cutter.bytes() != self.size {
-            self.cutter = Cutter::new(self.place.settings.size, self.size);
+        if self.cutter.bytes() != self.current.size {
+            self.cutter = Cutter::new(self.place.settings.size, self.current.size);
         }
+        let written = output.written;
+        (self.written, self.begun) = (written, written);
+        let (old, new) = output.text.split_at_checked(written).unwrap_or_default();
+        let in_line = output.before == Some(true);
+        let in_line = old.last().map_or(in_line, |byte| *byte != b'\n');
+        self.flushes.clear();
+        let flushes = output.flushes.iter();
+        let flushes = flushes.map(|place| place.saturating_sub(written));
+        self.flushes.extend(flushes);
+        self.cuts.clear();
+        self.cutter.cut(new, &self.flushes, in_line, &mut self.cuts);
+        self.cuts.iter_mut().for_each(|cut| *cut += written);
+        self.cuts.reverse();
         Ok(())
     }
 
-    /// Nothing of what comes next is in the files: notes that.
+    /// Continues with `text`, the output. `waits`: until all of it is written. If not, it
+    /// leaves what it would have to wait for: a file that cannot be written now, a processor.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
-    pub fn expect_nothing(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
-        self.before.expect(0, 0);
-        if let Some(mark) = &mut self.mark {
-            (mark.moved, mark.length) = (0, 0);
+    pub fn write(&mut self, text: &[u8], waits: bool, waiter: &mut Waiter) -> Result<(), Error> {
+        while let Some(cut) = self.cuts.last().copied() {
+            let is_written = self.append(text, cut, waits, waiter)?;
+            if !is_written || (!waits && self.place.settings.processor.is_some()) {
+                return Ok(());
+            }
+            self.rotate(waiter)?;
+            self.cuts.pop();
+            self.begun = cut;
         }
-        self.write_mark(waiter)
+        self.append(text, text.len(), waits, waiter)?;
+        Ok(())
     }
 
-    /// Notes that a batch was written, of which `length` bytes came here, and how
-    /// the input stands behind it: in a `long_line` that is logged here or not,
-    /// with `held` already taken out.
+    /// Journals that the batch is written, in all directories.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
-    pub fn note(
-        &mut self,
-        length: usize,
-        long_line: Option<bool>,
-        held: &[u8],
-        waiter: &mut Waiter,
-    ) -> Result<(), Error> {
-        if self.mark.is_none() {
-            return Ok(());
-        }
-        // What stands nowhere else.
-        let begins = |mark: &Mark| long_line.is_some() && mark.long_line.is_none();
-        let is_needed = !held.is_empty() || self.mark.as_ref().is_some_and(begins);
-        if is_needed && !self.lock.is_in(&self.place.directory) {
-            match self.keep_lock(waiter) {
-                Ok(()) => {}
-                Err(Stop::Gone) => {
-                    self.begin_anew(waiter)?;
-                    self.cutter = Cutter::new(self.place.settings.size, self.size);
-                }
-                Err(Stop::Error(error)) => return Err(error),
-            }
-        }
-        let Some(mark) = &mut self.mark else {
+    pub fn commit(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+        let Some(entry) = &mut self.entry else {
             return Ok(());
         };
-        self.batch = self.batch.saturating_add(1);
-        mark.batch = self.batch;
-        mark.size = self.size;
-        mark.moved = self.before.length();
-        mark.length = length as u64;
-        mark.long_line_before = std::mem::replace(&mut mark.long_line, long_line);
-        mark.held.clear();
-        mark.held.extend_from_slice(held);
-        self.write_mark(waiter)
+        entry.is_written = true;
+        let name = OsStr::from_bytes(&self.place.settings.name);
+        waiter.insist("write to", name, "/lock", || self.lock.commit())
     }
 
     /// Begins a new file, unless this one is empty: what ALRM asks for.
@@ -246,16 +251,11 @@ impl Dir {
     /// # Errors
     /// As [`Waiter::insist`].
     pub fn rotate_now(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
-        if self.size > 0 {
+        if self.current.size > 0 {
             self.cutter.begin();
             self.rotate(waiter)?;
         }
         Ok(())
-    }
-
-    /// Whether a part of what comes next is already in the files, from before a KILL.
-    pub fn is_ahead(&self) -> bool {
-        self.before.length() > 0
     }
 
     /// When [`Dir::keep_budget`] has something to do.
@@ -271,102 +271,89 @@ impl Dir {
         }
     }
 
-    /// Marks `current` as complete and safely on disk. `is_done`: nothing of what
-    /// is left of the input was begun, in any directory, so there is nothing to
-    /// note. Else `current` stays as after a KILL, so that one who knows no notes
-    /// begins another file.
+    /// Marks `current` as complete and safely on disk: nothing of what is left of the input
+    /// was begun, so there is nothing to journal.
     ///
     /// # Errors
     /// As [`Waiter::insist`].
-    pub fn close(mut self, is_done: bool, waiter: &mut Waiter) -> Result<(), Error> {
+    pub fn close(mut self, waiter: &mut Waiter) -> Result<(), Error> {
         // Nothing waits to be written any more, so there is time for all there is to delete.
         while self.budget_due().is_some() && self.place.budget.look(&self.place.directory) > 0 {}
         let name = OsStr::from_bytes(&self.place.settings.name);
-        let current = &self.current;
+        let current = &self.current.file;
         waiter.insist("write", name, "/current to disk", || current.sync_all())?;
-        if !is_done {
-            return Ok(());
-        }
         waiter.insist("set mode of", name, "/current", || set_mode(current, SAFE))?;
-        if self.mark.is_some() {
-            let _ = self.lock.clear();
+        if self.entry.is_some() {
+            self.forget();
         }
         Ok(())
     }
 
-    fn file(&self) -> FileId {
-        self.current
-            .metadata()
-            .map_or(FileId::default(), |m| id(&m))
-    }
-
-    /// A mark that cannot be written is spoiled: without one at the worst
-    /// something stands twice in the files, with a wrong one something could be
-    /// lost. But held bytes, and who gets the rest of a line, stand nowhere else:
-    /// then it is tried again.
-    fn write_mark(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
-        let Some(mark) = &self.mark else {
+    fn write_entry(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+        let lock = &self.lock;
+        let Some(entry) = self
+            .entry
+            .as_ref()
+            .filter(|entry| lock.write(entry).is_err())
+        else {
             return Ok(());
         };
-        let name = OsStr::from_bytes(&self.place.settings.name);
-        let write = || self.lock.write(mark);
-        if !mark.held.is_empty() || mark.long_line.is_some() {
-            return waiter.insist("write to", name, "/lock", write);
+        let mut worker = self.place.worker(waiter);
+        match worker.insist("write to", "/lock", || lock.write(entry)) {
+            Err(Stop::Error(error)) => Err(error),
+            // Of a directory that is gone that is seen when its `current` is written.
+            Ok(()) | Err(Stop::Gone) => Ok(()),
         }
-        write().or_else(|_| waiter.insist("write to", name, "/lock", || self.lock.spoil()))
     }
 
-    /// Writes `text` to `current`, and once more if that was removed meanwhile:
-    /// whoever removed it did not mean what comes after.
-    fn append(&mut self, text: &[u8], waiter: &mut Waiter) -> Result<(), Error> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        self.append_to_file(text, waiter)?;
-        while is_gone(&self.current) {
-            self.begin_anew(waiter)?;
-            self.append_to_file(text, waiter)?;
-        }
-        Ok(())
-    }
-
-    /// Writes `text` to `current`. If that fails and `current` was removed, it gives up:
-    /// it may be its own room that the disk lacks, until it is closed.
-    fn append_to_file(&mut self, text: &[u8], waiter: &mut Waiter) -> Result<(), Error> {
-        let name = OsStr::from_bytes(&self.place.settings.name);
-        let mut text = text;
-        while !text.is_empty() {
-            match self.current.write(text) {
+    /// Writes `text` up to the place `end` to `current`. If that was removed, what of the text
+    /// is in it belongs into the next: whoever removed it did not mean what comes after. False
+    /// if it has to wait.
+    fn append(
+        &mut self,
+        text: &[u8],
+        end: usize,
+        waits: bool,
+        waiter: &mut Waiter,
+    ) -> Result<bool, Error> {
+        while self.written < end {
+            if self.current.is_gone() {
+                self.begin_anew(waiter)?;
+                self.written = self.begun;
+            }
+            let rest = text.get(self.written..end).unwrap_or_default();
+            match self.current.file.write(rest) {
                 Ok(count @ 1..) => {
-                    text = text.get(count..).unwrap_or_default();
-                    let before = self.size;
-                    self.size += count as u64;
+                    self.written += count;
                     self.place.budget.count(count as u64);
-                    self.begin_to_store(before);
+                    self.current.grow(count as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
-                    if is_gone(&self.current) {
-                        return Ok(());
-                    }
                     let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
-                    if errno::is_full(&error) && self.place.budget.look(&self.place.directory) > 0 {
+                    let is_full = errno::is_full(&error);
+                    // It may be its own room that the disk lacks, until it is closed.
+                    let is_gone = self.current.is_gone();
+                    if is_gone || (is_full && self.place.budget.look(&self.place.directory) > 0) {
                         continue;
                     }
+                    if !waits {
+                        return Ok(false);
+                    }
+                    let name = OsStr::from_bytes(&self.place.settings.name);
                     waiter.failed("write to", name, "/current", error)?;
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Once another [`STORED_AT_ONCE`] bytes are full, they are on their way to disk,
-    /// so that the service need not wait for all of a large file when it is finished.
-    fn begin_to_store(&self, before: u64) {
-        let (from, to) = (before / STORED_AT_ONCE, self.size / STORED_AT_ONCE);
-        if from < to {
-            let length = (to - from) * STORED_AT_ONCE;
-            file::sync_file_range(&self.current, from * STORED_AT_ONCE, length);
+    /// [`Dir::begin_anew`] if something is gone.
+    fn or_anew(&mut self, result: Result<(), Stop>, waiter: &mut Waiter) -> Result<(), Error> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(Stop::Gone) => self.begin_anew(waiter),
+            Err(Stop::Error(error)) => Err(error),
         }
     }
 
@@ -382,14 +369,14 @@ impl Dir {
             }
             Err(Stop::Error(error)) => return Err(error),
         }
-        self.mark_current(waiter)
+        self.journal_current(waiter)
     }
 
     /// Makes and locks the directory anew, or takes the one that has its name now.
     fn make_again(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let again = loop {
             let locked = Locked::open(&self.place.settings, &self.start);
-            match locked.and_then(|locked| Dir::start(locked, self.stamps, waiter)) {
+            match locked.and_then(|locked| Dir::start(locked, waiter)) {
                 Ok(again) => break again,
                 Err(Error::Unable {
                     doing,
@@ -405,7 +392,6 @@ impl Dir {
         self.place.directory = again.place.directory;
         self.lock = again.lock;
         self.current = again.current;
-        self.size = again.size;
         Ok(())
     }
 
@@ -420,10 +406,9 @@ impl Dir {
         worker.insist("set mode of", "/current", || {
             set_mode(&current, BEING_WRITTEN)
         })?;
-        self.size = current.metadata().map_or(0, |metadata| metadata.len());
-        let full = std::mem::replace(&mut self.current, current);
+        let full = std::mem::replace(&mut self.current, Current::of(current));
         self.keep_lock(waiter)?;
-        Ok(full)
+        Ok(full.file)
     }
 
     /// Makes and locks another `lock` if that was removed or moved: nobody would find
@@ -457,53 +442,43 @@ impl Dir {
         Ok(())
     }
 
-    /// Notes that what comes next goes to another `current`.
-    fn mark_current(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
-        let (file, size) = (self.file(), self.size);
-        if let Some(mark) = &mut self.mark {
-            mark.size = size;
-            mark.file = file;
+    /// Journals that the rest of the output goes to another `current`.
+    fn journal_current(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
+        if let Some(entry) = &mut self.entry {
+            (entry.file, entry.size) = (self.current.id, self.current.size);
         }
-        self.write_mark(waiter)
+        self.write_entry(waiter)
     }
 
     /// `current` becomes a finished file, and a new one begins.
     fn rotate(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
-        let full = self.size;
-        match self.try_rotate(waiter) {
-            Ok(()) => {}
-            Err(Stop::Gone) => self.begin_anew(waiter)?,
-            Err(Stop::Error(error)) => return Err(error),
-        }
+        let full = self.current.size;
+        let rotated = self.try_rotate(waiter);
+        self.or_anew(rotated, waiter)?;
         self.place.budget.check(&self.place.directory, full);
         Ok(())
     }
 
     /// As [`Dir::rotate`], if `current` and the directory are there.
     fn try_rotate(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
-        let current = &self.current;
+        let current = &self.current.file;
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
         worker.insist("write", "/current to disk", || current.sync_all())?;
         let doing = "rename current to previous in directory";
         let renamed = worker.insist(doing, "", || presence(fs::rename("current", "previous")))?;
         // What is in a `current` that was moved away is safe, too.
-        let full = self.size;
-        if let Some(mark) = &mut self.mark {
-            let grown = full.saturating_sub(mark.size);
-            mark.moved = mark.moved.saturating_add(grown);
-            mark.size = full;
+        let full = self.current.size;
+        if let Some(entry) = &mut self.entry {
+            let grown = full.saturating_sub(entry.size);
+            entry.moved = entry.moved.saturating_add(grown);
+            entry.size = full;
         }
         if renamed.is_none() {
             return Err(Stop::Gone);
         }
         let full = self.begin_current(waiter)?;
-        self.mark_current(waiter)?;
+        self.journal_current(waiter)?;
         self.place.worker(waiter).finish_previous(full)
     }
-}
-
-/// Whether `file` was removed: no name leads to it.
-fn is_gone(file: &File) -> bool {
-    file.metadata().is_ok_and(|m| m.nlink() == 0)
 }

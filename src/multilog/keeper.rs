@@ -1,10 +1,11 @@
-//! Keeps the budgets that a log directory is under: looks for them, at all logs
-//! below them, and deletes what the plan says.
+//! Keeps the budgets that a log directory is under: looks at all logs below them when it
+//! is its turn, and deletes what the plan says.
 //!
 //! There is no one in charge: every multilog does this when it has finished a
 //! file. Two that do it at once delete the same files.
 
 use super::budget::{self, Budget, Impossible, Log};
+use super::budget_file::{BudgetFound, NAME, each_above, read};
 use super::pace::Pace;
 use super::script::Directory;
 use super::survey::Survey;
@@ -14,16 +15,10 @@ use crate::formats::tai64n::Tai64n;
 use crate::sys::{clock, directory, errno, file};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-/// The name of the file.
-const NAME: &str = "budget";
-/// How much of it is read, in bytes.
-const LONGEST: u64 = 4096;
-/// From how many directories above it is looked for.
-const ABOVE: usize = 32;
 /// So long one look goes on where there is more to delete than is told at once: what
 /// it has to write waits meanwhile.
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
@@ -42,13 +37,7 @@ pub struct Keeper {
     name: Vec<u8>,
     /// How large a file of the log can be, in bytes.
     file: u64,
-    next: Option<Turn>,
-    /// It was too soon to look, so that is still to be done.
-    is_due: bool,
-    /// How much was finished since the last look, in bytes,
-    unseen: u64,
-    /// and how much that may be until another look is wanted sooner.
-    allowance: u64,
+    turn: Turn,
     /// How much was written since `counted`, in bytes; and how fast until then.
     written: u64,
     counted: Instant,
@@ -63,10 +52,7 @@ impl Keeper {
         Keeper {
             name: settings.name.clone(),
             file: settings.size,
-            next: None,
-            is_due: false,
-            unseen: 0,
-            allowance: u64::MAX,
+            turn: Turn::default(),
             written: 0,
             counted: clock::monotonic(),
             pace: Pace::default(),
@@ -83,31 +69,21 @@ impl Keeper {
     /// it is too soon for that. `directory` is the log directory. Whatever goes
     /// wrong is said once, and no more.
     pub fn check(&mut self, directory: &File, size: u64) {
-        self.unseen = self.unseen.saturating_add(size);
-        if self.next().is_some_and(|next| clock::monotonic() < next) {
-            self.is_due = true;
-        } else {
+        if self.turn.is_now(size, clock::monotonic()) {
             self.look(directory);
         }
     }
 
     /// When what it was too soon for is to be made up for by [`Keeper::look`].
     pub fn due(&self) -> Option<Instant> {
-        self.next().filter(|_| self.is_due)
-    }
-
-    fn next(&self) -> Option<Instant> {
-        let is_much = self.unseen >= self.allowance;
-        self.next.map(|turn| turn.at(is_much))
+        self.turn.due()
     }
 
     /// Sees that the budgets are kept. Returns how many files were deleted for that.
     pub fn look(&mut self, directory: &File) -> usize {
         let mut deleted = 0;
         let mut complaint = None;
-        self.is_due = false;
-        self.unseen = 0;
-        self.allowance = u64::MAX;
+        let (mut allowance, mut is_due) = (u64::MAX, false);
         let now = clock::monotonic();
         let time = now.saturating_duration_since(std::mem::replace(&mut self.counted, now));
         self.pace.add(std::mem::take(&mut self.written), time);
@@ -115,18 +91,18 @@ impl Keeper {
         let result = each_above(directory, |place| {
             above.push("/..");
             let kept = match read(place, file::euid()) {
-                Found::Budget(budget) => {
+                BudgetFound::Budget(budget) => {
                     keep_one(&place.parent, directory, self.pace, budget, self.file)
                 }
-                Found::Wrong(why) => Err(why),
-                Found::Nothing | Found::Unmarked { is_budget: false } => return,
-                Found::Unmarked { is_budget: true } => Err(UNMARKED.to_owned()),
+                BudgetFound::Wrong(why) => Err(why),
+                BudgetFound::Nothing | BudgetFound::Unmarked { is_budget: false } => return,
+                BudgetFound::Unmarked { is_budget: true } => Err(UNMARKED.to_owned()),
             };
             match kept {
                 Ok(kept) => {
                     deleted += kept.deleted;
-                    self.allowance = self.allowance.min(kept.allowance.unwrap_or(u64::MAX));
-                    self.is_due |= kept.is_due;
+                    allowance = allowance.min(kept.allowance.unwrap_or(u64::MAX));
+                    is_due |= kept.is_due;
                     if let Some(why) = kept.complaint {
                         complaint = Some((above.clone(), why.to_owned()));
                     }
@@ -147,7 +123,8 @@ impl Keeper {
         }
         self.complaint = said;
         let end = clock::monotonic();
-        self.next = Some(Turn::after(end, end.saturating_duration_since(now)));
+        let took = end.saturating_duration_since(now);
+        self.turn = Turn::after(end, took, allowance, is_due);
         deleted
     }
 }
@@ -164,46 +141,6 @@ struct Kept {
     is_due: bool,
     /// What is wrong in spite of that.
     complaint: Option<&'static str>,
-}
-
-/// A directory above a log directory.
-struct Place {
-    parent: File,
-    /// Whether budgets in it are for this log without saying so: it is right above the
-    /// log directory, or above a service or log directory that this is in.
-    is_near: bool,
-}
-
-/// Shows `see` the directories above `directory`, the nearest first, as far as they are
-/// on its file system.
-fn each_above(directory: &File, mut see: impl FnMut(&Place)) -> io::Result<()> {
-    let id = |dirfd: &File| dirfd.metadata().map(|m| file::identity(&m));
-    let mut place = Place {
-        parent: directory.try_clone()?,
-        is_near: true,
-    };
-    for _ in 0..ABOVE {
-        let parent = match directory::open(&place.parent, OsStr::new("..")) {
-            Ok(parent) => parent,
-            // One that this user may not read.
-            Err(error) if !errno::is_too_many_files(&error) => break,
-            Err(error) => return Err(error),
-        };
-        let (below, above) = (id(&place.parent)?, id(&parent)?);
-        if below == above || below.0 != above.0 {
-            break;
-        }
-        place.parent = parent;
-        see(&place);
-        place.is_near &= is_of_service(&place.parent);
-    }
-    Ok(())
-}
-
-/// Whether `dirfd` is the directory of a service or of its logger, or a log directory.
-fn is_of_service(dirfd: &File) -> bool {
-    let has = |name: &str| directory::stat(dirfd, OsStr::new(name)).is_ok();
-    has("run") || (has("lock") && has("current"))
 }
 
 /// Keeps `budget`, which was found in the directory `top`; or gives what is wrong.
@@ -258,68 +195,6 @@ fn keep_once(top: &File, own: &File, pace: Pace, budget: Budget) -> Result<Kept,
     })
 }
 
-/// What there is of a budget in a directory.
-enum Found {
-    /// Nothing, or something that is no file.
-    Nothing,
-    /// This.
-    Budget(Budget),
-    /// What is wrong with it.
-    Wrong(String),
-    /// A file far above the log that does not say that it is for logs. `is_budget`: it
-    /// reads like one.
-    Unmarked { is_budget: bool },
-}
-
-/// Reads the budget in `place`. Nobody but root and `user`, as whom multilog runs, can
-/// have logs deleted by it.
-fn read(place: &Place, user: u32) -> Found {
-    let (text, wrong) = match text(&place.parent, user) {
-        Ok(Some(found)) => found,
-        Ok(None) => return Found::Nothing,
-        Err(error) => return Found::Wrong(reason(error)),
-    };
-    let budget = Budget::parse(&text).map_err(|mistake| mistake.to_string());
-    if !place.is_near && !budget::is_marked(&text) {
-        let is_budget = wrong.is_none() && budget.is_ok_and(|budget| budget != Budget::default());
-        return Found::Unmarked { is_budget };
-    }
-    match wrong.map_or(budget, Err) {
-        Ok(budget) => Found::Budget(budget),
-        Err(why) => Found::Wrong(why),
-    }
-}
-
-/// The text of the budget in `top`, and why a multilog of `user` does not follow it, if so.
-fn text(top: &File, user: u32) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
-    let name = OsStr::new(NAME);
-    let found = match directory::find(top, name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        found => found?,
-    };
-    let metadata = found.metadata()?;
-    if metadata.is_dir() {
-        // A service of this name, say.
-        return Ok(None);
-    }
-    if !metadata.is_file() {
-        let why = "not followed: it is no plain file".to_owned();
-        return Ok(Some((Vec::new(), Some(why))));
-    }
-    let opened = file::open_found(&found, || directory::open_file(top, name))?;
-    let mut text = Vec::new();
-    opened.take(LONGEST).read_to_end(&mut text)?;
-    let why = if !file::is_trusted(&metadata, user) {
-        Some("not followed: others than root and this user can write it".to_owned())
-    } else if metadata.len() > LONGEST {
-        // Half of it may say `total 5` where the whole says `total 500M`.
-        Some(format!("not followed: it is longer than {LONGEST} bytes"))
-    } else {
-        None
-    };
-    Ok(Some((text, why)))
-}
-
 /// What there is of budgets for the log directory `directory`, whose files have at most
 /// `file` bytes and whose multilog runs as `user`, as text for its administrator.
 ///
@@ -330,10 +205,10 @@ pub fn report(directory: &File, file: u64, user: u32) -> io::Result<Vec<u8>> {
     let mut is_any = false;
     each_above(directory, |place| {
         let state = match read(place, user) {
-            Found::Nothing | Found::Unmarked { is_budget: false } => return,
-            Found::Unmarked { is_budget: true } => UNMARKED.to_owned(),
-            Found::Wrong(why) => why,
-            Found::Budget(budget) => {
+            BudgetFound::Nothing | BudgetFound::Unmarked { is_budget: false } => return,
+            BudgetFound::Unmarked { is_budget: true } => UNMARKED.to_owned(),
+            BudgetFound::Wrong(why) => why,
+            BudgetFound::Budget(budget) => {
                 is_any = true;
                 state(&place.parent, directory, budget, file).unwrap_or_else(reason)
             }

@@ -4,7 +4,7 @@ use super::cutter::LINE;
 use super::pattern::Pattern;
 use super::rush::Room;
 use super::script::{Action, Script};
-use crate::formats::mark::Mark;
+use crate::formats::journal::JournalEntry;
 use crate::formats::tai64n::Tai64n;
 use std::mem::MaybeUninit;
 
@@ -148,11 +148,7 @@ impl Lines {
         for status in &mut self.status {
             status.clear();
         }
-        // What was given before can be ahead of the clock, by so many
-        // nanoseconds as there were lines.
-        if now > self.last || now.seconds.saturating_add(1) < self.last.seconds {
-            self.last = now;
-        }
+        self.last = self.next_stamp(now);
         let before = if self.stamps { STAMP } else { 0 };
         let mut read = if seen == 0 { READ } else { seen };
         let mut at = 0;
@@ -244,6 +240,21 @@ impl Lines {
         self.in_long_line
     }
 
+    /// The stamp of the next line that begins, if it is `now`. What was given before can be
+    /// ahead of the clock, by so many nanoseconds as there were lines.
+    pub fn next_stamp(&self, now: Tai64n) -> Tai64n {
+        if now > self.last || now.seconds.saturating_add(1) < self.last.seconds {
+            now
+        } else {
+            self.last
+        }
+    }
+
+    /// The stamp of the unfinished line that the input begins with, if it has got one.
+    pub fn begun(&self) -> Option<Tai64n> {
+        self.begun
+    }
+
     /// If the input stands in a line whose beginning was consumed, whether
     /// directory `number` gets it.
     pub fn long_line(&self, number: usize) -> Option<bool> {
@@ -251,13 +262,14 @@ impl Lines {
             .then(|| self.selected.get(number).copied().unwrap_or(false))
     }
 
-    /// The input begins in a line whose beginning was consumed before this
-    /// process began; `selected` tells for each directory whether it gets the rest.
-    pub fn resume_long_line(&mut self, selected: &[bool]) {
-        self.in_long_line = true;
-        for (place, given) in self.selected.iter_mut().zip(selected) {
+    /// The input goes on where another process was: in a `long_line`, of which it tells
+    /// for each directory whether it gets the rest, or in a line with the stamp `begun`.
+    pub fn resume(&mut self, long_line: Option<&[bool]>, begun: Option<Tai64n>) {
+        self.in_long_line = long_line.is_some();
+        for (place, given) in self.selected.iter_mut().zip(long_line.unwrap_or_default()) {
             *place = *given;
         }
+        self.begun = begun;
     }
 
     /// Whether the lines of this time are wanted in `text`.
@@ -393,7 +405,7 @@ fn shows(script: &Script) -> bool {
 /// rest of a batch in one line. Without: for a batch, to which only [`show`] adds, less
 /// than a hundredth.
 fn capacity(script: &Script, room: Room) -> usize {
-    let batch = room.batch() + Mark::LONGEST + LINE;
+    let batch = room.batch() + JournalEntry::LONGEST + LINE;
     if script.stamps {
         room.enough() + READ * (STAMP + 1) + batch
     } else {

@@ -259,7 +259,7 @@ fn what_was_killed_in_a_long_line_goes_on_in_it() {
     let script = Script::parse(script);
     for selected in [[true, false], [false, true]] {
         let mut lines = Lines::new(&script, Room::Large);
-        lines.resume_long_line(&selected);
+        lines.resume(Some(&selected), None);
         assert_eq!(lines.long_line(0), Some(selected[0]));
         assert_eq!(lines.long_line(1), Some(selected[1]));
         let input = b"rest\nx\ny\n";
@@ -309,7 +309,7 @@ fn whatever_comes_no_buffer_grows() {
         assert_eq!(before, Lines::needs(&script(), room));
         for round in 0..200 {
             // Short lines to the brim, and then a long one.
-            let mut input = vec![b'x'; room.batch() + Mark::LONGEST];
+            let mut input = vec![b'x'; room.batch() + JournalEntry::LONGEST];
             let short = numbers.below(input.len());
             // Of lines a little longer than is shown, `e` shows the most.
             let length = match round % 3 {

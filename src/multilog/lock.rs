@@ -1,8 +1,7 @@
-//! `lock` of a log directory: held while multilog runs, and where it notes how far
-//! it is.
+//! `lock` of a log directory: held while multilog runs, and its journal.
 
 use super::files::Files;
-use crate::formats::mark::{Mark, Noted};
+use crate::formats::journal::JournalEntry;
 use crate::sys::{directory, file, lock};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -38,34 +37,35 @@ impl Lock {
         Ok(Lock { file, is_told })
     }
 
-    /// What is noted in it.
-    pub fn read(&self) -> Noted {
-        let mut bytes = vec![0; Mark::LONGEST];
+    /// The journal entry in it.
+    pub fn read(&self) -> Option<JournalEntry> {
+        let mut bytes = vec![0; JournalEntry::LONGEST];
         let count = self.file.read_at(&mut bytes, 0).unwrap_or(0);
-        Noted::decode(bytes.get(..count).unwrap_or_default())
+        JournalEntry::decode(bytes.get(..count)?)
     }
 
-    /// Notes `mark` in it.
+    /// Writes a journal entry.
     ///
     /// # Errors
     /// What pwrite(2) says; WriteZero if not all of it was written.
-    pub fn write(&self, mark: &Mark) -> io::Result<()> {
-        let bytes = mark.encode();
+    pub fn write(&self, entry: &JournalEntry) -> io::Result<()> {
+        let bytes = entry.encode();
         match self.file.write_at(&bytes, 0) {
             Ok(count) if count < bytes.len() => Err(io::ErrorKind::WriteZero.into()),
             result => result.map(drop),
         }
     }
 
-    /// Spoils what is noted in it, which does not hold any more.
+    /// Makes the journal entry say that its batch is written.
     ///
     /// # Errors
-    /// What ftruncate(2) says.
-    pub fn spoil(&self) -> io::Result<()> {
-        self.file.set_len(1)
+    /// What pwrite(2) says; WriteZero if nothing was written.
+    pub fn commit(&self) -> io::Result<()> {
+        let (place, byte) = JournalEntry::COMMIT;
+        self.file.write_all_at(&[byte], place)
     }
 
-    /// Takes away what is noted in it.
+    /// Removes the journal entry.
     ///
     /// # Errors
     /// What ftruncate(2) says.

@@ -1,21 +1,20 @@
-//! A log directory as it was found: its lock, its mark, and the files that the mark
-//! speaks of.
+//! A log directory as it was found: its lock, its journal entry, and what is in the file of
+//! that entry.
 
 use super::files::Files;
 use super::keeper::Keeper;
 use super::lock::Lock;
-use super::proof::Tail;
 use super::recovery::Found;
 use super::rotation::Place;
 use super::script::Directory;
 use crate::error::Error;
+use crate::formats::journal::{FileId, JournalEntry};
 use crate::formats::logname;
-use crate::formats::mark::{FileId, Mark, Noted};
 use crate::sys::{file, walk};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -27,19 +26,8 @@ pub struct Locked {
     pub start: Rc<File>,
     /// The file `lock`, which is locked.
     pub lock: Lock,
-    /// What is noted in that, of whatever input it speaks.
-    pub noted: Noted,
-    /// The file that the mark speaks of, if it is there and nothing was written
-    /// after it.
-    pub last: Option<Last>,
-}
-
-/// The file that a mark speaks of.
-pub struct Last {
-    /// Its size, in bytes.
-    pub size: u64,
-    /// What the last files held, the newest file last.
-    pub tail: Tail,
+    /// What an earlier multilog has left.
+    pub found: Found,
 }
 
 impl Locked {
@@ -66,7 +54,7 @@ impl Locked {
         let directory = opened.map_err(|error| Error::unable("open directory", name, "", error))?;
         let lock = Lock::open(Files::of(&directory)).and_then(Lock::of);
         let lock = lock.map_err(|error| Error::unable("lock directory", name, "", error))?;
-        let noted = lock.read();
+        let entry = lock.read();
         Ok(Locked {
             place: Place {
                 settings: settings.clone(),
@@ -74,27 +62,20 @@ impl Locked {
                 budget: Keeper::new(settings),
             },
             start: Rc::clone(start),
-            last: noted.mark().and_then(|mark| find(mark, settings)),
-            noted,
+            found: Found {
+                grown: entry.as_ref().and_then(grown),
+                entry,
+            },
             lock,
         })
     }
-
-    /// What there is to recover from.
-    pub fn found(&self) -> Found {
-        let mark = self.noted.mark().filter(|_| self.last.is_some());
-        Found {
-            mark: mark.cloned(),
-            size: self.last.as_ref().map(|last| last.size),
-        }
-    }
 }
 
-/// The file that `mark` speaks of, under whatever name it stands in the current directory: it
-/// was `current`, but one that was killed at its start may have finished it. None
-/// if it is not there, or something was written since to another file: by a
-/// multilog that knows no marks, which took its input out of the pipe.
-fn find(mark: &Mark, settings: &Directory) -> Option<Last> {
+/// What is in the file of `entry` behind the size that it had then. The file has any name in
+/// the current directory: it was `current`, but a multilog that was killed at its start may
+/// have finished it. None if it is not there, or a later file is not empty: a multilog that
+/// knows no journal has written that, and took its input out of the pipe.
+fn grown(entry: &JournalEntry) -> Option<Vec<u8>> {
     let mut names: Vec<_> = fs::read_dir(".")
         .ok()?
         .flatten()
@@ -104,29 +85,33 @@ fn find(mark: &Mark, settings: &Directory) -> Option<Last> {
     names.sort_unstable_by(|a, b| logname::age(a.as_bytes()).cmp(&logname::age(b.as_bytes())));
     names.extend(["previous", "current"].map(OsString::from));
     let mut found = None;
-    let mut files = Vec::new();
     for name in names {
         let Ok(metadata) = fs::symlink_metadata(&name) else {
             continue;
         };
-        if id(&metadata) == mark.file {
-            found = Some(metadata.len());
+        if id(&metadata) == entry.file {
+            found = Some((name, metadata.len()));
         } else if metadata.len() > 0 {
             found = None;
         }
-        files.push((name, metadata.len()));
     }
-    let size = found?;
-    let grown = size.saturating_sub(mark.size);
-    let longest = mark.moved.saturating_add(mark.length).saturating_add(grown);
-    // What a processor has made of a file says nothing.
-    files
-        .retain(|(name, _)| settings.processor.is_none() || !logname::is_finished(name.as_bytes()));
-    let tail = Tail::of(files, longest);
-    Some(Last { size, tail })
+    let (name, size) = found?;
+    // The output of a batch is less than that.
+    const MOST: u64 = 1 << 20;
+    let length = size.saturating_sub(entry.size).min(MOST);
+    let length = usize::try_from(length).ok()?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).ok()?;
+    bytes.resize(length, 0);
+    if length > 0 {
+        // Another user may have put a link there.
+        let file = file::open_read_nofollow(Path::new(&name)).ok()?;
+        file.read_exact_at(&mut bytes, entry.size).ok()?;
+    }
+    Some(bytes)
 }
 
-/// By what a mark knows a file.
+/// By what the journal knows a file.
 pub fn id(metadata: &Metadata) -> FileId {
     let born = metadata.created().ok();
     let born = born.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());

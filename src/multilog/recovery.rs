@@ -1,175 +1,134 @@
-//! After a KILL: which of the bytes that stand first in the pipe are already in
-//! the files.
+//! After a KILL: what of the batch that was being written is still to be done.
 //!
-//! The order of things tells ([`crate::formats::mark`]): what becomes of batch N is
-//! written to all directories, then each gets its mark N, then the batch is taken
-//! out of the pipe, then batch N+1 is written. So
+//! The order of things tells. Each directory gets the journal entry of batch N, then the
+//! batch is written to all, then the entry of the first directory says so, then the batch is
+//! taken out of the pipe. What is written is determined by the batch and the entry
+//! ([`crate::formats::journal`]). So
 //!
-//! - if some directory has mark N and another still has N-1, batch N is still in
-//!   the pipe, whole;
-//! - if all have mark N and a file has grown since, N should be gone from the pipe,
-//!   and what the files have grown by is of N+1, which is still in it;
-//! - if all have mark N and no file has grown, it cannot be told whether N is
-//!   still in the pipe. It is taken for gone: at the worst it stands twice in the
-//!   files. The other way round could lose a line.
+//! - if a directory has the entry of N-1, nothing of N was written anywhere;
+//! - how much of N is in a directory's files, their sizes tell;
+//! - unless the first entry says that N is written, N is still in the pipe, whole;
+//! - if it says so, it cannot be told whether N is still in the pipe. N is taken for gone: at
+//!   the worst it is in the files twice. The other way round could lose a line.
 //!
-//! After two KILLs N can be in the pipe still, or a part of it, although something of
-//! what comes after it stands in the files: the first KILL came amid a larger batch, the
-//! second between the mark and the taking out. Then the pipe does not begin with that,
-//! but with N ([`super::proof::Before`]).
+//! A batch that is held is not written to files: it is done when all entries are there.
 //!
-//! A multilog that goes on marks its directories anew before it does anything else, for
-//! each has another `current` then. That says the same as before: the number stays, or
-//! where it is not the lowest it becomes that of a batch of nothing. So it is no matter
-//! if it is killed meanwhile. Its own batches get higher numbers: some marks can be
-//! ahead of others by more than one, and the lowest tells where the pipe stands.
+//! A multilog that continues changes no entry before it knows what is to be done, and then
+//! journals the same batch again. So it may be killed in turn.
 
-use crate::formats::mark::{FileId, Mark, Noted, Reading};
-
-/// The origin of what is `noted` in the directories, if it speaks of this `reading` and
-/// tells together where to go on. It does not if a directory has the marks of others, or
-/// nothing: then another multilog has been there, which perhaps did not know all of them.
-pub fn origin<'a>(noted: impl Iterator<Item = &'a Noted>, reading: Reading) -> Option<u64> {
-    let mut origin = None;
-    for noted in noted {
-        match noted {
-            Noted::Nothing => return None,
-            Noted::Spoiled => {}
-            Noted::Mark(mark) => {
-                let is_first = origin.is_none();
-                if mark.reading != reading || !(is_first || origin == Some(mark.origin)) {
-                    return None;
-                }
-                origin = Some(mark.origin);
-            }
-        }
-    }
-    origin
-}
+use crate::formats::journal::{Batch, BatchFate, InputId, JournalEntry};
 
 /// What was found of one directory.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Its mark, if it has one that tells together with the others, and nobody has
-    /// written since.
-    pub mark: Option<Mark>,
-    /// The size now of the file that the mark speaks of, in bytes, if it is there.
-    pub size: Option<u64>,
+    /// Its journal entry, if it has one.
+    pub entry: Option<JournalEntry>,
+    /// What is in the entry's file behind the size that it had; None if the file is gone, or
+    /// a later one is not empty: then another program has written there.
+    pub grown: Option<Vec<u8>>,
 }
 
-impl Found {
-    /// What is in the files behind the batch of the mark, in bytes.
-    fn grown(&self, mark: &Mark) -> u64 {
-        let size = self.size.unwrap_or(0);
-        mark.moved.saturating_add(size.saturating_sub(mark.size))
-    }
+/// Where to continue.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Resume {
+    /// With what is in the pipe, but first with these lines, which were held.
+    Anew(Vec<u8>),
+    /// With a batch.
+    Batch(Interrupted),
 }
 
-/// What of the pipe's bytes is already in the files of one directory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct There {
-    /// The number of the batch that its first mark is to have.
-    pub batch: u64,
-    /// How much of what becomes of them, in bytes.
-    pub written: u64,
-    /// How much stands before that of the batch that should be gone, in bytes. If it is
-    /// in the pipe still, that comes first.
-    pub doubtful: u64,
+/// A batch that was being written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interrupted {
+    /// The batch.
+    pub batch: Batch,
+    /// Whether it is out of the pipe, as far as that can be told.
+    pub is_out: bool,
+    /// If it begins in a long line, for each directory whether it gets that line.
+    pub before: Option<Vec<bool>>,
+    /// The same for the byte after it.
+    pub after: Option<Vec<bool>>,
+    /// For each directory, how much of the output is in earlier files, and what follows it.
+    written: Vec<(u64, Vec<u8>)>,
 }
 
-/// Where to go on.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Resume {
-    /// The highest number of a batch that is in use.
-    pub batch: u64,
-    /// The origin that all marks are to have.
-    pub origin: u64,
-    /// For each directory, what is there.
-    pub there: Vec<There>,
-    /// If the pipe's bytes begin in a long line, for each directory whether it gets
-    /// that line.
-    pub long_line: Option<Vec<bool>>,
-    /// The beginning of the first line, which is no longer in the pipe.
-    pub held: Vec<u8>,
-}
-
-impl Resume {
-    /// The first mark of directory `number`, whose `current` is this `file` of so many
-    /// bytes.
-    pub fn mark(&self, reading: Reading, number: usize, file: FileId, size: u64) -> Mark {
-        let there = self.there.get(number).copied().unwrap_or_default();
-        let long_line = self.long_line.as_ref().map(|gets_rest| {
-            // Where that is not known, better too much.
-            gets_rest.get(number).copied().unwrap_or(true)
+impl Interrupted {
+    /// How much of `text`, the output for directory `number`, is in its files. Nothing, if
+    /// something else is: then another program has written there, or this one makes
+    /// something else of a batch than the one before it.
+    pub fn written(&self, number: usize, text: &[u8]) -> usize {
+        let written = self.written.get(number).and_then(|(moved, grown)| {
+            let moved = usize::try_from(*moved).ok()?;
+            let is_it = text.get(moved..)?.starts_with(grown);
+            is_it.then_some(moved + grown.len())
         });
-        Mark {
-            reading,
-            batch: there.batch,
-            file,
-            size,
-            moved: there.written,
-            length: there.doubtful,
-            origin: self.origin,
-            long_line,
-            long_line_before: long_line,
-            held: self.held.clone(),
-        }
+        written.unwrap_or(0)
     }
 }
 
-/// Where to go on after what was `found` of each directory; `origin` is that of the marks.
-pub fn resume(found: &[Found], origin: u64) -> Resume {
-    let marks = || found.iter().filter_map(|found| found.mark.as_ref());
-    let batches = || marks().map(|mark| mark.batch);
-    let (Some(stands), Some(last)) = (batches().min(), batches().max()) else {
-        return Resume {
-            origin,
-            there: vec![There::default(); found.len()],
-            ..Resume::default()
-        };
+/// Where to continue after what was `found` of each directory, with this `input`.
+pub fn resume(found: &[Found], input: Option<InputId>) -> Resume {
+    match input.and_then(|input| interrupted(found, input)) {
+        Some(interrupted) => Resume::Batch(interrupted),
+        None => Resume::Anew(held(found)),
+    }
+}
+
+/// The batch that was being written, if the entries tell together. They do not if a
+/// directory has that of another input, another series or none, or if its file is gone: then
+/// another multilog has been there, which perhaps did not know all of them.
+fn interrupted(found: &[Found], input: InputId) -> Option<Interrupted> {
+    let known = |found: &Found| Some((found.entry.clone()?, found.grown.clone()?));
+    let known: Vec<(JournalEntry, Vec<u8>)> = found.iter().map(known).collect::<Option<_>>()?;
+    let (first, _) = known.first()?;
+    let age = |entry: &JournalEntry| first.batch.number.wrapping_sub(entry.batch.number);
+    let is_of_series = |entry: &JournalEntry| entry.batch.input == input && age(entry) <= 1;
+    if !known.iter().all(|(entry, _)| is_of_series(entry)) {
+        return None;
+    }
+    let is_out = match first.batch.fate {
+        BatchFate::Held => known.iter().all(|(entry, _)| age(entry) == 0),
+        BatchFate::Written | BatchFate::Ended => first.is_written,
     };
-    let batch = last.saturating_add(1);
-    let there = |found: &Found| match &found.mark {
-        None => There {
-            batch: stands,
-            ..There::default()
-        },
-        // Of a batch of nothing, that it is done is always true.
-        Some(mark) if mark.batch > stands => There {
-            batch,
-            written: mark.length.saturating_add(found.grown(mark)),
-            doubtful: 0,
-        },
-        // Also if another has a later mark: it may be of one that has found this batch.
-        Some(mark) => {
-            // What the pipe would begin amid, if that was still there, is not known.
-            let of_lines = mark.long_line.is_none() && mark.long_line_before.is_none();
-            There {
-                batch: stands,
-                written: found.grown(mark),
-                doubtful: if of_lines { mark.length } else { 0 },
+    // Where that is not known, better too much.
+    let flags = |of: fn(&JournalEntry) -> Option<bool>| {
+        of(first)?;
+        let each = known.iter().map(|(entry, _)| match age(entry) {
+            0 => of(entry).unwrap_or(true),
+            _ => entry.after.unwrap_or(true),
+        });
+        Some(each.collect())
+    };
+    Some(Interrupted {
+        is_out,
+        before: flags(|entry| entry.before),
+        after: flags(|entry| entry.after),
+        batch: first.batch.clone(),
+        written: known
+            .iter()
+            .map(|(entry, grown)| match age(entry) {
+                0 => (entry.moved, grown.clone()),
+                _ => Default::default(),
+            })
+            .collect(),
+    })
+}
+
+/// What is held, as lines of their own: once, where several directories have it.
+fn held(found: &[Found]) -> Vec<u8> {
+    let mut pieces: Vec<&[u8]> = Vec::new();
+    let mut lines = Vec::new();
+    for entry in found.iter().filter_map(|found| found.entry.as_ref()) {
+        let held = entry.batch.held.as_slice();
+        if !held.is_empty() && !pieces.contains(&held) {
+            pieces.push(held);
+            lines.extend_from_slice(held);
+            if !held.ends_with(b"\n") {
+                lines.push(b'\n');
             }
         }
-    };
-    let standing = || marks().filter(|mark| mark.batch == stands);
-    let long_line = |mark: &Mark| {
-        if mark.batch > stands {
-            mark.long_line_before
-        } else {
-            mark.long_line
-        }
-    };
-    let in_long_line = standing().any(|mark| mark.long_line.is_some());
-    let gets_rest = |found: &Found| found.mark.as_ref().and_then(long_line).unwrap_or(true);
-    Resume {
-        batch,
-        origin,
-        there: found.iter().map(there).collect(),
-        long_line: in_long_line.then(|| found.iter().map(gets_rest).collect()),
-        held: standing()
-            .next()
-            .map_or_else(Vec::new, |mark| mark.held.clone()),
     }
+    lines
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A multilog that is killed at every step of what it does loses nothing, and what
-//! stands twice is no more than may.
+//! A multilog that is killed at every step of what it does loses nothing, and nothing
+//! stands twice but a batch whose taking out was cut short.
 
 use super::play::{Kill, Log, Play};
 use crate::formats::tai64n::Tai64n;
@@ -7,7 +7,6 @@ use crate::multilog::lines::Lines;
 use crate::multilog::rush::Room;
 use crate::multilog::script::Script;
 use crate::numbers::Numbers;
-use std::collections::BTreeSet;
 
 /// What is wrong with what stands in the logs.
 fn check(play: &Play, input: &[u8]) -> Result<(), String> {
@@ -16,6 +15,11 @@ fn check(play: &Play, input: &[u8]) -> Result<(), String> {
         let text = log.files.concat();
         let kills = &play.kills[number];
         let stamps = play.script.stamps;
+        let lines = text.split_inclusive(|byte| *byte == b'\n');
+        let begins: Vec<&[u8]> = lines.map(|line| &line[..line.len().min(25)]).collect();
+        if stamps && !begins.is_sorted() {
+            return Err(format!("directory {number}: {}", text.escape_ascii()));
+        }
         // The second is slow, and for the few cases in which what stands twice
         // has in it what stands twice.
         let wrong = wrong(&text, &expected, kills, stamps, true)
@@ -206,10 +210,9 @@ fn killed_at_every_step_it_loses_nothing() {
         assert!(steps > 60, "{steps}");
         for first in 0..steps {
             play(&[first]);
-            // And again, soon, while it puts all in order.
-            if first % 3 == number % 3 {
-                play(&[first, 3, 3]);
-                play(&[first, 6, 6]);
+            // And again, soon, while it puts all in order and finishes what was begun.
+            for again in [3, 5, 8, 13] {
+                play(&[first, again, again]);
             }
         }
     }
@@ -218,13 +221,12 @@ fn killed_at_every_step_it_loses_nothing() {
 #[test]
 fn killed_again_and_again_it_loses_nothing() {
     let mut numbers = Numbers(0x2545_F491_4F6C_DD1D);
-    let (mut exact, mut repeated) = (0, 0);
+    let mut repeated = 0;
     for round in 0..100_u64 {
         let script = script(SCRIPTS[numbers.below(SCRIPTS.len())]);
         let input = input(&mut numbers, 80, 3000);
         let mut play = Play::new(&script, round * 3 + 1, &input);
         play.batch = [50, 500, 4000, 70_000][numbers.below(4)];
-        play.marks_fail = round % 5 == 4;
         for _ in 0..numbers.below(8) {
             let most = [10, 40, 300][numbers.below(3)];
             if play.process(Some(numbers.below(most))) {
@@ -240,14 +242,12 @@ fn killed_again_and_again_it_loses_nothing() {
         let wanted: usize = (0..count)
             .map(|number| expected(&play.script, &input, number).len())
             .sum();
-        if length == wanted {
-            exact += 1;
-        } else {
-            repeated += 1;
-        }
+        let may_repeat = play.kills.iter().flatten().any(|kill| kill.most > 0);
+        assert!(length == wanted || may_repeat, "round {round}");
+        repeated += usize::from(length != wanted);
     }
-    // Mostly nothing stands twice, but the play has that, too.
-    assert!(exact > 40 && repeated > 5, "{exact} {repeated}");
+    // The play has that, too.
+    assert!(repeated > 3, "{repeated}");
 }
 
 #[test]
@@ -257,7 +257,6 @@ fn killed_again_and_again_it_breaks_no_line() {
         let script = script(SCRIPTS[numbers.below(SCRIPTS.len())]);
         let input = input(&mut numbers, 60, 300);
         let mut play = Play::new(&script, round * 3 + 1, &input);
-        play.splits = false;
         let mut kills = Vec::new();
         for _ in 0..numbers.below(12) {
             play.batch = [500, 4000, 70_000][numbers.below(3)];
@@ -268,23 +267,8 @@ fn killed_again_and_again_it_breaks_no_line() {
             }
         }
         while !play.process(None) {}
-        let mut whole = input.clone();
-        whole.push(b'\n');
-        let lines: BTreeSet<&[u8]> = whole.split(|byte| *byte == b'\n').collect();
-        for log in &play.world.logs {
-            let text = log.files.concat();
-            let mut last = Vec::new();
-            for line in text.split(|byte| *byte == b'\n') {
-                let stamp = if script.stamps { line.len().min(26) } else { 0 };
-                let is_whole = lines.contains(&line[stamp..]);
-                assert!(
-                    is_whole,
-                    "round {round}, {script:?}, {kills:?}: {} {}",
-                    last.escape_ascii(),
-                    line.escape_ascii()
-                );
-                last = line.to_vec();
-            }
+        if let Err(why) = check(&play, &input) {
+            panic!("round {round}, {script:?}, {kills:?}: {why}");
         }
         assert_eq!(play.mismatches, 0, "round {round}, {script:?}, {kills:?}");
     }
@@ -312,12 +296,13 @@ fn of_lines_that_are_the_same_none_is_taken_for_another() {
         for (number, log) in play.world.logs.iter().enumerate() {
             let expected = expected(&script, &input, number).len();
             let length = log.length();
+            let may_repeat = play.kills[number].iter().any(|kill| kill.most > 0);
             assert!(
-                length >= expected,
+                length == expected || (length > expected && may_repeat),
                 "round {round}, {script:?}, {kills:?}: {length} of {expected} bytes"
             );
             repeated += usize::from(length > expected);
         }
     }
-    assert!(repeated > 20, "{repeated}");
+    assert!(repeated > 10, "{repeated}");
 }

@@ -1,26 +1,23 @@
 //! A multilog that is killed, and goes on.
 //!
-//! The pipe, the directories and the marks in them are played here, in the order
-//! of `shell` and `dir`; lines, cuts, marks and where to go on are the real ones.
+//! The pipe, the directories and their journals are played here, in the order of `begin`,
+//! `replay`, `shell` and `dir`; lines, cuts, entries and where to continue are the real ones.
 
 use super::*;
-use crate::formats::tai64n::Tai64n;
+use crate::formats::journal::{BatchFate, FileId, batch_hash};
 use crate::multilog::cutter::Cutter;
-use crate::multilog::lines::{Lines, Taken};
-use crate::multilog::proof::{Before, Known, Tail};
+use crate::multilog::lines::Lines;
+use crate::multilog::model::moment;
 use crate::multilog::rush::Room;
 use crate::multilog::script::Script;
 use crate::numbers::Numbers;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 
-pub(super) const READING: Reading = Reading {
+pub(super) const INPUT: InputId = InputId {
     boot: [7; 16],
     pipe: (1, 2),
     script: 3,
 };
-
-pub(super) const ORIGIN: u64 = 4;
 
 /// What outlives a KILL, of one directory.
 #[derive(Clone, Default)]
@@ -45,27 +42,15 @@ fn id(file: usize) -> FileId {
 impl Log {
     /// What is found of it, as in [`crate::multilog::locked`].
     fn found(&self) -> Found {
-        let mark = Mark::decode(&self.lock);
-        let place = mark.as_ref().map(|mark| mark.file.inode as usize - 100);
-        let files = place.and_then(|place| self.files.get(place..));
-        let (file, later) = files.unwrap_or_default().split_first().unzip();
-        let is_last = later.is_some_and(|later| later.iter().all(Vec::is_empty));
-        Found {
-            mark: mark.filter(|_| is_last),
-            size: file.filter(|_| is_last).map(|file| file.len() as u64),
-        }
-    }
-
-    /// What the files end with, as far as the mark speaks of it.
-    fn tail(&self, found: &Found) -> Option<Tail<Memory>> {
-        let mark = found.mark.as_ref()?;
-        let files = self.files.iter().cloned();
-        let files = files
-            .map(|file| (file.clone(), file.len() as u64))
-            .collect();
-        let length = found.grown(mark).saturating_add(mark.length);
-        let open = |file: &Vec<u8>| Ok(Memory(file.clone()));
-        Some(Tail::through(files, length, open))
+        let entry = JournalEntry::decode(&self.lock);
+        let grown = entry.as_ref().and_then(|entry| {
+            let place = entry.file.inode as usize - 100;
+            let (file, later) = self.files.get(place..)?.split_first()?;
+            let grown = file.get(usize::try_from(entry.size).unwrap()..)?;
+            let is_last = later.iter().all(Vec::is_empty);
+            is_last.then_some(grown.to_vec())
+        });
+        Found { entry, grown }
     }
 
     pub(super) fn length(&self) -> usize {
@@ -78,12 +63,12 @@ impl Log {
 pub(super) struct World {
     /// What was not written to the pipe yet.
     to_come: Vec<u8>,
-    pipe: Vec<u8>,
+    pub(super) pipe: Vec<u8>,
     pub(super) logs: Vec<Log>,
 }
 
 /// The process was killed.
-struct Killed;
+pub(super) struct Killed;
 
 /// Where something may stand twice because of that.
 #[derive(Clone, Copy, Debug)]
@@ -112,24 +97,17 @@ impl Kill {
 struct Dir {
     cutter: Cutter,
     size: u64,
-    before: Before<Memory>,
-    mark: Mark,
-    batch: u64,
+    entry: Option<JournalEntry>,
 }
 
-/// A file that is read.
-struct Memory(Vec<u8>);
-
-impl FileExt for Memory {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let rest = self.0.get(usize::try_from(offset).unwrap()..);
-        let mut rest = rest.unwrap_or_default();
-        io::Read::read(&mut rest, buffer)
-    }
-
-    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
+/// In the memory of the process.
+struct Process {
+    lines: Lines,
+    dirs: Vec<Dir>,
+    buffer: Vec<u8>,
+    held: usize,
+    seen: usize,
+    batch: Batch,
 }
 
 /// How a situation is played.
@@ -142,14 +120,9 @@ pub(super) struct Play {
     pub(super) steps: usize,
     /// How much is looked at at once, in bytes.
     pub(super) batch: usize,
-    /// Whether marks fail to be written now and then.
-    pub(super) marks_fail: bool,
-    /// Whether unfinished lines are taken out of the pipe and held, and a KILL finds
-    /// batches taken out in part.
-    pub(super) splits: bool,
-    /// So many processes were begun.
+    /// So many processes were begun, and so many batches.
     begun: u64,
-    /// How often what the pipe began with was not what the files end with.
+    /// How often the pipe did not begin with the batch that should be in it.
     pub(super) mismatches: usize,
     /// Something may stand twice if the process is killed now.
     may_repeat: bool,
@@ -173,9 +146,7 @@ impl Play {
             left: None,
             steps: 0,
             batch: 4000,
-            marks_fail: false,
-            splits: true,
-            begun: ORIGIN,
+            begun: 4,
             mismatches: 0,
             may_repeat: false,
             lengths: [0, 0],
@@ -204,9 +175,9 @@ impl Play {
             Err(Killed) => {
                 let [before, last] = self.lengths;
                 let most = if self.may_repeat { before.max(last) } else { 0 };
-                let marks = self.world.logs.iter();
-                let marks = marks.filter_map(|log| Mark::decode(&log.lock));
-                let held = marks.map(|mark| mark.held.len()).max();
+                let entries = self.world.logs.iter();
+                let entries = entries.filter_map(|log| JournalEntry::decode(&log.lock));
+                let held = entries.map(|entry| entry.batch.held.len()).max();
                 for (kills, log) in self.kills.iter_mut().zip(&self.world.logs) {
                     let from = log.length();
                     let stamp = if self.script.stamps { 26 } else { 0 };
@@ -220,43 +191,83 @@ impl Play {
         }
     }
 
-    fn noted(&self) -> Vec<Noted> {
-        let logs = self.world.logs.iter();
-        logs.map(|log| Noted::decode(&log.lock)).collect()
+    fn run(&mut self) -> Result<bool, Killed> {
+        let found: Vec<Found> = self.world.logs.iter().map(Log::found).collect();
+        let resume = resume(&found, Some(INPUT));
+        self.begun += 1;
+        let batch = match &resume {
+            Resume::Anew(_) => Batch {
+                input: INPUT,
+                number: self.begun * 1000,
+                ..Batch::default()
+            },
+            Resume::Batch(interrupted) => interrupted.batch.clone(),
+        };
+        let mut dirs = Vec::new();
+        for number in 0..found.len() {
+            dirs.push(self.start(number)?);
+        }
+        let mut process = Process {
+            lines: Lines::new(&self.script, Room::Large),
+            dirs,
+            buffer: vec![],
+            held: 0,
+            seen: 0,
+            batch,
+        };
+        let lines = match resume {
+            Resume::Anew(lines) => lines,
+            Resume::Batch(interrupted) => self.finish(&mut process, &interrupted)?,
+        };
+        if !lines.is_empty() {
+            process.hold(&lines);
+            let all = process.buffer.len();
+            self.deal(&mut process, all)?;
+        }
+        self.keep(&mut process, 0)?;
+        self.turn(&mut process)
     }
 
-    fn run(&mut self) -> Result<bool, Killed> {
-        let mut lines = Lines::new(&self.script, Room::Large);
-        let logs = self.world.logs.iter();
-        let origin = origin(self.noted().iter(), READING);
-        let found: Vec<Found> = match origin {
-            Some(_) => logs.map(Log::found).collect(),
-            None => vec![Found::default(); logs.count()],
+    /// As in [`crate::multilog::replay`].
+    fn finish(&mut self, process: &mut Process, left: &Interrupted) -> Result<Vec<u8>, Killed> {
+        let batch = &left.batch;
+        let is_held = batch.fate == BatchFate::Held;
+        if left.is_out {
+            let begun = batch.begun.filter(|_| is_held);
+            process.lines.resume(left.after.as_deref(), begun);
+            process.hold(if is_held { &batch.held } else { &[] });
+            return Ok(vec![]);
+        }
+        let length = usize::try_from(batch.length).unwrap();
+        let held = batch.held.len() - if is_held { length } else { 0 };
+        process.hold(&batch.held[..held]);
+        let there = self.world.pipe.get(..length);
+        let Some(there) = there.filter(|there| batch_hash(there) == batch.hash) else {
+            self.mismatches += 1;
+            process.hold(&[]);
+            let newline: &[u8] = if batch.held.is_empty() { b"" } else { b"\n" };
+            return Ok([&batch.held, newline].concat());
         };
-        self.begun += 1;
-        let resume = resume(&found, origin.unwrap_or(self.begun));
-        self.may_repeat = self.marks_fail;
-        let mut dirs = Vec::new();
-        for (number, found) in found.iter().enumerate() {
-            dirs.push(self.start(number, found)?);
+        process.lines.resume(left.before.as_deref(), batch.begun);
+        if is_held {
+            process.batch.number -= 1;
+            return Ok(vec![]);
         }
-        if let Some(selected) = &resume.long_line {
-            lines.resume_long_line(selected);
+        process.buffer.extend_from_slice(there);
+        let real = process.buffer.len();
+        if batch.fate == BatchFate::Ended {
+            process.end_line();
         }
-        for (number, dir) in dirs.iter_mut().enumerate() {
-            let there = resume.there[number];
-            dir.before.expect(there.written, there.doubtful);
-            dir.batch = resume.batch;
-            dir.mark = resume.mark(READING, number, dir.mark.file, dir.size);
-            self.write_mark(number, dir)?;
-        }
-        self.may_repeat = self.marks_fail;
-        self.turn(&mut lines, &mut dirs, resume.held)
+        process.seen = usize::try_from(batch.seen).unwrap();
+        let usable = process.buffer.len();
+        let taken = self.batch(process, 0..usable, real, batch.stamp, Some(left))?;
+        assert_eq!(taken, usable);
+        self.consume(process, usable)?;
+        Ok(vec![])
     }
 
     /// Puts the files in order.
-    fn start(&mut self, number: usize, found: &Found) -> Result<Dir, Killed> {
-        let tail = self.world.logs[number].tail(found);
+    fn start(&mut self, number: usize) -> Result<Dir, Killed> {
         if !self.world.logs[number].is_safe {
             self.step()?;
             self.world.logs[number].previous = None;
@@ -273,20 +284,7 @@ impl Play {
         Ok(Dir {
             cutter: Cutter::new(self.script.directories[number].size, size),
             size,
-            before: Before::new(tail, self.script.stamps),
-            mark: Mark {
-                reading: READING,
-                batch: 0,
-                file: id(current),
-                size,
-                moved: 0,
-                length: 0,
-                origin: ORIGIN,
-                long_line: None,
-                long_line_before: None,
-                held: vec![],
-            },
-            batch: 0,
+            entry: None,
         })
     }
 
@@ -296,30 +294,17 @@ impl Play {
         log.files.push(vec![]);
     }
 
-    fn write_mark(&mut self, number: usize, dir: &Dir) -> Result<(), Killed> {
+    fn write_entry(&mut self, number: usize, dir: &Dir) -> Result<(), Killed> {
         self.step()?;
         let lock = &mut self.world.logs[number].lock;
-        let is_needed = !dir.mark.held.is_empty() || dir.mark.long_line.is_some();
-        if self.marks_fail && !is_needed && self.numbers.one_in(5) {
-            *lock = vec![0];
-            return Ok(());
-        }
-        // What stands behind a mark is of a longer one.
-        let bytes = dir.mark.encode();
+        // What is after an entry is of a longer one.
+        let bytes = dir.entry.as_ref().unwrap().encode();
         let rest = lock.get(bytes.len()..).unwrap_or_default().to_vec();
         *lock = [bytes, rest].concat();
         Ok(())
     }
 
-    fn turn(
-        &mut self,
-        lines: &mut Lines,
-        dirs: &mut [Dir],
-        mut buffer: Vec<u8>,
-    ) -> Result<bool, Killed> {
-        // So many bytes of the buffer are not in the pipe any more.
-        let mut held = buffer.len();
-        let mut seen = held;
+    fn turn(&mut self, process: &mut Process) -> Result<bool, Killed> {
         loop {
             let more = self
                 .numbers
@@ -327,78 +312,164 @@ impl Play {
             let more: Vec<u8> = self.world.to_come.drain(..more).collect();
             self.world.pipe.extend(more);
             if self.numbers.one_in(10) {
-                for (number, dir) in dirs.iter_mut().enumerate() {
+                for number in 0..process.dirs.len() {
+                    let dir = &mut process.dirs[number];
                     if dir.size > 0 {
                         dir.cutter.begin();
                         self.rotate(number, dir)?;
                     }
                 }
             }
-            let is_in_line = seen > 0 || lines.is_in_long_line();
+            let is_in_line = process.seen > 0 || process.lines.is_in_long_line();
             if !is_in_line && self.numbers.one_in(30) {
-                self.close(dirs)?;
+                self.close(process)?;
                 return Ok(false);
             }
-            buffer.truncate(held);
+            process.buffer.truncate(process.held);
             let look = self.world.pipe.len().min(self.batch);
-            buffer.extend_from_slice(&self.world.pipe[..look]);
-            let real = buffer.len();
+            process.buffer.extend_from_slice(&self.world.pipe[..look]);
+            let real = process.buffer.len();
             let is_end = self.world.to_come.is_empty() && look == self.world.pipe.len();
+            self.deal(process, real)?;
             if is_end {
-                let is_unfinished = match buffer.last() {
-                    Some(byte) => *byte != b'\n',
-                    None => lines.is_in_long_line(),
-                };
-                if is_unfinished {
-                    buffer.push(b'\n');
-                }
-            }
-            let mut done = 0;
-            loop {
-                let input = buffer[done..].to_vec();
-                let in_line: Vec<bool> = (0..dirs.len())
-                    .map(|number| lines.long_line(number) == Some(true))
-                    .collect();
-                let Taken { bytes, seen: now } = lines.take(&input, seen, Tai64n::default());
-                seen = now;
-                if bytes == 0 {
-                    break;
-                }
-                let taken = &input[..bytes];
-                // Each piece of a line that comes again may get a stamp.
-                let pieces = taken.split(|byte| *byte == b'\n').count();
-                self.lengths = [self.lengths[1], bytes + 26 * pieces];
-                for (number, dir) in dirs.iter_mut().enumerate() {
-                    let (text, flushes) = lines.output(number, taken);
-                    self.write(number, dir, text, flushes, in_line[number])?;
-                }
-                for (number, dir) in dirs.iter_mut().enumerate() {
-                    let length = lines.output(number, taken).0.len();
-                    self.note(number, dir, length, lines.long_line(number), &[])?;
-                }
-                let out = (done + bytes).min(real);
-                self.take_out(out.saturating_sub(held.max(done)))?;
-                done += bytes;
-            }
-            buffer.drain(..done);
-            if done > 0 {
-                held = 0;
-            }
-            if is_end {
-                self.close(dirs)?;
-                assert_eq!((&self.world.pipe, buffer), (&vec![], vec![]));
+                let real = process.buffer.len();
+                process.end_line();
+                self.deal(process, real)?;
+                self.close(process)?;
+                assert_eq!((&self.world.pipe, &process.buffer), (&vec![], &vec![]));
                 return Ok(true);
             }
-            let pending = buffer.len() - held;
-            if pending > 0 && self.splits && self.numbers.one_in(3) {
-                self.lengths = [buffer.len() + 26; 2];
-                for (number, dir) in dirs.iter_mut().enumerate() {
-                    self.note(number, dir, 0, lines.long_line(number), &buffer)?;
-                }
-                self.take_out(pending)?;
-                held = buffer.len();
+            let pending = process.buffer.len() - process.held;
+            if pending > 0 && self.numbers.one_in(3) {
+                self.lengths = [process.buffer.len() + 26; 2];
+                self.keep(process, pending)?;
             }
         }
+    }
+
+    fn deal(&mut self, process: &mut Process, real: usize) -> Result<(), Killed> {
+        let (mut done, usable) = (0, process.buffer.len());
+        loop {
+            self.begun += 1;
+            let stamp = process.lines.next_stamp(moment(self.begun * 1000));
+            match self.batch(process, done..usable, real, stamp, None)? {
+                0 => break,
+                taken => done += taken,
+            }
+        }
+        self.consume(process, done)
+    }
+
+    fn consume(&mut self, process: &mut Process, done: usize) -> Result<(), Killed> {
+        process.buffer.drain(..done);
+        if done > 0 && std::mem::take(&mut process.held) > 0 {
+            self.keep(process, 0)?;
+        }
+        Ok(())
+    }
+
+    fn batch(
+        &mut self,
+        process: &mut Process,
+        range: Range<usize>,
+        real: usize,
+        stamp: crate::formats::tai64n::Tai64n,
+        left: Option<&Interrupted>,
+    ) -> Result<usize, Killed> {
+        let (start, begun, seen) = (range.start, process.lines.begun(), process.seen);
+        let before = process.long_line();
+        let taken = process.lines.take(&process.buffer[range], seen, stamp);
+        process.seen = taken.seen;
+        if taken.bytes == 0 {
+            return Ok(0);
+        }
+        let end = start + taken.bytes;
+        let inside = start.max(process.held)..end.min(real).max(start.max(process.held));
+        let input = process.buffer[start..end].to_vec();
+        let pipe = process.buffer[inside.clone()].to_vec();
+        let after = process.long_line();
+        // Each piece of a line that comes again may get a stamp.
+        let pieces = input.split(|byte| *byte == b'\n').count();
+        self.lengths = [self.lengths[1], input.len() + 26 * pieces];
+        process.batch = Batch {
+            input: INPUT,
+            number: left.map_or(process.batch.number + 1, |left| left.batch.number),
+            length: pipe.len() as u64,
+            hash: batch_hash(&pipe),
+            fate: if end > real {
+                BatchFate::Ended
+            } else {
+                BatchFate::Written
+            },
+            seen: seen as u64,
+            stamp,
+            begun,
+            held: process.buffer[start..inside.start].to_vec(),
+        };
+        let batch = process.batch.clone();
+        let Process { lines, dirs, .. } = process;
+        let mut written = vec![];
+        for (number, dir) in dirs.iter_mut().enumerate() {
+            let text = lines.output(number, &input).0;
+            written.push(left.map_or(0, |left| left.written(number, text)));
+            let flags = (before[number], after[number]);
+            self.journal(number, dir, &batch, flags, written[number])?;
+        }
+        for (number, dir) in dirs.iter_mut().enumerate() {
+            let (text, flushes) = lines.output(number, &input);
+            let in_line = before[number] == Some(true);
+            self.write(number, dir, text, flushes, in_line, written[number])?;
+        }
+        self.step()?;
+        let (place, byte) = JournalEntry::COMMIT;
+        self.world.logs[0].lock[usize::try_from(place).unwrap()] = byte;
+        dirs[0].entry.as_mut().unwrap().is_written = true;
+        self.take_out(pipe.len())?;
+        Ok(taken.bytes)
+    }
+
+    fn keep(&mut self, process: &mut Process, pending: usize) -> Result<(), Killed> {
+        let end = process.held + pending;
+        let pipe = &process.buffer[process.held..end];
+        process.batch = Batch {
+            input: INPUT,
+            number: process.batch.number + 1,
+            length: pipe.len() as u64,
+            hash: batch_hash(pipe),
+            fate: BatchFate::Held,
+            seen: process.seen as u64,
+            begun: process.lines.begun(),
+            held: process.buffer[..end].to_vec(),
+            ..Batch::default()
+        };
+        let batch = process.batch.clone();
+        let long_line = process.long_line();
+        for (number, dir) in process.dirs.iter_mut().enumerate() {
+            let flags = (long_line[number], long_line[number]);
+            self.journal(number, dir, &batch, flags, 0)?;
+        }
+        process.held = end;
+        self.take_out(pending)
+    }
+
+    fn journal(
+        &mut self,
+        number: usize,
+        dir: &mut Dir,
+        batch: &Batch,
+        (before, after): (Option<bool>, Option<bool>),
+        written: usize,
+    ) -> Result<(), Killed> {
+        dir.entry = Some(JournalEntry {
+            batch: batch.clone(),
+            is_written: false,
+            before,
+            after,
+            file: id(self.world.logs[number].current.unwrap()),
+            size: dir.size,
+            moved: written as u64,
+        });
+        self.write_entry(number, dir)
     }
 
     fn write(
@@ -408,23 +479,13 @@ impl Play {
         text: &[u8],
         flushes: &[usize],
         in_line: bool,
+        written: usize,
     ) -> Result<(), Killed> {
-        let known = match dir.before.take(text, in_line) {
-            Some(known) => known,
-            None => {
-                self.mismatches += 1;
-                dir.before.expect(0, 0);
-                (dir.mark.moved, dir.mark.length) = (0, 0);
-                self.write_mark(number, dir)?;
-                Known::default()
-            }
-        };
-        let there = known.length;
-        let (old, text) = text.split_at(there);
+        let (old, text) = text.split_at(written);
         let in_line = old.last().map_or(in_line, |byte| *byte != b'\n');
         let places: Vec<usize> = flushes
             .iter()
-            .map(|place| place.saturating_sub(there))
+            .map(|place| place.saturating_sub(written))
             .collect();
         let mut cuts = vec![];
         dir.cutter.cut(text, &places, in_line, &mut cuts);
@@ -457,64 +518,61 @@ impl Play {
         log.previous = log.current.take();
         self.step()?;
         self.create(number);
-        dir.mark.moved += dir.size - dir.mark.size;
-        dir.mark.size = 0;
-        dir.mark.file = id(self.world.logs[number].current.unwrap());
+        let entry = dir.entry.as_mut().unwrap();
+        entry.moved += dir.size - entry.size;
+        entry.size = 0;
+        entry.file = id(self.world.logs[number].current.unwrap());
         dir.size = 0;
-        self.write_mark(number, dir)?;
+        self.write_entry(number, dir)?;
         self.step()?;
         self.world.logs[number].previous = None;
         Ok(())
     }
 
-    fn note(
-        &mut self,
-        number: usize,
-        dir: &mut Dir,
-        length: usize,
-        long_line: Option<bool>,
-        held: &[u8],
-    ) -> Result<(), Killed> {
-        dir.batch += 1;
-        dir.mark.batch = dir.batch;
-        dir.mark.size = dir.size;
-        dir.mark.moved = dir.before.length();
-        dir.mark.length = length as u64;
-        dir.mark.long_line_before = std::mem::replace(&mut dir.mark.long_line, long_line);
-        dir.mark.held = held.to_vec();
-        self.write_mark(number, dir)?;
-        // The last one: nothing tells any more whether the batch is still there.
-        self.may_repeat |= number + 1 == self.world.logs.len();
-        Ok(())
-    }
-
-    /// The bytes leave the pipe in several pieces.
+    /// The bytes leave the pipe in several pieces. Before that is done, and only then, a KILL
+    /// can make something stand twice.
     fn take_out(&mut self, count: usize) -> Result<(), Killed> {
+        self.may_repeat = count > 0;
         let mut left = count;
         while left > 0 {
             self.step()?;
-            let piece = if self.splits {
-                self.numbers.below(left) + 1
-            } else {
-                left
-            };
+            let piece = self.numbers.below(left) + 1;
             self.world.pipe.drain(..piece);
             left -= piece;
         }
-        self.may_repeat = self.marks_fail;
+        self.may_repeat = false;
         Ok(())
     }
 
-    fn close(&mut self, dirs: &[Dir]) -> Result<(), Killed> {
-        if dirs.iter().any(|dir| dir.before.length() > 0) {
-            return Ok(());
-        }
-        for number in 0..dirs.len() {
+    fn close(&mut self, process: &mut Process) -> Result<(), Killed> {
+        for number in 0..process.dirs.len() {
             self.step()?;
             self.world.logs[number].is_safe = true;
             self.step()?;
             self.world.logs[number].lock.clear();
         }
         Ok(())
+    }
+}
+
+impl Process {
+    fn hold(&mut self, bytes: &[u8]) {
+        self.buffer = bytes.to_vec();
+        (self.held, self.seen) = (bytes.len(), bytes.len());
+    }
+
+    fn end_line(&mut self) {
+        let is_unfinished = match self.buffer.last() {
+            Some(byte) => *byte != b'\n',
+            None => self.lines.is_in_long_line(),
+        };
+        if is_unfinished {
+            self.buffer.push(b'\n');
+        }
+    }
+
+    fn long_line(&self) -> Vec<Option<bool>> {
+        let numbers = 0..self.dirs.len();
+        numbers.map(|number| self.lines.long_line(number)).collect()
     }
 }

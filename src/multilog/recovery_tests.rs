@@ -1,165 +1,170 @@
 //! The cases that are told apart, one by one.
 
-use super::play::{ORIGIN, READING};
+use super::play::INPUT;
 use super::*;
+use crate::formats::journal::{BatchFate, FileId};
 
-/// A mark as it stands after batch `batch`.
-fn mark(batch: u64) -> Mark {
-    Mark {
-        reading: READING,
-        batch,
+const TEXT: &[u8] = b"what becomes of the batch\n";
+
+/// The entry of batch `number`.
+fn entry(number: u64) -> JournalEntry {
+    JournalEntry {
+        batch: Batch {
+            input: INPUT,
+            number,
+            length: 9,
+            fate: BatchFate::Written,
+            held: b"held".to_vec(),
+            ..Batch::default()
+        },
+        before: None,
+        after: None,
         file: FileId::default(),
         size: 1000,
         moved: 0,
-        length: 70,
-        origin: ORIGIN,
-        long_line: None,
-        long_line_before: None,
-        held: vec![],
+        is_written: false,
     }
 }
 
-fn found(mark: Mark, size: Option<u64>) -> Found {
+/// The first `count` bytes of the text are there.
+fn found(entry: JournalEntry, count: usize) -> Found {
+    let moved = usize::try_from(entry.moved).unwrap();
     Found {
-        mark: Some(mark),
-        size,
+        entry: Some(entry),
+        grown: Some(TEXT.get(moved..count).unwrap_or_default().to_vec()),
     }
 }
 
-fn go_on(found: &[Found]) -> Resume {
-    resume(found, ORIGIN)
-}
-
-#[test]
-fn marks_tell_only_together() {
-    let noted = |mark: &Mark| Noted::Mark(mark.clone());
-    let of = |noted: &[Noted]| origin(noted.iter(), READING);
-    let ours = noted(&mark(5));
-    let later = noted(&mark(7));
-    let other = noted(&Mark {
-        origin: ORIGIN + 1,
-        ..mark(6)
-    });
-    let foreign = noted(&Mark {
-        reading: Reading {
-            script: 4,
-            ..READING
-        },
-        ..mark(5)
-    });
-    assert_eq!(of(&[]), None);
-    assert_eq!(of(&[Noted::Nothing]), None);
-    assert_eq!(of(&[Noted::Spoiled]), None);
-    assert_eq!(of(std::slice::from_ref(&ours)), Some(ORIGIN));
-    assert_eq!(of(&[Noted::Spoiled, ours, later]), Some(ORIGIN));
-    let ours = || noted(&mark(5));
-    assert_eq!(of(&[ours(), Noted::Nothing]), None);
-    assert_eq!(of(&[Noted::Nothing, ours()]), None);
-    assert_eq!(of(&[ours(), other]), None);
-    assert_eq!(of(&[foreign, ours()]), None);
-}
-
-#[test]
-fn the_cases_of_the_table_are_told_apart() {
-    // Nothing is known: nothing is there.
-    let nothing = go_on(&[Found::default(), Found::default()]);
-    let expected = Resume {
-        origin: ORIGIN,
-        there: vec![There::default(); 2],
-        ..Resume::default()
-    };
-    assert_eq!(nothing, expected);
-    let there = |resume: &Resume| {
-        let there = resume.there.iter();
-        there
-            .map(|there| (there.batch, there.written, there.doubtful))
-            .collect::<Vec<_>>()
-    };
-    // One is marked, the other not: the batch is whole in the pipe.
-    let one = go_on(&[found(mark(5), Some(1000)), found(mark(4), Some(1030))]);
-    assert_eq!((one.batch, there(&one)), (6, vec![(6, 70, 0), (4, 30, 70)]));
-    // All are marked, one has grown: that is of the next.
-    let grown = go_on(&[found(mark(5), Some(1000)), found(mark(5), Some(1001))]);
-    assert_eq!(
-        (grown.batch, there(&grown)),
-        (6, vec![(5, 0, 70), (5, 1, 70)])
-    );
-    // All are marked, none has grown: it is taken for gone, unless the pipe proves
-    // to hold it. They get the same mark again, so that the next can tell that, too.
-    let still = go_on(&[found(mark(5), Some(1000)), found(mark(5), Some(1000))]);
-    assert_eq!(
-        (still.batch, there(&still)),
-        (6, vec![(5, 0, 70), (5, 0, 70)])
-    );
-    assert_eq!(still.mark(READING, 1, FileId::default(), 1000), mark(5));
-    let first = one.mark(READING, 0, FileId::default(), 20);
-    assert_eq!(
-        (first.batch, first.moved, first.length, first.size),
-        (6, 70, 0, 20)
-    );
-    // Killed again and again while all were marked anew: the lowest tells.
-    let nothing = Mark {
-        moved: 40,
-        length: 0,
-        ..mark(9)
-    };
-    let again = go_on(&[
-        found(nothing, Some(1000)),
-        found(mark(5), Some(1010)),
-        found(mark(4), Some(1020)),
-    ]);
-    assert_eq!(
-        (again.batch, there(&again)),
-        (10, vec![(10, 40, 0), (10, 80, 0), (4, 20, 70)])
-    );
-    // A directory whose mark is gone gets all.
-    let gone = go_on(&[found(mark(5), Some(1010)), Found::default()]);
-    assert_eq!(
-        (gone.batch, there(&gone)),
-        (6, vec![(5, 10, 70), (5, 0, 0)])
-    );
-    // What went to earlier files counts; a file that is not there does not.
-    let moved = Mark {
-        moved: 400,
-        size: 0,
-        ..mark(5)
-    };
-    let all = |mark: &Mark, size| there(&go_on(&[found(mark.clone(), size)]));
-    assert_eq!(all(&moved, Some(9)), [(5, 409, 70)]);
-    assert_eq!(all(&moved, None), [(5, 400, 70)]);
-    assert_eq!(all(&mark(5), Some(1)), [(5, 0, 70)]);
-    // Where it begins or ends amid a line is not compared.
-    let amid = Mark {
-        long_line: Some(true),
-        ..mark(5)
-    };
-    assert_eq!(all(&amid, Some(1003)), [(5, 3, 0)]);
-    let amid = Mark {
-        long_line_before: Some(true),
-        ..mark(5)
-    };
-    assert_eq!(all(&amid, Some(1003)), [(5, 3, 0)]);
-}
-
-#[test]
-fn the_long_line_and_the_held_bytes_are_those_where_the_pipe_stands() {
-    let before = Mark {
-        long_line: Some(false),
-        ..mark(4)
-    };
-    let after = Mark {
-        held: b"held".to_vec(),
-        ..mark(5)
-    };
-    for (is_logged, is_known) in [(true, true), (false, true), (true, false)] {
-        let after = Mark {
-            long_line_before: is_known.then_some(is_logged),
-            ..after.clone()
-        };
-        let still_there = go_on(&[found(after, None), found(before.clone(), None)]);
-        assert_eq!(still_there.long_line, Some(vec![is_logged, false]));
-        assert_eq!(still_there.held, b"");
+fn interrupted(found: &[Found]) -> Option<Interrupted> {
+    match resume(found, Some(INPUT)) {
+        Resume::Anew(_) => None,
+        Resume::Batch(interrupted) => Some(interrupted),
     }
-    let gone = go_on(&[found(after.clone(), None), found(after, None)]);
-    assert_eq!((gone.long_line, gone.held), (None, b"held".to_vec()));
+}
+
+fn held(found: &[Found], input: Option<InputId>) -> String {
+    match resume(found, input) {
+        Resume::Anew(held) => String::from_utf8(held).unwrap(),
+        Resume::Batch(interrupted) => panic!("{interrupted:?}"),
+    }
+}
+
+/// How much is written in each directory, and whether the batch is out.
+fn state(found: &[Found]) -> (Vec<usize>, bool) {
+    let interrupted = interrupted(found).unwrap();
+    let numbers = 0..found.len();
+    let written = numbers.map(|number| interrupted.written(number, TEXT));
+    (written.collect(), interrupted.is_out)
+}
+
+#[test]
+fn entries_tell_only_together() {
+    let ours = || found(entry(5), 3);
+    let mut foreign = entry(5);
+    foreign.batch.input.script = 4;
+    let foreign = found(foreign, 3);
+    let gone = || Found {
+        grown: None,
+        ..ours()
+    };
+    assert!(interrupted(&[ours(), ours()]).is_some());
+    assert!(interrupted(&[found(entry(6), 3), ours()]).is_some());
+    let alone = [
+        vec![],
+        vec![Found::default()],
+        vec![ours(), Found::default()],
+        vec![Found::default(), ours()],
+        // Of another series.
+        vec![found(entry(7), 3), ours()],
+        vec![ours(), found(entry(6), 3)],
+        vec![foreign.clone(), ours()],
+        vec![foreign],
+        // Somebody has written since.
+        vec![gone()],
+        vec![ours(), gone()],
+    ];
+    assert!(alone.iter().all(|found| interrupted(found).is_none()));
+    // Nor of a stdin that is no pipe.
+    assert_eq!(held(&[ours()], None), "held\n");
+}
+
+#[test]
+fn the_sizes_tell_what_is_written_and_the_first_entry_whether_all_is() {
+    let all = TEXT.len();
+    let committed = JournalEntry {
+        is_written: true,
+        ..entry(5)
+    };
+    for count in 0..=all {
+        assert_eq!(state(&[found(entry(5), count)]), (vec![count], false));
+        let both = [found(entry(5), all), found(entry(5), count)];
+        assert_eq!(state(&both), (vec![all, count], false));
+    }
+    let both = [found(committed.clone(), all), found(entry(5), all)];
+    assert_eq!(state(&both), (vec![all, all], true));
+    let both = [found(entry(5), all), found(committed, all)];
+    assert!(!state(&both).1);
+    // What went to earlier files counts.
+    let moved = JournalEntry {
+        moved: 7,
+        ..entry(5)
+    };
+    assert_eq!(state(&[found(moved, 12)]), (vec![12], false));
+    // What is held is done when all directories have the entry.
+    let holding = |number| {
+        let mut entry = entry(number);
+        entry.batch.fate = BatchFate::Held;
+        found(entry, 0)
+    };
+    assert_eq!(state(&[holding(5), holding(5)]), (vec![0, 0], true));
+    assert_eq!(state(&[holding(5), holding(4)]), (vec![0, 0], false));
+}
+
+#[test]
+fn what_somebody_else_has_written_is_not_taken_for_the_batch() {
+    let mut other = found(entry(5), 3);
+    other.grown = Some(b"???".to_vec());
+    assert_eq!(state(&[other]).0, [0]);
+    let mut too_much = found(entry(5), TEXT.len());
+    too_much.grown.as_mut().unwrap().push(b'x');
+    assert_eq!(state(&[too_much]).0, [0]);
+    // Nor if something else becomes of the batch now.
+    let interrupted = interrupted(&[found(entry(5), 6)]).unwrap();
+    assert_eq!(interrupted.written(0, b"what becomes of a batch\n"), 6);
+    assert_eq!(interrupted.written(0, b"what else\n"), 0);
+    assert_eq!(interrupted.written(0, b"what"), 0);
+}
+
+#[test]
+fn who_gets_the_rest_of_a_long_line_is_journaled_before_and_after_the_batch() {
+    let amid = |entry, before, after| JournalEntry {
+        before,
+        after,
+        ..entry
+    };
+    let one = amid(entry(5), Some(true), Some(false));
+    let both = [found(one, 0), found(amid(entry(4), None, Some(false)), 0)];
+    let both = interrupted(&both).unwrap();
+    assert_eq!(both.before, Some(vec![true, false]));
+    let both = [
+        found(amid(entry(5), None, Some(true)), 0),
+        found(amid(entry(5), None, Some(false)), 0),
+    ];
+    let both = interrupted(&both).unwrap();
+    assert_eq!((both.before, both.after), (None, Some(vec![true, false])));
+    let one = interrupted(&[found(amid(entry(5), Some(true), None), 0)]).unwrap();
+    assert_eq!((one.before, one.after), (Some(vec![true]), None));
+}
+
+#[test]
+fn what_is_held_becomes_a_line_of_its_own_once() {
+    let holding = |held: &str| {
+        let mut entry = entry(5);
+        entry.batch.held = held.as_bytes().to_vec();
+        found(entry, 0)
+    };
+    assert_eq!(held(&[holding("")], None), "");
+    assert_eq!(held(&[holding("a"), holding("a")], None), "a\n");
+    assert_eq!(held(&[holding("a"), holding("b\n")], None), "a\nb\n");
+    assert_eq!(held(&[Found::default(), holding("b")], Some(INPUT)), "b\n");
 }

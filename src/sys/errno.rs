@@ -33,11 +33,6 @@ pub fn out_of_memory() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOMEM)
 }
 
-/// EMFILE: the process has reached its limit on open files.
-pub fn too_many_files() -> io::Error {
-    io::Error::from_raw_os_error(libc::EMFILE)
-}
-
 /// Whether `error` says that a file is not plainly one's own: a symbolic link (ELOOP), a
 /// special file (ENXIO), or another user's ([`not_own`], EPERM). open(2) with O_NOFOLLOW and
 /// O_NONBLOCK returns the first two.

@@ -61,12 +61,6 @@ impl OpenFiles {
     }
 }
 
-/// Whether the descriptor of `file` is in the first quarter of those that this process may use.
-pub fn is_in_first_quarter(file: &File) -> bool {
-    let number = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
-    prlimit(Resource::RLIMIT_NOFILE, None).is_ok_and(|limit| number < limit.soft / 4)
-}
-
 /// Whether a process that has just opened `file` can open at least `count` more.
 pub fn leaves_descriptors(file: &File, count: u64) -> bool {
     let used = u64::try_from(file.as_raw_fd()).unwrap_or(0) + 1;

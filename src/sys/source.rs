@@ -26,7 +26,7 @@ struct Pipe {
     changes: Epoll,
     /// Through this pipe goes a copy of what is in stdin.
     copy: (OwnedFd, OwnedFd),
-    /// What is taken out of stdin goes here; None: it is read.
+    /// What is taken out of stdin goes here; None: through the copy.
     null: Option<File>,
     /// At some time nobody had the pipe open for writing any more.
     is_hung_up: bool,
@@ -36,12 +36,7 @@ struct Pipe {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Look {
     /// So many bytes.
-    Bytes {
-        /// How many.
-        count: usize,
-        /// Whether that is all there is now.
-        is_all: bool,
-    },
+    Bytes(usize),
     /// Nothing now.
     Nothing,
     /// Nothing will ever come.
@@ -150,10 +145,11 @@ impl Source {
         }
     }
 
-    /// Whether stdin is a pipe that nobody has open for writing: of a FIFO that can
-    /// change again.
-    pub fn is_hung_up(&self) -> bool {
-        self.pipe.as_ref().is_some_and(|pipe| pipe.is_hung_up) && hung_up().is_some()
+    /// Whether stdin is a pipe that nobody has open for writing (of a FIFO that can change
+    /// again), and in which there are `count` bytes.
+    pub fn ends_after(&self, count: usize) -> bool {
+        let is_hung_up = self.pipe.as_ref().is_some_and(|pipe| pipe.is_hung_up);
+        is_hung_up && hung_up().is_some() && available().is_ok_and(|there| there == count)
     }
 
     /// Puts into `buffer` what is in stdin, at most its length; does not wait. From
@@ -170,10 +166,7 @@ impl Source {
             return Ok(match count {
                 None => Look::Nothing,
                 Some(0) => Look::End,
-                Some(count) => Look::Bytes {
-                    count,
-                    is_all: count < buffer.len(),
-                },
+                Some(count) => Look::Bytes(count),
             });
         };
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
@@ -192,8 +185,6 @@ impl Source {
                 Some(count) => break count,
             }
         };
-        // Not if the copy is full first: a pipe of many short pieces.
-        let is_all = count < buffer.len() && available()? == count;
         let mut there = 0;
         while let Some(room) = buffer.get_mut(there..count).filter(|room| !room.is_empty()) {
             match nix::unistd::read(&pipe.copy.0, room) {
@@ -203,26 +194,22 @@ impl Source {
                 Err(error) => return Err(super::io(error)),
             }
         }
-        Ok(Look::Bytes {
-            count: there,
-            is_all,
-        })
+        Ok(Look::Bytes(there))
     }
 
-    /// Whether stdin is a pipe of one page: behind a part of that, which stays in it,
-    /// there may be no room for anything.
-    pub fn is_narrow(&self) -> bool {
-        const PAGE: i32 = 4096;
-        let size = || nix::fcntl::fcntl(io::stdin(), FcntlArg::F_GETPIPE_SZ);
-        self.pipe.is_some() && size().is_ok_and(|size| size <= PAGE)
+    /// Whether to look again at a pipe of which `count` bytes were seen and left in it: it
+    /// holds something else, or nobody will write to it and tell of that.
+    pub fn has_news(&self, count: usize) -> bool {
+        let is_hung_up = |pipe: &Pipe| pipe.is_hung_up;
+        let has_more = || !available().is_ok_and(|there| there == count);
+        self.pipe.as_ref().is_some_and(is_hung_up) || has_more()
     }
 
-    /// How many bytes are in stdin, if it is a pipe.
-    ///
-    /// # Errors
-    /// What ioctl(2) says.
-    pub fn available(&self) -> io::Result<usize> {
-        available()
+    /// The size of the pipe in bytes, if stdin is one.
+    pub fn size(&self) -> Option<usize> {
+        self.pipe.as_ref()?;
+        let size = nix::fcntl::fcntl(io::stdin(), FcntlArg::F_GETPIPE_SZ);
+        size.ok().and_then(|size| usize::try_from(size).ok())
     }
 
     /// Takes the first `count` bytes out of a pipe; of what else stdin may be they
@@ -236,8 +223,12 @@ impl Source {
             let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
             let taken = match &pipe.null {
                 Some(null) => splice(io::stdin(), None, null, None, left, flags),
-                None => Err(Errno::EINVAL),
+                // Not by read(2), which throws the rest of a packet (O_DIRECT) away.
+                None => splice(io::stdin(), None, &pipe.copy.1, None, left, flags),
             };
+            if pipe.null.is_none() {
+                pipe.empty_copy(taken.unwrap_or(0));
+            }
             let taken = match taken {
                 // Whatever is wrong with splice(2) here: what was dealt with must go.
                 Err(error) if ![Errno::EINTR, Errno::EAGAIN].contains(&error) => {
@@ -252,6 +243,20 @@ impl Source {
                 Err(Errno::EINTR) => {}
                 Ok(taken @ 1..) => left = left.saturating_sub(taken),
                 // Somebody else reads this pipe, too, and was faster.
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Pipe {
+    /// Reads `count` bytes of the copy, which are there.
+    fn empty_copy(&self, count: usize) {
+        let (mut buffer, mut left) = ([0; 4096], count);
+        while let Some(room) = buffer.get_mut(..left.min(4096)).filter(|_| left > 0) {
+            match nix::unistd::read(&self.copy.0, room) {
+                Ok(read @ 1..) => left = left.saturating_sub(read),
+                Err(Errno::EINTR) => {}
                 _ => return,
             }
         }

@@ -170,12 +170,14 @@ fn errors(call: &str) -> &'static [&'static str] {
         "fstat" | "stat" | "lstat" | "newfstatat" | "statx" | "getdents64" | "fchdir" => {
             &["EIO", "ENOMEM"]
         }
-        "read" | "pread64" | "tee" | "splice" => &["EIO", "EINTR", "ENOMEM", "EINVAL"],
+        "read" | "readv" | "preadv2" | "pread64" | "tee" | "splice" => {
+            &["EIO", "EINTR", "ENOMEM", "EINVAL"]
+        }
         "epoll_wait" | "ppoll" | "wait4" => &["EINTR"],
         "flock" => &["EINTR", "ENOLCK"],
         "fcntl" | "ioctl" => &["EINVAL"],
         "pipe2" | "epoll_create1" | "signalfd4" => &["EMFILE", "ENFILE"],
-        "epoll_ctl" | "brk" | "mmap" => &["ENOMEM"],
+        "epoll_ctl" | "brk" | "mmap" | "madvise" => &["ENOMEM"],
         _ => &[],
     }
 }
