@@ -201,12 +201,10 @@ fn is_signalled(signals: &mut Signals) -> bool {
 /// All directories in `directory`, sorted by name.
 fn directories(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut directories: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect();
-    directories.sort();
-    directories
+    let mut names: Vec<OsString> = entries.map(|entry| entry.file_name()).collect();
+    names.sort();
+    let paths = names.into_iter().map(|name| directory.join(name));
+    paths.filter(|path| path.is_dir()).collect()
 }
 
 impl Services {

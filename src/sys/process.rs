@@ -236,13 +236,11 @@ fn runs_set_id(process: &Path) -> Option<bool> {
     Some(program.mode() & 0o6000 != 0)
 }
 
-/// The processes named `name` (the kernel stores 15 bytes), sorted by pid, as far as `/proc`
-/// shows them.
+/// The processes named `name` (the kernel stores 15 bytes), as far as `/proc` shows them, which
+/// lists them by pid.
 pub fn named(name: &str) -> Vec<Pid> {
     let all = all().into_iter().flatten();
-    let mut pids: Vec<Pid> = all.filter(|pid| is_named(*pid, name)).collect();
-    pids.sort_unstable();
-    pids
+    all.filter(|pid| is_named(*pid, name)).collect()
 }
 
 /// `pids` by current directory, as far as `/proc` shows that.
@@ -308,19 +306,13 @@ pub fn arguments(pid: Pid) -> Vec<Vec<u8>> {
     }
 }
 
-/// The paths of the open files of the process `pid`, sorted by descriptor; none if they are
-/// hidden.
+/// The paths of the open files of the process `pid`, in the order of `/proc`, by descriptor;
+/// none if they are hidden.
 pub fn open_files(pid: Pid) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
     let entries = entries.into_iter().flatten().flatten();
-    let mut files: Vec<(u32, PathBuf)> = entries
-        .filter_map(|entry| {
-            let number = entry.file_name().to_str()?.parse().ok()?;
-            Some((number, std::fs::read_link(entry.path()).ok()?))
-        })
-        .collect();
-    files.sort_unstable();
-    files.into_iter().map(|(_, path)| path).collect()
+    let paths = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    paths.collect()
 }
 
 /// The current directory of the process `pid`, if readable.
