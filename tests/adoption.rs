@@ -6,6 +6,7 @@ use crate::harness::{
 };
 use daemontools_rs::formats::status::Want;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 /// Tells of each start, and of a second copy of itself.
 const ALONE: &str = r#"
@@ -45,6 +46,8 @@ fn the_service_of_a_killed_supervise_is_adopted_and_obeys() {
     let first = supervise(&scratch, "a");
     let pid = wait_starts(&scratch, "a", 1);
     let before = status(&scratch, "a");
+    let mode = |name| fs::metadata(scratch.at(name)).unwrap().mode() & 0o7777;
+    assert_eq!(mode("a/supervise/state"), mode("a/supervise/status"));
     let mut supervise = replace(&scratch, "a", first);
     assert_eq!(status(&scratch, "a"), before);
     assert_eq!(scratch.state("a", "pid"), Some(pid.to_string()));

@@ -6,6 +6,7 @@ use crate::child::{End, Pid, ProcessId};
 use crate::formats::state::ChildLine;
 use crate::sys::pidfd::Proc;
 use crate::sys::{clock, errno, poll, process};
+use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -14,35 +15,54 @@ use std::time::{Duration, Instant};
 const REAP_WAIT: Duration = Duration::from_millis(200);
 
 /// Queries processes with pidfd_open(2) and `/proc`.
-pub(super) struct Processes;
+#[derive(Default)]
+pub(super) struct Processes {
+    /// The handles of those that run.
+    running: RefCell<Vec<Proc>>,
+}
 
 impl Processes {
-    /// Queries the process with the pid of `process`; `is_meant` decides by its start time, in
-    /// ticks since boot, whether it is the right one.
-    fn fate(process: ProcessId, is_meant: impl Fn(u64) -> bool) -> FoundProcess {
-        let proc = match Proc::open(process.pid) {
-            Ok(proc) => proc,
-            Err(error) if errno::is_no_process(&error) => return FoundProcess::Ended,
-            Err(_) => return FoundProcess::Unknown,
-        };
-        match process::start_and_end(process.pid) {
+    /// Of the process with the pid of `process`, of which `is_meant` tells by its start
+    /// time, in ticks since boot, whether it is that one.
+    fn fate(&self, process: ProcessId, is_meant: impl Fn(u64) -> bool) -> FoundProcess {
+        match Proc::open(process.pid) {
+            Ok(proc) => self.fate_of(proc, is_meant),
+            Err(error) if errno::is_no_process(&error) => FoundProcess::Ended,
+            Err(_) => FoundProcess::Unknown,
+        }
+    }
+
+    fn fate_of(&self, proc: Proc, is_meant: impl Fn(u64) -> bool) -> FoundProcess {
+        let pid = proc.pid();
+        match process::start_and_end(pid) {
             Some((_, true)) => FoundProcess::Ended,
             Some((start, false)) if !is_meant(start) => FoundProcess::Ended,
             // Without a pidfd, it could not be watched.
-            Some((start, false)) if proc.end().is_some() => FoundProcess::Runs(ProcessId {
-                pid: process.pid,
-                start: Some(start),
-            }),
+            Some((start, false)) if proc.end().is_some() => {
+                self.running.borrow_mut().push(proc);
+                FoundProcess::Runs(ProcessId {
+                    pid,
+                    start: Some(start),
+                })
+            }
+            // It has been reaped in the meantime.
+            None if !proc.exists() => FoundProcess::Ended,
             _ => FoundProcess::Unknown,
         }
+    }
+
+    /// The handle of a process that runs.
+    pub(super) fn into_handle(self, pid: Pid) -> Option<Proc> {
+        let mut running = self.running.into_inner().into_iter();
+        running.find(|proc| proc.pid() == pid)
     }
 }
 
 impl Finder for Processes {
     fn process(&self, process: ProcessId) -> FoundProcess {
         match process.start {
-            Some(known) => Processes::fate(process, |start| start == known),
-            None => match Processes::fate(process, |_| true) {
+            Some(known) => self.fate(process, |start| start == known),
+            None => match self.fate(process, |_| true) {
                 FoundProcess::Ended => FoundProcess::Ended,
                 _ => FoundProcess::Unknown,
             },
@@ -55,7 +75,7 @@ impl Finder for Processes {
             start: None,
         };
         let had_started = |ticks| process::since_boot(ticks).is_some_and(|at| at <= child.at);
-        Processes::fate(process, had_started)
+        self.fate(process, had_started)
     }
 
     fn has_stopped(&self, pid: Pid) -> bool {
@@ -90,5 +110,41 @@ impl AdoptedProcess {
         let [is_reaped] = poll::wait_for([(proc.end(), poll::PollEvent::Gone)], Some(now));
         let until = *self.reaped_until.get_or_insert(now + REAP_WAIT);
         (is_reaped || now >= until).then(|| proc.how_it_ended())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::child::wait;
+    use crate::sys::spawn::Spawn;
+
+    #[test]
+    fn a_process_that_is_reaped_while_it_is_examined_has_ended() {
+        let pid = Spawn::new().start(|_| 0).unwrap().pid();
+        let proc = Proc::open(pid).unwrap();
+        wait(pid).unwrap();
+        let fate = Processes::default().fate_of(proc, |_| true);
+        assert_eq!(fate, FoundProcess::Ended);
+    }
+
+    #[test]
+    fn the_handle_of_a_process_that_runs_is_kept() {
+        let child = Spawn::new().gated().unwrap().start(|_| 0).unwrap();
+        let start = child.started();
+        let id = ProcessId {
+            pid: child.pid(),
+            start,
+        };
+        let processes = Processes::default();
+        assert_eq!(processes.process(id), FoundProcess::Runs(id));
+        let other = start.map(|start| start + 1);
+        let earlier = ProcessId { start: other, ..id };
+        assert_eq!(processes.process(earlier), FoundProcess::Ended);
+        drop(child);
+        wait(id.pid).unwrap();
+        // It refers to that process, although it has ended.
+        let handle = processes.into_handle(id.pid).unwrap();
+        assert!(!handle.exists());
     }
 }

@@ -7,7 +7,7 @@ use super::machine::{Begin, Machine, Now, ProcessRole, SuperviseAction, Supervis
 use super::observer::Observer;
 use super::state_file::{StartedBy, StateFile};
 use super::takeover::{Takeover, takeover};
-use crate::child::{Pid, ProcessId};
+use crate::child::Pid;
 use crate::error::{self, Error, TEMPORARY};
 use crate::formats::control::{Command, ServiceSignal};
 use crate::formats::status::Want;
@@ -79,16 +79,13 @@ impl Process {
         }
     }
 
-    /// One that an earlier supervise has started; None if it has ended.
-    fn adopt(role: ProcessRole, process: ProcessId) -> Option<Process> {
-        let proc = Proc::open(process.pid).ok()?;
-        (proc.started() == process.start).then_some(Process {
-            role,
-            proc,
-            start: process.start,
-            has_ended: false,
+    /// One that an earlier supervise has started.
+    fn adopt(role: ProcessRole, proc: Proc, start: Option<u64>) -> Process {
+        Process {
+            start,
             adopted: Some(AdoptedProcess::default()),
-        })
+            ..Process::child(role, proc)
+        }
     }
 }
 
@@ -184,7 +181,8 @@ fn supervise(
     let dir = ServiceDir::open(name, started_by)?;
     let state_file = StateFile::open(started_by);
     let (past, here) = (state_file.past(), state_file.here());
-    let takeover = takeover(&past, here, configured, now().wall, &Processes);
+    let processes = Processes::default();
+    let takeover = takeover(&past, here, configured, now().wall, &processes);
     let process = match takeover {
         Takeover::Up(state) => state.process,
         Takeover::Down(..) | Takeover::Unknown(_) => None,
@@ -195,8 +193,10 @@ fn supervise(
         true => machine,
         false => machine.gated(),
     };
-    let adopted = process.and_then(|process| Process::adopt(ProcessRole::Run, process));
-    let has_ended = process.is_some() && adopted.is_none();
+    let adopted = process.and_then(|process| {
+        let proc = processes.into_handle(process.pid)?;
+        Some(Process::adopt(ProcessRole::Run, proc, process.start))
+    });
     let run = OsStr::new("./run");
     let run =
         Program::at(run, &[run]).map_err(|error| Error::unable("start", name, "/run", error))?;
@@ -224,9 +224,6 @@ fn supervise(
     shell.take(SuperviseEvent::Boot);
     if let Some(error) = shell.fatal.take() {
         return Err(error);
-    }
-    if has_ended {
-        shell.take(SuperviseEvent::Ended(ProcessRole::Run, None));
     }
     if shell.machine.status().want == Want::Down {
         shell.observer.note(TimelineEvent::Down);

@@ -119,7 +119,7 @@ impl StateFile {
     /// file counts as empty.
     pub fn past(&self) -> Past {
         let mut bytes = [0; StateRecord::LONGEST];
-        let read = file::open_own(Path::new(PATH), Access::Write, &[file::euid()])
+        let read = file::open_own(Path::new(PATH), Access::Read, &[file::euid()])
             .and_then(|file| file.read_at(&mut bytes, 0));
         let bytes = bytes.get(..read.unwrap_or(0)).unwrap_or_default();
         let record = bytes.get(ChildLine::BYTES..).unwrap_or_default();

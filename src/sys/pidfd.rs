@@ -58,7 +58,13 @@ impl Proc {
     pub fn started(&self) -> Option<u64> {
         let started = process::started(self.pid);
         // Otherwise the start time may be that of another process that got its pid.
-        started.filter(|_| self.signal(0).is_ok())
+        started.filter(|_| self.exists())
+    }
+
+    /// Whether it exists, also as a zombie. It may be another user's.
+    pub fn exists(&self) -> bool {
+        let signalled = self.signal(0);
+        !signalled.is_err_and(|error| errno::is_no_process(&error))
     }
 
     /// A descriptor that becomes readable when it ends; None for a child, whose end SIGCHLD
@@ -171,6 +177,19 @@ mod tests {
         for proc in [opened, third] {
             assert!(proc.signal(0).is_err() && proc.started().is_none());
         }
+    }
+
+    #[test]
+    fn a_process_that_must_not_be_sent_signals_has_a_start() {
+        let proc = Proc::open(Pid::MIN).unwrap();
+        let started = || u8::from(!proc.exists() || proc.started() != process::started(Pid::MIN));
+        let child = Spawn::new().start(|_| {
+            if crate::sys::file::is_root() {
+                nix::unistd::setuid(65534.into()).unwrap();
+            }
+            started()
+        });
+        assert_eq!(wait(child.unwrap().pid()).unwrap(), End::Exited(0));
     }
 
     #[test]

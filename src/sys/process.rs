@@ -172,6 +172,7 @@ pub fn above(of: ProcessId, name: &str) -> ProcessId {
 /// The scope of the pids and start times that this process sees; None if `/proc` is not
 /// mounted, or belongs to another pid namespace.
 pub fn pid_space() -> Option<PidSpace> {
+    own()?;
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let boot = u128::from_str_radix(&boot.trim_end().replace('-', ""), 16).ok()?;
     let namespace = Path::new("/proc/self/ns/pid").metadata().ok()?.ino();
@@ -198,9 +199,10 @@ fn stat(pid: Pid) -> Vec<u8> {
     std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default()
 }
 
-/// Whether `stat`, a `/proc/PID/stat`, is that of a zombie.
+/// Whether `stat`, a `/proc/PID/stat`, is that of a zombie. A process whose main thread has
+/// ended (pthread_exit(3)) is shown as one, but runs as long as it has other threads.
 fn has_ended(stat: &[u8]) -> bool {
-    matches!(state(stat), Some(b'Z' | b'X'))
+    matches!(state(stat), Some(b'Z' | b'X')) && field(stat, 20).is_none_or(|threads| threads < 2)
 }
 
 /// The letter of a process's state.
@@ -370,6 +372,8 @@ mod tests {
         use crate::sys::spawn::Spawn;
         assert!(has_ended(b"7 (a) b) Z 1 7 7 0 -1 4 1 2"));
         assert!(!has_ended(b"7 (Z) Z) S 1 7 7 0 -1 4 1 2"));
+        let main_thread = b"7 (a) Z 1 7 7 0 -1 4 1 2 3 4 5 6 7 8 20 0 2 0 4242 9 9";
+        assert!(!has_ended(main_thread));
         let (reader, writer) = std::io::pipe().unwrap();
         let leader = Spawn::new().group().start(|_| {
             use std::io::Read;
