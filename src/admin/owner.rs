@@ -6,7 +6,7 @@
 
 use super::failure::Failure;
 use crate::sys::directory;
-use crate::sys::file::{self, Identity};
+use crate::sys::file::{self, FileId};
 use crate::sys::lock::{self, LockId};
 use crate::sys::process::Process;
 use std::fs::File;
@@ -49,7 +49,7 @@ fn owner(directory: &File, user: u32) -> Owner {
     let (Ok(metadata), Some(id)) = (metadata, id) else {
         return Owner::Unknown;
     };
-    let place = file::identity(&metadata);
+    let place = file::id(&metadata);
     let mut locks = lock::all().into_iter();
     let holder = locks.find(|lock| lock.id == id && !lock.waits);
     let process = holder.and_then(|lock| Process::open(lock.pid?).ok());
@@ -64,7 +64,7 @@ fn owner(directory: &File, user: u32) -> Owner {
 /// directory, as every supervise has. These are also true for root's multilog if `supervise`
 /// links to its log directory, and for a set-user-ID program that sets all its ids to root, so
 /// it must also be a program named [`SUPERVISE`].
-fn judge(process: &Process, id: LockId, place: Identity, user: u32, name: &str) -> Owner {
+fn judge(process: &Process, id: LockId, place: FileId, user: u32, name: &str) -> Owner {
     let Some(users) = process.users() else {
         return Owner::Unknown;
     };
@@ -91,8 +91,8 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let id = lock::id(&file).unwrap();
         let own = Process::open(Pid::new(std::process::id()).unwrap()).unwrap();
-        let here = file::identity_at(Path::new(".")).unwrap();
-        let elsewhere = file::identity_at(Path::new("/proc")).unwrap();
+        let here = file::id_at(Path::new(".")).unwrap();
+        let elsewhere = file::id_at(Path::new("/proc")).unwrap();
         let user = file::euid();
         let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
         let name = comm.trim_end();

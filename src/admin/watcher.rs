@@ -11,7 +11,7 @@ use crate::child::{End, Pid, PidSpace, ProcessId};
 use crate::formats::state::{LastEnd, StateRecord, SvscanNote};
 use crate::formats::status::Status;
 use crate::service::{self, Control, NoStatus, NotSent, Supervised, is_hidden};
-use crate::sys::file::{self, Identity};
+use crate::sys::file::{self, FileId};
 use crate::sys::watch::{Change, How, Watch, WatchDescriptor};
 use crate::sys::{clock, process};
 use std::ffi::OsStr;
@@ -250,7 +250,7 @@ impl Watcher {
     /// one whose logger this is. Ours are recorded in `supervise/`; others are searched by
     /// process name. None if that cannot be determined.
     pub fn is_watched(&self) -> Option<bool> {
-        let (here, own) = (self.space?, file::identity_at(&self.directory)?);
+        let (here, own) = (self.space?, file::id_at(&self.directory)?);
         let mut is_certain = true;
         let mut svscans = process::named("svscan");
         for SvscanNote { space, svscan } in service::noted_svscans(&self.directory) {
@@ -437,13 +437,11 @@ impl Watcher {
 
 /// Whether an entry in the directory of `svscan` refers to the service `own`, or to the one
 /// whose logger that is.
-fn leads(svscan: Pid, own: Identity) -> io::Result<bool> {
+fn leads(svscan: Pid, own: FileId) -> io::Result<bool> {
     let entries = std::fs::read_dir(process::directory_link(svscan))?.flatten();
     let mut visible = entries.filter(|entry| !is_hidden(&entry.file_name()));
     Ok(visible.any(|entry| {
         let places = [entry.path(), entry.path().join("log")];
-        places
-            .iter()
-            .any(|path| file::identity_at(path) == Some(own))
+        places.iter().any(|path| file::id_at(path) == Some(own))
     }))
 }

@@ -119,6 +119,6 @@ fn exec_program(name: &str, words: &[OsString]) -> Error {
     let link = std::fs::read_link(this).map(|file| file.with_file_name(name));
     let link = link
         .ok()
-        .filter(|link| file::identity_at(link) == file::identity_at(this));
+        .filter(|link| file::id_at(link) == file::id_at(this));
     Next::at(link.as_deref().unwrap_or(this).as_os_str(), words).run()
 }

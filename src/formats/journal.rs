@@ -1,17 +1,18 @@
 //! The content of a log directory's `lock` while multilog reads a pipe: the journal entry of
 //! the batch that is being written, so that a multilog that is started after a KILL neither
 //! loses nor repeats a line. Beyond 0.76, which leaves the file empty and never reads it.
-//! The bytes are in `docs/formats.md`.
+//! `docs/formats.md` has the table of bytes.
 
 use super::tai64n::Tai64n;
 
 const MAGIC: &[u8; 8] = b"multilog";
 const VERSION: u8 = 3;
-/// How many numbers an entry has; and one of version 2, of which the first 7 mean the same.
+/// The number of integers in an entry; and in one of version 2, of which the first 7 mean the
+/// same.
 const NUMBERS: usize = 15;
 const OLD: u8 = 2;
 const OLD_NUMBERS: (usize, usize) = (10, 7);
-/// Where [`JournalEntry::is_written`] is.
+/// The offset of [`JournalEntry::is_written`].
 const WRITTEN: usize = 14;
 /// The size without held bytes and without the checksum.
 const FIXED: usize = 32 + 8 * NUMBERS;
@@ -21,45 +22,46 @@ const FIXED: usize = 32 + 8 * NUMBERS;
 pub struct JournalEntry {
     /// The batch, the same in all directories.
     pub batch: Batch,
-    /// Whether it is written, to all directories; the entry of the first one tells.
+    /// Whether it is written to all directories; only the entry of the first one counts.
     pub is_written: bool,
     /// If the batch begins in a long line, whether that is logged here.
     pub before: Option<bool>,
     /// The same for the byte after the batch.
     pub after: Option<bool>,
     /// The file that was `current`.
-    pub file: FileId,
+    pub file: JournaledFile,
     /// Its size before the batch, in bytes.
     pub size: u64,
-    /// How much of the batch's output is in earlier files, in bytes.
+    /// The number of bytes of the batch's output that are in earlier files.
     pub moved: u64,
 }
 
-/// A batch of bytes of the pipe. It determines what is written.
+/// A batch of bytes of the pipe. It determines the output.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Batch {
     /// The pipe and the script.
     pub input: InputId,
-    /// One more than that of the batch before; the first is the time, in nanoseconds since 1970.
+    /// The sequence number, one more than that of the batch before; the first is the time, in
+    /// nanoseconds since 1970.
     pub number: u64,
-    /// How many bytes of the pipe it is.
+    /// Its size in the pipe, in bytes.
     pub length: u64,
-    /// [`batch_hash`] of them.
+    /// The [`batch_hash`] of these bytes.
     pub hash: u64,
-    /// What becomes of it.
+    /// Its fate.
     pub fate: BatchFate,
-    /// How many of its bytes 0.76 would have read before.
+    /// The number of its bytes that 0.76 would have read before.
     pub seen: u64,
     /// The timestamp of the first line that begins in it.
     pub stamp: Tai64n,
     /// The timestamp of the unfinished line that it continues, if that has one.
     pub begun: Option<Tai64n>,
-    /// The beginning of its first line, which is out of the pipe. If it is [`BatchFate::Held`],
-    /// the batch is the end of this.
+    /// The beginning of its first line, which is consumed from the pipe. If it is
+    /// [`BatchFate::Held`], the batch is the end of this.
     pub held: Vec<u8>,
 }
 
-/// What becomes of a batch.
+/// The fate of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum BatchFate {
     /// It is part of a line, and is held until the line ends.
@@ -78,27 +80,27 @@ pub struct InputId {
     pub boot: [u8; 16],
     /// The pipe's device and inode.
     pub pipe: (u64, u64),
-    /// [`hash`] of `t`, patterns and directories as they were given, each with a
-    /// NUL after it.
+    /// The [`hash`] of `t`, patterns and directories as on the command line, each followed by a
+    /// NUL.
     pub script: u64,
 }
 
-/// A file, told from another that has its inode later.
+/// The identity of a file, which a later file with its inode does not have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct FileId {
+pub struct JournaledFile {
     /// The inode's number.
     pub inode: u64,
-    /// When it was born, in nanoseconds since 1970-01-01 00:00 UTC; 0 if that is unknown.
+    /// Its birth time, in nanoseconds since 1970-01-01 00:00 UTC; 0 if unknown.
     pub born: u64,
 }
 
 impl JournalEntry {
-    /// No entry is longer, in bytes.
+    /// The maximum size of an entry, in bytes.
     pub const LONGEST: usize = 4096;
-    /// Where a byte is written when the batch is, and which.
+    /// The offset and the value of the byte that marks the batch as written.
     pub const COMMIT: (u64, u8) = (WRITTEN as u64, 1);
 
-    /// The bytes. At most [`JournalEntry::LONGEST`] less 160 bytes are held.
+    /// Encodes it. There are at most [`JournalEntry::LONGEST`] minus 160 held bytes.
     pub fn encode(&self) -> Vec<u8> {
         let batch = &self.batch;
         let held = batch.held.get(..Self::LONGEST - FIXED - 8);
@@ -134,9 +136,9 @@ impl JournalEntry {
         bytes
     }
 
-    /// The reverse of [`JournalEntry::encode`]; None for anything else. What is after the
-    /// entry is of an earlier, longer one and does not count. An entry of version 2, which
-    /// was written after each batch, is read as that of an empty one.
+    /// The inverse of [`JournalEntry::encode`]; None for anything else. Bytes after the entry
+    /// belong to an earlier, longer one and are ignored. An entry of version 2, which was
+    /// written after each batch, is decoded as that of an empty batch.
     pub fn decode(bytes: &[u8]) -> Option<JournalEntry> {
         let (head, rest) = bytes.split_first_chunk::<16>()?;
         let [
@@ -187,7 +189,7 @@ impl JournalEntry {
         Some(JournalEntry {
             before: decode_flag(before)?,
             after: decode_flag(after)?,
-            file: FileId { inode: file, born },
+            file: JournaledFile { inode: file, born },
             size,
             moved,
             is_written: is_written == 1,
@@ -232,7 +234,7 @@ fn decode_flag(byte: u8) -> Option<Option<bool>> {
     }
 }
 
-/// The hash of an entry without the byte that is written later.
+/// The hash of an entry without the byte that marks it as written.
 fn checksum(bytes: &[u8]) -> u64 {
     let (before, after) = bytes.split_at_checked(WRITTEN).unwrap_or((bytes, &[]));
     hash_on(hash(before), after.get(1..).unwrap_or_default())
@@ -249,7 +251,7 @@ fn hash_on(hash: u64, bytes: &[u8]) -> u64 {
     })
 }
 
-/// The hash of the bytes of a batch: of the last 256, for each batch takes that time.
+/// The hash of the last 256 bytes of a batch, to limit the time for each batch.
 pub fn batch_hash(bytes: &[u8]) -> u64 {
     hash(bytes.last_chunk::<256>().map_or(bytes, |last| last))
 }
@@ -282,7 +284,7 @@ mod tests {
             },
             before: Some(true),
             after: Some(false),
-            file: FileId { inode: 5, born: 6 },
+            file: JournaledFile { inode: 5, born: 6 },
             size: 7,
             moved: 8,
             is_written: true,

@@ -1,10 +1,10 @@
-//! How multilog begins: it opens everything and looks for what an earlier one left.
+//! The start of multilog: opens everything and checks for what an earlier one left.
 
-use super::dir::Dir;
+use super::batch_size::{BatchSize, Room};
+use super::dir::LogDir;
 use super::lines::Lines;
 use super::locked::Locked;
 use super::recovery::{self, Found, Resume};
-use super::rush::{Room, Rush};
 use super::script::Script;
 use super::shell::{Shell, buffer_size};
 use super::status::StatusFile;
@@ -17,14 +17,14 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-/// So much memory, in bytes, is to be available beside [`Room::Large`]'s buffers: for what
-/// is needed for a moment, as the names in a directory.
+/// The memory, in bytes, that must be available in addition to [`Room::Large`]'s buffers: for
+/// temporary needs, such as the names in a directory.
 const MARGIN: usize = 512 * 1024;
 
-/// Opens what `arguments` say. Gives where to continue, too.
+/// Opens the files of `arguments`. Returns where to continue, too.
 ///
 /// # Errors
-/// What is in the way, with 0.76's sentences.
+/// Why it cannot start, with 0.76's messages.
 pub fn open(arguments: &[&[u8]]) -> Result<(Shell, Resume), Error> {
     memory::spare_where_short(2 * MARGIN);
     file::umask(0o022);
@@ -45,7 +45,9 @@ pub fn open(arguments: &[&[u8]]) -> Result<(Shell, Resume), Error> {
     waiter.may_leave = source.pipe().is_some();
     let found: Vec<Found> = locked.iter().map(|dir| dir.found.clone()).collect();
     let resume = recovery::resume(&found, input);
-    let dirs = locked.into_iter().map(|dir| Dir::start(dir, &mut waiter));
+    let dirs = locked
+        .into_iter()
+        .map(|dir| LogDir::start(dir, &mut waiter));
     let dirs = dirs.collect::<Result<Vec<_>, _>>()?;
     let batch = input.map(|input| match &resume {
         Resume::Batch(interrupted) => interrupted.batch.clone(),
@@ -58,7 +60,7 @@ pub fn open(arguments: &[&[u8]]) -> Result<(Shell, Resume), Error> {
     source.hasten();
     let room = room(&script);
     let lines = Lines::new(&script, room);
-    let rush = Rush::new(lines.copies(), room, clock::monotonic());
+    let batch_size = BatchSize::new(lines.copies(), room, clock::monotonic());
     let shell = Shell {
         waiter,
         source,
@@ -70,14 +72,14 @@ pub fn open(arguments: &[&[u8]]) -> Result<(Shell, Resume), Error> {
         filled: 0,
         held: 0,
         seen: 0,
-        rush,
+        batch_size,
         unfinished: None,
         most: 0,
     };
     Ok((shell, resume))
 }
 
-/// How much memory there is.
+/// The amount of available memory.
 fn room(script: &Script) -> Room {
     let large = Room::Large;
     let needed = Lines::needs(script, large) + buffer_size(large.batch()) + MARGIN;
@@ -88,12 +90,12 @@ fn room(script: &Script) -> Room {
     }
 }
 
-/// Nanoseconds since 1970: two that begin anew do not have the same.
+/// Nanoseconds since 1970: two new series never have the same.
 fn now() -> u64 {
     u64::try_from(clock::wall().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What the journal is of; None if that cannot be told.
+/// The subject of the journal; None if it cannot be determined.
 fn input(pipe: (u64, u64), arguments: &[&[u8]]) -> Option<InputId> {
     let boot = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
     let digits: String = boot
@@ -102,8 +104,8 @@ fn input(pipe: (u64, u64), arguments: &[&[u8]]) -> Option<InputId> {
         .map(|byte| char::from(*byte))
         .collect();
     let boot = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
-    // Those that say which bytes a directory gets. One that is started with another
-    // processor, say, continues where the old one was.
+    // The arguments that determine which bytes a directory gets. A multilog that is started
+    // with another processor, say, continues where the old one was.
     let tells = |index: usize, argument: &[u8]| match argument.first() {
         Some(b'+' | b'-' | b'.' | b'/') => true,
         Some(b't') => index == 0,

@@ -5,7 +5,7 @@
 //! budget is exceeded. This module decides what to delete; [`super::keeper`] examines and
 //! deletes.
 
-use super::pace::{Pace, rate};
+use super::rate::{WriteRate, rate};
 use crate::formats::tai64n::Tai64n;
 use std::cmp::Reverse;
 
@@ -137,7 +137,7 @@ pub struct Log {
     /// When a file was last added or removed.
     pub changed: Tai64n,
     /// If it is the caller's own log: how fast that was written.
-    pub own: Option<Pace>,
+    pub own: Option<WriteRate>,
 }
 
 /// A finished file.
@@ -170,7 +170,7 @@ impl Log {
             None => (self.changed, self.other),
         };
         let found = rate(bytes, seconds(since, now));
-        let known = self.own.map(Pace::rate);
+        let known = self.own.map(WriteRate::rate);
         found.max(known.unwrap_or(0))
     }
 
@@ -340,7 +340,7 @@ mod tests {
 
     /// The log of the one who looks, who has just begun.
     fn own(log: Log) -> Log {
-        let own = Some(Pace::default());
+        let own = Some(WriteRate::default());
         Log { own, ..log }
     }
 
@@ -407,9 +407,9 @@ mod tests {
             free: None,
         };
         let written = |bytes, seconds, log| {
-            let mut pace = Pace::default();
-            pace.add(bytes, Duration::from_secs(seconds));
-            let own = Some(pace);
+            let mut rate = WriteRate::default();
+            rate.add(bytes, Duration::from_secs(seconds));
+            let own = Some(rate);
             Log { own, ..log }
         };
         let deleted = |logs: &[Log]| plan(logs, budget, 0, true, moment(1000)).delete;

@@ -1,4 +1,4 @@
-//! The files `budget` above a log directory: where they are, and what they say.
+//! The files `budget` above a log directory: finds and reads them.
 
 use super::budget::{self, Budget};
 use crate::sys::{directory, errno, file};
@@ -8,27 +8,27 @@ use std::io::{self, Read};
 
 /// The name of the file.
 pub const NAME: &str = "budget";
-/// How much of it is read, in bytes.
+/// The maximum number of bytes to read of it.
 const LONGEST: u64 = 4096;
-/// From how many directories above it is looked for.
+/// The number of directories above the log in which it is searched.
 const ABOVE: usize = 32;
 
 /// A directory above a log directory.
 pub struct ParentDir {
     /// The directory.
     pub parent: File,
-    /// Whether budgets in it are for this log without saying so: it is right above the
-    /// log directory, or above a service or log directory that this is in.
+    /// Whether budgets in it apply to this log without saying so: it is directly above the log
+    /// directory, or above a service or log directory that contains it.
     pub is_near: bool,
 }
 
-/// Shows `see` the directories above `directory`, the nearest first, as far as they are
-/// on its file system.
+/// Calls `see` with the directories above `directory`, the nearest first, as far as they are on
+/// its file system.
 ///
 /// # Errors
-/// What openat(2) and fstat(2) say.
+/// Those of openat(2) and fstat(2).
 pub fn each_above(directory: &File, mut see: impl FnMut(&ParentDir)) -> io::Result<()> {
-    let id = |dirfd: &File| dirfd.metadata().map(|m| file::identity(&m));
+    let id = |dirfd: &File| dirfd.metadata().map(|m| file::id(&m));
     let mut place = ParentDir {
         parent: directory.try_clone()?,
         is_near: true,
@@ -36,7 +36,7 @@ pub fn each_above(directory: &File, mut see: impl FnMut(&ParentDir)) -> io::Resu
     for _ in 0..ABOVE {
         let parent = match directory::open(&place.parent, OsStr::new("..")) {
             Ok(parent) => parent,
-            // One that this user may not read.
+            // This user may not read it.
             Err(error) if !errno::is_too_many_files(&error) => break,
             Err(error) => return Err(error),
         };
@@ -57,24 +57,24 @@ fn is_of_service(dirfd: &File) -> bool {
     has("run") || (has("lock") && has("current"))
 }
 
-/// What there is of a budget in a directory.
+/// The budget in a directory.
 pub enum BudgetFound {
-    /// Nothing, or something that is no file.
+    /// None, or not a file.
     Nothing,
     /// This.
     Budget(Budget),
-    /// What is wrong with it.
+    /// Its error.
     Wrong(String),
-    /// A file far above the log that does not say that it is for logs. `is_budget`: it
-    /// reads like one.
+    /// A file farther above the log whose first line does not say that it is for logs.
+    /// `is_budget`: its contents are those of a budget.
     Unmarked {
-        /// Whether it does.
+        /// Whether they are.
         is_budget: bool,
     },
 }
 
-/// Reads the budget in `place`. Nobody but root and `user`, as whom multilog runs, can
-/// have logs deleted by it.
+/// Reads the budget in `place`. Only root and `user`, as whom multilog runs, can have logs
+/// deleted by it.
 pub fn read(place: &ParentDir, user: u32) -> BudgetFound {
     let (text, wrong) = match text(&place.parent, user) {
         Ok(Some(found)) => found,
@@ -92,7 +92,7 @@ pub fn read(place: &ParentDir, user: u32) -> BudgetFound {
     }
 }
 
-/// The text of the budget in `top`, and why a multilog of `user` does not follow it, if so.
+/// The text of the budget in `top`, and why a multilog of `user` ignores it, if it does.
 fn text(top: &File, user: u32) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
     let name = OsStr::new(NAME);
     let found = match directory::find(top, name) {
@@ -101,7 +101,7 @@ fn text(top: &File, user: u32) -> io::Result<Option<(Vec<u8>, Option<String>)>> 
     };
     let metadata = found.metadata()?;
     if metadata.is_dir() {
-        // A service of this name, say.
+        // For example, a service of this name.
         return Ok(None);
     }
     if !metadata.is_file() {
@@ -114,7 +114,7 @@ fn text(top: &File, user: u32) -> io::Result<Option<(Vec<u8>, Option<String>)>> 
     let why = if !file::is_trusted(&metadata, user) {
         Some("not followed: others than root and this user can write it".to_owned())
     } else if metadata.len() > LONGEST {
-        // Half of it may say `total 5` where the whole says `total 500M`.
+        // A truncated text may say `total 5` instead of `total 500M`.
         Some(format!("not followed: it is longer than {LONGEST} bytes"))
     } else {
         None

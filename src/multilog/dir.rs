@@ -1,8 +1,7 @@
-//! A log directory that is written: `current`, where it ends, and its journal.
+//! A log directory that is being written: `current`, where files end, and its journal.
 //!
-//! The order of system calls, here and in [`super::rotation`], is 0.76's, because it
-//! is what makes a directory safe to take over at any instant; `docs/multilog.md` has
-//! the table of files.
+//! The order of system calls, here and in [`super::rotation`], is 0.76's, because it makes a
+//! directory safe to take over at any time; `docs/multilog.md` has the table of files.
 
 use super::cutter::Cutter;
 use super::files;
@@ -11,7 +10,7 @@ use super::locked::{Locked, id};
 use super::rotation::{Place, SAFE, Stop, presence, set_mode};
 use super::waiter::{Waiter, say, warn};
 use crate::error::Error;
-use crate::formats::journal::{Batch, FileId, JournalEntry};
+use crate::formats::journal::{Batch, JournalEntry, JournaledFile};
 use crate::sys::{clock, errno, file};
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -21,29 +20,30 @@ use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// So much of a file is sent to disk together before it is finished, in bytes.
-const STORED_AT_ONCE: u64 = 1 << 20;
+/// The writeback of a file to disk is started in chunks of this many bytes before it is
+/// finished.
+const SYNC_CHUNK: u64 = 1 << 20;
 /// The mode of a file that is being written.
 const BEING_WRITTEN: u32 = 0o644;
-/// The bit that tells it from a [`SAFE`] one.
+/// The mode bit that distinguishes a [`SAFE`] file.
 const SAFE_BIT: u32 = 0o100;
 
-/// A log directory that is open, locked and ready.
-pub struct Dir {
+/// A log directory that is open, locked and ready for output.
+pub struct LogDir {
     place: Place,
     /// The directory to which its name is relative.
     start: Rc<File>,
     lock: Lock,
     current: Current,
-    /// It may be ahead of `current`.
+    /// Where files end; it may be ahead of `current`.
     cutter: Cutter,
-    /// The journal entry as it was last written, if there was one.
+    /// The journal entry that was last written, if any.
     entry: Option<JournalEntry>,
-    /// How much of the output is in the files, in bytes.
+    /// The number of bytes of the output that are in the files.
     written: usize,
-    /// Where in it the part begins that is in `current`.
+    /// The offset of the part of it that is in `current`.
     begun: usize,
-    /// Where in it files end, the last first.
+    /// The offsets in it at which files end, in descending order.
     cuts: Vec<usize>,
     /// For [`Cutter::cut`].
     flushes: Vec<usize>,
@@ -52,7 +52,7 @@ pub struct Dir {
 /// The file `current`.
 struct Current {
     file: File,
-    id: FileId,
+    id: JournaledFile,
     /// Its size, in bytes.
     size: u64,
 }
@@ -67,46 +67,45 @@ impl Current {
         }
     }
 
-    /// Another `count` bytes were written. Once another [`STORED_AT_ONCE`] are full, they are
-    /// on their way to disk, so that the service need not wait for all of a large file when it
-    /// is finished.
+    /// Another `count` bytes were written. Starts the writeback of each full chunk, so that the
+    /// fsync of a large finished file takes less time.
     fn grow(&mut self, count: u64) {
-        let from = self.size / STORED_AT_ONCE;
+        let from = self.size / SYNC_CHUNK;
         self.size += count;
-        let to = self.size / STORED_AT_ONCE;
+        let to = self.size / SYNC_CHUNK;
         if from < to {
-            let length = (to - from) * STORED_AT_ONCE;
-            file::sync_file_range(&self.file, from * STORED_AT_ONCE, length);
+            let length = (to - from) * SYNC_CHUNK;
+            file::sync_file_range(&self.file, from * SYNC_CHUNK, length);
         }
     }
 
-    /// Whether it was removed: no name leads to it.
+    /// Whether it was removed: it has no hard link left.
     fn is_gone(&self) -> bool {
         self.file.metadata().is_ok_and(|m| m.nlink() == 0)
     }
 }
 
-/// What a directory gets of a batch.
+/// The output of a batch for a directory.
 pub struct Output<'a> {
     /// The lines.
     pub text: &'a [u8],
-    /// Where 0.76 would have written before a read.
+    /// The offsets at which 0.76 would have flushed before a read.
     pub flushes: &'a [usize],
     /// If it begins in a long line, whether that is logged here.
     pub before: Option<bool>,
     /// The same for the byte after it.
     pub after: Option<bool>,
-    /// How much of it is in the files already.
+    /// The number of bytes of it that are in the files already.
     pub written: usize,
 }
 
-impl Dir {
-    /// Puts the files of `locked` in order and opens `current`: continues it if it is
-    /// safe, else finishes what an earlier multilog left.
+impl LogDir {
+    /// Repairs the files of `locked` and opens `current`: continues it if it is safe, else
+    /// finishes it for the earlier multilog.
     ///
     /// # Errors
-    /// What is in the way, in 0.76's words.
-    pub fn start(locked: Locked, waiter: &mut Waiter) -> Result<Dir, Error> {
+    /// Why that fails, with 0.76's messages.
+    pub fn start(locked: Locked, waiter: &mut Waiter) -> Result<LogDir, Error> {
         let mut place = locked.place;
         let name = OsStr::from_bytes(&place.settings.name).to_owned();
         let unable = |doing, rest, error| Error::unable(doing, &name, rest, error);
@@ -145,7 +144,7 @@ impl Dir {
             .map_err(|error| unable("set mode of", "/current", error))?;
         let current = Current::of(current);
         place.budget.look(&place.directory);
-        Ok(Dir {
+        Ok(LogDir {
             cutter: Cutter::new(place.settings.size, current.size),
             place,
             start: locked.start,
@@ -159,17 +158,17 @@ impl Dir {
         })
     }
 
-    /// Removes the journal entry: what it holds is in the files now. If that fails, it will
-    /// be there once more.
+    /// Removes the journal entry: its held bytes are in the files now. If that fails, they will
+    /// be there twice.
     pub fn forget(&self) {
         let _ = self.lock.clear();
     }
 
-    /// Begins with the `output` of `batch`: writes the journal entry, if there is a journal,
-    /// and sees where new files begin ([`Cutter::cut`]).
+    /// Begins the `output` of `batch`: writes the journal entry, if there is a journal, and
+    /// determines where files end ([`Cutter::cut`]).
     ///
     /// # Errors
-    /// As [`Waiter::insist`].
+    /// As [`Waiter::retry`].
     pub fn begin(
         &mut self,
         batch: Option<&Batch>,
@@ -179,7 +178,7 @@ impl Dir {
         if let Some(batch) = batch {
             let is_in_long_line = (output.before, output.after) != (None, None);
             if !batch.held.is_empty() || is_in_long_line {
-                // That is nowhere else, and the next multilog must find it.
+                // The held bytes are nowhere else, and the next multilog must find them.
                 let kept = self.keep_lock(waiter);
                 self.or_anew(kept, waiter)?;
             }
@@ -194,7 +193,7 @@ impl Dir {
             });
             self.write_entry(waiter)?;
         }
-        // The cutter has counted what went to a file that is gone.
+        // The cutter has counted what was written to a file that is gone.
         if self.cutter.bytes() != self.current.size {
             self.cutter = Cutter::new(self.place.settings.size, self.current.size);
         }
@@ -214,11 +213,12 @@ impl Dir {
         Ok(())
     }
 
-    /// Continues with `text`, the output. `waits`: until all of it is written. If not, it
-    /// leaves what it would have to wait for: a file that cannot be written now, a processor.
+    /// Continues to write `text`, the output. With `waits`, until all of it is written; else it
+    /// returns where it would have to wait: for a file that cannot be written at present, or a
+    /// processor.
     ///
     /// # Errors
-    /// As [`Waiter::insist`].
+    /// As [`Waiter::retry`].
     pub fn write(&mut self, text: &[u8], waits: bool, waiter: &mut Waiter) -> Result<(), Error> {
         while let Some(cut) = self.cuts.last().copied() {
             let is_written = self.append(text, cut, waits, waiter)?;
@@ -233,23 +233,23 @@ impl Dir {
         Ok(())
     }
 
-    /// Journals that the batch is written, in all directories.
+    /// Journals that the batch is written to all directories.
     ///
     /// # Errors
-    /// As [`Waiter::insist`].
+    /// As [`Waiter::retry`].
     pub fn commit(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let Some(entry) = &mut self.entry else {
             return Ok(());
         };
         entry.is_written = true;
         let name = OsStr::from_bytes(&self.place.settings.name);
-        waiter.insist("write to", name, "/lock", || self.lock.commit())
+        waiter.retry("write to", name, "/lock", || self.lock.commit())
     }
 
-    /// Begins a new file, unless this one is empty: what ALRM asks for.
+    /// Rotates `current`, unless it is empty: for ALRM.
     ///
     /// # Errors
-    /// As [`Waiter::insist`].
+    /// As [`Waiter::retry`].
     pub fn rotate_now(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         if self.current.size > 0 {
             self.cutter.begin();
@@ -258,31 +258,30 @@ impl Dir {
         Ok(())
     }
 
-    /// When [`Dir::keep_budget`] has something to do.
+    /// When [`LogDir::keep_budget`] is due.
     pub fn budget_due(&self) -> Option<Instant> {
         self.place.budget.due()
     }
 
-    /// Sees that budgets are kept, if it was too soon for that when a file was
-    /// finished, and is not any more.
+    /// Enforces the budgets, if that was postponed when a file was finished, and is due now.
     pub fn keep_budget(&mut self) {
         if self.budget_due().is_some_and(|at| at <= clock::monotonic()) {
             self.place.budget.look(&self.place.directory);
         }
     }
 
-    /// Marks `current` as complete and safely on disk: nothing of what is left of the input
-    /// was begun, so there is nothing to journal.
+    /// Marks `current` as complete and fsynced: no part of the remaining input was begun, so
+    /// there is nothing to journal.
     ///
     /// # Errors
-    /// As [`Waiter::insist`].
+    /// As [`Waiter::retry`].
     pub fn close(mut self, waiter: &mut Waiter) -> Result<(), Error> {
-        // Nothing waits to be written any more, so there is time for all there is to delete.
+        // No output is waiting any more, so there is time for all deletions.
         while self.budget_due().is_some() && self.place.budget.look(&self.place.directory) > 0 {}
         let name = OsStr::from_bytes(&self.place.settings.name);
         let current = &self.current.file;
-        waiter.insist("write", name, "/current to disk", || current.sync_all())?;
-        waiter.insist("set mode of", name, "/current", || set_mode(current, SAFE))?;
+        waiter.retry("write", name, "/current to disk", || current.sync_all())?;
+        waiter.retry("set mode of", name, "/current", || set_mode(current, SAFE))?;
         if self.entry.is_some() {
             self.forget();
         }
@@ -299,16 +298,16 @@ impl Dir {
             return Ok(());
         };
         let mut worker = self.place.worker(waiter);
-        match worker.insist("write to", "/lock", || lock.write(entry)) {
+        match worker.retry("write to", "/lock", || lock.write(entry)) {
             Err(Stop::Error(error)) => Err(error),
-            // Of a directory that is gone that is seen when its `current` is written.
+            // A missing directory is noticed when its `current` is written.
             Ok(()) | Err(Stop::Gone) => Ok(()),
         }
     }
 
-    /// Writes `text` up to the place `end` to `current`. If that was removed, what of the text
-    /// is in it belongs into the next: whoever removed it did not mean what comes after. False
-    /// if it has to wait.
+    /// Writes `text` up to the offset `end` to `current`. If that was removed, the part of the
+    /// text in it is written to the next file, too: the removal was not meant for what comes
+    /// after it. False if it has to wait.
     fn append(
         &mut self,
         text: &[u8],
@@ -332,7 +331,7 @@ impl Dir {
                 result => {
                     let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
                     let is_full = errno::is_full(&error);
-                    // It may be its own room that the disk lacks, until it is closed.
+                    // Closing it may free the space that the disk lacks.
                     let is_gone = self.current.is_gone();
                     if is_gone || (is_full && self.place.budget.look(&self.place.directory) > 0) {
                         continue;
@@ -348,7 +347,7 @@ impl Dir {
         Ok(true)
     }
 
-    /// [`Dir::begin_anew`] if something is gone.
+    /// Calls [`LogDir::begin_anew`] if something is gone.
     fn or_anew(&mut self, result: Result<(), Stop>, waiter: &mut Waiter) -> Result<(), Error> {
         match result {
             Ok(()) => Ok(()),
@@ -357,8 +356,7 @@ impl Dir {
         }
     }
 
-    /// `current` is not there any more, or the directory is not: makes what is
-    /// written from now on stand under its name again.
+    /// `current` or the directory was removed: creates it again for the following output.
     fn begin_anew(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
         match self.begin_current(waiter) {
@@ -372,11 +370,11 @@ impl Dir {
         self.journal_current(waiter)
     }
 
-    /// Makes and locks the directory anew, or takes the one that has its name now.
+    /// Creates and locks the directory again, or uses the one that has its name now.
     fn make_again(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let again = loop {
             let locked = Locked::open(&self.place.settings, &self.start);
-            match locked.and_then(|locked| Dir::start(locked, waiter)) {
+            match locked.and_then(|locked| LogDir::start(locked, waiter)) {
                 Ok(again) => break again,
                 Err(Error::Unable {
                     doing,
@@ -395,15 +393,14 @@ impl Dir {
         Ok(())
     }
 
-    /// Opens a `current` where there is none. Gives the file that was `current`.
+    /// Creates `current` where there is none. Returns the file that was `current`.
     fn begin_current(&mut self, waiter: &mut Waiter) -> Result<File, Stop> {
         let files = self.place.files();
         let name = OsStr::from_bytes(&self.place.settings.name).to_owned();
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
-        let current =
-            worker.insist("create", "/current", || files.open_append(&name, "current"))?;
-        worker.insist("set mode of", "/current", || {
+        let current = worker.retry("create", "/current", || files.open_append(&name, "current"))?;
+        worker.retry("set mode of", "/current", || {
             set_mode(&current, BEING_WRITTEN)
         })?;
         let full = std::mem::replace(&mut self.current, Current::of(current));
@@ -411,8 +408,9 @@ impl Dir {
         Ok(full.file)
     }
 
-    /// Makes and locks another `lock` if that was removed or moved: nobody would find
-    /// what is noted in one of no name, nor see that this is a log directory in use.
+    /// Creates and locks another `lock` if it was removed or moved: a journal in a file without
+    /// that name would not be found, and the directory would not look like a log directory in
+    /// use.
     fn keep_lock(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
         if self.lock.is_in(&self.place.directory) {
             return Ok(());
@@ -421,7 +419,7 @@ impl Dir {
         let files = self.place.files();
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
-        let again = worker.insist("create", "/lock", || match Lock::open(files) {
+        let again = worker.retry("create", "/lock", || match Lock::open(files) {
             Err(error) if errno::is_not_own(&error) => Ok(Err(error)),
             opened => opened.map(Ok),
         })?;
@@ -450,7 +448,7 @@ impl Dir {
         self.write_entry(waiter)
     }
 
-    /// `current` becomes a finished file, and a new one begins.
+    /// Rotates: `current` becomes a finished file, and a new one is created.
     fn rotate(&mut self, waiter: &mut Waiter) -> Result<(), Error> {
         let full = self.current.size;
         let rotated = self.try_rotate(waiter);
@@ -459,15 +457,15 @@ impl Dir {
         Ok(())
     }
 
-    /// As [`Dir::rotate`], if `current` and the directory are there.
+    /// As [`LogDir::rotate`], if `current` and the directory exist.
     fn try_rotate(&mut self, waiter: &mut Waiter) -> Result<(), Stop> {
         let current = &self.current.file;
         let mut worker = self.place.worker(waiter);
         worker.enter()?;
-        worker.insist("write", "/current to disk", || current.sync_all())?;
+        worker.retry("write", "/current to disk", || current.sync_all())?;
         let doing = "rename current to previous in directory";
-        let renamed = worker.insist(doing, "", || presence(fs::rename("current", "previous")))?;
-        // What is in a `current` that was moved away is safe, too.
+        let renamed = worker.retry(doing, "", || presence(fs::rename("current", "previous")))?;
+        // The contents of a `current` that was moved away are safe, too.
         let full = self.current.size;
         if let Some(entry) = &mut self.entry {
             let grown = full.saturating_sub(entry.size);

@@ -1,15 +1,15 @@
-//! Keeps the budgets that a log directory is under: looks at all logs below them when it
-//! is its turn, and deletes what the plan says.
+//! Enforces the budgets that apply to a log directory: examines all logs below them, at a
+//! limited rate, and deletes what the plan says.
 //!
-//! There is no one in charge: every multilog does this when it has finished a
-//! file. Two that do it at once delete the same files.
+//! There is no coordinator: every multilog does this when it has finished a file. Two that do
+//! it at the same time delete the same files.
 
 use super::budget::{self, Budget, Impossible, Log};
 use super::budget_file::{BudgetFound, NAME, each_above, read};
-use super::pace::Pace;
+use super::rate::WriteRate;
+use super::rate_limit::RateLimit;
 use super::script::Directory;
 use super::survey::Survey;
-use super::turn::Turn;
 use super::waiter::say;
 use crate::formats::tai64n::Tai64n;
 use crate::sys::{clock, directory, errno, file};
@@ -19,80 +19,78 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-/// So long one look goes on where there is more to delete than is told at once: what
-/// it has to write waits meanwhile.
+/// The maximum duration of one check in which several rounds of deletions are needed: the log's
+/// lines wait meanwhile.
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
-/// So much may be written unseen between two looks: the so manieth part of what it
-/// gives.
+/// The part of a budget that may be written between two checks is 1/PART.
 const PART: u64 = 100;
 
-/// What is said of a budget that may have been meant for something else.
+/// The message about a budget that may be meant for something else.
 const UNMARKED: &str =
     "not followed: not being right above a log or its service, it must begin with # multilog";
-/// What is said if there are too many files.
+/// The message about too many files.
 const CUT: &str = "there is more below it than can be looked at";
 
-/// Keeps the budgets of one log directory.
+/// Enforces the budgets of one log directory.
 pub struct Keeper {
     name: Vec<u8>,
-    /// How large a file of the log can be, in bytes.
+    /// The maximum size of a file of the log, in bytes.
     file: u64,
-    turn: Turn,
-    /// How much was written since `counted`, in bytes; and how fast until then.
+    limit: RateLimit,
+    /// The number of bytes written since `counted`, and the rate until then.
     written: u64,
     counted: Instant,
-    pace: Pace,
-    /// What was complained of last, so that it is said once.
+    rate: WriteRate,
+    /// The last message, so that it is not repeated.
     complaint: Option<String>,
 }
 
 impl Keeper {
-    /// For the given directory.
+    /// For this directory.
     pub fn new(settings: &Directory) -> Keeper {
         Keeper {
             name: settings.name.clone(),
             file: settings.size,
-            turn: Turn::default(),
+            limit: RateLimit::default(),
             written: 0,
             counted: clock::monotonic(),
-            pace: Pace::default(),
+            rate: WriteRate::default(),
             complaint: None,
         }
     }
 
-    /// So many bytes were written.
+    /// `bytes` bytes were written.
     pub fn count(&mut self, bytes: u64) {
         self.written = self.written.saturating_add(bytes);
     }
 
-    /// A file of `size` bytes was finished. Sees that the budgets are kept, unless
-    /// it is too soon for that. `directory` is the log directory. Whatever goes
-    /// wrong is said once, and no more.
+    /// A file of `size` bytes was finished. Enforces the budgets, unless it is too soon for
+    /// that. `directory` is the log directory. Errors are reported once.
     pub fn check(&mut self, directory: &File, size: u64) {
-        if self.turn.is_now(size, clock::monotonic()) {
+        if self.limit.is_now(size, clock::monotonic()) {
             self.look(directory);
         }
     }
 
-    /// When what it was too soon for is to be made up for by [`Keeper::look`].
+    /// When a postponed [`Keeper::look`] is due.
     pub fn due(&self) -> Option<Instant> {
-        self.turn.due()
+        self.limit.due()
     }
 
-    /// Sees that the budgets are kept. Returns how many files were deleted for that.
+    /// Enforces the budgets. Returns the number of deleted files.
     pub fn look(&mut self, directory: &File) -> usize {
         let mut deleted = 0;
         let mut complaint = None;
         let (mut allowance, mut is_due) = (u64::MAX, false);
         let now = clock::monotonic();
         let time = now.saturating_duration_since(std::mem::replace(&mut self.counted, now));
-        self.pace.add(std::mem::take(&mut self.written), time);
+        self.rate.add(std::mem::take(&mut self.written), time);
         let mut above = OsStr::from_bytes(&self.name).to_owned();
         let result = each_above(directory, |place| {
             above.push("/..");
             let kept = match read(place, file::euid()) {
                 BudgetFound::Budget(budget) => {
-                    keep_one(&place.parent, directory, self.pace, budget, self.file)
+                    keep_one(&place.parent, directory, self.rate, budget, self.file)
                 }
                 BudgetFound::Wrong(why) => Err(why),
                 BudgetFound::Nothing | BudgetFound::Unmarked { is_budget: false } => return,
@@ -124,35 +122,39 @@ impl Keeper {
         self.complaint = said;
         let end = clock::monotonic();
         let took = end.saturating_duration_since(now);
-        self.turn = Turn::after(end, took, allowance, is_due);
+        self.limit = RateLimit::after(end, took, allowance, is_due);
         deleted
     }
 }
 
-/// What came of one budget.
+/// The result for one budget.
 #[derive(Default)]
 struct Kept {
-    /// How many files were deleted.
+    /// The number of deleted files.
     deleted: usize,
-    /// After how much more it is to be looked at again, in bytes; None: it does not
-    /// matter.
+    /// The number of bytes after which the next check is due; None if it does not matter.
     allowance: Option<u64>,
     /// There is more to delete.
     is_due: bool,
-    /// What is wrong in spite of that.
+    /// The remaining problem.
     complaint: Option<&'static str>,
 }
 
-/// Keeps `budget`, which was found in the directory `top`; or gives what is wrong.
-/// `own`, written at this pace in files of at most `file` bytes, is the log directory of
-/// the one who looks.
-fn keep_one(top: &File, own: &File, pace: Pace, budget: Budget, file: u64) -> Result<Kept, String> {
+/// Enforces `budget`, which is in the directory `top`, or returns the problem. `own`, written
+/// at this rate in files of at most `file` bytes, is the log directory of the caller.
+fn keep_one(
+    top: &File,
+    own: &File,
+    rate: WriteRate,
+    budget: Budget,
+    file: u64,
+) -> Result<Kept, String> {
     let mut all = Kept::default();
     let capacity = directory::space(top).map_err(reason)?.total;
     let (budget, impossible) = budget.possible(file, capacity);
     let end = clock::monotonic() + LONGEST_LOOK;
     loop {
-        let kept = keep_once(top, own, pace, budget)?;
+        let kept = keep_once(top, own, rate, budget)?;
         all = Kept {
             deleted: all.deleted + kept.deleted,
             complaint: kept.complaint.or(impossible.map(Impossible::why)),
@@ -164,20 +166,20 @@ fn keep_one(top: &File, own: &File, pace: Pace, budget: Budget, file: u64) -> Re
     }
 }
 
-/// The same, as far as is told at once.
-fn keep_once(top: &File, own: &File, pace: Pace, budget: Budget) -> Result<Kept, String> {
+/// One round of that, for the files that one survey lists.
+fn keep_once(top: &File, own: &File, rate: WriteRate, budget: Budget) -> Result<Kept, String> {
     if budget == Budget::default() {
         return Ok(Kept::default());
     }
     let mut survey = Survey::of(top, own).map_err(reason)?;
     if let Some(log) = survey.own() {
-        log.own = Some(pace);
+        log.own = Some(rate);
     }
     let available = directory::space(top).map_err(reason)?.available;
     let now = Tai64n::from_unix(clock::wall());
     let plan = budget::plan(&survey.logs, budget, available, !survey.is_partial, now);
-    // Where that is not allowed to this user, it is up to the multilog that writes
-    // there: it comes here sooner, because it writes more.
+    // If this user may not delete it, the multilog that writes there must: it checks sooner,
+    // because it writes more.
     let delete = |(log, place): &&(usize, usize)| survey.delete(top, own, *log, *place);
     let deleted = plan.delete.iter().filter(delete).count();
     let least = [budget.total, budget.free].into_iter().flatten().min();
@@ -195,11 +197,11 @@ fn keep_once(top: &File, own: &File, pace: Pace, budget: Budget) -> Result<Kept,
     })
 }
 
-/// What there is of budgets for the log directory `directory`, whose files have at most
-/// `file` bytes and whose multilog runs as `user`, as text for its administrator.
+/// A report on the budgets of the log directory `directory`, whose files have at most `file`
+/// bytes and whose multilog runs as `user`, as text for its administrator.
 ///
 /// # Errors
-/// What openat(2) and fstat(2) say.
+/// Those of openat(2) and fstat(2).
 pub fn report(directory: &File, file: u64, user: u32) -> io::Result<Vec<u8>> {
     let mut report = Vec::new();
     let mut is_any = false;
@@ -225,7 +227,7 @@ pub fn report(directory: &File, file: u64, user: u32) -> io::Result<Vec<u8>> {
     Ok(report)
 }
 
-/// How a budget in the directory `top` stands.
+/// The state of a budget in the directory `top`, as text.
 fn state(top: &File, own: &File, budget: Budget, file: u64) -> io::Result<String> {
     let space = directory::space(top)?;
     let survey = Survey::of(top, own)?;

@@ -1,59 +1,59 @@
-//! From what was read to what is to be written: lines, their stamps, who selects them.
+//! From input to output: splits lines, adds timestamps, selects lines.
 
+use super::batch_size::Room;
 use super::cutter::LINE;
 use super::pattern::Pattern;
-use super::rush::Room;
 use super::script::{Action, Script};
 use crate::formats::journal::JournalEntry;
 use crate::formats::tai64n::Tai64n;
 use std::mem::MaybeUninit;
 
-/// How much 0.76 reads at once, in bytes: before each read it writes what it has,
-/// which [`super::cutter`] must know.
+/// The read size of 0.76, in bytes: it flushes before each read, which [`super::cutter`] must
+/// know.
 pub const READ: usize = 1024;
-/// What a stamp and the blank behind it add to a line, in bytes.
+/// The size of a timestamp and the space after it, in bytes.
 pub const STAMP: usize = Tai64n::TEXT + 1;
-/// So much of a line is shown on stderr, in bytes.
+/// The maximum part of a line on stderr, in bytes.
 const SHOWN: usize = 200;
 /// The size of a status file, in bytes.
 pub const STATUS: usize = 1001;
 
-/// Turns input into what each directory is to get.
+/// Converts input to the output of each directory.
 #[derive(Debug)]
 pub struct Lines {
-    /// What is done with each line, in this order.
+    /// The actions for each line, in order.
     tests: Vec<Test>,
-    /// Whether lines get a stamp.
+    /// Whether lines get a timestamp.
     stamps: bool,
     room: Room,
-    /// For each directory, where what it gets stands.
+    /// For each directory, where its output is.
     shares: Vec<Share>,
     /// Whether one has [`Share::Own`].
     has_own: bool,
-    /// Which directory's lines `text` is for, if not for those of all.
+    /// The directory whose lines are in `text`, if not all lines are.
     owner: Option<usize>,
     /// For each directory, whether it gets this line.
     selected: Vec<bool>,
-    /// Whether the input stands in a line whose beginning was consumed.
+    /// Whether the input continues a line whose beginning was consumed.
     in_long_line: bool,
-    /// The last stamp given, and the one that the unfinished line has.
+    /// The last timestamp, and that of the unfinished line.
     last: Tai64n,
     begun: Option<Tai64n>,
-    /// The stamp that was shown last, and its text.
+    /// The last timestamp that was formatted, and its text.
     shown: (Tai64n, [u8; Tai64n::TEXT]),
-    /// The lines with their stamps, if they get any: all, or those of `owner`.
+    /// The lines with their timestamps, if they get any: all, or those of `owner`.
     text: Vec<u8>,
-    /// Where in it (or in the input) 0.76 would have written before a read.
+    /// The offsets in it (or in the input) at which 0.76 would have flushed before a read.
     flushes: Vec<usize>,
-    /// For each directory with [`Share::Own`], the same of its own.
+    /// For each directory with [`Share::Own`], its own text and offsets.
     own: Vec<(Vec<u8>, Vec<usize>)>,
-    /// What is to be written to stderr.
+    /// The output for stderr.
     stderr: Vec<u8>,
     /// For each status file, its new content.
     status: Vec<Vec<u8>>,
 }
 
-/// An [`Action`] in the form in which it is done.
+/// An [`Action`], prepared for execution.
 #[derive(Debug)]
 enum Test {
     Deselect(Pattern),
@@ -75,30 +75,30 @@ impl Test {
     }
 }
 
-/// Where what a directory gets stands.
+/// Where the output of a directory is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Share {
-    /// It gets every line, and if there are stamps, those are in `text`.
+    /// It gets every line; if there are timestamps, they are in `text`.
     All,
-    /// It does not, and its lines are in `text`: no directory gets all, and this saves
-    /// a copy.
+    /// It does not, and its lines are in `text`: no directory gets all lines, and this saves a
+    /// copy.
     Text,
     /// It does not, and its lines are in a buffer of its own.
     Own,
 }
 
-/// How far [`Lines::take`] came.
+/// The progress of [`Lines::take`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Taken {
-    /// So many bytes of the input are dealt with. The others come again.
+    /// The number of input bytes that were processed. The others are passed again.
     pub bytes: usize,
-    /// So many of the others 0.76 would have read by now.
+    /// The number of the others that 0.76 would have read by now.
     pub seen: usize,
 }
 
 impl Lines {
-    /// For the given script. What is allocated here is enough for ever, so that no
-    /// allocation fails later; unused, it takes no memory.
+    /// For the given script. Everything is allocated here, so that no allocation fails later;
+    /// unused pages take no memory.
     pub fn new(script: &Script, room: Room) -> Lines {
         let shares = shares(script);
         let capacity = capacity(script, room);
@@ -126,17 +126,17 @@ impl Lines {
         }
     }
 
-    /// How much [`Lines::new`] allocates for `script`, in bytes.
+    /// The number of bytes that [`Lines::new`] allocates for `script`.
     pub fn needs(script: &Script, room: Room) -> usize {
         let buffers =
             copies(&shares(script)) + usize::from(script.stamps) + usize::from(shows(script));
         buffers * capacity(script, room)
     }
 
-    /// Takes lines from `input`: whole ones, and what there is of one of 1000
-    /// bytes or more; the beginning of a shorter one is left. `seen` bytes of
-    /// `input` 0.76 would have read before this. `now` is the time; if it has not
-    /// passed since the last line, the next stamp is a nanosecond later.
+    /// Takes lines from `input`: complete ones, and a partial one of 1000 bytes or more; a
+    /// shorter partial line is left. 0.76 would have read `seen` bytes of `input` before this.
+    /// `now` is the time; if it has not advanced since the last line, the next timestamp is a
+    /// nanosecond later.
     pub fn take(&mut self, input: &[u8], seen: usize, now: Tai64n) -> Taken {
         self.text.clear();
         self.flushes.clear();
@@ -194,13 +194,14 @@ impl Lines {
         }
     }
 
-    /// How many directories get a copy of their own, since they do not get every line.
+    /// The number of directories that get a copy of their own, because they do not get every
+    /// line.
     pub fn copies(&self) -> usize {
         copies(&self.shares)
     }
 
-    /// Forgets what was made, and gives the memory that it had: until the next
-    /// [`Lines::take`] nobody needs it.
+    /// Discards the output and releases its memory: it is not needed until the next
+    /// [`Lines::take`].
     pub fn unused(&mut self) -> impl Iterator<Item = &mut [MaybeUninit<u8>]> {
         let texts = self.own.iter_mut().map(|(text, _)| text);
         texts.chain([&mut self.text, &mut self.stderr]).map(|text| {
@@ -209,8 +210,8 @@ impl Lines {
         })
     }
 
-    /// What directory `number` gets, and where 0.76 would have written before a
-    /// read; `taken` is the part of the input that was taken.
+    /// The output of directory `number`, and the offsets at which 0.76 would have flushed
+    /// before a read; `taken` is the part of the input that was taken.
     pub fn output<'a>(&'a self, number: usize, taken: &'a [u8]) -> (&'a [u8], &'a [usize]) {
         match self.shares.get(number) {
             Some(Share::All) if !self.stamps => (taken, &self.flushes),
@@ -222,7 +223,7 @@ impl Lines {
         }
     }
 
-    /// What is to be written to stderr.
+    /// The output for stderr.
     pub fn stderr(&self) -> &[u8] {
         &self.stderr
     }
@@ -235,13 +236,13 @@ impl Lines {
             .filter(|content| !content.is_empty())
     }
 
-    /// Whether the input stands in a line whose beginning was consumed.
+    /// Whether the input continues a line whose beginning was consumed.
     pub fn is_in_long_line(&self) -> bool {
         self.in_long_line
     }
 
-    /// The stamp of the next line that begins, if it is `now`. What was given before can be
-    /// ahead of the clock, by so many nanoseconds as there were lines.
+    /// The timestamp of the next line, at `now`. Earlier ones can be ahead of the clock, by as
+    /// many nanoseconds as there were lines.
     pub fn next_stamp(&self, now: Tai64n) -> Tai64n {
         if now > self.last || now.seconds.saturating_add(1) < self.last.seconds {
             now
@@ -250,20 +251,20 @@ impl Lines {
         }
     }
 
-    /// The stamp of the unfinished line that the input begins with, if it has got one.
+    /// The timestamp of the unfinished line at the beginning of the input, if it has one.
     pub fn begun(&self) -> Option<Tai64n> {
         self.begun
     }
 
-    /// If the input stands in a line whose beginning was consumed, whether
-    /// directory `number` gets it.
+    /// If the input continues a line whose beginning was consumed, whether directory `number`
+    /// gets it.
     pub fn long_line(&self, number: usize) -> Option<bool> {
         self.in_long_line
             .then(|| self.selected.get(number).copied().unwrap_or(false))
     }
 
-    /// The input goes on where another process was: in a `long_line`, of which it tells
-    /// for each directory whether it gets the rest, or in a line with the stamp `begun`.
+    /// The input continues where another process stopped: in a `long_line`, for which each
+    /// directory has a flag whether it gets the rest, or in a line with the timestamp `begun`.
     pub fn resume(&mut self, long_line: Option<&[bool]>, begun: Option<Tai64n>) {
         self.in_long_line = long_line.is_some();
         for (place, given) in self.selected.iter_mut().zip(long_line.unwrap_or_default()) {
@@ -272,7 +273,7 @@ impl Lines {
         self.begun = begun;
     }
 
-    /// Whether the lines of this time are wanted in `text`.
+    /// Whether these lines are needed in `text`.
     fn is_kept(&self) -> bool {
         match self.owner {
             Some(owner) => self.selected.get(owner).copied().unwrap_or(false),
@@ -280,7 +281,7 @@ impl Lines {
         }
     }
 
-    /// How much there is to write, in bytes.
+    /// The size of the output, in bytes.
     fn made(&self) -> usize {
         let own = self.own.iter().map(|(text, _)| text.len());
         let status = self.status.iter().map(Vec::len);
@@ -293,13 +294,13 @@ impl Lines {
         stamp
     }
 
-    /// 0.76 would write now; `at`: so much of the input is taken.
+    /// 0.76 would flush now; `at` bytes of the input are taken.
     fn flush(&mut self, at: usize) {
         self.flush_in_line(at, 0);
     }
 
-    /// 0.76 would have written when `back` bytes of this line were missing; now
-    /// `at` bytes of the input are taken.
+    /// 0.76 would have flushed when `back` bytes of this line were missing; now `at` bytes of
+    /// the input are taken.
     fn flush_in_line(&mut self, at: usize, back: usize) {
         let end = if self.stamps { self.text.len() } else { at };
         let is_others = self.owner.is_some() && !self.is_kept();
@@ -311,7 +312,7 @@ impl Lines {
         }
     }
 
-    /// Takes a line, which `is_whole` if its newline is there, or the rest of one.
+    /// Takes a line, which `is_whole` if it includes its newline, or the rest of one.
     fn put(&mut self, line: &[u8], is_whole: bool) {
         let start = self.text.len();
         if self.stamps {
@@ -372,7 +373,7 @@ impl Lines {
     }
 }
 
-/// For each directory, where what it gets stands.
+/// For each directory, where its output is.
 fn shares(script: &Script) -> Vec<Share> {
     let mut may_deselect = false;
     let mut shares = Vec::new();
@@ -400,10 +401,9 @@ fn shows(script: &Script) -> bool {
     script.actions.contains(&Action::Stderr)
 }
 
-/// The size of a buffer for what is made of lines, in bytes. With stamps: for what is
-/// enough, what one read of 0.76 adds to it, with a stamp for each byte, and then all the
-/// rest of a batch in one line. Without: for a batch, to which only [`show`] adds, less
-/// than a hundredth.
+/// The size of an output buffer, in bytes. With timestamps: the threshold, what one read of
+/// 0.76 adds to it, with a timestamp for each byte, and the rest of a batch in one line.
+/// Without: a batch, to which only [`show`] adds, less than a hundredth.
 fn capacity(script: &Script, room: Room) -> usize {
     let batch = room.batch() + JournalEntry::LONGEST + LINE;
     if script.stamps {
@@ -413,7 +413,7 @@ fn capacity(script: &Script, room: Room) -> usize {
     }
 }
 
-/// Appends what `e` shows of a line.
+/// Appends the output of `e` for a line.
 fn show(head: &[u8], stderr: &mut Vec<u8>) {
     match head.get(..SHOWN) {
         Some(shown) if head.len() > SHOWN => {

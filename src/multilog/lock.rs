@@ -1,4 +1,4 @@
-//! `lock` of a log directory: held while multilog runs, and its journal.
+//! `lock` of a log directory: it is locked while multilog runs, and contains the journal.
 
 use super::files::Files;
 use crate::formats::journal::JournalEntry;
@@ -13,13 +13,13 @@ const NAME: &str = "lock";
 /// The file, locked.
 pub struct Lock {
     file: File,
-    /// It is gone, and another process has the one in its place: that was told.
+    /// It is gone, and another process has locked its replacement; that was reported.
     is_told: bool,
 }
 
 impl Lock {
-    /// Opens the one in the current directory, of these `files`, which is made if it is not
-    /// there.
+    /// Opens the one in the current directory, with these `files`; created if it does not
+    /// exist.
     ///
     /// # Errors
     /// As [`Files::open_lock`].
@@ -30,7 +30,7 @@ impl Lock {
     /// Locks it.
     ///
     /// # Errors
-    /// EAGAIN if another process has it, else what flock(2) says.
+    /// EAGAIN if another process holds it; those of flock(2).
     pub fn of(file: File) -> io::Result<Lock> {
         lock::try_exclusive(&file)?;
         let is_told = false;
@@ -47,7 +47,7 @@ impl Lock {
     /// Writes a journal entry.
     ///
     /// # Errors
-    /// What pwrite(2) says; WriteZero if not all of it was written.
+    /// Those of pwrite(2); WriteZero if not all of it was written.
     pub fn write(&self, entry: &JournalEntry) -> io::Result<()> {
         let bytes = entry.encode();
         match self.file.write_at(&bytes, 0) {
@@ -56,10 +56,10 @@ impl Lock {
         }
     }
 
-    /// Makes the journal entry say that its batch is written.
+    /// Marks the batch of the journal entry as written.
     ///
     /// # Errors
-    /// What pwrite(2) says; WriteZero if nothing was written.
+    /// Those of pwrite(2); WriteZero if nothing was written.
     pub fn commit(&self) -> io::Result<()> {
         let (place, byte) = JournalEntry::COMMIT;
         self.file.write_all_at(&[byte], place)
@@ -68,33 +68,30 @@ impl Lock {
     /// Removes the journal entry.
     ///
     /// # Errors
-    /// What ftruncate(2) says.
+    /// Those of ftruncate(2).
     pub fn clear(&self) -> io::Result<()> {
         self.file.set_len(0)
     }
 
-    /// Whether it is where the next multilog looks for it: in `directory`.
+    /// Whether it is still in `directory`, where the next multilog opens it.
     pub fn is_in(&self, directory: &File) -> bool {
-        let own = self
-            .file
-            .metadata()
-            .map(|metadata| file::identity(&metadata));
+        let own = self.file.metadata().map(|metadata| file::id(&metadata));
         let there = directory::stat(directory, OsStr::new(NAME));
         matches!((own, there), (Ok(own), Ok(there)) if own == (there.device(), there.inode()))
     }
 
-    /// Whether this is the first time that what is in its place cannot be used.
+    /// Whether this is the first time that its replacement cannot be used.
     pub fn is_to_tell(&mut self) -> bool {
         !std::mem::replace(&mut self.is_told, true)
     }
 
-    /// Goes over to `again`, which is where it should be, and locks that; false if
-    /// there is nothing to tell of that: it is the same, through a link.
+    /// Switches to `again`, its replacement, and locks that; false if there is nothing to
+    /// report: it is the same file, through a link.
     ///
     /// # Errors
-    /// As [`Lock::of`]; None if that was told before.
+    /// As [`Lock::of`]; None if that was reported before.
     pub fn replace(&mut self, again: File) -> Result<bool, Option<io::Error>> {
-        let identity = |file: &File| file.metadata().ok().as_ref().map(file::identity);
+        let identity = |file: &File| file.metadata().ok().as_ref().map(file::id);
         if identity(&self.file) == identity(&again) {
             return Ok(false);
         }

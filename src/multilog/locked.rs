@@ -1,5 +1,5 @@
-//! A log directory as it was found: its lock, its journal entry, and what is in the file of
-//! that entry.
+//! A log directory as it was found: its lock, its journal entry, and the contents of the file
+//! of that entry.
 
 use super::files::Files;
 use super::keeper::Keeper;
@@ -8,7 +8,7 @@ use super::recovery::Found;
 use super::rotation::Place;
 use super::script::Directory;
 use crate::error::Error;
-use crate::formats::journal::{FileId, JournalEntry};
+use crate::formats::journal::{JournalEntry, JournaledFile};
 use crate::formats::logname;
 use crate::sys::{file, walk};
 use std::ffi::{OsStr, OsString};
@@ -18,24 +18,24 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::rc::Rc;
 
-/// A log directory that is open and locked; its files are as they were found.
+/// A log directory that is open and locked; its files are unchanged.
 pub struct Locked {
     /// The directory.
     pub place: Place,
-    /// The one to which its name is relative.
+    /// The directory to which its name is relative.
     pub start: Rc<File>,
     /// The file `lock`, which is locked.
     pub lock: Lock,
-    /// What an earlier multilog has left.
+    /// What an earlier multilog left.
     pub found: Found,
 }
 
 impl Locked {
-    /// Makes the directory if it is not there, opens and locks it. `start` is the
-    /// directory to which its name is relative.
+    /// Creates the directory if it does not exist, opens and locks it. `start` is the directory
+    /// to which its name is relative.
     ///
     /// # Errors
-    /// What is in the way, in 0.76's words.
+    /// Why that fails, with 0.76's messages.
     pub fn open(settings: &Directory, start: &Rc<File>) -> Result<Locked, Error> {
         let name = OsStr::from_bytes(&settings.name);
         file::change_directory(start)
@@ -43,7 +43,7 @@ impl Locked {
         let opened = if file::is_root() {
             walk::open(start, Path::new(name), true)
         } else {
-            // If that fails opening it tells why.
+            // If that fails, opening it fails with the reason.
             let _ = file::make_directory(Path::new(name));
             file::open_read(Path::new(name))
         };
@@ -71,10 +71,10 @@ impl Locked {
     }
 }
 
-/// What is in the file of `entry` behind the size that it had then. The file has any name in
+/// The contents of the file of `entry` after the size in the entry. The file has any name in
 /// the current directory: it was `current`, but a multilog that was killed at its start may
-/// have finished it. None if it is not there, or a later file is not empty: a multilog that
-/// knows no journal has written that, and took its input out of the pipe.
+/// have finished it. None if it does not exist, or if a later file is not empty: a multilog
+/// without a journal has written that, and has consumed its input.
 fn grown(entry: &JournalEntry) -> Option<Vec<u8>> {
     let mut names: Vec<_> = fs::read_dir(".")
         .ok()?
@@ -96,7 +96,7 @@ fn grown(entry: &JournalEntry) -> Option<Vec<u8>> {
         }
     }
     let (name, size) = found?;
-    // The output of a batch is less than that.
+    // The output of a batch is smaller than that.
     const MOST: u64 = 1 << 20;
     let length = size.saturating_sub(entry.size).min(MOST);
     let length = usize::try_from(length).ok()?;
@@ -111,11 +111,11 @@ fn grown(entry: &JournalEntry) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// By what the journal knows a file.
-pub fn id(metadata: &Metadata) -> FileId {
+/// The identity of a file in the journal.
+pub fn id(metadata: &Metadata) -> JournaledFile {
     let born = metadata.created().ok();
     let born = born.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    FileId {
+    JournaledFile {
         inode: metadata.ino(),
         born: born.map_or(0, |born| u64::try_from(born.as_nanos()).unwrap_or(0)),
     }

@@ -1,16 +1,16 @@
-//! multilog: lines from stdin to files that are rotated.
+//! multilog: writes lines from stdin to rotated log files.
 //!
-//! What the arguments mean is in `script`, what becomes of a line in `lines`,
-//! whether it matches in `pattern`, where files end in `cutter`, where to continue
-//! after a KILL in `recovery`, how much to look at in `rush`, what to delete to keep a
-//! budget in `budget`, how fast a log is written in `pace`, when to look at budgets in
-//! `turn`: those do no I/O. `begin` sets up, `replay` finishes what a KILL left undone,
-//! `shell` is the loop. `locked` is a log directory as it was found, `lock` its lock and
-//! journal, `dir` one that is written, `rotation` what becomes of its full files; `status`
-//! writes status files, `budget_file` reads budgets, `keeper` keeps them by a `survey` of all
-//! logs, `processor` and `waiter` deal with others, `files` is how root opens files that
-//! others could replace.
+//! Without I/O: `script` parses the arguments, `lines` selects and formats lines, `pattern`
+//! matches them, `cutter` decides where files end, `recovery` where to continue after a KILL,
+//! `batch_size` how much to read at a time, `budget` what to delete to keep a budget, `rate`
+//! measures how fast a log is written, `rate_limit` how often budgets are checked. `begin` sets
+//! up, `replay` completes what a KILL interrupted, `shell` is the main loop. `locked` is a log
+//! directory as it was found, `lock` its lock and journal, `dir` one that is being written,
+//! `rotation` handles full files; `status` writes status files, `budget_file` reads budgets,
+//! `keeper` enforces them after a `survey` of all logs, `processor` and `waiter` wait for other
+//! processes, `files` opens files as root that other users could replace.
 
+pub(crate) mod batch_size;
 pub(crate) mod begin;
 pub mod budget;
 pub(crate) mod budget_file;
@@ -23,16 +23,15 @@ pub(crate) mod lock;
 pub(crate) mod locked;
 #[cfg(test)]
 mod model;
-pub(crate) mod pace;
 pub mod pattern;
 pub(crate) mod processor;
+pub(crate) mod rate;
+pub(crate) mod rate_limit;
 pub(crate) mod recovery;
 pub(crate) mod replay;
 pub(crate) mod rotation;
-pub(crate) mod rush;
 pub mod script;
 pub(crate) mod shell;
 pub(crate) mod status;
 pub(crate) mod survey;
-pub(crate) mod turn;
 pub(crate) mod waiter;

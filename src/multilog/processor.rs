@@ -4,7 +4,7 @@ use super::files::Files;
 use crate::child::Pid;
 use crate::error::Error;
 use crate::sys::exec::Program;
-use crate::sys::file::Identity;
+use crate::sys::file::FileId;
 use crate::sys::signals::Signal;
 use crate::sys::spawn::{Fd, Spawn};
 use crate::sys::{errno, file, output};
@@ -21,7 +21,7 @@ const SHELL: &str = "/bin/sh";
 ///
 /// # Errors
 /// Those of fork(2).
-pub fn start(command: &[u8], id: Identity, files: Files, name: &OsStr) -> io::Result<Pid> {
+pub fn start(command: &[u8], id: FileId, files: Files, name: &OsStr) -> io::Result<Pid> {
     let command = OsStr::from_bytes(command);
     let shell = [Program::at(
         OsStr::new(SHELL),
@@ -44,9 +44,9 @@ pub fn start(command: &[u8], id: Identity, files: Files, name: &OsStr) -> io::Re
 }
 
 /// Opens `previous` for reading, if it is the file `id`.
-fn open_previous(id: Identity, files: Files) -> io::Result<File> {
+fn open_previous(id: FileId, files: Files) -> io::Result<File> {
     let previous = files.open_previous()?;
-    match file::identity(&previous.metadata()?) == id {
+    match file::id(&previous.metadata()?) == id {
         true => Ok(previous),
         false => Err(errno::not_own()),
     }

@@ -1,37 +1,38 @@
-//! After a KILL: what of the batch that was being written is still to be done.
+//! Recovery after a KILL: decides what is still to be done for the batch that was being
+//! written.
 //!
-//! The order of things tells. Each directory gets the journal entry of batch N, then the
-//! batch is written to all, then the entry of the first directory says so, then the batch is
-//! taken out of the pipe. What is written is determined by the batch and the entry
-//! ([`crate::formats::journal`]). So
+//! The order of the steps determines it. Each directory gets the journal entry of batch N, then
+//! the batch is written to all, then the entry of the first directory is marked as written,
+//! then the batch is consumed from the pipe. The output is determined by the batch and the
+//! entry ([`crate::formats::journal`]). So
 //!
 //! - if a directory has the entry of N-1, nothing of N was written anywhere;
-//! - how much of N is in a directory's files, their sizes tell;
-//! - unless the first entry says that N is written, N is still in the pipe, whole;
-//! - if it says so, it cannot be told whether N is still in the pipe. N is taken for gone: at
-//!   the worst it is in the files twice. The other way round could lose a line.
+//! - the sizes of a directory's files show how much of N is in them;
+//! - unless the first entry is marked as written, all of N is still in the pipe;
+//! - if it is, it is unknown whether N is still in the pipe. N is assumed to be consumed: at
+//!   worst it is in the files twice. The opposite assumption could lose a line.
 //!
-//! A batch that is held is not written to files: it is done when all entries are there.
+//! A held batch is not written to files: it is complete when all directories have the entry.
 //!
-//! A multilog that continues changes no entry before it knows what is to be done, and then
-//! journals the same batch again. So it may be killed in turn.
+//! A multilog that continues changes no entry before it has decided, and then journals the same
+//! batch again. So it may be killed in turn.
 
 use crate::formats::journal::{Batch, BatchFate, InputId, JournalEntry};
 
-/// What was found of one directory.
+/// The findings for one directory.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     /// Its journal entry, if it has one.
     pub entry: Option<JournalEntry>,
-    /// What is in the entry's file behind the size that it had; None if the file is gone, or
-    /// a later one is not empty: then another program has written there.
+    /// The contents of the entry's file after the size in the entry; None if the file is gone,
+    /// or if a later one is not empty: then another program has written there.
     pub grown: Option<Vec<u8>>,
 }
 
 /// Where to continue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Resume {
-    /// With what is in the pipe, but first with these lines, which were held.
+    /// With the contents of the pipe, after these lines, which were held.
     Anew(Vec<u8>),
     /// With a batch.
     Batch(Interrupted),
@@ -42,20 +43,21 @@ pub enum Resume {
 pub struct Interrupted {
     /// The batch.
     pub batch: Batch,
-    /// Whether it is out of the pipe, as far as that can be told.
+    /// Whether it is consumed from the pipe, as far as known.
     pub is_out: bool,
     /// If it begins in a long line, for each directory whether it gets that line.
     pub before: Option<Vec<bool>>,
     /// The same for the byte after it.
     pub after: Option<Vec<bool>>,
-    /// For each directory, how much of the output is in earlier files, and what follows it.
+    /// For each directory, how much of the output is in earlier files, and the contents after
+    /// that.
     written: Vec<(u64, Vec<u8>)>,
 }
 
 impl Interrupted {
-    /// How much of `text`, the output for directory `number`, is in its files. Nothing, if
-    /// something else is: then another program has written there, or this one makes
-    /// something else of a batch than the one before it.
+    /// How much of `text`, the output for directory `number`, is in its files. None of it, if
+    /// something else is: then another program has written there, or this multilog makes
+    /// another output of the batch than the one before it.
     pub fn written(&self, number: usize, text: &[u8]) -> usize {
         let written = self.written.get(number).and_then(|(moved, grown)| {
             let moved = usize::try_from(*moved).ok()?;
@@ -66,7 +68,7 @@ impl Interrupted {
     }
 }
 
-/// Where to continue after what was `found` of each directory, with this `input`.
+/// Decides where to continue, from what was `found` in each directory, with this `input`.
 pub fn resume(found: &[Found], input: Option<InputId>) -> Resume {
     match input.and_then(|input| interrupted(found, input)) {
         Some(interrupted) => Resume::Batch(interrupted),
@@ -74,9 +76,9 @@ pub fn resume(found: &[Found], input: Option<InputId>) -> Resume {
     }
 }
 
-/// The batch that was being written, if the entries tell together. They do not if a
-/// directory has that of another input, another series or none, or if its file is gone: then
-/// another multilog has been there, which perhaps did not know all of them.
+/// The batch that was being written, if the entries are consistent. They are not if a directory
+/// has an entry of another input or another series or none, or if its file is gone: then
+/// another multilog has been there, perhaps without some of the directories.
 fn interrupted(found: &[Found], input: InputId) -> Option<Interrupted> {
     let known = |found: &Found| Some((found.entry.clone()?, found.grown.clone()?));
     let known: Vec<(JournalEntry, Vec<u8>)> = found.iter().map(known).collect::<Option<_>>()?;
@@ -90,7 +92,7 @@ fn interrupted(found: &[Found], input: InputId) -> Option<Interrupted> {
         BatchFate::Held => known.iter().all(|(entry, _)| age(entry) == 0),
         BatchFate::Written | BatchFate::Ended => first.is_written,
     };
-    // Where that is not known, better too much.
+    // If that is unknown, rather too much.
     let flags = |of: fn(&JournalEntry) -> Option<bool>| {
         of(first)?;
         let each = known.iter().map(|(entry, _)| match age(entry) {
@@ -114,7 +116,7 @@ fn interrupted(found: &[Found], input: InputId) -> Option<Interrupted> {
     })
 }
 
-/// What is held, as lines of their own: once, where several directories have it.
+/// The held bytes, as separate lines: once, if several directories have them.
 fn held(found: &[Found]) -> Vec<u8> {
     let mut pieces: Vec<&[u8]> = Vec::new();
     let mut lines = Vec::new();

@@ -3,8 +3,8 @@
 
 use super::play::{Kill, Log, Play};
 use crate::formats::tai64n::Tai64n;
+use crate::multilog::batch_size::Room;
 use crate::multilog::lines::Lines;
-use crate::multilog::rush::Room;
 use crate::multilog::script::Script;
 use crate::numbers::Numbers;
 

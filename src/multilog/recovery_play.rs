@@ -4,11 +4,11 @@
 //! `replay`, `shell` and `dir`; lines, cuts, entries and where to continue are the real ones.
 
 use super::*;
-use crate::formats::journal::{BatchFate, FileId, batch_hash};
+use crate::formats::journal::{BatchFate, JournaledFile, batch_hash};
+use crate::multilog::batch_size::Room;
 use crate::multilog::cutter::Cutter;
 use crate::multilog::lines::Lines;
 use crate::multilog::model::moment;
-use crate::multilog::rush::Room;
 use crate::multilog::script::Script;
 use crate::numbers::Numbers;
 use std::ops::Range;
@@ -32,8 +32,8 @@ pub(super) struct Log {
 }
 
 /// Every file has an inode of its own.
-fn id(file: usize) -> FileId {
-    FileId {
+fn id(file: usize) -> JournaledFile {
+    JournaledFile {
         inode: file as u64 + 100,
         born: 1,
     }
@@ -94,7 +94,7 @@ impl Kill {
 }
 
 /// In the memory of the process, of one directory.
-struct Dir {
+struct LogDir {
     cutter: Cutter,
     size: u64,
     entry: Option<JournalEntry>,
@@ -103,7 +103,7 @@ struct Dir {
 /// In the memory of the process.
 struct Process {
     lines: Lines,
-    dirs: Vec<Dir>,
+    dirs: Vec<LogDir>,
     buffer: Vec<u8>,
     held: usize,
     seen: usize,
@@ -267,7 +267,7 @@ impl Play {
     }
 
     /// Puts the files in order.
-    fn start(&mut self, number: usize) -> Result<Dir, Killed> {
+    fn start(&mut self, number: usize) -> Result<LogDir, Killed> {
         if !self.world.logs[number].is_safe {
             self.step()?;
             self.world.logs[number].previous = None;
@@ -281,7 +281,7 @@ impl Play {
         log.is_safe = false;
         let current = log.current.unwrap();
         let size = log.files[current].len() as u64;
-        Ok(Dir {
+        Ok(LogDir {
             cutter: Cutter::new(self.script.directories[number].size, size),
             size,
             entry: None,
@@ -294,7 +294,7 @@ impl Play {
         log.files.push(vec![]);
     }
 
-    fn write_entry(&mut self, number: usize, dir: &Dir) -> Result<(), Killed> {
+    fn write_entry(&mut self, number: usize, dir: &LogDir) -> Result<(), Killed> {
         self.step()?;
         let lock = &mut self.world.logs[number].lock;
         // What is after an entry is of a longer one.
@@ -455,7 +455,7 @@ impl Play {
     fn journal(
         &mut self,
         number: usize,
-        dir: &mut Dir,
+        dir: &mut LogDir,
         batch: &Batch,
         (before, after): (Option<bool>, Option<bool>),
         written: usize,
@@ -475,7 +475,7 @@ impl Play {
     fn write(
         &mut self,
         number: usize,
-        dir: &mut Dir,
+        dir: &mut LogDir,
         text: &[u8],
         flushes: &[usize],
         in_line: bool,
@@ -499,7 +499,7 @@ impl Play {
     }
 
     /// A write may be interrupted anywhere.
-    fn append(&mut self, number: usize, dir: &mut Dir, text: &[u8]) -> Result<(), Killed> {
+    fn append(&mut self, number: usize, dir: &mut LogDir, text: &[u8]) -> Result<(), Killed> {
         let mut text = text;
         while !text.is_empty() {
             self.step()?;
@@ -512,7 +512,7 @@ impl Play {
         Ok(())
     }
 
-    fn rotate(&mut self, number: usize, dir: &mut Dir) -> Result<(), Killed> {
+    fn rotate(&mut self, number: usize, dir: &mut LogDir) -> Result<(), Killed> {
         self.step()?;
         let log = &mut self.world.logs[number];
         log.previous = log.current.take();

@@ -2,7 +2,7 @@
 
 use super::play::INPUT;
 use super::*;
-use crate::formats::journal::{BatchFate, FileId};
+use crate::formats::journal::{BatchFate, JournaledFile};
 
 const TEXT: &[u8] = b"what becomes of the batch\n";
 
@@ -19,7 +19,7 @@ fn entry(number: u64) -> JournalEntry {
         },
         before: None,
         after: None,
-        file: FileId::default(),
+        file: JournaledFile::default(),
         size: 1000,
         moved: 0,
         is_written: false,

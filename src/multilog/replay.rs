@@ -1,6 +1,6 @@
-//! How multilog finishes what an earlier one left undone.
+//! Completes what an earlier multilog left incomplete.
 
-use super::dir::Dir;
+use super::dir::LogDir;
 use super::recovery::{Interrupted, Resume};
 use super::shell::Shell;
 use crate::error::Error;
@@ -8,10 +8,10 @@ use crate::formats::journal::{BatchFate, batch_hash};
 use crate::sys::source::Look;
 
 impl Shell {
-    /// Does what an earlier multilog has left undone.
+    /// Completes what an earlier multilog left incomplete.
     ///
     /// # Errors
-    /// As [`super::waiter::Waiter::insist`].
+    /// As [`super::waiter::Waiter::retry`].
     pub fn recover(&mut self, resume: Resume) -> Result<(), Error> {
         let lines = match resume {
             Resume::Anew(lines) => lines,
@@ -22,17 +22,17 @@ impl Shell {
             self.deal(self.filled, self.filled)?;
         }
         if self.batch.is_some() {
-            // Before the first entry those of another series count, too.
+            // Before the first entry, those of another series count, too.
             return self.keep(0);
         }
         if !lines.is_empty() {
-            // Not before: a KILL between leaves them twice at the worst.
-            self.dirs.iter().for_each(Dir::forget);
+            // Not before: after a KILL in between they are there twice at worst.
+            self.dirs.iter().for_each(LogDir::forget);
         }
         Ok(())
     }
 
-    /// Finishes a batch. Gives what was held, as a line, if that cannot be done: then
+    /// Completes a batch. Returns the held bytes, as a line, if that is impossible: then
     /// another program has read from the pipe.
     fn finish(&mut self, left: &Interrupted) -> Result<Vec<u8>, Error> {
         let batch = &left.batch;
@@ -56,7 +56,7 @@ impl Shell {
         self.lines.resume(left.before.as_deref(), batch.begun);
         if is_held {
             // It is still in the pipe. Some directory has the entry before it, and must not
-            // come to be two behind.
+            // fall two entries behind.
             let number = batch.number.saturating_sub(1);
             self.batch
                 .iter_mut()
@@ -75,8 +75,8 @@ impl Shell {
         Ok(Vec::new())
     }
 
-    /// Whether the pipe begins with `length` bytes of this [`batch_hash`]; these are behind
-    /// what is held then.
+    /// Whether the pipe begins with `length` bytes of this [`batch_hash`]; then they are
+    /// appended to the held bytes.
     fn shows(&mut self, length: usize, hash: u64) -> bool {
         let end = self.held.saturating_add(length);
         if self.buffer.capacity() <= end {

@@ -9,7 +9,7 @@ use super::waiter::{Waiter, say, warn};
 use crate::child::End;
 use crate::error::Error;
 use crate::formats::{logname, tai64n::Tai64n};
-use crate::sys::file::Identity;
+use crate::sys::file::FileId;
 use crate::sys::{clock, errno, file};
 use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
@@ -79,11 +79,11 @@ impl<'a> Worker<'a> {
         OsStr::from_bytes(&self.settings.name)
     }
 
-    /// As [`Waiter::insist`], on `rest` in the directory.
+    /// As [`Waiter::retry`], on `rest` in the directory.
     ///
     /// # Errors
-    /// As [`Waiter::insist`], and if the directory is gone.
-    pub fn insist<T>(
+    /// As [`Waiter::retry`], and if the directory is gone.
+    pub fn retry<T>(
         &mut self,
         doing: &'static str,
         rest: &str,
@@ -117,17 +117,17 @@ impl<'a> Worker<'a> {
     /// Changes to the directory.
     ///
     /// # Errors
-    /// As [`Worker::insist`].
+    /// As [`Worker::retry`].
     pub fn enter(&mut self) -> Result<(), Stop> {
         let directory = self.directory;
-        self.insist("switch to", "", || file::change_directory(directory))
+        self.retry("switch to", "", || file::change_directory(directory))
     }
 
     /// Repairs what a crashed multilog left. `is_processed`: `processed` is complete. What
     /// cannot be removed only matters later, if at all.
     ///
     /// # Errors
-    /// As [`Worker::insist`].
+    /// As [`Worker::retry`].
     pub fn take_over(&mut self, is_processed: bool) -> Result<(), Stop> {
         let _ = gone("state");
         let _ = gone("newstate");
@@ -145,12 +145,12 @@ impl<'a> Worker<'a> {
     /// output of the processor for it.
     ///
     /// # Errors
-    /// As [`Worker::insist`].
+    /// As [`Worker::retry`].
     pub fn finish_previous(&mut self, full: File) -> Result<(), Stop> {
         let settings = self.settings;
         // Not by its name, which may belong to another file now.
-        self.insist("set mode of", "/previous", || set_mode(&full, SAFE))?;
-        let id = full.metadata().map_or((0, 0), |m| file::identity(&m));
+        self.retry("set mode of", "/previous", || set_mode(&full, SAFE))?;
+        let id = full.metadata().map_or((0, 0), |m| file::id(&m));
         // The next step needs a descriptor.
         drop(full);
         match &settings.processor {
@@ -163,11 +163,11 @@ impl<'a> Worker<'a> {
     }
 
     /// Runs the processor for `previous` until it succeeds; its output is `processed` then.
-    fn process(&mut self, command: &[u8], id: Identity) -> Result<(), Stop> {
+    fn process(&mut self, command: &[u8], id: FileId) -> Result<(), Stop> {
         let (files, name) = (self.files, self.name());
         loop {
-            self.insist("create", "/state", || files.keep_readable(name, "state"))?;
-            let pid = self.insist("fork for processor in", "", || {
+            self.retry("create", "/state", || files.keep_readable(name, "state"))?;
+            let pid = self.retry("fork for processor in", "", || {
                 processor::start(command, id, files, name)
             })?;
             match self.waiter.wait_for(pid, name) {
@@ -177,7 +177,7 @@ impl<'a> Worker<'a> {
                     let why = format!(", pausing: killed by signal {number}");
                     say("processor crashed in ", name, &why);
                 }
-                None => return Err(told_to_end(name).into()),
+                None => return Err(interrupted(name).into()),
             }
             self.look_for_directory()?;
             if !is_previous(id) {
@@ -186,31 +186,31 @@ impl<'a> Worker<'a> {
                 return self.remove("processed");
             }
             if !self.waiter.pause() {
-                return Err(told_to_end(name).into());
+                return Err(interrupted(name).into());
             }
         }
         let open = |file: &'static str| move || files.open_append(name, file);
-        let processed = self.insist("create", "/processed", open("processed"))?;
-        self.insist("write", "/processed to disk", || processed.sync_all())?;
-        self.insist("set mode of", "/processed", || set_mode(&processed, SAFE))?;
+        let processed = self.retry("create", "/processed", open("processed"))?;
+        self.retry("write", "/processed to disk", || processed.sync_all())?;
+        self.retry("set mode of", "/processed", || set_mode(&processed, SAFE))?;
         drop(processed);
-        let state = self.insist("create", "/newstate", open("newstate"))?;
-        self.insist("write", "/newstate to disk", || state.sync_all())?;
+        let state = self.retry("create", "/newstate", open("newstate"))?;
+        self.retry("write", "/newstate to disk", || state.sync_all())?;
         self.remove("previous")?;
         let doing = "rename newstate to state in directory";
-        let renamed = self.insist(doing, "", || presence(fs::rename("newstate", "state")));
+        let renamed = self.retry(doing, "", || presence(fs::rename("newstate", "state")));
         renamed.map(drop)
     }
 
     fn remove(&mut self, file: &str) -> Result<(), Stop> {
-        self.insist("remove", &format!("/{file}"), || gone(file))
+        self.retry("remove", &format!("/{file}"), || gone(file))
     }
 
     /// Gives `file`, if it exists, its final name, and deletes the oldest files.
     fn finish(&mut self, file: &str, is_safe: bool) -> Result<(), Stop> {
         let (own, listing) = loop {
             let files = self.files;
-            let found = self.insist("stat", &format!("/{file}"), || files.stat(file))?;
+            let found = self.retry("stat", &format!("/{file}"), || files.stat(file))?;
             let Some(found) = found else {
                 return Ok(());
             };
@@ -221,8 +221,8 @@ impl<'a> Worker<'a> {
             if found.is_dir() {
                 return self.remove(file);
             }
-            let twin = (found.nlink() > 1).then(|| file::identity(&found));
-            let mut listing = self.insist("read", "", || Listing::read(twin, None))?;
+            let twin = (found.nlink() > 1).then(|| file::id(&found));
+            let mut listing = self.retry("read", "", || Listing::read(twin, None))?;
             // One with a final name got it before a crash.
             if let Some(own) = listing.twin.take() {
                 break (own, listing);
@@ -262,7 +262,7 @@ impl<'a> Worker<'a> {
             if surplus <= Listing::OLDEST || deleted == 0 {
                 return Ok(());
             }
-            listing = self.insist("read", "", || Listing::read(None, Some(own)))?;
+            listing = self.retry("read", "", || Listing::read(None, Some(own)))?;
         }
     }
 }
@@ -285,7 +285,7 @@ impl Listing {
 
     /// Those in the current directory. `twin` is the file to find; `own` is not among the
     /// oldest.
-    fn read(twin: Option<Identity>, own: Option<&OsStr>) -> io::Result<Listing> {
+    fn read(twin: Option<FileId>, own: Option<&OsStr>) -> io::Result<Listing> {
         let mut listing = Listing {
             count: 0,
             next: Tai64n::default(),
@@ -294,7 +294,7 @@ impl Listing {
         };
         let is_twin = |name: &OsStr| {
             let found = || fs::symlink_metadata(name).ok();
-            twin.is_some() && found().as_ref().map(file::identity) == twin
+            twin.is_some() && found().as_ref().map(file::id) == twin
         };
         for entry in fs::read_dir(".")? {
             let name = entry?.file_name();
@@ -324,12 +324,12 @@ impl Listing {
 }
 
 /// Whether `previous` exists and is this file.
-fn is_previous(id: Identity) -> bool {
-    fs::symlink_metadata("previous").is_ok_and(|there| file::identity(&there) == id)
+fn is_previous(id: FileId) -> bool {
+    fs::symlink_metadata("previous").is_ok_and(|there| file::id(&there) == id)
 }
 
 /// The error of a multilog that exits while a processor runs or is awaited.
-fn told_to_end(name: &OsStr) -> Error {
+fn interrupted(name: &OsStr) -> Error {
     Error::unable("process", name, "/previous", errno::interrupted())
 }
 

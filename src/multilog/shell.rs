@@ -1,11 +1,11 @@
-//! The loop of multilog: look at what is in stdin, journal it, write what becomes of it, and
-//! only then take it out.
+//! The main loop of multilog: peek at stdin, journal the batch, write its output, and only then
+//! consume it.
 
+use super::batch_size::BatchSize;
 use super::begin;
-use super::dir::{Dir, Output};
+use super::dir::{LogDir, Output};
 use super::lines::{Lines, READ};
 use super::recovery::Interrupted;
-use super::rush::Rush;
 use super::status::StatusFile;
 use super::waiter::Waiter;
 use crate::error::Error;
@@ -16,7 +16,7 @@ use crate::sys::{clock, memory};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// After so long an unfinished line to which nothing comes is taken out of the pipe.
+/// An unfinished line that does not grow for this time is consumed from the pipe.
 const QUIET: Duration = Duration::from_secs(1);
 /// The same if a write may wait for room.
 const SOON: Duration = Duration::from_millis(32);
@@ -28,32 +28,31 @@ pub struct Shell {
     pub(super) waiter: Waiter,
     pub(super) source: Source,
     pub(super) lines: Lines,
-    pub(super) dirs: Vec<Dir>,
+    pub(super) dirs: Vec<LogDir>,
     pub(super) status: Vec<StatusFile>,
-    /// The last batch, if there is a journal: if stdin is a pipe.
+    /// The last batch, if there is a journal, which requires a pipe as stdin.
     pub(super) batch: Option<Batch>,
-    /// What was read and not yet dealt with, first the held bytes, which are no
-    /// longer in the pipe.
+    /// Input that was not processed yet: first the held bytes, which are no longer in the pipe.
     pub(super) buffer: Vec<u8>,
-    /// How many bytes of `buffer` are in use.
+    /// The number of bytes of `buffer` in use.
     pub(super) filled: usize,
-    /// How many of them are held. Of a stdin that is no pipe, all that are left over.
+    /// The number of held bytes among them. If stdin is not a pipe, all that are left over.
     pub(super) held: usize,
-    /// How many of them 0.76 would have read.
+    /// The number of them that 0.76 would have read.
     pub(super) seen: usize,
-    /// How much is looked at at once.
-    pub(super) rush: Rush,
+    /// The batch size.
+    pub(super) batch_size: BatchSize,
     /// Until when an unfinished line stays in the pipe if nothing comes to it.
     pub(super) unfinished: Option<Instant>,
     /// How much a look has found at most since there was no unfinished line, in bytes.
     pub(super) most: usize,
 }
 
-/// Runs multilog with `arguments` until stdin ends or TERM comes.
+/// Runs multilog with `arguments` until end of file or TERM.
 ///
 /// # Errors
-/// Those of the set-up, with 0.76's sentences; later, what kept multilog from going
-/// on when it was told to end and nothing was lost by that.
+/// Those of the set-up, with 0.76's messages; later, the error that multilog was retrying when
+/// it was told to exit, if nothing was lost by that.
 pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     let (mut shell, resume) = begin::open(arguments)?;
     shell.recover(resume)?;
@@ -64,27 +63,26 @@ pub fn run(arguments: &[&[u8]]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The size of the buffer for a batch, in bytes: before it held bytes, behind it a newline.
+/// The size of the buffer for a batch, in bytes: held bytes before it, a newline after it.
 pub(super) fn buffer_size(batch: usize) -> usize {
     JournalEntry::LONGEST + batch + 1
 }
 
 impl Shell {
-    /// Reads and writes until there is nothing more to read, or TERM came and the
-    /// line that was begun is finished.
+    /// Reads and writes until end of file, or until TERM was received and the current line is
+    /// finished.
     fn turn_until_end(&mut self) -> Result<(), Error> {
-        // What is no pipe may keep us waiting in a read, deaf to signals: it is
-        // looked at only when there is something.
+        // A read of anything but a pipe may block without handling signals: so poll it first.
         let is_pipe = self.source.pipe().is_some();
         let mut to_look = is_pipe;
         loop {
-            // It may have been told while it waited for something else.
+            // The signal may have arrived during another wait.
             let is_told = self.waiter.told_to_rotate || self.is_to_end();
             let deadline = if to_look || is_told {
                 Some(clock::monotonic())
             } else {
-                let budgets = self.dirs.iter().filter_map(Dir::budget_due);
-                let others = self.unfinished.into_iter().chain(self.rush.end());
+                let budgets = self.dirs.iter().filter_map(LogDir::budget_due);
+                let others = self.unfinished.into_iter().chain(self.batch_size.end());
                 budgets.chain(others).min()
             };
             let ready = self.source.wait(&self.waiter.signals, deadline);
@@ -94,9 +92,9 @@ impl Shell {
             }
             let is_to_rotate = std::mem::take(&mut self.waiter.told_to_rotate);
             let is_to_end = self.is_to_end();
-            self.dirs.iter_mut().for_each(Dir::keep_budget);
+            self.dirs.iter_mut().for_each(LogDir::keep_budget);
             let before = self.filled;
-            // What came before ALRM belongs to the files that it finishes.
+            // Input from before ALRM belongs to the files that it rotates.
             to_look |= is_to_rotate && is_pipe;
             let progress = if to_look && !is_to_end {
                 self.look()?
@@ -112,24 +110,24 @@ impl Shell {
                 return Ok(());
             }
             let now = clock::monotonic();
-            if self.rush.is_just_over(now) {
+            if self.batch_size.is_just_over(now) {
                 self.release();
             }
             let is_dealt_with = progress == Dealt::Some;
             let pending = self.filled - self.held;
-            // A full look leaves what 0.76's next read would go beyond.
+            // A full peek leaves what 0.76's next read would go beyond.
             let has_more = || self.most == usize::MAX || self.source.has_news(pending);
             to_look = is_pipe && is_dealt_with && has_more();
             if !to_look {
                 let is_new = is_dealt_with || self.filled != before;
-                // Of a pipe of many short pieces not all was seen, perhaps.
+                // A pipe with many short writes may not have been read completely.
                 to_look = self.keep_unfinished(is_new, now)?;
             }
         }
     }
 
-    /// Holds the unfinished line that is left in the pipe, if it is time for that. Whether it
-    /// was. `is_new`: something came to it just now.
+    /// Holds the unfinished line in the pipe, if that is due; returns whether it did. `is_new`:
+    /// it has just grown.
     fn keep_unfinished(&mut self, is_new: bool, now: Instant) -> Result<bool, Error> {
         let pending = self.filled - self.held;
         let unfinished = self.unfinished.take().filter(|_| !is_new);
@@ -159,32 +157,32 @@ impl Shell {
         }
     }
 
-    /// Whether TERM came, and the line that was begun is finished.
+    /// Whether TERM was received and the current line is finished.
     fn is_to_end(&self) -> bool {
-        self.waiter.told_to_end && !self.is_in_line()
+        self.waiter.interrupted && !self.is_in_line()
     }
 
-    /// Whether 0.76 would have read a part of a line and not yet its end.
+    /// Whether 0.76 would have read a part of a line but not its end yet.
     fn is_in_line(&self) -> bool {
         self.seen > 0 || self.lines.is_in_long_line()
     }
 
-    /// Looks once at what is in stdin and deals with the lines in it.
+    /// Peeks once at stdin and processes the lines in it.
     fn look(&mut self) -> Result<Dealt, Error> {
         let is_pipe = self.source.pipe().is_some();
-        // Of what cannot be put back, only as much is taken as must be.
-        let most = if self.waiter.told_to_end && !is_pipe {
+        // Input that cannot be put back is consumed only as far as necessary.
+        let most = if self.waiter.interrupted && !is_pipe {
             1
         } else {
-            self.rush.batch()
+            self.batch_size.batch()
         };
         self.make_room();
         let room = self.buffer.get_mut(self.held..self.held + most);
-        // Nothing but the end can follow an error, as in 0.76.
+        // As in 0.76, an error counts as end of file.
         let look = self.source.look(room.unwrap_or_default());
         let count = match look.unwrap_or(Look::End) {
             Look::Nothing => {
-                // What was there, somebody else has read.
+                // Another process has read it.
                 self.filled = self.held;
                 self.seen = self.seen.min(self.filled);
                 return Ok(Dealt::None);
@@ -193,23 +191,23 @@ impl Shell {
             Look::End => 0,
         };
         if is_pipe {
-            // TERM may have come before these bytes, and been told after them.
+            // TERM may have been sent before these bytes but delivered after them.
             self.waiter.hear();
             if self.is_to_end() {
                 return Ok(Dealt::Some);
             }
         }
-        let is_full = count == self.rush.batch();
+        let is_full = count == self.batch_size.batch();
         self.most = self.most.max(if is_full { usize::MAX } else { count });
-        self.rush.found(count, clock::monotonic());
+        self.batch_size.found(count, clock::monotonic());
         let before = self.filled;
         self.filled = self.held + count;
         let there = self.buffer.get(..self.filled).unwrap_or_default();
-        let last_line = Some(there).filter(|_| self.waiter.told_to_end);
+        let last_line = Some(there).filter(|_| self.waiter.interrupted);
         let last_line = last_line.and_then(|there| memchr::memchr(b'\n', there));
         let is_end = count == 0 || self.source.ends_after(count);
         if is_end && last_line.is_none() {
-            // 0.76 writes what it has before the read that tells it of the end.
+            // 0.76 flushes before the read that returns end of file.
             self.deal(self.filled, self.filled)?;
             let real = self.filled;
             self.end_line();
@@ -221,7 +219,7 @@ impl Shell {
         }
         let usable = if let Some(newline) = last_line {
             newline + 1
-        } else if is_full && !self.waiter.told_to_end {
+        } else if is_full && !self.waiter.interrupted {
             // There may be more, and 0.76's next read would go beyond this.
             self.seen + (self.filled - self.seen) / READ * READ
         } else {
@@ -230,23 +228,23 @@ impl Shell {
         self.deal(usable, self.filled)
     }
 
-    /// Gives back the memory that a rush has taken.
+    /// Releases the memory of a burst.
     fn release(&mut self) {
         self.buffer.truncate(self.filled);
         memory::release(self.buffer.spare_capacity_mut());
         self.lines.unused().for_each(memory::release);
     }
 
-    /// Makes the buffer as long as a batch needs it; that much is allocated.
+    /// Extends the buffer to the size that a batch needs; that much is allocated.
     fn make_room(&mut self) {
-        let size = buffer_size(self.rush.batch());
+        let size = buffer_size(self.batch_size.batch());
         if self.buffer.len() < size {
             self.buffer.resize(size, 0);
         }
     }
 
-    /// Deals with the lines in the first `usable` bytes of the buffer; of the whole
-    /// buffer `real` bytes came from stdin.
+    /// Processes the lines in the first `usable` bytes of the buffer; `real` bytes of the whole
+    /// buffer came from stdin.
     pub(super) fn deal(&mut self, usable: usize, real: usize) -> Result<Dealt, Error> {
         let mut done = 0;
         loop {
@@ -264,9 +262,8 @@ impl Shell {
     }
 
     /// Takes lines from this `range` of the buffer, of which `real` bytes came from stdin:
-    /// journals them, writes what becomes of them, and takes them out of the pipe. `left`:
-    /// they were being written when an earlier multilog was killed. Gives how many bytes it
-    /// took.
+    /// journals them, writes their output, and consumes them from the pipe. `left`: an earlier
+    /// multilog was killed while it wrote them. Returns the number of bytes it took.
     pub(super) fn deal_batch(
         &mut self,
         range: Range<usize>,
@@ -300,7 +297,7 @@ impl Shell {
         self.batch = self
             .next_batch(fate, inside.clone(), start)
             .map(|batch| Batch {
-                // The same again is what it was.
+                // The same batch again has the same output.
                 number: left.map_or(batch.number, |left| left.batch.number),
                 seen: seen as u64,
                 begun,
@@ -319,7 +316,7 @@ impl Shell {
             };
             dir.begin(self.batch.as_ref(), &output, &mut self.waiter)?;
         }
-        // One that has to wait keeps no other from what is its.
+        // A directory that has to wait does not delay the others.
         for waits in [false, true] {
             for (number, dir) in self.dirs.iter_mut().enumerate() {
                 let (text, _) = self.lines.output(number, input);
@@ -333,8 +330,8 @@ impl Shell {
         Ok(taken.bytes)
     }
 
-    /// Journals that the `pending` bytes after those that are held, part of a line, are held,
-    /// too, and takes them out of the pipe.
+    /// Journals that the `pending` bytes after the held ones, part of a line, are held, too,
+    /// and consumes them from the pipe.
     pub(super) fn keep(&mut self, pending: usize) -> Result<(), Error> {
         let inside = self.held..self.held + pending;
         self.batch = self.next_batch(BatchFate::Held, inside.clone(), 0);
@@ -355,8 +352,8 @@ impl Shell {
         Ok(())
     }
 
-    /// The next batch, if there is a journal: these bytes of the buffer, which are in the
-    /// pipe. What is held begins at `start`.
+    /// The next batch, if there is a journal: these bytes of the buffer, which are in the pipe.
+    /// The held bytes begin at `start`.
     fn next_batch(&self, fate: BatchFate, inside: Range<usize>, start: usize) -> Option<Batch> {
         let last = self.batch.as_ref()?;
         let bytes = |range: Range<usize>| self.buffer.get(range).unwrap_or_default();
@@ -378,14 +375,14 @@ impl Shell {
         })
     }
 
-    /// If the input stands in a long line, for each directory whether it gets that.
+    /// If the input continues a long line, for each directory whether it gets that.
     fn long_line(&self) -> Vec<Option<bool>> {
         let numbers = 0..self.dirs.len();
         numbers.map(|number| self.lines.long_line(number)).collect()
     }
 
-    /// The first `done` bytes of the buffer are dealt with. What was held is not any more;
-    /// the journal says so, lest it becomes a line of its own when that does not count.
+    /// The first `done` bytes of the buffer are processed. Held bytes among them are not held
+    /// any more; the journal records that, because they must not become a separate line later.
     pub(super) fn consume(&mut self, done: usize) -> Result<(), Error> {
         self.buffer.copy_within(done..self.filled, 0);
         self.filled -= done;
@@ -397,7 +394,7 @@ impl Shell {
         Ok(())
     }
 
-    /// Puts `bytes`, which are not in the pipe, before what is.
+    /// Inserts `bytes`, which are not in the pipe, before those that are.
     pub(super) fn hold(&mut self, bytes: &[u8]) {
         self.make_room();
         let Some(room) = self.buffer.get_mut(..bytes.len()) else {
@@ -409,7 +406,7 @@ impl Shell {
         self.seen = bytes.len();
     }
 
-    /// Ends the last line, if it is not.
+    /// Terminates the last line, if it is incomplete.
     pub(super) fn end_line(&mut self) {
         let last = self.buffer.get(..self.filled).and_then(<[u8]>::last);
         let is_unfinished = match last {
@@ -423,13 +420,13 @@ impl Shell {
     }
 }
 
-/// What came of a look at stdin.
+/// The result of a peek at stdin.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Dealt {
-    /// Something was dealt with; there may be more.
+    /// Input was processed; there may be more.
     Some,
-    /// There is nothing that could be dealt with now.
+    /// There is no input that could be processed now.
     None,
-    /// There will never be anything more, and all is dealt with.
+    /// End of file, and everything is processed.
     End,
 }

@@ -46,10 +46,10 @@ impl StatusFile {
     /// Replaces its contents by `content`.
     ///
     /// # Errors
-    /// As [`Waiter::insist`].
+    /// As [`Waiter::retry`].
     pub fn write(&self, content: &[u8], waiter: &mut Waiter) -> Result<(), Error> {
         let name = OsStr::from_bytes(&self.name);
-        waiter.insist("write", name, "", || {
+        waiter.retry("write", name, "", || {
             match self.file.write_all_at(content, 0) {
                 // A FIFO or a device is not seekable.
                 Err(error) if crate::sys::errno::is_unseekable(&error) => {

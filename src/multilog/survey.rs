@@ -4,7 +4,7 @@
 use super::budget::{Finished, Log};
 use crate::formats::{logname, tai64n::Tai64n};
 use crate::sys::directory;
-use crate::sys::file::{self, Identity};
+use crate::sys::file::{self, FileId};
 use crate::sys::stat::Stat;
 use crate::sys::{errno, memory};
 use std::ffi::{OsStr, OsString};
@@ -65,7 +65,7 @@ impl Survey {
                 is_partial: false,
             },
             device: top.metadata()?.dev(),
-            own: file::identity(&own_metadata),
+            own: file::id(&own_metadata),
             components: Vec::new(),
             seen: 0,
             seen_each: 0,
@@ -102,7 +102,7 @@ impl Survey {
 struct Surveyor {
     survey: Survey,
     device: u64,
-    own: Identity,
+    own: FileId,
     /// The path components from the top.
     components: Vec<OsString>,
     /// The maximum number of names.
@@ -173,7 +173,7 @@ impl Surveyor {
             ControlFlow::Continue(())
         });
         let own = Some(self.own);
-        let is_own = || here.metadata().ok().as_ref().map(file::identity) == own;
+        let is_own = || here.metadata().ok().as_ref().map(file::id) == own;
         if draft.is_log && !is_own() {
             let components = self.components.clone();
             self.put(draft, Some(components));

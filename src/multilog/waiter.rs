@@ -28,7 +28,7 @@ pub struct Waiter {
     /// TERM, ALRM and CHLD.
     pub signals: Signals,
     /// TERM was received.
-    pub told_to_end: bool,
+    pub interrupted: bool,
     /// ALRM was received.
     pub told_to_rotate: bool,
     /// Whether nothing is lost if multilog exits now: what it has not written is still in its
@@ -44,7 +44,7 @@ impl Waiter {
     pub fn new() -> io::Result<Waiter> {
         Ok(Waiter {
             signals: Signals::new(&[Signal::TERM, Signal::ALRM, Signal::CHLD])?,
-            told_to_end: false,
+            interrupted: false,
             told_to_rotate: false,
             may_leave: false,
         })
@@ -54,7 +54,7 @@ impl Waiter {
     pub fn hear(&mut self) {
         while let Some(signal) = self.signals.next() {
             match signal {
-                Signal::TERM => self.told_to_end = true,
+                Signal::TERM => self.interrupted = true,
                 Signal::ALRM => self.told_to_rotate = true,
                 _ => {}
             }
@@ -66,7 +66,7 @@ impl Waiter {
     ///
     /// # Errors
     /// The last error, if multilog was told to exit and may do so here.
-    pub fn insist<T>(
+    pub fn retry<T>(
         &mut self,
         doing: &'static str,
         name: &OsStr,
@@ -84,7 +84,7 @@ impl Waiter {
     /// Reports an error and pauses before the retry.
     ///
     /// # Errors
-    /// As [`Waiter::insist`].
+    /// As [`Waiter::retry`].
     pub fn failed(
         &mut self,
         doing: &'static str,
@@ -110,7 +110,7 @@ impl Waiter {
     pub fn pause(&mut self) -> bool {
         let deadline = clock::monotonic() + PAUSE;
         loop {
-            if self.told_to_end && self.may_leave {
+            if self.interrupted && self.may_leave {
                 return false;
             }
             let [signal] = poll::wait([Some(self.signals.as_fd())], Some(deadline));
@@ -132,7 +132,7 @@ impl Waiter {
                     return Some(end);
                 }
             }
-            if self.told_to_end && self.may_leave && patience.is_none() {
+            if self.interrupted && self.may_leave && patience.is_none() {
                 patience = Some(clock::monotonic() + GRACE);
             }
             let deadline = [complaint, patience].into_iter().flatten().min();
@@ -159,7 +159,7 @@ impl Waiter {
         let stderr = io::stderr();
         for piece in bytes.chunks(AT_ONCE) {
             while !poll::is_writable(stderr.as_fd()) {
-                if self.told_to_end {
+                if self.interrupted {
                     return;
                 }
                 let room = (Some(stderr.as_fd()), PollEvent::Room);

@@ -10,7 +10,7 @@ use crate::child::{Pid, PidSpace, ProcessId};
 use crate::error::Error;
 use crate::formats::state::{ChildLine, State, StateRecord, StateWriter, SvscanNote};
 use crate::softlimit::Resource;
-use crate::sys::file::{self, Access, Identity};
+use crate::sys::file::{self, Access, FileId};
 use crate::sys::{clock, errno, limits, lock, output, process};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -81,7 +81,7 @@ pub struct StateFile {
 
 struct OpenFile {
     file: File,
-    id: Identity,
+    id: FileId,
     /// This process has the record lock. Other users who may read the file can prevent that;
     /// then the record is written nevertheless, and clients use the 18 bytes.
     is_claimed: bool,
@@ -100,7 +100,7 @@ impl StateFile {
                 supervise: Pid::new(std::process::id()).unwrap_or(Pid::MIN),
                 svscan: started_by.svscan,
                 tree: started_by.tree,
-                directory: file::identity_at(Path::new(".")),
+                directory: file::id_at(Path::new(".")),
             },
             sequence: 0,
             is_reported: false,
@@ -165,7 +165,7 @@ impl StateFile {
 
     fn try_write(&mut self, state: &State) -> io::Result<()> {
         let there = fs::symlink_metadata(PATH).ok();
-        let id = there.as_ref().map(file::identity);
+        let id = there.as_ref().map(file::id);
         let open = match self.open.take_if(|open| Some(open.id) == id) {
             Some(open) => open,
             None => self.open_file()?,
@@ -215,7 +215,7 @@ impl StateFile {
             },
             created => created?,
         };
-        let id = file::identity(&file.metadata()?);
+        let id = file::id(&file.metadata()?);
         Ok(OpenFile {
             file,
             id,

@@ -89,7 +89,7 @@ impl Directory {
     pub(super) fn open_written(&self, name: &str) -> io::Result<(File, LogFileId)> {
         let file = open_file(&self.dirfd, OsStr::new(name))?;
         let metadata = file.metadata()?;
-        Ok((file, file::identity(&metadata)))
+        Ok((file, file::id(&metadata)))
     }
 
     /// Whether `current` is the file `id`.
@@ -165,7 +165,7 @@ fn open_file(dirfd: &File, name: &OsStr) -> io::Result<File> {
 
 /// The identity of an open file.
 fn identity(file: &File) -> Option<LogFileId> {
-    file.metadata().ok().as_ref().map(file::identity)
+    file.metadata().ok().as_ref().map(file::id)
 }
 
 /// The identity of a file.

@@ -219,14 +219,14 @@ fn users(logger: &Path) -> Vec<u32> {
 fn is_below_supervise(pid: Pid, logger: &Path, users: &[u32]) -> bool {
     // Enough for a run script with a shell or two that does not use `exec`.
     const GENERATIONS: usize = 8;
-    let Some(logger) = file::identity_at(logger) else {
+    let Some(logger) = file::id_at(logger) else {
         return false;
     };
     std::iter::successors(process::parent(pid), |parent| process::parent(*parent))
         .take(GENERATIONS)
         .any(|ancestor| {
             process::is_named(ancestor, "supervise")
-                && file::identity_at(&process::directory_link(ancestor)) == Some(logger)
+                && file::id_at(&process::directory_link(ancestor)) == Some(logger)
                 && process::is_of(ancestor, users)
         })
 }
@@ -245,7 +245,7 @@ fn is_inside(pid: Pid, logger: &Path, users: &[u32]) -> bool {
 /// has `lock` open, in the order of its arguments. They keep the paths that its
 /// arguments have, as seen from `logger`, if these lead there.
 fn written_by(pid: Pid, logger: &Path, directories: &mut Vec<PathBuf>) {
-    let is_same = |a: &Path, b: &Path| file::identity_at(a) == file::identity_at(b);
+    let is_same = |a: &Path, b: &Path| file::id_at(a) == file::id_at(b);
     let mut locked: Vec<PathBuf> = Vec::new();
     for file in process::open_files(pid) {
         let directory = file.parent().filter(|directory| directory.is_dir());

@@ -214,7 +214,7 @@ impl Source {
             return Ok(());
         }
         let before = std::mem::replace(&mut self.checked, now());
-        let there = file::identity_at(&self.path);
+        let there = file::id_at(&self.path);
         self.is_settled = self
             .logs
             .last()
@@ -242,7 +242,7 @@ impl Source {
         } else {
             begin(&mut log, Some(before), None)?;
         }
-        self.is_settled = log.directory().identity() == file::identity_at(&self.path);
+        self.is_settled = log.directory().identity() == file::id_at(&self.path);
         self.is_watched = is_watched;
         self.is_told = false;
         self.logs.drain(..self.logs.len().saturating_sub(1));

@@ -532,7 +532,7 @@ fn warn_of(name: &OsStr, what: &str) {
 
 /// Whether `name` currently refers to the directory `id`.
 fn is_at(id: DirectoryId, name: &OsStr) -> bool {
-    file::identity_at(Path::new(name)) == Some((id.device, id.inode))
+    file::id_at(Path::new(name)) == Some((id.device, id.inode))
 }
 
 /// The entries of the scan directory, in readdir(3) order.

@@ -16,7 +16,7 @@ use crate::supervise::{self, StartedBy};
 use crate::sys::command_line::Map;
 use crate::sys::descriptors::Descriptors;
 use crate::sys::exec::Program;
-use crate::sys::file::{self, Identity};
+use crate::sys::file::{self, FileId};
 use crate::sys::limits::{OpenFiles, raise_open_files};
 use crate::sys::oom::OomScoreAdj;
 use crate::sys::spawn::{self, Fd, STDIN, STDOUT, Spawn, SpawnError, Step};
@@ -47,7 +47,7 @@ pub(super) struct Starter {
 /// Everything that a child needs to continue as a supervise without an exec.
 struct OwnProgram {
     /// The device and the inode of this program's file.
-    file: Identity,
+    file: FileId,
     /// The descriptors that svscan inherited, and that every supervise gets.
     inherited: Descriptors,
     command_line: Map,
@@ -174,7 +174,7 @@ impl Starter {
     /// must exec a supervise.
     fn begin(&self, operand: &OsStr, record: Option<&Record<'_>>) -> Option<()> {
         let own = self.own.as_ref()?;
-        if file::identity_at(Path::new(self.sibling.as_ref()?)) != Some(own.file) {
+        if file::id_at(Path::new(self.sibling.as_ref()?)) != Some(own.file) {
             return None;
         }
         let words = [b"supervise\0", operand.as_bytes(), b"\0"].concat();
@@ -202,7 +202,7 @@ impl Starter {
 impl OwnProgram {
     fn new() -> Option<OwnProgram> {
         Some(OwnProgram {
-            file: file::identity_at(Path::new("/proc/self/exe"))?,
+            file: file::id_at(Path::new("/proc/self/exe"))?,
             inherited: Descriptors::open_now().ok()?,
             command_line: Map::read()?,
         })

@@ -8,7 +8,7 @@ use crate::formats::status::Want;
 use crate::service::{self, Supervised};
 use crate::svscan::service::SuperviseKind;
 use crate::sys::exec::Program;
-use crate::sys::file::Identity;
+use crate::sys::file::FileId;
 use crate::sys::oom::OomScoreAdj;
 use crate::sys::pidfd::Proc;
 use crate::sys::signals::{Signal, Signals};
@@ -60,7 +60,7 @@ struct Shell<'a> {
 struct Services {
     directories: Vec<ServiceDirectory>,
     /// Their directories, and those of their logs.
-    known: HashSet<Identity>,
+    known: HashSet<FileId>,
 }
 
 /// A service directory.
@@ -133,7 +133,7 @@ fn redirect_to_null() -> io::Result<()> {
 fn stop_leftovers(directory: &Path, signals: &mut Signals) -> bool {
     let deadline = clock::monotonic() + OLD;
     let scanners = process::by_directory(&own(process::named("svscan"), "svscan"));
-    let scanners = file::identity_at(directory).and_then(|id| scanners.get(&id));
+    let scanners = file::id_at(directory).and_then(|id| scanners.get(&id));
     let scanners = scanners.map_or(&[][..], Vec::as_slice);
     for pid in scanners {
         // The owner of the pid is checked once no other process can receive the signal.
@@ -155,7 +155,7 @@ fn stop_leftovers(directory: &Path, signals: &mut Signals) -> bool {
         if matches!(service::is_supervised(path), Supervised::Yes) {
             // There is nowhere to report an error.
             let _ = service::send(path, b"dx", false);
-            let there = file::identity_at(path).and_then(|id| supervises.get(&id));
+            let there = file::id_at(path).and_then(|id| supervises.get(&id));
             commanded.extend(there.into_iter().flatten());
         }
     }
@@ -212,7 +212,7 @@ impl Services {
     fn of(directory: &Path) -> Services {
         // Each removed entry needs a descriptor.
         let _ = limits::raise_open_files();
-        let id = |path: &Path| file::identity_at(path);
+        let id = |path: &Path| file::id_at(path);
         let mut paths = directories(directory);
         // Two links to one directory are one service, which must not get TERM twice.
         let mut known = HashSet::new();
@@ -230,7 +230,7 @@ impl Services {
     /// Adds the services of these supervises, which are children of ours now and whose entries
     /// were removed.
     fn add(&mut self, supervises: &[Pid]) {
-        let id = |path: &Path| file::identity_at(path);
+        let id = |path: &Path| file::id_at(path);
         let mut links: Vec<PathBuf> = supervises
             .iter()
             .map(|pid| process::directory_link(*pid))

@@ -239,8 +239,8 @@ pub fn open_own(path: &Path, access: Access, owners: &[u32]) -> io::Result<File>
 /// # Errors
 /// EPERM.
 pub fn own_at(file: File, path: &Path, owners: &[u32]) -> io::Result<File> {
-    let opened = identity(&file.metadata()?);
-    let is_its = |there: &Metadata| identity(there) == opened && is_own(there, owners);
+    let opened = id(&file.metadata()?);
+    let is_its = |there: &Metadata| id(there) == opened && is_own(there, owners);
     match path.symlink_metadata() {
         Ok(there) if is_its(&there) => Ok(file),
         _ => Err(super::errno::not_own()),
@@ -427,39 +427,38 @@ pub fn may_execute(path: &Path) -> bool {
 }
 
 /// The identity of a file: device and inode.
-pub type Identity = (u64, u64);
+pub type FileId = (u64, u64);
 
 /// The identity of the file with this `metadata`.
-pub fn identity(metadata: &Metadata) -> Identity {
+pub fn id(metadata: &Metadata) -> FileId {
     (metadata.dev(), metadata.ino())
 }
 
 /// The identity of the file at `path`, links followed; None if it cannot be determined.
-pub fn identity_at(path: &Path) -> Option<Identity> {
-    path.metadata().ok().as_ref().map(identity)
+pub fn id_at(path: &Path) -> Option<FileId> {
+    path.metadata().ok().as_ref().map(id)
 }
 
 /// Whether the directory that `path`, a link in `/proc`, refers to was deleted: it has no hard
 /// link left. False if that cannot be determined.
 pub fn is_deleted(path: &Path) -> bool {
     let found = path.metadata().ok().filter(|found| found.is_dir());
-    found.is_some_and(|found| found.nlink() == 0 || is_shown_deleted(path, identity(&found)))
+    found.is_some_and(|found| found.nlink() == 0 || is_shown_deleted(path, id(&found)))
 }
 
 /// As [`is_deleted`] for the current directory; `/proc` is consulted only in addition.
 pub fn is_current_directory_deleted() -> bool {
     let found = Path::new(".").metadata().ok();
     found.is_some_and(|found| {
-        found.nlink() == 0 || is_shown_deleted(Path::new("/proc/self/cwd"), identity(&found))
+        found.nlink() == 0 || is_shown_deleted(Path::new("/proc/self/cwd"), id(&found))
     })
 }
 
 /// overlayfs does not maintain the link count of directories in a lower layer; there, the `
 /// (deleted)` of proc(5) shows it, unless a directory of that name exists.
-fn is_shown_deleted(link: &Path, directory: Identity) -> bool {
+fn is_shown_deleted(link: &Path, directory: FileId) -> bool {
     std::fs::read_link(link).is_ok_and(|shown| {
-        shown.as_os_str().as_bytes().ends_with(b" (deleted)")
-            && identity_at(&shown) != Some(directory)
+        shown.as_os_str().as_bytes().ends_with(b" (deleted)") && id_at(&shown) != Some(directory)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Information about other processes from `/proc` (proc(5)).
 
-use super::file::{self, Identity};
+use super::file::{self, FileId};
 use super::lock::{self, LockId};
 use crate::child::{Pid, PidSpace, ProcessId};
 use std::collections::HashMap;
@@ -89,8 +89,8 @@ impl Process {
     }
 
     /// Its current directory, if readable.
-    pub fn directory(&self) -> Option<Identity> {
-        file::identity_at(&self.path().join("cwd"))
+    pub fn directory(&self) -> Option<FileId> {
+        file::id_at(&self.path().join("cwd"))
     }
 
     /// Whether its name is `name` and its program is not set-user-ID: any user could start such
@@ -246,10 +246,10 @@ pub fn named(name: &str) -> Vec<Pid> {
 }
 
 /// `pids` by current directory, as far as `/proc` shows that.
-pub fn by_directory(pids: &[Pid]) -> HashMap<Identity, Vec<Pid>> {
+pub fn by_directory(pids: &[Pid]) -> HashMap<FileId, Vec<Pid>> {
     let mut all: HashMap<_, Vec<Pid>> = HashMap::new();
     for pid in pids {
-        if let Some(directory) = file::identity_at(&directory_link(*pid)) {
+        if let Some(directory) = file::id_at(&directory_link(*pid)) {
             all.entry(directory).or_default().push(*pid);
         }
     }
@@ -359,7 +359,7 @@ mod tests {
     fn a_process_has_four_users() {
         let own = Process::open(Pid::new(std::process::id()).unwrap()).unwrap();
         assert_eq!(own.users().unwrap()[1], file::euid());
-        assert_eq!(own.directory(), file::identity_at(Path::new(".")));
+        assert_eq!(own.directory(), file::id_at(Path::new(".")));
         let child = crate::sys::child::spawn(|| 0).unwrap();
         let gone = Process::open(child).unwrap();
         crate::sys::child::wait(child).unwrap();
@@ -433,7 +433,7 @@ mod tests {
         let here = std::env::current_dir().unwrap();
         assert!(children().unwrap().contains(&child) && is_own(child, name));
         let by_directory = by_directory(&named(name));
-        let at = |path: &Path| &by_directory[&file::identity_at(path).unwrap()];
+        let at = |path: &Path| &by_directory[&file::id_at(path).unwrap()];
         assert!(at(&here).contains(&child));
         assert!(!is_own(child, "no such program"));
         (&writer).write_all(b".").unwrap();

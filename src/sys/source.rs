@@ -1,5 +1,5 @@
-//! stdin as multilog needs it: a pipe is looked into first, and its bytes are
-//! taken out only when they have been dealt with; anything else is plainly read.
+//! stdin for multilog: the contents of a pipe are peeked at with tee(2), and consumed only
+//! after they have been processed; anything else is read plainly.
 
 use super::poll;
 use super::signals::Signals;
@@ -21,46 +21,46 @@ pub struct Source {
 /// stdin, if it is a pipe.
 struct Pipe {
     id: (u64, u64),
-    /// Tells of every write to the pipe once, even if what was written before
-    /// still stands in it.
+    /// An epoll instance, edge-triggered: reports every write to the pipe once, even if earlier
+    /// data is still in it.
     changes: Epoll,
-    /// Through this pipe goes a copy of what is in stdin.
+    /// The pipe for copies of the contents of stdin.
     copy: (OwnedFd, OwnedFd),
-    /// What is taken out of stdin goes here; None: through the copy.
+    /// Consumed data is spliced to this; None: through the copy.
     null: Option<File>,
-    /// At some time nobody had the pipe open for writing any more.
+    /// At some time the pipe had no writer.
     is_hung_up: bool,
 }
 
-/// What one look at stdin gave.
+/// The result of one peek at stdin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Look {
-    /// So many bytes.
+    /// The number of bytes.
     Bytes(usize),
-    /// Nothing now.
+    /// No data at present.
     Nothing,
-    /// Nothing will ever come.
+    /// End of file.
     End,
 }
 
-/// What [`Source::wait`] saw.
+/// The events that [`Source::wait`] saw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ready {
-    /// There may be something new in stdin.
+    /// There may be new data in stdin.
     pub input: bool,
-    /// There is a signal.
+    /// There is a pending signal.
     pub signal: bool,
 }
 
-/// After so many looks that gave nothing, one behind the other, it is the end even if
-/// poll(2) does not say so: it does not of a FIFO that was never open for writing.
+/// After this number of consecutive empty peeks it is end of file even if poll(2) does not say
+/// so: it does not for a FIFO that was never open for writing.
 const MOST_EMPTY_LOOKS: u32 = 64;
 
 const STDIN: u64 = 0;
 const SIGNALS: u64 = 1;
 
 impl Source {
-    /// Gets ready to read stdin, and to be told of `signals` meanwhile.
+    /// Prepares to read stdin and to wait for `signals`.
     ///
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM: see epoll_create(2), pipe(2).
@@ -77,7 +77,7 @@ impl Source {
         added.map_err(super::io)?;
         let copy = io::pipe()?;
         let copy = (OwnedFd::from(copy.0), OwnedFd::from(copy.1));
-        // A writer can go on while what it wrote before is dealt with.
+        // A writer can continue while earlier data is processed.
         stream::enlarge_pipe(&stdin);
         stream::enlarge_pipe(&copy.1);
         Ok(Source {
@@ -91,10 +91,10 @@ impl Source {
         })
     }
 
-    /// Opens what makes taking bytes out of a pipe faster, unless descriptors are scarce:
-    /// when all else is open.
+    /// Opens a faster way to consume data of a pipe, unless descriptors are scarce: to be
+    /// called after everything else is open.
     pub fn hasten(&mut self) {
-        // For budgets: two for each level of directories.
+        // The budgets need two for each level of directories.
         const OTHERS: u64 = 16;
         if let Some(pipe) = &mut self.pipe {
             let null = File::options().write(true).open("/dev/null").ok();
@@ -102,14 +102,13 @@ impl Source {
         }
     }
 
-    /// If stdin is a pipe, so that [`Source::look`] leaves in it what it shows: its
-    /// device and inode.
+    /// The device and inode of stdin if it is a pipe, so that [`Source::look`] does not consume
+    /// data.
     pub fn pipe(&self) -> Option<(u64, u64)> {
         self.pipe.as_ref().map(|pipe| pipe.id)
     }
 
-    /// Waits until there is something new in stdin, a signal came, or `deadline`
-    /// has passed; None waits for ever.
+    /// Waits for new data in stdin, a signal, or `deadline`; None: without timeout.
     pub fn wait(&mut self, signals: &Signals, deadline: Option<Instant>) -> Ready {
         let Some(pipe) = &mut self.pipe else {
             let stdin = io::stdin();
@@ -121,7 +120,7 @@ impl Source {
             None => EpollTimeout::NONE,
             Some(at) => {
                 let left = at.saturating_duration_since(super::clock::monotonic());
-                // Rounded up: what waits for the deadline must not spin before it.
+                // Rounded up, to avoid a busy loop before the deadline.
                 let left = left + Duration::from_nanos(999_999);
                 EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
             }
@@ -145,18 +144,18 @@ impl Source {
         }
     }
 
-    /// Whether stdin is a pipe that nobody has open for writing (of a FIFO that can change
-    /// again), and in which there are `count` bytes.
+    /// Whether stdin is a pipe without a writer (a FIFO may get one again) that contains
+    /// `count` bytes.
     pub fn ends_after(&self, count: usize) -> bool {
         let is_hung_up = self.pipe.as_ref().is_some_and(|pipe| pipe.is_hung_up);
         is_hung_up && hung_up().is_some() && available().is_ok_and(|there| there == count)
     }
 
-    /// Puts into `buffer` what is in stdin, at most its length; does not wait. From
-    /// a pipe nothing is taken out.
+    /// Copies the contents of stdin to `buffer`, at most its length; does not block. Data of a
+    /// pipe is not consumed.
     ///
     /// # Errors
-    /// What read(2), tee(2) says; EBADF if stdin was closed when this process started.
+    /// Those of read(2) and tee(2); EBADF if stdin was closed when this process started.
     pub fn look(&mut self, buffer: &mut [u8]) -> io::Result<Look> {
         if super::start::was_closed(0) {
             return Err(super::io(Errno::EBADF));
@@ -174,7 +173,7 @@ impl Source {
         let count = loop {
             match once(|| tee(io::stdin(), &pipe.copy.1, buffer.len(), flags))? {
                 None => return Ok(Look::Nothing),
-                // Or somebody else has read, just now, what tee(2) had found there.
+                // Or another process has just read the data that tee(2) found.
                 Some(0) => {
                     empty_looks += 1;
                     let is_end = hung_up().is_some_and(|has_input| !has_input);
@@ -197,8 +196,8 @@ impl Source {
         Ok(Look::Bytes(there))
     }
 
-    /// Whether to look again at a pipe of which `count` bytes were seen and left in it: it
-    /// holds something else, or nobody will write to it and tell of that.
+    /// Whether to peek again at a pipe of which `count` bytes were seen and left in it: it
+    /// contains something else, or no event will report a write.
     pub fn has_news(&self, count: usize) -> bool {
         let is_hung_up = |pipe: &Pipe| pipe.is_hung_up;
         let has_more = || !available().is_ok_and(|there| there == count);
@@ -212,8 +211,7 @@ impl Source {
         size.ok().and_then(|size| usize::try_from(size).ok())
     }
 
-    /// Takes the first `count` bytes out of a pipe; of what else stdin may be they
-    /// are out already.
+    /// Consumes the first `count` bytes of a pipe; from other files they are consumed already.
     pub fn take_out(&mut self, count: usize) {
         let Some(pipe) = &self.pipe else {
             return;
@@ -223,16 +221,16 @@ impl Source {
             let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
             let taken = match &pipe.null {
                 Some(null) => splice(io::stdin(), None, null, None, left, flags),
-                // Not by read(2), which throws the rest of a packet (O_DIRECT) away.
+                // Not with read(2), which discards the rest of a packet (O_DIRECT).
                 None => splice(io::stdin(), None, &pipe.copy.1, None, left, flags),
             };
             if pipe.null.is_none() {
                 pipe.empty_copy(taken.unwrap_or(0));
             }
             let taken = match taken {
-                // Whatever is wrong with splice(2) here: what was dealt with must go.
+                // Whatever the error of splice(2): processed data must be consumed.
                 Err(error) if ![Errno::EINTR, Errno::EAGAIN].contains(&error) => {
-                    // They are there, so this does not wait.
+                    // They are in the pipe, so this does not block.
                     let mut buffer = [0; 4096];
                     let room = buffer.get_mut(..left.min(4096)).unwrap_or_default();
                     nix::unistd::read(io::stdin(), room)
@@ -242,7 +240,7 @@ impl Source {
             match taken {
                 Err(Errno::EINTR) => {}
                 Ok(taken @ 1..) => left = left.saturating_sub(taken),
-                // Somebody else reads this pipe, too, and was faster.
+                // Another process reads this pipe, too, and was faster.
                 _ => return,
             }
         }
@@ -250,7 +248,7 @@ impl Source {
 }
 
 impl Pipe {
-    /// Reads `count` bytes of the copy, which are there.
+    /// Reads `count` bytes from the copy, which contains them.
     fn empty_copy(&self, count: usize) {
         let (mut buffer, mut left) = ([0; 4096], count);
         while let Some(room) = buffer.get_mut(..left.min(4096)).filter(|_| left > 0) {
@@ -263,7 +261,7 @@ impl Pipe {
     }
 }
 
-/// If nobody has stdin, a pipe, open for writing: whether there is something in it.
+/// If stdin, a pipe, has no writer: whether it contains data.
 fn hung_up() -> Option<bool> {
     let stdin = io::stdin();
     let mut list = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
@@ -275,7 +273,7 @@ fn hung_up() -> Option<bool> {
         .then(|| events.contains(PollFlags::POLLIN))
 }
 
-/// None: not now.
+/// None for EAGAIN.
 fn once(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<Option<usize>> {
     loop {
         return match call() {
@@ -287,10 +285,10 @@ fn once(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<Option<usize
     }
 }
 
-/// How many bytes are in stdin, a pipe.
+/// The number of bytes in stdin, a pipe (FIONREAD).
 fn available() -> io::Result<usize> {
     let mut count = 0;
-    // SAFETY: FIONREAD writes an int, for which there is room.
+    // SAFETY: FIONREAD writes an int.
     match unsafe { libc::ioctl(0, libc::FIONREAD, &mut count) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(usize::try_from(count).unwrap_or(0)),

@@ -1,29 +1,29 @@
-//! When budgets are looked at again.
+//! The rate limit of budget checks.
 
 use std::time::{Duration, Instant};
 
-/// When to look again.
+/// When the next check is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Turn {
-    /// Not before the first, whatever was written: the service would wait for it; and not
-    /// before the second if it was little. None: at any time.
+pub struct RateLimit {
+    /// Not before the first time, however much was written, because the service waits for a
+    /// check; and not before the second if little was written. None: at any time.
     next: Option<(Instant, Instant)>,
-    /// It was too soon to look, or there was more to do, so that is still to be done.
+    /// A check was postponed, or there was more to do.
     is_due: bool,
-    /// How much was finished since the last look, in bytes,
+    /// The number of bytes finished since the last check,
     unseen: u64,
-    /// and how much that may be until another look is wanted sooner.
+    /// and the number after which another check is due sooner.
     allowance: u64,
 }
 
-impl Turn {
-    /// A look is not taken more often than that, unless much was written,
+impl RateLimit {
+    /// The minimum interval of checks, unless much was written,
     const EVERY: Duration = Duration::from_secs(1);
-    /// and no more than the so manieth part of the time is spent on it.
+    /// and the maximum share of the time for checks is 1/SHARE.
     const SHARE: u32 = 50;
 
-    /// A file of `size` bytes was finished. Whether to look now; if it is too soon, that
-    /// is due later.
+    /// A file of `size` bytes was finished. Returns whether to check now; if it is too soon,
+    /// the check is due later.
     pub fn is_now(&mut self, size: u64, now: Instant) -> bool {
         self.unseen = self.unseen.saturating_add(size);
         let is_now = self.next().is_none_or(|next| now >= next);
@@ -31,17 +31,17 @@ impl Turn {
         is_now
     }
 
-    /// When a look is due, if one is.
+    /// When a postponed check is due, if any.
     pub fn due(&self) -> Option<Instant> {
         self.next().filter(|_| self.is_due)
     }
 
-    /// After a look that ended at `end` and `took` so long. `allowance`: so much may be
-    /// written until the next, in bytes; `is_due`: there is more to do.
-    pub fn after(end: Instant, took: Duration, allowance: u64, is_due: bool) -> Turn {
-        let earliest = end + took.saturating_mul(Turn::SHARE);
-        Turn {
-            next: Some((earliest, earliest.max(end + Turn::EVERY))),
+    /// After a check that ended at `end` and took `took`. `allowance` bytes may be written
+    /// until the next; `is_due`: there is more to do.
+    pub fn after(end: Instant, took: Duration, allowance: u64, is_due: bool) -> RateLimit {
+        let earliest = end + took.saturating_mul(RateLimit::SHARE);
+        RateLimit {
+            next: Some((earliest, earliest.max(end + RateLimit::EVERY))),
             is_due,
             unseen: 0,
             allowance,
@@ -65,7 +65,7 @@ mod tests {
         let end = clock::monotonic();
         let millis = Duration::from_millis;
         let next = |took, is_much| {
-            let mut turn = Turn::after(end, took, 10, true);
+            let mut turn = RateLimit::after(end, took, 10, true);
             turn.is_now(if is_much { 10 } else { 9 }, end);
             turn.due().unwrap().duration_since(end)
         };
@@ -79,9 +79,9 @@ mod tests {
     fn what_it_is_too_soon_for_is_due_later() {
         let end = clock::monotonic();
         let second = Duration::from_secs(1);
-        assert!(Turn::default().is_now(1, end));
-        assert_eq!(Turn::default().due(), None);
-        let mut turn = Turn::after(end, Duration::ZERO, u64::MAX, false);
+        assert!(RateLimit::default().is_now(1, end));
+        assert_eq!(RateLimit::default().due(), None);
+        let mut turn = RateLimit::after(end, Duration::ZERO, u64::MAX, false);
         assert_eq!(turn.due(), None);
         assert!(!turn.is_now(1, end));
         assert_eq!(turn.due(), Some(end + second));

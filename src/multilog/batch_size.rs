@@ -52,7 +52,7 @@ impl Room {
 
 /// The current batch size.
 #[derive(Clone, Copy, Debug)]
-pub struct Rush {
+pub struct BatchSize {
     batch: usize,
     /// The batch size during a burst.
     large: usize,
@@ -62,12 +62,12 @@ pub struct Rush {
     last: Option<Instant>,
 }
 
-impl Rush {
+impl BatchSize {
     /// The state at the start, without a burst. `copies` copies of a batch are made. Memory
     /// that was allocated before is also to be released.
-    pub fn new(copies: usize, room: Room, now: Instant) -> Rush {
+    pub fn new(copies: usize, room: Room, now: Instant) -> BatchSize {
         let share = COPIES / copies.max(1);
-        Rush {
+        BatchSize {
             batch: SMALL_BATCH,
             large: (share / READ * READ).clamp(SMALL_BATCH, room.batch()),
             full_looks: 0,
@@ -92,7 +92,7 @@ impl Rush {
         }
     }
 
-    /// When to ask [`Rush::is_just_over`].
+    /// When to ask [`BatchSize::is_just_over`].
     pub fn end(&self) -> Option<Instant> {
         self.last.map(|last| last + BURST)
     }
@@ -118,38 +118,38 @@ mod tests {
     fn a_rush_begins_with_many_full_looks_and_ends_with_a_second_of_little() {
         let now = clock::monotonic();
         let at = |millis| now + Duration::from_millis(millis);
-        let mut rush = Rush::new(0, Room::Large, now);
-        assert!(!rush.is_just_over(at(999)));
-        assert!(rush.is_just_over(at(1000)));
-        assert!(!rush.is_just_over(at(9000)));
-        assert_eq!(rush.end(), None);
+        let mut size = BatchSize::new(0, Room::Large, now);
+        assert!(!size.is_just_over(at(999)));
+        assert!(size.is_just_over(at(1000)));
+        assert!(!size.is_just_over(at(9000)));
+        assert_eq!(size.end(), None);
         for _ in 0..2 {
             for _ in 1..FULL_LOOKS {
-                rush.found(SMALL_BATCH, now);
+                size.found(SMALL_BATCH, now);
             }
-            assert_eq!((rush.batch(), rush.end()), (SMALL_BATCH, None));
-            rush.found(10, now);
+            assert_eq!((size.batch(), size.end()), (SMALL_BATCH, None));
+            size.found(10, now);
         }
         for _ in 0..FULL_LOOKS {
-            rush.found(SMALL_BATCH, now);
+            size.found(SMALL_BATCH, now);
         }
-        assert_eq!(rush.batch(), BATCH);
-        rush.found(LITTLE + 1, at(100));
-        rush.found(LITTLE, at(200));
-        assert_eq!((rush.batch(), rush.end()), (BATCH, Some(at(1100))));
-        assert!(rush.is_just_over(at(1100)));
-        assert_eq!((rush.batch(), rush.end()), (SMALL_BATCH, None));
+        assert_eq!(size.batch(), BATCH);
+        size.found(LITTLE + 1, at(100));
+        size.found(LITTLE, at(200));
+        assert_eq!((size.batch(), size.end()), (BATCH, Some(at(1100))));
+        assert!(size.is_just_over(at(1100)));
+        assert_eq!((size.batch(), size.end()), (SMALL_BATCH, None));
     }
 
     #[test]
     fn copies_for_many_directories_take_no_more_memory_than_for_two() {
-        let large = |copies| Rush::new(copies, Room::Large, clock::monotonic()).large;
+        let large = |copies| BatchSize::new(copies, Room::Large, clock::monotonic()).large;
         for copies in 0..30 {
             let large = large(copies);
             assert!(large * copies <= COPIES && large.is_multiple_of(READ));
         }
         assert_eq!([0, 2, 1000].map(large), [BATCH, BATCH, SMALL_BATCH]);
-        let small = Rush::new(0, Room::Small, clock::monotonic()).large;
+        let small = BatchSize::new(0, Room::Small, clock::monotonic()).large;
         assert_eq!(small, SMALL_BATCH);
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 /// The rate at which a multilog writes its own log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Pace {
+pub struct WriteRate {
     written: u64,
     over: Duration,
 }
 
-impl Pace {
+impl WriteRate {
     /// `bytes` more bytes were written in `time`. The weight of what was more than an hour ago
     /// decreases.
     pub fn add(&mut self, bytes: u64, time: Duration) {
@@ -42,15 +42,15 @@ mod tests {
 
     #[test]
     fn a_pace_forgets() {
-        let mut pace = Pace::default();
-        pace.add(1 << 20, Duration::from_secs(10));
-        let busy = pace.rate();
+        let mut rate = WriteRate::default();
+        rate.add(1 << 20, Duration::from_secs(10));
+        let busy = rate.rate();
         assert_eq!(busy, (1 << 20) * 86_400 / 60);
-        pace.add(0, Duration::MAX);
-        assert_eq!(pace.written, 0);
+        rate.add(0, Duration::MAX);
+        assert_eq!(rate.written, 0);
         for _ in 0..100 {
-            pace.add(150, Duration::from_secs(100));
+            rate.add(150, Duration::from_secs(100));
         }
-        assert_eq!(pace.rate() / 86_400, 1);
+        assert_eq!(rate.rate() / 86_400, 1);
     }
 }
