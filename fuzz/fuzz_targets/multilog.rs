@@ -4,9 +4,10 @@
 #![no_main]
 
 use daemontools_rs::formats::tai64n::Tai64n;
+use daemontools_rs::multilog::batch_size::Room;
 use daemontools_rs::multilog::cutter::Cutter;
 use daemontools_rs::multilog::lines::Lines;
-use daemontools_rs::multilog::pattern;
+use daemontools_rs::multilog::pattern::Pattern;
 use daemontools_rs::multilog::script::{Action, Script};
 
 libfuzzer_sys::fuzz_target!(|given: (u16, Vec<&[u8]>, &[u8])| {
@@ -14,7 +15,7 @@ libfuzzer_sys::fuzz_target!(|given: (u16, Vec<&[u8]>, &[u8])| {
     let script = Script::parse(words);
     for action in &script.actions {
         if let Action::Select(wanted) | Action::Deselect(wanted) = action {
-            assert_eq!(pattern::matches(wanted, input), walk(wanted, input));
+            assert_eq!(Pattern::new(wanted).matches(input), walk(wanted, input));
         }
     }
     let (first, second) = input.split_at(usize::from(place).min(input.len()));
@@ -23,7 +24,7 @@ libfuzzer_sys::fuzz_target!(|given: (u16, Vec<&[u8]>, &[u8])| {
 
 /// What each directory gets, and stderr.
 fn log(script: &Script, pieces: &[&[u8]]) -> Vec<Vec<u8>> {
-    let mut lines = Lines::new(script);
+    let mut lines = Lines::new(script, Room::Large);
     let mut out = vec![Vec::new(); script.directories.len() + 1];
     let mut cutters: Vec<Cutter> = script
         .directories

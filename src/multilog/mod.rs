@@ -10,7 +10,7 @@
 //! `keeper` enforces them after a `survey` of all logs, `processor` and `waiter` wait for other
 //! processes, `files` opens files as root that other users could replace.
 
-pub(crate) mod batch_size;
+pub mod batch_size;
 pub(crate) mod begin;
 pub mod budget;
 pub(crate) mod budget_file;
