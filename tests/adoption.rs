@@ -2,7 +2,8 @@
 
 use crate::harness::numbers::Numbers;
 use crate::harness::{
-    Daemon, Scratch, Suite, is_alive, signal, stat, status, supervise, svc, wait_until,
+    Daemon, Scratch, Suite, has, is_alive, is_root, signal, stat, status, supervise, svc,
+    wait_until,
 };
 use daemontools_rs::formats::status::Want;
 use std::fs;
@@ -260,4 +261,22 @@ fn killed_at_any_moment_of_a_start_there_is_never_a_second_copy() {
     assert!(!is_alive(pid));
     let left: Vec<u32> = scratch.processes();
     assert_eq!(left, []);
+}
+
+#[test]
+fn where_proc_is_that_of_another_pid_namespace_the_record_identifies_no_process() {
+    let test = "a /proc of another pid namespace";
+    if !is_root(test) || !has(test, &["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", ALONE);
+    let mut command = scratch.command(Suite::Ours, "unshare");
+    command.args(["--pid", "--fork", "--kill-child", "supervise", "a"]);
+    let _unshare = scratch.start(command, "unshare");
+    wait_until("there is a record", || {
+        scratch.state("a", "phase") == Some("up".to_owned())
+    });
+    let namespace = scratch.state("a", "namespace");
+    assert_eq!(namespace, Some("0".to_owned()));
 }
