@@ -20,8 +20,49 @@ use std::time::{Duration, Instant};
 const QUIET: Duration = Duration::from_secs(1);
 /// The same if a write may wait for room.
 const SOON: Duration = Duration::from_millis(32);
+/// The pause before the first of the looks into the pipe until then; each is twice as long as
+/// the last.
+const LOOK: Duration = Duration::from_millis(1);
 /// The size of the smallest pipe, in bytes.
 const PAGE: usize = 4096;
+
+/// An unfinished line in the pipe.
+#[derive(Clone, Copy)]
+pub(super) struct Unfinished {
+    /// When it is consumed.
+    until: Instant,
+    /// When the kernel may not have reported that there is more.
+    look_at: Instant,
+    pause: Duration,
+}
+
+impl Unfinished {
+    fn new(now: Instant, patience: Duration) -> Unfinished {
+        let pause = if patience == SOON { LOOK } else { patience };
+        Unfinished {
+            until: now + patience,
+            look_at: now + pause,
+            pause,
+        }
+    }
+
+    /// After a look at this time.
+    fn looked(self, now: Instant) -> Unfinished {
+        if now < self.look_at {
+            return self;
+        }
+        let pause = self.pause * 2;
+        Unfinished {
+            look_at: now + pause,
+            pause,
+            ..self
+        }
+    }
+
+    fn due(self) -> Instant {
+        self.until.min(self.look_at)
+    }
+}
 
 /// One running multilog.
 pub struct Shell {
@@ -43,7 +84,7 @@ pub struct Shell {
     /// The batch size.
     pub(super) batch_size: BatchSize,
     /// Until when an unfinished line stays in the pipe if nothing comes to it.
-    pub(super) unfinished: Option<Instant>,
+    pub(super) unfinished: Option<Unfinished>,
     /// How much a look has found at most since there was no unfinished line, in bytes.
     pub(super) most: usize,
 }
@@ -82,11 +123,13 @@ impl Shell {
                 Some(clock::monotonic())
             } else {
                 let budgets = self.dirs.iter().filter_map(LogDir::budget_due);
-                let others = self.unfinished.into_iter().chain(self.batch_size.end());
+                let unfinished = self.unfinished.map(Unfinished::due);
+                let others = unfinished.into_iter().chain(self.batch_size.end());
                 budgets.chain(others).min()
             };
             let ready = self.source.wait(&self.waiter.signals, deadline);
-            to_look |= ready.input;
+            let is_due = |line: Unfinished| line.due() <= clock::monotonic();
+            to_look |= ready.input || self.unfinished.is_some_and(is_due);
             if ready.signal {
                 self.waiter.hear();
             }
@@ -135,13 +178,16 @@ impl Shell {
             self.most = 0;
             return Ok(false);
         }
-        let until = unfinished.unwrap_or_else(|| now + self.patience());
-        let is_time = until <= now;
+        let line = match unfinished {
+            Some(line) => line.looked(now),
+            None => Unfinished::new(now, self.patience()),
+        };
+        let is_time = line.until <= now;
         if is_time {
             self.most = 0;
             self.keep(pending)?;
         } else {
-            self.unfinished = Some(until);
+            self.unfinished = Some(line);
         }
         Ok(is_time)
     }

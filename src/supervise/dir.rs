@@ -34,7 +34,7 @@ pub struct ServiceDir {
 
 /// The time limit for the exec of a child of a killed supervise.
 const ORPHAN_WAIT: Duration = Duration::from_secs(1);
-/// The interval of retries of the lock meanwhile.
+/// The pause before the first retry of the lock meanwhile; each is twice as long as the last.
 const ORPHAN_LOOK: Duration = Duration::from_millis(2);
 
 /// The initial wanted state: down if there is a file `down`, else up.
@@ -56,6 +56,7 @@ pub fn configured(name: &OsStr) -> Result<Want, Error> {
 /// EWOULDBLOCK: another supervise runs.
 fn take_lock(lock: &File) -> io::Result<()> {
     let end = clock::monotonic() + ORPHAN_WAIT;
+    let mut pause = ORPHAN_LOOK;
     loop {
         let taken = lock::try_exclusive(lock);
         let now = clock::monotonic();
@@ -66,7 +67,8 @@ fn take_lock(lock: &File) -> io::Result<()> {
         if now >= end || !state_file::has_lost_its_writer() {
             return taken;
         }
-        poll::wait([], Some(end.min(now + ORPHAN_LOOK)));
+        poll::wait([], Some(end.min(now + pause)));
+        pause *= 2;
     }
 }
 

@@ -4,6 +4,7 @@ use super::file::{self, FileId};
 use super::lock::{self, LockId};
 use crate::child::{Pid, PidSpace, ProcessId};
 use std::collections::HashMap;
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -196,7 +197,12 @@ fn all() -> std::io::Result<impl Iterator<Item = Pid>> {
 
 /// `/proc/PID/stat`; empty if the process does not exist or is hidden.
 fn stat(pid: Pid) -> Vec<u8> {
-    std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default()
+    // The line is shorter than that, and comes in one read.
+    let mut bytes = vec![0; 1024];
+    let read =
+        std::fs::File::open(path(pid).join("stat")).and_then(|mut file| file.read(&mut bytes));
+    bytes.truncate(read.unwrap_or(0));
+    bytes
 }
 
 /// Whether `stat`, a `/proc/PID/stat`, is that of a zombie. A process whose main thread has
