@@ -64,8 +64,9 @@ static:
 test: static
 	$(CARGO) test --locked
 
+# For developers: a link to what is pub(crate) is none too many.
 doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
 # As an ordinary user without Debian's compiler: says so, and does nothing.
 armv7:

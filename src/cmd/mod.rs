@@ -48,7 +48,7 @@ fn main(program: &str, run: impl FnOnce(&[OsString]) -> Result<u8, Error>) -> u8
     }
 }
 
-/// Splits a command line into argv[0], or `program` if it is empty, and the other words.
+/// Splits a command line into `argv[0]`, or `program` if it is empty, and the other words.
 fn split<'a>(arguments: &'a [OsString], program: &'a str) -> (&'a OsStr, &'a [OsString]) {
     match arguments {
         [called, words @ ..] => (called, words),

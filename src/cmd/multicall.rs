@@ -1,7 +1,7 @@
 //! `daemontools-rs`: all commands in one file, installed with one hard link for each name.
 //!
 //! The name of the executed file selects the command. If that is `daemontools-rs`, or cannot
-//! be determined, argv[0] selects it, so that a symbolic link works, too.
+//! be determined, `argv[0]` selects it, so that a symbolic link works, too.
 //!
 //! `make install` installs this file, linked statically: it is loaded once for all
 //! commands, starts faster and has less private memory than dynamic programs. (`cargo build

@@ -8,7 +8,7 @@ use crate::sys::{errno, ids};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// The dynamic program; argv[0] selects setuidgid or envuidgid.
+/// The dynamic program; `argv[0]` selects setuidgid or envuidgid.
 pub(super) const DYNAMIC: &str = "daemontools-rs-nss";
 
 /// Looks up `account`, a word of the `arguments` of `program`; `with_groups` if its
@@ -28,7 +28,7 @@ pub(super) fn find(
     Err(exec_dynamic(program, arguments))
 }
 
-/// Executes the dynamic program with the same arguments, except that argv[0] is
+/// Executes the dynamic program with the same arguments, except that `argv[0]` is
 /// `daemontools-rs-nss/PROGRAM`. It is in the directory of this file: PATH is not searched,
 /// because root runs it.
 fn exec_dynamic(program: &str, arguments: &[OsString]) -> Error {

@@ -178,7 +178,7 @@ pub fn has_left_group(leader: Pid) -> bool {
 }
 
 /// In a parent: puts the child `pid` into a process group of its own (setpgid(2)), so that the
-/// group exists whichever of the two runs first ([`Spawn::group`]).
+/// group exists whichever of the two runs first ([`super::spawn::Spawn::group`]).
 pub fn make_group(pid: Pid) {
     if let Ok(pid) = i32::try_from(pid.get()) {
         let pid = nix::unistd::Pid::from_raw(pid);

@@ -24,7 +24,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program `name` with these `arguments` (the first is argv[0]) and this process's
+    /// The program `name` with these `arguments` (the first is `argv[0]`) and this process's
     /// environment. A name that contains `/` is used as a path; any other is searched for in
     /// PATH (`/bin:/usr/bin` if that is unset). An empty element of PATH is the current
     /// directory.

@@ -304,7 +304,7 @@ pub fn parent(pid: Pid) -> Option<Pid> {
     Pid::new(field(&stat(pid), 4)?.try_into().ok()?)
 }
 
-/// The current arguments of the process `pid`, argv[0] first; none if it has ended or hides
+/// The current arguments of the process `pid`, `argv[0]` first; none if it has ended or hides
 /// them.
 pub fn arguments(pid: Pid) -> Vec<Vec<u8>> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

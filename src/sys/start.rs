@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 /// Whether SIGPIPE was ignored when the process started.
 static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
-/// The last argument, if there is one after argv[0].
+/// The last argument, if there is one after `argv[0]`.
 static LAST_ARGUMENT: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 
 // SAFETY: glibc and musl call each entry of .init_array once, in the only thread, before main;
@@ -86,7 +86,7 @@ pub fn run(program: fn() -> u8) -> i32 {
     code.into()
 }
 
-/// The address of the last argument, on the first call; null if there is none after argv[0], or
+/// The address of the last argument, on the first call; null if there is none after `argv[0]`, or
 /// if the C library does not pass it.
 pub(crate) fn take_last_argument() -> *mut c_char {
     LAST_ARGUMENT.swap(ptr::null_mut(), Ordering::Relaxed)

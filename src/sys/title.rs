@@ -11,7 +11,7 @@ pub struct Title {
 }
 
 impl Title {
-    /// The last argument, on the first call. None: there is none after argv[0], it has been
+    /// The last argument, on the first call. None: there is none after `argv[0]`, it has been
     /// taken already, or the C library does not pass it (only glibc does).
     pub fn take() -> Option<Title> {
         let start = start::take_last_argument();
