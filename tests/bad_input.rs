@@ -177,7 +177,13 @@ fn a_status_that_nothing_can_be_written_for_is_no_promise_and_it_is_said_where_t
     };
     let why = "supervise has not answered within 300ms; see with ps whether it is stopped, \
                and with df whether the disk is full";
-    let output = scratch.run(Suite::Ours, "svcstart", &["--timeout", "300ms", "a"]);
+    let svcstart = || scratch.run(Suite::Ours, "svcstart", &["--timeout", "300ms", "a"]);
+    // The record tells.
+    let output = svcstart();
+    assert_eq!(output.code, 0, "{output:?}");
+    fs::remove_file(scratch.at("a/supervise/state")).unwrap();
+    scratch.mkdir("a/supervise/state");
+    let output = svcstart();
     assert_eq!(output.code, 1, "{output:?}");
     assert_eq!(output.failure("svcstart", "a"), why);
     let output = svcstop(&["--timeout", "300ms"]);
