@@ -161,8 +161,10 @@ fn where_the_record_is_damaged_nothing_is_started_but_by_u() {
     signal(pid, "KILL");
     wait_until("it has ended", || !is_alive(pid));
     svc(&scratch, "-u", "a");
-    wait_starts(&scratch, "a", 3);
-    assert!(scratch.state("a", "pid").is_some_and(|pid| pid != "0"));
+    let pid = wait_starts(&scratch, "a", 3);
+    assert_eq!(scratch.state("a", "pid"), Some(pid.to_string()));
+    let child = scratch.state("a", "child").unwrap();
+    assert!(child.starts_with(&format!("{pid} ")), "{child}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The maximum number of pieces of [`PIECE`] bytes of output to read after the end of a script:
-/// what it left in the background might print for ever.
+/// processes that it left in the background might never stop printing.
 const LAST_PIECES: usize = 256;
 
 /// The number of bytes of output to forward at a time.

@@ -249,8 +249,8 @@ impl<'a> Worker<'a> {
             let surplus = listing.count.saturating_sub(kept);
             let mut deleted = 0;
             for oldest in listing.oldest().iter().take(surplus) {
-                // Unlike 0.76, which retries for ever: one extra file does no harm, and the
-                // next rotation retries it.
+                // 0.76 retries indefinitely. Here, one more file is kept, and the
+                // next rotation retries its removal.
                 if let Err(error) = gone(oldest) {
                     let whole = [self.name().as_bytes(), b"/", oldest.as_bytes()].concat();
                     let whole = OsStr::from_bytes(&whole);

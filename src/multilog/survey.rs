@@ -21,7 +21,7 @@ const BELOW: usize = 6;
 /// user who fills his own directory does not affect the others.
 const MOST: usize = 50_000;
 const MOST_EACH: usize = 10_000;
-/// The memory that [`MOST`] names can take, in bytes: with one log for every three.
+/// The maximum memory for [`MOST`] names, in bytes, if one of three is a log.
 const AMPLE: usize = 32 << 20;
 /// If a limit leaves less: the minimum, and the number of names that fit in it.
 const SCARCE: usize = 1 << 20;

@@ -22,17 +22,17 @@ pub(super) struct Processes {
 }
 
 impl Processes {
-    /// Of the process with the pid of `process`, of which `is_meant` tells by its start
-    /// time, in ticks since boot, whether it is that one.
-    fn fate(&self, process: ProcessId, is_meant: impl Fn(u64) -> bool) -> FoundProcess {
+    /// Queries the process with the pid of `process`; `is_meant` decides by its start time, in
+    /// ticks since boot, whether it is the right one.
+    fn find(&self, process: ProcessId, is_meant: impl Fn(u64) -> bool) -> FoundProcess {
         match Proc::open(process.pid) {
-            Ok(proc) => self.fate_of(proc, is_meant),
+            Ok(proc) => self.examine(proc, is_meant),
             Err(error) if errno::is_no_process(&error) => FoundProcess::Ended,
             Err(_) => FoundProcess::Unknown,
         }
     }
 
-    fn fate_of(&self, proc: Proc, is_meant: impl Fn(u64) -> bool) -> FoundProcess {
+    fn examine(&self, proc: Proc, is_meant: impl Fn(u64) -> bool) -> FoundProcess {
         let pid = proc.pid();
         match process::start_and_end(pid) {
             Some((_, true)) => FoundProcess::Ended,
@@ -61,8 +61,8 @@ impl Processes {
 impl Finder for Processes {
     fn process(&self, process: ProcessId) -> FoundProcess {
         match process.start {
-            Some(known) => self.fate(process, |start| start == known),
-            None => match self.fate(process, |_| true) {
+            Some(known) => self.find(process, |start| start == known),
+            None => match self.find(process, |_| true) {
                 FoundProcess::Ended => FoundProcess::Ended,
                 _ => FoundProcess::Unknown,
             },
@@ -75,7 +75,7 @@ impl Finder for Processes {
             start: None,
         };
         let had_started = |ticks| process::since_boot(ticks).is_some_and(|at| at <= child.at);
-        self.fate(process, had_started)
+        self.find(process, had_started)
     }
 
     fn has_stopped(&self, pid: Pid) -> bool {
@@ -124,8 +124,8 @@ mod tests {
         let pid = Spawn::new().start(|_| 0).unwrap().pid();
         let proc = Proc::open(pid).unwrap();
         wait(pid).unwrap();
-        let fate = Processes::default().fate_of(proc, |_| true);
-        assert_eq!(fate, FoundProcess::Ended);
+        let found = Processes::default().examine(proc, |_| true);
+        assert_eq!(found, FoundProcess::Ended);
     }
 
     #[test]

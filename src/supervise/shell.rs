@@ -519,6 +519,10 @@ impl Shell<'_, '_> {
 
     /// Forks; the child execs the program of `role`.
     fn start(&mut self, role: ProcessRole, begin: Begin) {
+        if std::mem::take(&mut self.is_uncertain) {
+            // Somebody has decided to start it: its child needs a file for its pid.
+            self.write_state();
+        }
         let (program, file) = match role {
             ProcessRole::Run => (&self.run, "/run"),
         };
@@ -545,7 +549,6 @@ impl Shell<'_, '_> {
         let answer = match started {
             Ok(proc) => {
                 let pid = proc.pid();
-                self.is_uncertain = false;
                 self.processes.push(Process::child(role, proc));
                 SuperviseEvent::Started(role, pid)
             }

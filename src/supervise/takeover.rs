@@ -106,8 +106,8 @@ pub fn takeover(
         .process
         .map(|process| (process.pid, finder.process(process)));
     let started = past.child.map(|child| (child.pid, finder.child(child)));
-    for (pid, fate) in recorded.into_iter().chain(started) {
-        match fate {
+    for (pid, found) in recorded.into_iter().chain(started) {
+        match found {
             FoundProcess::Runs(process) => {
                 // The kernel continues stopped processes in the group of a supervise that ends
                 // (see setpgid(2)).

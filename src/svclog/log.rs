@@ -84,7 +84,7 @@ impl Log {
             log.known.clear();
             log.last = None;
             let snapshot = log.snapshot()?;
-            // An entry that is no regular file may stay there for ever, so it is ignored.
+            // An entry that is no regular file may stay there indefinitely, so it is ignored.
             let files = snapshot.new.iter().filter(|(_, id)| id.is_some());
             log.last = files.map(|(name, _)| name).next_back().cloned();
             log.known.clone_from(&snapshot.finished);

@@ -225,7 +225,7 @@ fn many_that_end_are_looked_at_together_and_not_all_the_time() {
         case.wait(MILLI);
         if case.rest() == Some(Duration::ZERO) {
             assert_eq!(case.timer(), [BootAction::Poll]);
-            // A slow poll leaves as much time for everything else.
+            // After a slow poll, the next one is as much later.
             case.wait(20 * MILLI);
             assert_eq!(case.seen(&services), []);
             looks += 1;
@@ -516,7 +516,7 @@ fn another_supervise_that_took_the_place_of_the_one_that_was_told_is_told() {
         case.wait(MILLI);
         assert_eq!(case.seen(&[seen]), tell);
         assert_eq!(case.seen(&[seen]), []);
-        // Commands are not repeated for ever.
+        // Commands are not repeated indefinitely.
         let mut last = Vec::new();
         while last != [BootAction::Close] {
             assert_eq!(case.timer(), [BootAction::Poll]);

@@ -89,7 +89,7 @@ pub fn run(directory: &OsStr, options: ScannerOptions) -> Result<bool, Error> {
     descriptors::close_all_on_exec();
     let mut signals = Signals::new(&[Signal::CHLD, Signal::TERM, Signal::INT])
         .map_err(|error| Error::unable_to("hear signals", error))?;
-    // svscan would retry, and report it, for ever.
+    // svscan would retry and report it indefinitely.
     let unusable = |error| Error::unable("read", directory, "", error);
     drop(std::fs::read_dir(directory).map_err(unusable)?);
     let pipe = io::pipe().map_err(|error| Error::unable_to("create pipe", error))?;
