@@ -40,6 +40,15 @@ fn wait_starts(scratch: &Scratch, name: &str, count: usize) -> u32 {
     pid
 }
 
+/// Starts the service for the first time, kills its supervise, and gives the service's pid.
+fn orphan(scratch: &Scratch, name: &str) -> u32 {
+    let mut first = supervise(scratch, name);
+    let pid = wait_starts(scratch, name, 1);
+    first.signal("KILL");
+    first.wait();
+    pid
+}
+
 #[test]
 fn the_service_of_a_killed_supervise_is_adopted_and_obeys() {
     let scratch = Scratch::new();
@@ -81,10 +90,7 @@ fn the_service_of_a_killed_supervise_is_adopted_and_obeys() {
 fn a_service_that_has_ended_unseen_is_started_again_and_its_end_is_unknown() {
     let scratch = Scratch::new();
     scratch.service("a", ALONE);
-    let mut first = supervise(&scratch, "a");
-    let pid = wait_starts(&scratch, "a", 1);
-    first.signal("KILL");
-    first.wait();
+    let pid = orphan(&scratch, "a");
     signal(pid, "TERM");
     wait_until("it has ended", || !is_alive(pid));
     let _next = supervise(&scratch, "a");
@@ -113,10 +119,7 @@ fn an_adopted_service_that_is_ended_while_nobody_looks_is_noticed_by_the_next_ad
 fn a_copy_of_a_service_directory_adopts_nothing() {
     let scratch = Scratch::new();
     scratch.service("a", ALONE);
-    let mut first = supervise(&scratch, "a");
-    let pid = wait_starts(&scratch, "a", 1);
-    first.signal("KILL");
-    first.wait();
+    let pid = orphan(&scratch, "a");
     let copied = std::process::Command::new("cp")
         .args(["-a", "a", "b"])
         .current_dir(scratch.path())
