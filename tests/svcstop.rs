@@ -1,6 +1,6 @@
 const STAYS: &str = "exec sleep 1000";
 
-use crate::harness::{Output, Scratch, Stranger, Suite, is_alive, shell, wait_until};
+use crate::harness::{Output, Scratch, Stranger, Suite, has, is_alive, shell, wait_until};
 
 /// A service that does not listen to TERM.
 const STUBBORN: &str = "trap '' TERM; : > ready; while :; do sleep 1000; done";
@@ -280,8 +280,41 @@ fn a_service_whose_supervise_leaves_and_is_replaced_is_down_for_good() {
         }
         let output = scratch.run(Suite::Ours, "svcrestart", &["--settle", "10ms", &service]);
         assert_eq!(output.code, 0, "{output:?}");
-        assert!(scratch.svstat(&service).starts_with("up "));
+        let line = scratch.svstat(&service);
+        assert!(line.starts_with("up "), "{name}: {line}, {output:?}");
     }
+}
+
+/// The record is written before the status; a script may ask svstat at once.
+#[test]
+fn ok_is_not_said_before_svstat_says_it() {
+    if !has("a status that is written late", &["strace"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.service("a", STAYS);
+    scratch.write("a/down", "");
+    let mut strace = scratch.command(Suite::Ours, "strace");
+    strace.args(["-o", "trace", "-e", "trace=rename,renameat,renameat2"]);
+    strace.args(["-e", "inject=rename,renameat,renameat2:delay_enter=300000"]);
+    strace.arg(Suite::Ours.program("supervise")).arg("a");
+    let mut supervise = scratch.start(strace, "strace");
+    scratch.wait_supervised("a");
+    let start = ["--settle", "1ms", "a"];
+    for (command, arguments, state) in [
+        ("svcstart", &start[..], "up "),
+        ("svcstop", &["a"], "down "),
+        ("svcrestart", &start, "down "),
+        ("svcstart", &start, "up "),
+        ("svcrestart", &start, "up "),
+    ] {
+        let output = scratch.run(Suite::Ours, command, arguments);
+        assert_eq!(output.code, 0, "{output:?}");
+        let line = scratch.svstat("a");
+        assert!(line.starts_with(state), "{command}: {line}");
+    }
+    scratch.run(Suite::Ours, "svc", &["-dx", "a"]);
+    assert_eq!(supervise.wait(), 0);
 }
 
 /// What `svcstop` of `typed`, called in `directory`, says with an `x` pending for the

@@ -117,8 +117,7 @@ impl Work<'_> {
         if self.options.persist {
             down_file::remove(self.watcher.directory())?;
         }
-        self.ok(Task::Start);
-        Ok(())
+        self.ok(Task::Start)
     }
 
     /// A supervise that was sent `x` may exit before it starts the service. svscan replaces it
@@ -177,8 +176,7 @@ impl Work<'_> {
         if self.options.persist {
             down_file::create(self.watcher.directory())?;
         }
-        self.ok(Task::Stop);
-        Ok(())
+        self.ok(Task::Stop)
     }
 
     /// A service between two starts counts as running: it is wanted up.
@@ -195,9 +193,12 @@ impl Work<'_> {
         self.start()
     }
 
-    fn ok(&mut self, task: Task) {
+    /// Not before svstat says it, too.
+    fn ok(&mut self, task: Task) -> Result<(), Aborted> {
+        self.watcher.wait_for_status(&mut self.waiter)?;
         let line = self.waiter.progress.end(task, true);
         say(&line);
+        Ok(())
     }
 
     fn limit(&self) -> Duration {

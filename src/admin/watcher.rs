@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 /// The time that a new directory may wait for its supervise: twice the scan interval of 0.76.
 const SUPERVISE_WAIT: Duration = Duration::from_secs(10);
 
+/// The maximum time between a record and the status that belongs to it.
+const STATUS_WAIT: Duration = Duration::from_secs(1);
+
 /// The maximum number of svscans to name.
 const SHOWN: usize = 3;
 
@@ -272,7 +275,7 @@ impl Watcher {
 
     /// Takes all pending changes; returns whether there may be a new status. Without inotify
     /// there always may be one.
-    fn status_was_written(&mut self) -> bool {
+    fn status_was_written(&self) -> bool {
         let Some(watch) = &self.watch else {
             return true;
         };
@@ -341,6 +344,23 @@ impl Watcher {
     /// As [`Watcher::look`].
     pub fn status(&self) -> Result<Status, Failure> {
         Ok(self.look()?.status)
+    }
+
+    /// Waits until `supervise/status` says the same as the record, which is written before it.
+    /// Where it cannot be written, as on a full disk, not for long.
+    ///
+    /// # Errors
+    /// [`Aborted::Interrupted`].
+    pub fn wait_for_status(&self, waiter: &mut WaitLoop<'_>) -> Result<(), Aborted> {
+        let deadline = clock::monotonic() + STATUS_WAIT;
+        while let Some(record) = self.record()
+            && self.read_status().ok() != Some(record.state.status())
+            && clock::monotonic() < deadline
+        {
+            waiter.wait([self.fd(), None, None], Some(deadline))?;
+            self.status_was_written();
+        }
+        Ok(())
     }
 
     fn read_status(&self) -> Result<Status, Failure> {
