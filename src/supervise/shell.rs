@@ -136,6 +136,7 @@ pub fn run(name: &OsStr) -> Result<(), Error> {
         started_by,
         inherited.as_ref(),
         Vec::new(),
+        child::is_group_leader() && !terminal::has_controlling_terminal(),
     )
 }
 
@@ -143,18 +144,26 @@ pub fn run(name: &OsStr) -> Result<(), Error> {
 /// error, if there is one, and returns the exit status. `record` records its start.
 /// `started_by` is svscan's [`StartedBy::of_children`]. svscan is exempt from the OOM killer;
 /// the service gets the inherited `oom_score_adj`. While one of `predecessors`, which are
-/// pidfds, has not ended, only `u` or `o` starts the service. With `is_quiet`, the error was
-/// printed before.
+/// pidfds, has not ended, only `u` or `o` starts the service. `is_leader`: it is a process group
+/// leader without a controlling terminal. With `is_quiet`, the error was printed before.
 pub fn run_in_child(
     name: &OsStr,
     record: Option<Record<'_>>,
     started_by: StartedBy,
     oom_score_adj: Option<&OomScoreAdj>,
     predecessors: Vec<OwnedFd>,
+    is_leader: bool,
     is_quiet: bool,
 ) -> u8 {
     let mut observer = Observer(record);
-    match supervise(name, &mut observer, started_by, oom_score_adj, predecessors) {
+    match supervise(
+        name,
+        &mut observer,
+        started_by,
+        oom_score_adj,
+        predecessors,
+        is_leader,
+    ) {
         Ok(()) => 0,
         Err(error) => {
             observer.note(TimelineEvent::Failed);
@@ -173,9 +182,10 @@ fn supervise(
     started_by: StartedBy,
     oom_score_adj: Option<&OomScoreAdj>,
     predecessors: Vec<OwnedFd>,
+    is_leader: bool,
 ) -> Result<(), Error> {
-    let signals =
-        signals_to_wait_for().map_err(|error| Error::unable("create pipe for", name, "", error))?;
+    let signals = signals_to_wait_for(is_leader)
+        .map_err(|error| Error::unable("create pipe for", name, "", error))?;
     std::env::set_current_dir(name).map_err(|error| Error::unable("chdir to", name, "", error))?;
     let configured = dir::configured(name)?;
     let dir = ServiceDir::open(name, started_by)?;
@@ -571,9 +581,9 @@ impl Shell<'_, '_> {
 /// The signals of the signalfd: SIGCHLD and, if supervise is a group leader without a
 /// controlling terminal, those that a service may send to its process group. With a controlling
 /// terminal, Ctrl-C must terminate supervise.
-fn signals_to_wait_for() -> io::Result<Signals> {
+fn signals_to_wait_for(is_leader: bool) -> io::Result<Signals> {
     let mut waited_for = vec![Signal::CHLD];
-    if child::is_group_leader() && !terminal::has_controlling_terminal() {
+    if is_leader {
         waited_for.extend(signals::effective(&GROUP_SIGNALS));
     }
     Signals::new(&waited_for)

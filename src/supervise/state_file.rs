@@ -164,10 +164,12 @@ impl StateFile {
     }
 
     fn try_write(&mut self, state: &State) -> io::Result<()> {
-        let there = fs::symlink_metadata(PATH).ok();
-        let id = there.as_ref().map(file::id);
-        let open = match self.open.take_if(|open| Some(open.id) == id) {
-            Some(open) => open,
+        let there = self.open.take().and_then(|open| {
+            let there = fs::symlink_metadata(PATH).ok()?;
+            (open.id == file::id(&there)).then_some((open, there.len()))
+        });
+        let (open, length) = match there {
+            Some(there) => there,
             None => self.open_file()?,
         };
         let open = self.open.insert(open);
@@ -189,15 +191,15 @@ impl StateFile {
         }
         open.is_own = true;
         // It is longer: from a later version, or somebody appended to it.
-        match there {
-            Some(there) if there.len() > BYTES => open.file.set_len(BYTES),
-            _ => Ok(()),
+        match length > BYTES {
+            true => open.file.set_len(BYTES),
+            false => Ok(()),
         }
     }
 
-    /// Opens the file, creating it if it does not exist. A file of that name that is not a
-    /// record of this user is renamed.
-    fn open_file(&mut self) -> io::Result<OpenFile> {
+    /// Opens the file, creating it if it does not exist; returns its length, too. A file of that
+    /// name that is not a record of this user is renamed.
+    fn open_file(&mut self) -> io::Result<(OpenFile, u64)> {
         // A write beyond the limit would kill supervise (SIGXFSZ).
         if limits::soft(Resource::FileSize)? < BYTES {
             return Err(errno::too_big());
@@ -215,13 +217,14 @@ impl StateFile {
             },
             created => created?,
         };
-        let id = file::id(&file.metadata()?);
-        Ok(OpenFile {
+        let metadata = file.metadata()?;
+        let open = OpenFile {
             file,
-            id,
+            id: file::id(&metadata),
             is_claimed: false,
             is_own: false,
-        })
+        };
+        Ok((open, metadata.len()))
     }
 
     /// Opens the record of an earlier supervise, and continues its sequence numbers.

@@ -53,35 +53,9 @@ struct OwnProgram {
     command_line: Map,
 }
 
-/// The data of svscan that a child needs to continue as a supervise.
-#[derive(Clone)]
-struct Successor {
-    name: OsString,
-    started_by: StartedBy,
-    oom_score_adj: Option<OomScoreAdj>,
-    predecessors: Vec<Pid>,
-    is_quiet: bool,
-}
-
-impl Successor {
-    fn run(self, record: Option<Record<'_>>) -> u8 {
-        let predecessors = self
-            .predecessors
-            .iter()
-            .filter_map(|pid| pidfd_if_deleted(*pid));
-        supervise::run_in_child(
-            &self.name,
-            record,
-            self.started_by,
-            self.oom_score_adj.as_ref(),
-            predecessors.collect(),
-            self.is_quiet,
-        )
-    }
-}
-
 impl Starter {
-    /// Examines the environment; to be called before svscan opens any file. Each supervise
+    /// Examines the environment; to be called before svscan opens any file and before
+    /// [`heap::begin`], because its children use it. Each supervise
     /// becomes a process group leader unless there is a controlling terminal, whose Ctrl-C is
     /// for all of them, or `shared_group` is set.
     pub(super) fn new(shared_group: bool) -> Starter {
@@ -115,6 +89,8 @@ impl Starter {
             (SuperviseKind::Main, Some((_, writer))) => Some((STDOUT, Fd::Copy(writer.as_fd()))),
             (SuperviseKind::Log, Some((reader, _))) => Some((STDIN, Fd::Copy(reader.as_fd()))),
         };
+        // The child has nothing else of what svscan knows.
+        let (name, predecessors) = &heap::outside(|| (name.to_owned(), predecessors.to_vec()));
         let mut child = Spawn::new().descriptors(descriptors.as_slice());
         if self.own_groups {
             child = child.group();
@@ -123,7 +99,7 @@ impl Starter {
             child = child.directory(Path::new(name));
         }
         let started = child.start(|ready| {
-            heap::leave();
+            heap::end();
             // The child's copy; that of svscan is unaffected.
             let record = timeline
                 .take()
@@ -132,22 +108,20 @@ impl Starter {
                 limit.restore();
             }
             let operand = match kind {
-                SuperviseKind::Main => name,
+                SuperviseKind::Main => name.as_os_str(),
                 SuperviseKind::Log => OsStr::new("log"),
             };
             if ready.is_ok() && self.begin(operand, record.as_ref()).is_some() {
-                let successor = Successor {
-                    name: operand.to_owned(),
-                    started_by: self.started_by,
-                    oom_score_adj: self.oom_score_adj.clone(),
-                    predecessors: predecessors.to_vec(),
+                let predecessors = predecessors.iter().copied().filter_map(pidfd_if_deleted);
+                return supervise::run_in_child(
+                    operand,
+                    record,
+                    self.started_by,
+                    self.oom_score_adj.as_ref(),
+                    predecessors.collect(),
+                    self.own_groups,
                     is_quiet,
-                };
-                return match record {
-                    None => heap::without(&successor, |successor| successor.run(None)),
-                    // A record contains more than can be copied.
-                    record => successor.run(record),
-                };
+                );
             }
             let error = match ready {
                 Ok(()) => {

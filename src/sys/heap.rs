@@ -1,10 +1,11 @@
-//! The global allocator: the C library's; for svscan also a heap of its own, which a child that
-//! continues as a supervise unmaps.
+//! The global allocator: the C library's; for svscan also a heap of its own, which its children
+//! do not inherit.
 //!
 //! A page that a child inherits is shared until parent or child writes to it (copy on write);
 //! then each has a private copy. svscan writes to its tables for as long as it runs, so each
-//! supervise would end up with private copies of them. They are in one mapping instead, which
-//! the child unmaps.
+//! supervise would end up with private copies of them, and each fork(2) would copy the page
+//! tables. They are in one mapping instead, which fork(2) leaves out (MADV_DONTFORK). What a
+//! child needs is allocated [`outside`].
 //!
 //! The heap is simple, because it has one user: block sizes are powers of two, there is a free
 //! list for each size, and blocks are never split or joined. What does not fit comes from the C
@@ -26,12 +27,12 @@ const STEP: usize = 64 << 10;
 /// The smallest block size, and the alignment of every block.
 const SMALLEST: usize = 16;
 
-/// There is no heap, or it was unmapped.
+/// There is no heap.
 const OFF: u8 = 0;
 /// New blocks come from the heap.
 const ON: u8 = 1;
-/// In a child: new blocks come from the C library, and blocks of the heap are not freed.
-const LEFT: u8 = 2;
+/// New blocks come from the C library.
+const OUTSIDE: u8 = 2;
 
 static STATE: AtomicU8 = AtomicU8::new(OFF);
 /// The address of the heap.
@@ -70,8 +71,12 @@ impl Heap {
         if start == libc::MAP_FAILED {
             return None;
         }
-        // SAFETY: the beginning of the mapping.
-        if unsafe { libc::mprotect(start, STEP, USABLE) } != 0 {
+        // SAFETY: the whole mapping, and its beginning.
+        let (left_out, usable) = unsafe {
+            let left_out = libc::madvise(start, SIZE, libc::MADV_DONTFORK);
+            (left_out, libc::mprotect(start, STEP, USABLE))
+        };
+        if (left_out, usable) != (0, 0) {
             // SAFETY: the whole mapping, to which nothing refers.
             unsafe { libc::munmap(start, SIZE) };
             return None;
@@ -146,17 +151,22 @@ struct Allocator;
 impl Allocator {
     /// The heap, if new blocks come from it.
     fn heap() -> Option<Heap> {
-        if STATE.load(Ordering::Relaxed) != ON {
-            return None;
+        match STATE.load(Ordering::Relaxed) {
+            ON => Self::mapped(),
+            _ => None,
         }
-        let begin = ptr::with_exposed_provenance_mut(BEGIN.load(Ordering::Relaxed));
-        NonNull::new(begin).map(Heap)
     }
 
-    /// Whether `block` is in the heap.
-    fn is_in_heap(block: *mut u8) -> bool {
-        STATE.load(Ordering::Relaxed) != OFF
-            && block.addr().wrapping_sub(BEGIN.load(Ordering::Relaxed)) < SIZE
+    /// The heap, if `block` is in it.
+    fn heap_of(block: *mut u8) -> Option<Heap> {
+        let is_in = STATE.load(Ordering::Relaxed) != OFF
+            && block.addr().wrapping_sub(BEGIN.load(Ordering::Relaxed)) < SIZE;
+        is_in.then(Self::mapped).flatten()
+    }
+
+    fn mapped() -> Option<Heap> {
+        let begin = ptr::with_exposed_provenance_mut(BEGIN.load(Ordering::Relaxed));
+        NonNull::new(begin).map(Heap)
     }
 }
 
@@ -187,18 +197,17 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if !Self::is_in_heap(block) {
-            // SAFETY: what is not in the heap is the C library's.
-            unsafe { System.dealloc(block, layout) };
-        } else if let Some((heap, block)) = Self::heap().zip(NonNull::new(block)) {
+        match Self::heap_of(block).zip(NonNull::new(block)) {
             // SAFETY: as this function.
-            unsafe { heap.give(block, layout) };
+            Some((heap, block)) => unsafe { heap.give(block, layout) },
+            // SAFETY: what is not in the heap is the C library's.
+            None => unsafe { System.dealloc(block, layout) },
         }
     }
 
     #[inline(never)]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if !Self::is_in_heap(block) {
+        if Self::heap_of(block).is_none() {
             // SAFETY: what is not in the heap is the C library's.
             return unsafe { System.realloc(block, layout, size) };
         }
@@ -230,29 +239,20 @@ pub fn begin() {
     }
 }
 
-/// In a child: new allocations come from the C library. What is in the heap can still be used.
-pub fn leave() {
-    if STATE.load(Ordering::Relaxed) == ON {
-        STATE.store(LEFT, Ordering::Relaxed);
+/// What `make` returns, allocated by the C library, so that a child has it, too.
+pub fn outside<T>(make: impl FnOnce() -> T) -> T {
+    let state = STATE.load(Ordering::Relaxed);
+    if state == ON {
+        STATE.store(OUTSIDE, Ordering::Relaxed);
     }
+    let made = make();
+    STATE.store(state, Ordering::Relaxed);
+    made
 }
 
-/// In a child that has left the heap and needs only `kept` from it: copies that, unmaps the
-/// heap, calls `work` with the copy, and exits with the status that `work` returns. `Kept` owns
-/// all its data: a clone shares nothing with the original.
-pub fn without<Kept: Clone + 'static>(kept: &Kept, work: fn(Kept) -> u8) -> ! {
-    let kept = kept.clone();
-    if STATE.load(Ordering::Relaxed) == LEFT {
-        // Later mappings at its addresses do not belong to it.
-        STATE.store(OFF, Ordering::Relaxed);
-        let begin = ptr::with_exposed_provenance_mut(BEGIN.load(Ordering::Relaxed));
-        // SAFETY: the whole mapping. `work` is a plain function that captures nothing, its
-        // argument comes from the other allocator, and nothing else runs in this process.
-        unsafe { libc::munmap(begin, SIZE) };
-    }
-    let code = work(kept);
-    // SAFETY: _exit does not return and runs no exit handler of the parent.
-    unsafe { libc::_exit(code.into()) }
+/// In a child, which has no heap, before it allocates anything.
+pub fn end() {
+    STATE.store(OFF, Ordering::Relaxed);
 }
 
 #[cfg(test)]
@@ -319,8 +319,19 @@ mod tests {
         unsafe { libc::munmap(heap.0.as_ptr().cast(), SIZE) };
     }
 
+    /// Whether this process has a mapping that contains `address`.
+    fn is_mapped(address: usize) -> bool {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().any(|line| {
+            let (begin, rest) = line.split_once('-').unwrap();
+            let (end, _) = rest.split_once(' ').unwrap();
+            let number = |text| usize::from_str_radix(text, 16).unwrap();
+            (number(begin)..number(end)).contains(&address)
+        })
+    }
+
     #[test]
-    fn a_child_goes_on_with_its_copy_when_the_heap_is_gone() {
+    fn a_child_has_what_was_made_outside_and_not_the_heap() {
         // In a process of its own: the tests have threads.
         let pid = child::spawn(|| {
             let before = vec![1_u8; 100];
@@ -328,19 +339,30 @@ mod tests {
             let mut words: Vec<String> = (0..1000).map(|n| format!("word {n}")).collect();
             words.extend_from_slice(&[String::new(), "a".repeat(100_000)]);
             drop(before);
-            let is_used = Allocator::is_in_heap(words.as_mut_ptr().cast());
+            let kept = outside(|| words.clone());
+            let is_in_heap = |block: &String| Allocator::heap_of(block.as_ptr().cast_mut());
+            assert!(
+                words
+                    .iter()
+                    .take(1000)
+                    .all(|word| is_in_heap(word).is_some())
+            );
+            assert!(kept.iter().all(|word| is_in_heap(word).is_none()));
+            let address = BEGIN.load(Ordering::Relaxed);
             let grandchild = child::spawn(|| {
-                leave();
-                words.push("after".to_owned());
-                without(&words, |mut words| {
-                    let is_left = !Allocator::is_in_heap(words.as_mut_ptr().cast());
-                    words.push("last".to_owned());
-                    let right = words.len() == 1004 && words.concat().len() > 100_000;
-                    u8::from(!(right && is_left))
-                })
+                end();
+                assert!(!is_mapped(address));
+                let mut kept = kept.clone();
+                kept.push("last".to_owned());
+                assert_eq!(kept.len(), 1003);
+                0
             });
-            let end = grandchild.and_then(child::wait);
-            u8::from(!is_used || end.ok() != Some(End::Exited(0)) || words.len() != 1002)
+            assert_eq!(grandchild.and_then(child::wait).unwrap(), End::Exited(0));
+            assert!(is_mapped(address));
+            drop(kept);
+            words.push("after".to_owned());
+            assert!(is_in_heap(words.last().unwrap()).is_some());
+            0
         });
         assert_eq!(child::wait(pid.unwrap()).unwrap(), End::Exited(0));
     }
