@@ -324,12 +324,14 @@ impl Text {
     }
 
     /// Pads it to `size` bytes, including the checksum.
-    fn seal(mut self, size: usize) -> Vec<u8> {
-        let blanks = size.saturating_sub(self.0.len() + 1 + SUM);
-        let _ = writeln!(self.0, "{:blanks$}", "");
-        let sum = hash(self.0.as_bytes());
-        let _ = writeln!(self.0, "sum {sum:016x}");
-        self.0.into_bytes()
+    fn seal(self, size: usize) -> Vec<u8> {
+        let mut bytes = self.0.into_bytes();
+        let filled = bytes.len().max(size.saturating_sub(1 + SUM));
+        bytes.resize(filled, b' ');
+        bytes.push(b'\n');
+        let sum = hash(&bytes);
+        bytes.extend_from_slice(format!("sum {sum:016x}\n").as_bytes());
+        bytes
     }
 }
 

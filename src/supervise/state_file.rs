@@ -118,10 +118,14 @@ impl StateFile {
     /// The contents that an earlier supervise left, before anything is written. An unreadable
     /// file counts as empty.
     pub fn past(&self) -> Past {
+        let file = file::open_own(Path::new(PATH), Access::Read, &[file::euid()]);
+        file.map_or(Past::NOTHING, |file| self.read_past(&file))
+    }
+
+    fn read_past(&self, file: &File) -> Past {
         let mut bytes = [0; StateRecord::LONGEST];
-        let read = file::open_own(Path::new(PATH), Access::Read, &[file::euid()])
-            .and_then(|file| file.read_at(&mut bytes, 0));
-        let bytes = bytes.get(..read.unwrap_or(0)).unwrap_or_default();
+        let read = file.read_at(&mut bytes, 0).unwrap_or(0);
+        let bytes = bytes.get(..read).unwrap_or_default();
         let record = bytes.get(ChildLine::BYTES..).unwrap_or_default();
         Past {
             record: match StateRecord::decode(record) {

@@ -24,6 +24,14 @@ pub struct Past {
     pub child: Option<ChildLine>,
 }
 
+impl Past {
+    /// There was no such file.
+    pub const NOTHING: Past = Past {
+        record: FoundRecord::Nothing,
+        child: None,
+    };
+}
+
 /// The location of a supervise: a record is valid only there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Here {
