@@ -225,13 +225,24 @@ pub fn read_state(directory: &Path, here: PidSpace) -> Option<StateRecord> {
     is_true.then_some(record)
 }
 
+/// The record in `supervise/state` of `directory` that a supervise of this user wrote, also if
+/// that has ended.
+pub fn last_state(directory: &Path) -> Option<StateRecord> {
+    let (file, record) = open_state(directory)?;
+    file::is_own(&file.metadata().ok()?, &[file::euid()]).then_some(record)
+}
+
 /// The svscans that are recorded in `supervise/` of `directory`: the one that started the last
 /// supervise, and one that found it running. They may have ended.
 pub fn noted_svscans(directory: &Path) -> Vec<SvscanNote> {
     let record = open_state(directory).map(|(_, record)| record.writer);
     let of_record = record.and_then(|writer| {
         let (space, svscan) = (writer.space?, writer.svscan?);
-        Some(SvscanNote { space, svscan })
+        Some(SvscanNote {
+            space,
+            svscan,
+            ended: None,
+        })
     });
     let file = file::open_plain_nofollow(&inside(directory, "supervise/svscan")).ok();
     let noted = file.and_then(|file| {

@@ -1,6 +1,7 @@
 //! svscan with real supervises.
 
 mod deleted;
+mod killed;
 mod late;
 mod links;
 mod unpacking;
@@ -488,8 +489,13 @@ fn what_fails_again_and_again_is_told_once_until_it_changes() {
     let scratch = Scratch::new();
     scratch.service("scan/a", WAITS);
     symlink("../nothing", scratch.at("scan/b")).unwrap();
-    let mut other = scratch.daemon(Suite::Ours, "supervise", &["scan/a"], "other");
-    let service = scratch.wait_up("scan/a");
+    // No supervise has the lock, which would be watched.
+    shell(&scratch, "mkdir scan/a/supervise");
+    let lock = ["scan/a/supervise/lock", "sleep", "1000"];
+    let mut other = scratch.daemon(Suite::Ours, "setlock", &lock, "other");
+    wait_until("the lock is held", || {
+        fs::read(format!("/proc/{}/comm", other.pid())).unwrap() == b"sleep\n"
+    });
     let svscan = svscan(&scratch);
     let count = |text: &str| scratch.read("svscan.err").matches(text).count();
     let locked = "supervise: fatal: unable to acquire a/supervise/lock: temporary failure\n";
@@ -515,12 +521,10 @@ fn what_fails_again_and_again_is_told_once_until_it_changes() {
         &scratch,
         "rm scan/a/supervise; mv elsewhere scan/a/supervise",
     );
-    svc(&scratch, "-dx", "scan/a");
-    assert_eq!(other.wait(), 0);
+    other.signal("KILL");
+    other.wait();
     svscan.signal("ALRM");
-    wait_until("svscan's own supervise has started it", || {
-        scratch.pid("scan/a").is_some_and(|pid| pid != service)
-    });
+    scratch.wait_up("scan/a");
     assert_eq!(supervises(&svscan, "a").len(), 1);
 }
 

@@ -256,7 +256,7 @@ impl Watcher {
         let (here, own) = (self.space?, file::id_at(&self.directory)?);
         let mut is_certain = true;
         let mut svscans = process::named("svscan");
-        for SvscanNote { space, svscan } in service::noted_svscans(&self.directory) {
+        for SvscanNote { space, svscan, .. } in service::noted_svscans(&self.directory) {
             if space == here && process::is_running(svscan) {
                 svscans.push(svscan.pid);
             }

@@ -162,10 +162,8 @@ impl StateRecord {
         text.line("starts", state.starts);
         if let Some(last) = state.last_end {
             text.line("ended-pid", last.pid);
-            match last.end {
-                Some(End::Exited(code)) => text.line("ended-exit", code),
-                Some(End::Killed(signal)) => text.line("ended-signal", signal),
-                None => {}
+            if let Some(end) = last.end {
+                text.end(end);
             }
             text.moment("ended-at", last.at);
             text.line("ended-lived", last.lived.as_millis());
@@ -255,14 +253,25 @@ impl ChildLine {
     }
 }
 
-/// `supervise/svscan`: an svscan that tried to start a supervise where one was running already,
-/// and that therefore watches the service, too. In the same text format as the record.
+/// `supervise/svscan`: an svscan that watches the service although it did not start its
+/// supervise, or has reaped the process of the service. In the same text format as the record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SvscanNote {
-    /// The scope of its pid and start time.
+    /// The scope of the pids and start times in it.
     pub space: PidSpace,
     /// The svscan.
     pub svscan: ProcessId,
+    /// The last process of the service that svscan has reaped, because its supervise was killed.
+    pub ended: Option<NotedEnd>,
+}
+
+/// How a process ended, according to svscan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotedEnd {
+    /// The process.
+    pub process: ProcessId,
+    /// Its end.
+    pub end: End,
 }
 
 impl SvscanNote {
@@ -274,6 +283,10 @@ impl SvscanNote {
         let mut text = Text::new();
         text.space(Some(self.space));
         text.process("svscan", "svscan-start", Some(self.svscan));
+        if let Some(NotedEnd { process, end }) = self.ended {
+            text.process("ended-pid", "ended-start", Some(process));
+            text.end(end);
+        }
         text.seal(Self::BYTES)
     }
 
@@ -283,6 +296,7 @@ impl SvscanNote {
         Some(SvscanNote {
             space: fields.space()??,
             svscan: fields.process("svscan", "svscan-start")??,
+            ended: fields.noted_end(),
         })
     }
 }
@@ -315,6 +329,13 @@ impl Text {
         self.line(pid, process.map_or(0, |process| process.pid.get()));
         let started = process.and_then(|process| process.start);
         self.line(start, started.unwrap_or(0));
+    }
+
+    fn end(&mut self, end: End) {
+        match end {
+            End::Exited(code) => self.line("ended-exit", code),
+            End::Killed(signal) => self.line("ended-signal", signal),
+        }
     }
 
     fn space(&mut self, space: Option<PidSpace>) {
@@ -383,12 +404,22 @@ impl<'a> Fields<'a> {
         Some((device.parse().ok()?, inode))
     }
 
-    fn last_end(&self) -> Option<LastEnd> {
+    fn end(&self) -> Option<End> {
         let exited = self.number("ended-exit").map(End::Exited);
-        let killed = || self.number("ended-signal").map(End::Killed);
+        exited.or_else(|| self.number("ended-signal").map(End::Killed))
+    }
+
+    fn noted_end(&self) -> Option<NotedEnd> {
+        Some(NotedEnd {
+            process: self.process("ended-pid", "ended-start")??,
+            end: self.end()?,
+        })
+    }
+
+    fn last_end(&self) -> Option<LastEnd> {
         Some(LastEnd {
             pid: self.number("ended-pid")?,
-            end: exited.or_else(killed),
+            end: self.end(),
             at: self.moment("ended-at")?,
             lived: Duration::from_millis(self.number("ended-lived")?),
         })
@@ -503,7 +534,15 @@ mod tests {
             assert_eq!(StateRecord::decode(&bytes), Some(record));
             let space = record.writer.space;
             if let (Some(space), Some(svscan)) = (space, record.writer.svscan) {
-                let note = SvscanNote { space, svscan };
+                let ended = record.state.process.map(|process| NotedEnd {
+                    process,
+                    end: End::Exited(numbers.next() as u8),
+                });
+                let note = SvscanNote {
+                    space,
+                    svscan,
+                    ended,
+                };
                 assert_eq!(note.encode().len(), SvscanNote::BYTES);
                 assert_eq!(SvscanNote::decode(&note.encode()), Some(note));
             }

@@ -83,7 +83,7 @@ impl ServiceDir {
         let acquire = |error| Error::unable("acquire", name, "/supervise/lock", error);
         let lock = file::open_append_nofollow(Path::new("supervise/lock")).map_err(acquire)?;
         if let Err(error) = take_lock(&lock) {
-            state_file::note_svscan(started_by);
+            state_file::note_svscan(Path::new(""), started_by, None);
             return Err(acquire(error));
         }
 

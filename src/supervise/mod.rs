@@ -17,4 +17,4 @@ pub mod state_file;
 pub mod takeover;
 
 pub use shell::{run, run_in_child};
-pub use state_file::StartedBy;
+pub use state_file::{StartedBy, note_svscan};

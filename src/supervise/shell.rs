@@ -7,7 +7,7 @@ use super::machine::{Begin, Machine, Now, ProcessRole, SuperviseAction, Supervis
 use super::observer::Observer;
 use super::state_file::{StartedBy, StateFile};
 use super::takeover::{Takeover, takeover};
-use crate::child::Pid;
+use crate::child::{Pid, ProcessId};
 use crate::error::{self, Error, TEMPORARY};
 use crate::formats::control::{Command, ServiceSignal};
 use crate::formats::status::Want;
@@ -395,7 +395,9 @@ impl Shell<'_, '_> {
     fn take_end_of_adopted(&mut self) {
         let ended = self.processes.iter_mut().find_map(|process| {
             let end = process.adopted.as_mut()?.ended(&process.proc)?;
-            Some((process.role, end))
+            let (pid, start) = (process.proc.pid(), process.start);
+            let noted = || self.state_file.noted_end(ProcessId { pid, start });
+            Some((process.role, end.or_else(noted)))
         });
         if let Some((role, end)) = ended {
             self.take(SuperviseEvent::Ended(role, end));

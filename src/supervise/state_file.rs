@@ -6,9 +6,9 @@
 //! bytes, but before supervise sends a signal to the service or exits.
 
 use super::takeover::{FoundRecord, Here, Past};
-use crate::child::{Pid, PidSpace, ProcessId};
+use crate::child::{End, Pid, PidSpace, ProcessId};
 use crate::error::Error;
-use crate::formats::state::{ChildLine, State, StateRecord, StateWriter, SvscanNote};
+use crate::formats::state::{ChildLine, NotedEnd, State, StateRecord, StateWriter, SvscanNote};
 use crate::softlimit::Resource;
 use crate::sys::file::{self, Access, FileId};
 use crate::sys::{clock, errno, limits, lock, output, process};
@@ -134,7 +134,22 @@ impl StateFile {
                 None => FoundRecord::Nothing,
             },
             child: ChildLine::decode(bytes),
+            ended: self.note(),
         }
+    }
+
+    /// How `process` ended, if it was a child of svscan, which has noted that.
+    pub fn noted_end(&self, process: ProcessId) -> Option<End> {
+        let ended = self.note()?;
+        (ended.process == process && process.start.is_some()).then_some(ended.end)
+    }
+
+    fn note(&self) -> Option<NotedEnd> {
+        let file = file::open_own(Path::new(NOTE), Access::Read, &[file::euid()]).ok()?;
+        let mut bytes = [0; SvscanNote::BYTES];
+        let length = file.read_at(&mut bytes, 0).ok()?;
+        let note = SvscanNote::decode(bytes.get(..length)?)?;
+        note.ended.filter(|_| self.writer.space == Some(note.space))
     }
 
     /// In a child, before the exec of the service: records its pid.
@@ -254,17 +269,23 @@ pub(super) fn has_lost_its_writer() -> bool {
     file.is_ok_and(|file| lock::claimed_by(&file).is_none())
 }
 
-/// Another supervise runs in the current directory: records the svscan that started this one,
-/// if any, because that will start another supervise when the other one has exited. A file of
-/// another owner is left alone; a failure is harmless: then svscan is searched in `/proc`.
-pub fn note_svscan(started_by: StartedBy) {
-    let note = started_by.space.zip(started_by.svscan);
-    let note = note.map(|(space, svscan)| SvscanNote { space, svscan }.encode());
-    let _ = note.map_or(Ok(()), |bytes| write_note(&bytes));
+/// A supervise runs in `directory` that another svscan, or none, has started: records the svscan
+/// of `started_by`, if any, because that will start another supervise when this one has exited.
+/// A file of another owner is left alone; a failure is harmless: then svscan is searched in
+/// `/proc`. `ended` is the process of the service, if this svscan has reaped that.
+pub fn note_svscan(directory: &Path, started_by: StartedBy, ended: Option<NotedEnd>) {
+    let Some((space, svscan)) = started_by.space.zip(started_by.svscan) else {
+        return;
+    };
+    let note = SvscanNote {
+        space,
+        svscan,
+        ended,
+    };
+    let _ = write_note(&directory.join(NOTE), &note.encode());
 }
 
-fn write_note(bytes: &[u8]) -> io::Result<()> {
-    let path = Path::new(NOTE);
+fn write_note(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = match file::create_new(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             file::open_own(path, Access::Write, &[file::euid()])?
@@ -450,11 +471,11 @@ mod tests {
         in_a_service("state-note", || {
             let note = |byte: u8| [b"version ", [byte; SvscanNote::BYTES - 8].as_slice()].concat();
             for byte in [b'1', b'2', b'2'] {
-                write_note(&note(byte)).unwrap();
+                write_note(Path::new(NOTE), &note(byte)).unwrap();
                 assert_eq!(fs::read(NOTE).unwrap(), note(byte));
             }
             fs::write(NOTE, "mine").unwrap();
-            assert!(write_note(&note(b'3')).is_err());
+            assert!(write_note(Path::new(NOTE), &note(b'3')).is_err());
             assert_eq!(fs::read(NOTE).unwrap(), b"mine");
         });
     }

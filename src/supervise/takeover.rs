@@ -9,19 +9,21 @@
 //!
 //! [tree]: crate::formats::state::StateWriter::tree
 
-use crate::child::{Pid, PidSpace, ProcessId};
-use crate::formats::state::{ChildLine, LastEnd, ServicePhase, State, StateRecord};
+use crate::child::{End, Pid, PidSpace, ProcessId};
+use crate::formats::state::{ChildLine, LastEnd, NotedEnd, ServicePhase, State, StateRecord};
 use crate::formats::status::Want;
 use crate::formats::tai64n::Tai64n;
 use std::time::Duration;
 
-/// The contents of `supervise/state`.
+/// The contents of `supervise/state` and `supervise/svscan`.
 #[derive(Clone, Copy, Debug)]
 pub struct Past {
-    /// The record in it.
+    /// The record.
     pub record: FoundRecord,
     /// The line before the record.
     pub child: Option<ChildLine>,
+    /// The process that svscan has reaped.
+    pub ended: Option<NotedEnd>,
 }
 
 impl Past {
@@ -29,6 +31,7 @@ impl Past {
     pub const NOTHING: Past = Past {
         record: FoundRecord::Nothing,
         child: None,
+        ended: None,
     };
 }
 
@@ -133,7 +136,7 @@ pub fn takeover(
     let last_end = match unseen {
         Some(pid) => Some(LastEnd {
             pid,
-            end: None,
+            end: noted_end(past, state.process.filter(|process| process.pid == pid)),
             at: now,
             lived: Duration::ZERO,
         }),
@@ -146,6 +149,12 @@ pub fn takeover(
         _ => configured,
     };
     Takeover::Down(want, last_end)
+}
+
+/// How `process` ended, according to svscan.
+fn noted_end(past: &Past, process: Option<ProcessId>) -> Option<End> {
+    let ended = past.ended.filter(|ended| Some(ended.process) == process)?;
+    ended.process.start.map(|_| ended.end)
 }
 
 /// The state in which `process` runs. If it is not in the record, it was started just before
@@ -168,7 +177,6 @@ fn of_process(state: State, process: ProcessId, now: Tai64n) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::child::End;
     use crate::formats::state::StateWriter;
     use std::collections::HashMap;
     use std::time::Duration;
@@ -263,7 +271,13 @@ mod tests {
             at: Duration::from_secs(1),
         });
         let record = FoundRecord::Whole(record);
-        takeover(&Past { record, child }, HERE, configured, at(20), known)
+        let ended = None;
+        let past = Past {
+            record,
+            child,
+            ended,
+        };
+        takeover(&past, HERE, configured, at(20), known)
     }
 
     #[test]
@@ -322,7 +336,7 @@ mod tests {
         }
         let past = Past {
             record: FoundRecord::Whole(record()),
-            child: None,
+            ..Past::NOTHING
         };
         let nowhere = Here {
             space: None,
@@ -382,6 +396,43 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_svscan_has_seen_is_known() {
+        let last = |process, known: &[u32]| {
+            let past = Past {
+                record: FoundRecord::Whole(record()),
+                child: None,
+                ended: Some(NotedEnd {
+                    process,
+                    end: End::Exited(3),
+                }),
+            };
+            takeover(&past, HERE, Want::Up, at(20), &running(known))
+        };
+        let Takeover::Down(Want::Up, Some(seen)) = last(id(40), &[]) else {
+            panic!("it has ended");
+        };
+        assert_eq!((seen.pid, seen.end), (pid(40), Some(End::Exited(3))));
+        let others = [
+            id(39),
+            ProcessId {
+                start: Some(1),
+                ..id(40)
+            },
+            ProcessId {
+                start: None,
+                ..id(40)
+            },
+        ];
+        for other in others {
+            let Takeover::Down(Want::Up, Some(unseen)) = last(other, &[]) else {
+                panic!("it has ended");
+            };
+            assert_eq!((unseen.pid, unseen.end), (pid(40), None));
+        }
+        assert_eq!(last(id(40), &[40]), Takeover::Up(record().state));
+    }
+
+    #[test]
     fn what_cannot_be_found_out_is_not_decided() {
         let unknown = Known([(40, FoundProcess::Unknown)].into(), vec![]);
         let doubt = after(record(), Some(40), Want::Up, &unknown);
@@ -389,15 +440,11 @@ mod tests {
         // One that is known to run takes precedence.
         let past = Past {
             record: FoundRecord::Torn,
-            child: None,
+            ..Past::NOTHING
         };
         let torn = takeover(&past, HERE, Want::Up, at(20), &running(&[]));
         assert_eq!(torn, Takeover::Unknown(None));
-        let past = Past {
-            record: FoundRecord::Nothing,
-            child: None,
-        };
-        let fresh = takeover(&past, HERE, Want::Up, at(20), &running(&[]));
+        let fresh = takeover(&Past::NOTHING, HERE, Want::Up, at(20), &running(&[]));
         assert_eq!(fresh, Takeover::Down(Want::Up, None));
     }
 }

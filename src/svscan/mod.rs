@@ -2,15 +2,18 @@
 //! pipe between them where there is a `log`.
 //!
 //! `plan`, `settling` and `late` decide, `shell` acts, `observe` examines new directories,
-//! `starter` starts supervises, `watched` manages the inotify watches. Source of the rules:
+//! `starter` starts supervises, `running` finds those that an earlier svscan started, `orphans`
+//! notes the ends of services whose supervise was killed, `watched` manages the inotify watches. Source of the rules:
 //! <https://cr.yp.to/daemontools/svscan.html>, and Debian's package where that page is silent.
 //! Unlike 0.76, which polls every five seconds, this one sleeps until the kernel reports a
 //! change (inotify); where inotify is not reliable, it polls every five seconds, too.
 
 pub mod late;
 mod observe;
+mod orphans;
 pub mod plan;
 pub mod reported;
+mod running;
 pub mod service;
 pub mod settling;
 pub mod shell;

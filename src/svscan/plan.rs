@@ -212,6 +212,11 @@ impl ScanPlan {
         }
     }
 
+    /// Whether `pid` is a supervise of some service here.
+    pub fn has(&self, pid: Pid) -> bool {
+        self.pids.contains_key(&pid)
+    }
+
     /// Which supervise of which service `pid` is, and the name of the service.
     pub fn supervised_by(&self, pid: Pid) -> Option<(DirectoryId, SuperviseKind, OsString)> {
         let (id, kind) = *self.pids.get(&pid)?;
@@ -511,7 +516,7 @@ impl ScanPlan {
         self.start_one(id, kind, now).into_iter().collect()
     }
 
-    /// A supervise was started.
+    /// A supervise was started, or was found running.
     pub fn started(&mut self, id: DirectoryId, kind: SuperviseKind, pid: Pid, now: Instant) {
         let Some(process) = self.services.get_mut(&id).and_then(|s| s.process(kind)) else {
             return;

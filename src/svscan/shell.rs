@@ -3,14 +3,19 @@
 use super::ScanOptions;
 use super::late::LateFile;
 use super::observe;
+use super::orphans::Orphans;
 use super::plan::{EntryType, INTERVAL, ScanAction, ScanPlan};
 use super::reported::{Reported, Topic};
+use super::running::Running;
 use super::service::{DirectoryId, SuperviseKind};
 use super::starter::{Starter, suffix};
 use super::watched::Watched;
+use crate::child::{End, Pid, ProcessId};
 use crate::error::Error;
+use crate::formats::state::NotedEnd;
 use crate::formats::timeline::TimelineEvent;
 use crate::service::{self, is_hidden};
+use crate::supervise;
 use crate::sys::poll::{self, PollEvent};
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::watch::{Change, How};
@@ -46,6 +51,8 @@ struct Shell {
     scan_at: Option<Instant>,
     pipes: HashMap<DirectoryId, (PipeReader, PipeWriter)>,
     starter: Starter,
+    running: Running,
+    orphans: Orphans,
     reported: Reported,
     /// The recorder of the start-up; None if it is complete, or without `--timeline`.
     timeline: Option<Recorder>,
@@ -81,6 +88,7 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
     }
     // 0.76 uses a pipe; without this, the end of supervises would go unnoticed.
     let signals = Signals::new(&SIGNALS).map_err(|error| Error::unable_to("create pipe", error))?;
+    child::become_subreaper();
     let mut shell = Shell {
         plan: ScanPlan::default(),
         signals,
@@ -89,7 +97,9 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
         is_starting: true,
         scan_at: None,
         pipes: HashMap::new(),
+        running: Running::new(starter.started_by()),
         starter,
+        orphans: Orphans::default(),
         reported: Reported::default(),
         timeline,
     };
@@ -116,18 +126,22 @@ impl Shell {
         };
         let watch = self.watch.as_ref().map(|watched| watched.watch.as_fd());
         let mounts = self.mounts.as_ref().map(AsFd::as_fd);
-        let [signalled, changed, mounted] = poll::wait_for(
+        let [signalled, changed, mounted, ended] = poll::wait_for(
             [
                 (Some(self.signals.as_fd()), PollEvent::Input),
                 (watch, PollEvent::Input),
                 (mounts, PollEvent::News),
+                (self.running.as_fd(), PollEvent::Input),
             ],
             deadline,
         );
-        if signalled || changed {
+        if signalled || changed || ended {
             self.take_changes();
         }
         let is_asked = signalled && self.take_signals();
+        if ended {
+            self.take_ends();
+        }
         let now = clock::monotonic();
         if is_asked {
             self.plan.scan_now(now);
@@ -239,19 +253,58 @@ impl Shell {
     }
 
     fn reap(&mut self) {
-        while let Some((pid, end)) = child::reap() {
-            let known = self.plan.supervised_by(pid);
-            let actions = self.plan.ended(pid, end, clock::monotonic());
-            if let Some((id, kind, name)) = known {
-                let topic = Topic::Supervise(kind);
-                if self.plan.gave_up(id, kind) {
-                    let what = circumstances(&name, kind);
-                    self.reported.is_new(&name, topic, what);
-                } else {
-                    self.reported.clear(&name, topic);
-                }
+        while let Some((pid, end)) = child::ended() {
+            if !self.plan.has(pid) {
+                let start = process::started(pid);
+                let ended = self.orphans.ended(ProcessId { pid, start }, end);
+                self.note_end(ended);
             }
-            self.perform(actions);
+            // Whoever watches it learns its end only now.
+            let _ = child::wait(pid);
+            self.take_end(pid, end);
+        }
+    }
+
+    /// The ends of supervises that are not children.
+    fn take_ends(&mut self) {
+        for pid in self.running.ended() {
+            let known = self.plan.supervised_by(pid);
+            let directory = known.map_or_else(PathBuf::new, |(_, kind, name)| path(&name, kind));
+            self.take_end(pid, Running::end_of(pid, &directory));
+        }
+    }
+
+    fn take_end(&mut self, pid: Pid, end: End) {
+        let known = self.plan.supervised_by(pid);
+        let actions = self.plan.ended(pid, end, clock::monotonic());
+        if let Some((id, kind, name)) = known {
+            let topic = Topic::Supervise(kind);
+            if self.plan.gave_up(id, kind) {
+                let what = circumstances(&name, kind);
+                self.reported.is_new(&name, topic, what);
+            } else {
+                self.reported.clear(&name, topic);
+            }
+            if end != End::Exited(0) {
+                self.adopt_orphan(pid, path(&name, kind));
+            }
+        }
+        self.perform(actions);
+    }
+
+    /// The process of the service in `directory`, whose `supervise` was killed, is a child now.
+    fn adopt_orphan(&mut self, supervise: Pid, directory: PathBuf) {
+        let record = service::last_state(&directory);
+        let record = record.filter(|record| record.writer.supervise == supervise);
+        if let Some(process) = record.and_then(|record| record.state.process) {
+            let ended = self.orphans.orphaned(process.pid, directory);
+            self.note_end(ended);
+        }
+    }
+
+    fn note_end(&self, ended: Option<(PathBuf, NotedEnd)>) {
+        if let Some((directory, ended)) = ended {
+            supervise::note_svscan(&directory, self.starter.started_by(), Some(ended));
         }
     }
 
@@ -311,7 +364,7 @@ impl Shell {
                     self.plan.set_watched(&name, is_watched, now);
                     actions
                 }
-                ScanAction::MakePipe(id, name) => match io::pipe() {
+                ScanAction::MakePipe(id, name) => match self.make_pipe(&name) {
                     Ok(pipe) => {
                         let log = Path::new(&name).join("log");
                         if service::is_program(&log) {
@@ -355,13 +408,12 @@ impl Shell {
                     Vec::new()
                 }
                 ScanAction::Wake(pid) => {
-                    // It then checks whether its directory exists.
-                    child::kill(pid, Signal::CHLD);
+                    self.wake(pid);
                     Vec::new()
                 }
                 ScanAction::WakeIfDeleted(pid) => {
                     if file::is_deleted(&process::directory_link(pid)) {
-                        child::kill(pid, Signal::CHLD);
+                        self.wake(pid);
                     }
                     Vec::new()
                 }
@@ -377,6 +429,22 @@ impl Shell {
         }
     }
 
+    /// The pipe between the service `name` and its log: that of an earlier svscan, if there is
+    /// one.
+    fn make_pipe(&mut self, name: &OsStr) -> io::Result<(PipeReader, PipeWriter)> {
+        match self.running.pipe(Path::new(name)) {
+            Some(pipe) => Ok(pipe),
+            None => io::pipe(),
+        }
+    }
+
+    /// Has this supervise check whether its directory exists.
+    fn wake(&self, pid: Pid) {
+        if !self.running.send(pid, Signal::CHLD) {
+            child::kill(pid, Signal::CHLD);
+        }
+    }
+
     /// Forks once for each of `starts`, and writes as little memory as possible between two
     /// forks: each page that changes then is copied for the first of the two children.
     fn start_all(&mut self, starts: Vec<Start>) -> Vec<ScanAction> {
@@ -387,6 +455,11 @@ impl Shell {
             let pipe = self.pipes.get(id);
             if recorded > 0 {
                 forked.push(clock::monotonic());
+            }
+            let found = (self.running).find(&path(name, *kind), |pid| self.plan.has(pid));
+            if let Some(pid) = found {
+                answers.push((Ok(pid), clock::monotonic()));
+                continue;
             }
             let predecessors = self.plan.predecessors(*kind, name);
             let topic = Topic::Supervise(*kind);
@@ -493,10 +566,7 @@ impl Shell {
 /// The circumstances that decide whether a supervise can start in the directory: a failure is
 /// printed again only if they have changed.
 fn circumstances(name: &OsStr, kind: SuperviseKind) -> Vec<u8> {
-    let mut directory = PathBuf::from(name);
-    if kind == SuperviseKind::Log {
-        directory.push("log");
-    }
+    let directory = path(name, kind);
     let files = [
         "",
         "down",
@@ -516,6 +586,14 @@ fn circumstances(name: &OsStr, kind: SuperviseKind) -> Vec<u8> {
         ))
     };
     format!("{:?}", files.map(of)).into_bytes()
+}
+
+/// The directory of this supervise of the service `name`.
+fn path(name: &OsStr, kind: SuperviseKind) -> PathBuf {
+    match kind {
+        SuperviseKind::Main => name.into(),
+        SuperviseKind::Log => Path::new(name).join("log"),
+    }
 }
 
 /// The advice for the layout of daemontools-encore.

@@ -69,6 +69,11 @@ impl Starter {
         }
     }
 
+    /// What all supervises know of this svscan.
+    pub(super) fn started_by(&self) -> StartedBy {
+        self.started_by
+    }
+
     /// Starts this supervise of the service `name`, connected to `pipe`, which continues with
     /// `timeline`, if there is one. Those of `predecessors` whose directory was deleted are
     /// supervises that the first start waits for. With `is_quiet`, errors are not printed.
@@ -89,8 +94,17 @@ impl Starter {
             (SuperviseKind::Main, Some((_, writer))) => Some((STDOUT, Fd::Copy(writer.as_fd()))),
             (SuperviseKind::Log, Some((reader, _))) => Some((STDIN, Fd::Copy(reader.as_fd()))),
         };
-        // The child has nothing else of what svscan knows.
-        let (name, predecessors) = &heap::outside(|| (name.to_owned(), predecessors.to_vec()));
+        // The child has nothing else of what svscan knows. A name is on the stack: each page
+        // that svscan writes to between two forks is private memory of the first child.
+        let (mut short, long) = ([0; SHORT_NAME], heap::outside(|| long_name(name)));
+        let name = match short.get_mut(..name.len()) {
+            Some(short) => {
+                short.copy_from_slice(name.as_bytes());
+                OsStr::from_bytes(short)
+            }
+            None => &long,
+        };
+        let predecessors = heap::outside(|| predecessors.to_vec());
         let mut child = Spawn::new().descriptors(descriptors.as_slice());
         if self.own_groups {
             child = child.group();
@@ -108,7 +122,7 @@ impl Starter {
                 limit.restore();
             }
             let operand = match kind {
-                SuperviseKind::Main => name.as_os_str(),
+                SuperviseKind::Main => name,
                 SuperviseKind::Log => OsStr::new("log"),
             };
             if ready.is_ok() && self.begin(operand, record.as_ref()).is_some() {
@@ -180,6 +194,17 @@ impl OwnProgram {
             inherited: Descriptors::open_now().ok()?,
             command_line: Map::read()?,
         })
+    }
+}
+
+/// NAME_MAX of most file systems.
+const SHORT_NAME: usize = 255;
+
+/// A copy of `name` if it is longer than that.
+fn long_name(name: &OsStr) -> OsString {
+    match name.len() > SHORT_NAME {
+        true => name.to_owned(),
+        false => OsString::new(),
     }
 }
 

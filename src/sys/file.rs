@@ -51,11 +51,18 @@ pub fn open_directory(path: &Path) -> io::Result<File> {
 /// # Errors
 /// Those of open(2); EINVAL if it is not a plain file.
 pub fn open_read_plain(path: &Path) -> io::Result<File> {
-    let found = OpenOptions::new()
+    open_found(&open_path(path)?, || open_read(path))
+}
+
+/// Opens `path` without any effect on the file (O_PATH); links are followed.
+///
+/// # Errors
+/// Those of open(2).
+pub fn open_path(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_PATH)
-        .open(path)?;
-    open_found(&found, || open_read(path))
+        .open(path)
 }
 
 /// Reopens `found`, an O_PATH descriptor, for reading, if it is a plain file. `again` opens it

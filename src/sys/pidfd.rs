@@ -4,6 +4,7 @@
 use super::signals::Signal;
 use super::{errno, process};
 use crate::child::{End, Pid};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::io::{self, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -119,6 +120,47 @@ impl Proc {
             // If it has ended, SIGCHLD reports that.
             let _ = gate.write_all(&[0]);
         }
+    }
+}
+
+/// Reports which of many processes have ended (epoll(7)); readable when one has.
+pub struct Ends(Epoll);
+
+impl Ends {
+    /// Watches none yet.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM: see epoll_create(2).
+    pub fn new() -> io::Result<Ends> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC);
+        epoll.map(Ends).map_err(super::io)
+    }
+
+    /// Watches `proc` until it is dropped.
+    ///
+    /// # Errors
+    /// EBADF if it has no pidfd; ENOMEM, ENOSPC: see epoll_ctl(2).
+    pub fn add(&self, proc: &Proc) -> io::Result<()> {
+        let pidfd = proc
+            .end()
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, proc.pid().get().into());
+        self.0.add(pidfd, event).map_err(super::io)
+    }
+
+    /// Some of those that have ended; drop their handles. It does not block.
+    pub fn ended(&self) -> Vec<Pid> {
+        let mut events = [EpollEvent::empty(); 64];
+        let count = self.0.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
+        let ended = events.iter().take(count);
+        let pids = ended.filter_map(|event| u32::try_from(event.data()).ok());
+        pids.filter_map(Pid::new).collect()
+    }
+}
+
+impl AsFd for Ends {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.0.as_fd()
     }
 }
 

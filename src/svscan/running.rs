@@ -1,0 +1,164 @@
+//! Supervises that are not children of this svscan, because an earlier svscan, which was
+//! killed, started them. svscan starts no second one, waits for their ends, and gets back the
+//! pipes between services and logs.
+
+use crate::child::{End, Pid};
+use crate::formats::state::StateRecord;
+use crate::service::{self, Supervised};
+use crate::supervise::{self, StartedBy};
+use crate::sys::fifo::FoundPipe;
+use crate::sys::lock::{self, LockId};
+use crate::sys::pidfd::{Ends, Proc};
+use crate::sys::signals::Signal;
+use crate::sys::{file, process};
+use std::collections::HashMap;
+use std::io::{PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+/// The process name of every supervise, also of those of 0.76 and daemontools-encore.
+const SUPERVISE: &str = "supervise";
+const STDIN: u32 = 0;
+const STDOUT: u32 = 1;
+
+/// The supervises that were found running.
+pub(super) struct Running {
+    started_by: StartedBy,
+    handles: HashMap<Pid, Proc>,
+    /// None: none was found yet.
+    ends: Option<Ends>,
+    /// Who had which lock when they were last listed, for supervises that keep no record.
+    locks: HashMap<LockId, Pid>,
+}
+
+impl Running {
+    /// `started_by` is what the supervises of this svscan know of it.
+    pub(super) fn new(started_by: StartedBy) -> Running {
+        Running {
+            started_by,
+            handles: HashMap::new(),
+            ends: None,
+            locks: HashMap::new(),
+        }
+    }
+
+    /// The descriptor that becomes readable when one of them ends.
+    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.ends.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The supervise that runs in `directory`, watched from now on; None if there is none, it
+    /// cannot be identified or watched, or `is_known`. If a supervise is started nevertheless,
+    /// it cannot get the lock.
+    pub(super) fn find(&mut self, directory: &Path, is_known: impl Fn(Pid) -> bool) -> Option<Pid> {
+        let pid = self.supervise_in(directory).filter(|pid| !is_known(*pid))?;
+        let watched = self.watch(pid, directory);
+        if watched.is_none() {
+            // The lock may have another holder by now.
+            self.locks.clear();
+        }
+        watched
+    }
+
+    fn watch(&mut self, pid: Pid, directory: &Path) -> Option<Pid> {
+        let proc = Proc::open(pid).ok()?;
+        // Another process may have got its pid before the handle was opened.
+        let is_there = file::id_at(&process::directory_link(pid)) == file::id_at(directory);
+        if !is_there || !process::is_own(pid, SUPERVISE) {
+            return None;
+        }
+        if self.ends.is_none() {
+            self.ends = Ends::new().ok();
+        }
+        self.ends.as_ref()?.add(&proc).ok()?;
+        self.handles.insert(pid, proc);
+        supervise::note_svscan(directory, self.started_by, None);
+        Some(pid)
+    }
+
+    fn supervise_in(&mut self, directory: &Path) -> Option<Pid> {
+        let Supervised::Yes = service::is_supervised(directory) else {
+            return None;
+        };
+        let space = self.started_by.space?;
+        match service::read_state(directory, space) {
+            Some(record) => Some(record.writer.supervise),
+            None => self.holder_of_lock(&service::inside(directory, "supervise/lock")),
+        }
+    }
+
+    /// A child of a killed supervise has its files until it execs the service: so it counts who
+    /// took the lock.
+    fn holder_of_lock(&mut self, lock: &Path) -> Option<Pid> {
+        let id = lock::id(&file::open_read_nofollow(lock).ok()?)?;
+        if !self.locks.contains_key(&id) {
+            let held = lock::all().into_iter().filter(|lock| !lock.waits);
+            self.locks = held.filter_map(|lock| Some((lock.id, lock.pid?))).collect();
+        }
+        self.locks.get(&id).copied()
+    }
+
+    /// The supervises among them that have ended.
+    pub(super) fn ended(&mut self) -> Vec<Pid> {
+        let ended = self.ends.as_ref().map(Ends::ended).unwrap_or_default();
+        for pid in &ended {
+            self.handles.remove(pid);
+        }
+        ended
+    }
+
+    /// How the supervise `pid`, which ran in `directory`, has ended: only its parent knows the
+    /// exit status. One that keeps no record counts as told to exit, because 0.76's exits for
+    /// no other reason.
+    pub(super) fn end_of(pid: Pid, directory: &Path) -> End {
+        match service::last_state(directory) {
+            Some(StateRecord { writer, state, .. }) if writer.supervise == pid => {
+                match state.leaving {
+                    true => End::Exited(0),
+                    false => End::Killed(KILL),
+                }
+            }
+            _ => End::Exited(0),
+        }
+    }
+
+    /// Sends `signal` to the supervise `pid`, if it is one of them.
+    pub(super) fn send(&self, pid: Pid, signal: Signal) -> bool {
+        let proc = self.handles.get(&pid);
+        proc.inspect(|proc| proc.send_signal(signal)).is_some()
+    }
+
+    /// The pipe between `service` and its log that an earlier svscan made, if somebody still
+    /// has it and it can be opened. The supervises have it as stdout and stdin. If both are
+    /// gone, the processes of the service and its log have it, unless they have redirected
+    /// that: so it must be the same pipe for both, or one without a reader.
+    pub(super) fn pipe(&mut self, service: &Path) -> Option<(PipeReader, PipeWriter)> {
+        let log = service.join("log");
+        let found = [(service, STDOUT), (&log, STDIN)].into_iter();
+        let mut found = found.filter_map(|(directory, fd)| {
+            let pid = self.supervise_in(directory)?;
+            let is_own = process::is_own(pid, SUPERVISE);
+            is_own.then(|| FoundPipe::of(pid, fd)).flatten()
+        });
+        if let Some(pipe) = found.next() {
+            return pipe.open().ok();
+        }
+        let of_process = |directory: &Path, fd| {
+            let StateRecord { writer, state, .. } = service::last_state(directory)?;
+            // Not a record of another boot, nor that of a directory that this is a copy of.
+            let is_valid = writer.space.is_some()
+                && writer.space == self.started_by.space
+                && writer.directory.is_some()
+                && writer.directory == file::id_at(directory);
+            let process = state.process.filter(|_| is_valid)?;
+            let is_running = process::is_running(process);
+            is_running.then(|| FoundPipe::of(process.pid, fd)).flatten()
+        };
+        let pipe = of_process(service, STDOUT)?;
+        let is_same = || of_process(&log, STDIN).is_some_and(|read| read.id() == pipe.id());
+        (!pipe.has_reader() || is_same()).then(|| pipe.open().ok())?
+    }
+}
+
+/// The number of SIGKILL, which stands for any end that nobody asked for.
+const KILL: u8 = 9;
