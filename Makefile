@@ -26,7 +26,7 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 mandir = $(DESTDIR)$(PREFIX)/share/man/man8
 datadir = $(DESTDIR)$(PREFIX)/share/daemontools-rs
 
-.PHONY: all build check needs lint static test doc armv7 cross man demo bench install uninstall clean
+.PHONY: all build check needs lint static test soak doc armv7 cross man demo bench install uninstall clean
 
 all: build
 
@@ -63,6 +63,15 @@ static:
 # One test: make static, then `cargo test --test suite NAME`.
 test: static
 	$(CARGO) test --locked
+
+# Services under load whose processes are killed at random, for so many seconds; the tests
+# do it for a minute. SEED replays the decisions of a run; KINDS: only these, see tests/soak/plan.rs.
+SECONDS = 600
+SEED =
+KINDS =
+soak:
+	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) SOAK_KINDS=$(KINDS) \
+		$(CARGO) test --locked --test suite soak::a_tree -- --nocapture
 
 # For developers: a link to what is pub(crate) is none too many.
 doc:

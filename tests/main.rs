@@ -50,6 +50,8 @@ mod security;
 mod setlock;
 /// setuidgid: no privilege is kept.
 mod setuidgid;
+/// A tree under load, while its processes are killed: `make soak`.
+mod soak;
 /// softlimit: tight limits.
 mod softlimit;
 /// supervise with real processes.

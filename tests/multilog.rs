@@ -22,7 +22,7 @@ use std::process::{Child, Command, Stdio};
 
 /// So much multilog takes out of its pipe at once, at most: what may stand twice
 /// after a KILL, in bytes.
-const BATCH: usize = 128 * 1024;
+pub(crate) const BATCH: usize = 128 * 1024;
 /// What `t` puts before a line, in bytes.
 const STAMP: usize = 26;
 
