@@ -15,7 +15,7 @@ use crate::child::{End, Pid, PidSpace, ProcessId};
 use crate::formats::journal::hash;
 use crate::formats::status::{Status, Want};
 use crate::formats::tai64n::Tai64n;
-use std::fmt::Write;
+use std::io::Write;
 use std::time::Duration;
 
 const VERSION: u32 = 1;
@@ -132,6 +132,11 @@ impl StateRecord {
     /// Encodes it as the contents of the file from [`StateRecord::OFFSET`] on,
     /// [`StateRecord::BYTES`] bytes.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_after(&[])
+    }
+
+    /// `before`, and behind it what [`StateRecord::encode`] returns.
+    pub fn encode_after(&self, before: &[u8]) -> Vec<u8> {
         let (writer, state) = (&self.writer, &self.state);
         let phase = match state.phase {
             ServicePhase::Down => "down",
@@ -144,7 +149,7 @@ impl StateRecord {
             Want::Down => "down",
             Want::Once => "once",
         };
-        let mut text = Text::new();
+        let mut text = Text::after(before);
         text.line("sequence", self.sequence);
         text.space(writer.space);
         text.line("supervise", writer.supervise);
@@ -280,7 +285,7 @@ impl SvscanNote {
 
     /// The contents of the file.
     pub fn encode(&self) -> Vec<u8> {
-        let mut text = Text::new();
+        let mut text = Text::after(&[]);
         text.space(Some(self.space));
         text.process("svscan", "svscan-start", Some(self.svscan));
         if let Some(NotedEnd { process, end }) = self.ended {
@@ -302,18 +307,26 @@ impl SvscanNote {
 }
 
 /// A text of lines that is being written.
-struct Text(String);
+struct Text {
+    bytes: Vec<u8>,
+    /// Where it begins in `bytes`.
+    start: usize,
+}
 
 impl Text {
-    fn new() -> Text {
-        let mut text = Text(String::with_capacity(StateRecord::BYTES));
+    /// A text behind `before`.
+    fn after(before: &[u8]) -> Text {
+        let start = before.len();
+        let mut bytes = Vec::with_capacity(start + StateRecord::BYTES);
+        bytes.extend_from_slice(before);
+        let mut text = Text { bytes, start };
         text.line("version", VERSION);
         text
     }
 
     fn line(&mut self, key: &str, value: impl std::fmt::Display) {
-        // Writing to a string does not fail.
-        let _ = writeln!(self.0, "{key} {value}");
+        // Writing to a vector does not fail.
+        let _ = writeln!(self.bytes, "{key} {value}");
     }
 
     fn flag(&mut self, key: &str, is_so: bool) {
@@ -345,14 +358,14 @@ impl Text {
     }
 
     /// Pads it to `size` bytes, including the checksum.
-    fn seal(self, size: usize) -> Vec<u8> {
-        let mut bytes = self.0.into_bytes();
-        let filled = bytes.len().max(size.saturating_sub(1 + SUM));
-        bytes.resize(filled, b' ');
+    fn seal(mut self, size: usize) -> Vec<u8> {
+        let bytes = &mut self.bytes;
+        let padded = self.start + size.saturating_sub(1 + SUM);
+        bytes.resize(padded.max(bytes.len()), b' ');
         bytes.push(b'\n');
-        let sum = hash(&bytes);
-        bytes.extend_from_slice(format!("sum {sum:016x}\n").as_bytes());
-        bytes
+        let sum = hash(bytes.get(self.start..).unwrap_or_default());
+        let _ = writeln!(bytes, "sum {sum:016x}");
+        self.bytes
     }
 }
 

@@ -14,7 +14,7 @@ use crate::sys::file::{self, Access, FileId};
 use crate::sys::{clock, errno, limits, lock, output, process};
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -123,9 +123,7 @@ impl StateFile {
     }
 
     fn read_past(&self, file: &File) -> Past {
-        let mut bytes = [0; StateRecord::LONGEST];
-        let read = file.read_at(&mut bytes, 0).unwrap_or(0);
-        let bytes = bytes.get(..read).unwrap_or_default();
+        let bytes = &contents(file);
         let record = bytes.get(ChildLine::BYTES..).unwrap_or_default();
         Past {
             record: match StateRecord::decode(record) {
@@ -199,11 +197,10 @@ impl StateFile {
             writer: self.writer,
             state: *state,
         };
-        let record = record.encode();
         let (bytes, offset) = match open.is_own {
-            true => (record, StateRecord::OFFSET),
+            true => (record.encode(), StateRecord::OFFSET),
             // A child of another supervise has recorded its pid by now, if it counts.
-            false => ([&ChildLine::encode(None), record.as_slice()].concat(), 0),
+            false => (record.encode_after(&ChildLine::encode(None)), 0),
         };
         if open.file.write_at(&bytes, offset)? != bytes.len() {
             return Err(ErrorKind::WriteZero.into());
@@ -249,9 +246,7 @@ impl StateFile {
     /// Opens the record of an earlier supervise, and continues its sequence numbers.
     fn reopen(&mut self, path: &Path) -> io::Result<File> {
         let file = file::open_own(path, Access::Write, &[file::euid()])?;
-        let mut bytes = [0; StateRecord::LONGEST];
-        let length = file.read_at(&mut bytes, 0)?;
-        let bytes = bytes.get(..length).unwrap_or_default();
+        let bytes = &contents(&file);
         if !bytes.is_empty() && !bytes.starts_with(b"child ") {
             return Err(errno::not_own());
         }
@@ -261,6 +256,16 @@ impl StateFile {
         }
         Ok(file)
     }
+}
+
+/// What `file` contains, which is a record perhaps. An unreadable file counts as empty. On the
+/// heap, where it is freed: the stack would keep the page.
+fn contents(file: &File) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(BYTES as usize + 1);
+    let _ = file
+        .take(StateRecord::LONGEST as u64)
+        .read_to_end(&mut bytes);
+    bytes
 }
 
 /// Whether there is a record in the current directory, and no process that writes it.
@@ -312,7 +317,7 @@ mod tests {
     use crate::formats::tai64n::Tai64n;
     use crate::service;
     use crate::sys::child;
-    use std::io::{Read, Write};
+    use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     /// Runs `work` in a process of its own, in a new directory that has `supervise/`.

@@ -75,13 +75,15 @@ const BATCH: usize = 64;
 /// `unable to open TIMELINE`, `unable to chdir to DIR`.
 pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
     let began = options.timeline.map(|path| (path, Beginning::now()));
+    heap::begin();
     start::hand_on_descriptors();
     // Before svscan opens any descriptor, which a supervise must not inherit.
     let starter = Starter::new(options.shared_group);
+    // Copied, so that it is all that svscan leaves there.
+    let starter = heap::outside(|| starter.clone());
     // Before the current directory changes.
-    let timeline = began.map(|(path, began)| Recorder::open(path, began));
+    let timeline = began.map(|(path, began)| heap::outside(|| Recorder::open(path, began)));
     let timeline = timeline.transpose()?;
-    heap::begin();
     if let Some(dir) = dir {
         std::env::set_current_dir(dir)
             .map_err(|error| Error::unable("chdir to", dir, "", error))?;

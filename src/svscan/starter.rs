@@ -28,7 +28,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Everything that is needed to start a supervise.
+/// Everything that is needed to start a supervise. Its children use it: it must not be in the
+/// heap of svscan ([`heap::outside`]).
+#[derive(Clone)]
 pub(super) struct Starter {
     /// The program `supervise` in the directory of this program, which is tried before PATH.
     sibling: Option<OsString>,
@@ -45,6 +47,7 @@ pub(super) struct Starter {
 }
 
 /// Everything that a child needs to continue as a supervise without an exec.
+#[derive(Clone)]
 struct OwnProgram {
     /// The device and the inode of this program's file.
     file: FileId,
@@ -54,8 +57,7 @@ struct OwnProgram {
 }
 
 impl Starter {
-    /// Examines the environment; to be called before svscan opens any file and before
-    /// [`heap::begin`], because its children use it. Each supervise
+    /// Examines the environment; to be called before svscan opens any file. Each supervise
     /// becomes a process group leader unless there is a controlling terminal, whose Ctrl-C is
     /// for all of them, or `shared_group` is set.
     pub(super) fn new(shared_group: bool) -> Starter {

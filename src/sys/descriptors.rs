@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// The numbers of open descriptors above 2, in ascending order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Descriptors(Vec<u32>);
 
 impl Descriptors {
