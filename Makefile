@@ -17,6 +17,10 @@ STATIC_FLAGS = $(INLINE_FLAGS) -C target-feature=+crt-static -C relocation-model
                -C link-arg=-Wl,-z,separate-loadable-segments
 # libgcc_s is one library more to load at each start: its static half takes its place.
 DYNAMIC_FLAGS = $(INLINE_FLAGS) -C opt-level=s -L native=target/link
+# lld merges equal functions: a hundredth smaller. Other linkers do not know the option.
+MERGE = -C link-arg=-Wl,--icf=all
+MERGE_FLAGS = $(shell mkdir -p target; echo 'fn main() {}' | \
+               rustc - -o target/merge $(MERGE) 2>/dev/null && echo '$(MERGE)')
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 PROFILE = release
 OUT = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
@@ -31,11 +35,11 @@ datadir = $(DESTDIR)$(PREFIX)/share/daemontools-rs
 all: build
 
 build:
-	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --profile $(PROFILE) --locked --bin daemontools-rs \
+	RUSTFLAGS="$(STATIC_FLAGS) $(MERGE_FLAGS)" $(CARGO) build --profile $(PROFILE) --locked --bin daemontools-rs \
 		--target $(HOST) --target-dir target/static
 	mkdir -p target/link $(BUILT)
 	echo 'INPUT(-lgcc_eh -lgcc)' > target/link/libgcc_s.so
-	RUSTFLAGS="$(DYNAMIC_FLAGS)" $(CARGO) build --profile $(PROFILE) --locked --bin $(DYNAMIC) \
+	RUSTFLAGS="$(DYNAMIC_FLAGS) $(MERGE_FLAGS)" $(CARGO) build --profile $(PROFILE) --locked --bin $(DYNAMIC) \
 		--target-dir target/dynamic
 	ln -f target/static/$(HOST)/$(OUT)/daemontools-rs target/dynamic/$(OUT)/$(DYNAMIC) $(BUILT)/
 	for program in $(PROGRAMS); do ln -f $(BUILT)/daemontools-rs $(BUILT)/$$program || exit 1; done
