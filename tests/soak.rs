@@ -13,6 +13,7 @@ use lines::Follower;
 use model::{Expected, is_true_end};
 use plan::{Act, Kind, Step, Victim};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 use tree::{Log, Process, Tree};
 
@@ -35,6 +36,9 @@ struct Soak {
     /// Ends that the records told, and those of them that were unknown.
     ends: BTreeSet<(usize, u32)>,
     unknown: BTreeSet<(usize, u32)>,
+    /// Who was killed since the tree has settled. The last process that has a pipe is spared:
+    /// what is in the pipe would be lost. (The service does not count, it may end by itself.)
+    dead: Vec<Victim>,
     expected: Vec<Expected>,
     /// By unit; only those of loggers are used.
     logs: Vec<Log>,
@@ -78,6 +82,7 @@ impl Soak {
             killed: BTreeSet::new(),
             ends: BTreeSet::new(),
             unknown: BTreeSet::new(),
+            dead: Vec::new(),
             expected: units
                 .iter()
                 .map(|unit| Expected::new(unit.configured))
@@ -163,7 +168,21 @@ impl Soak {
     }
 
     fn kill(&mut self, victims: &[Victim]) {
-        let killed = self.tree.kill(victims);
+        let mut victims = victims.to_vec();
+        victims.retain(|victim| {
+            let is_last = (1..self.tree.units.len()).any(|log| {
+                let supervises = [Victim::Supervise(log - 1), Victim::Supervise(log)];
+                let holders = [&supervises[..], &[Victim::Child(log), Victim::Svscan]].concat();
+                let is_left = |holder: &&Victim| !self.dead.contains(holder);
+                let mut left = holders.iter().filter(is_left);
+                self.tree.units[log].is_log && left.next() == Some(victim) && left.next().is_none()
+            });
+            if !is_last {
+                self.dead.push(*victim);
+            }
+            !is_last
+        });
+        let killed = self.tree.kill(&victims);
         let mut is_root = false;
         for (victim, pid) in killed {
             let name = match victim {
@@ -250,10 +269,11 @@ impl Soak {
             }
             let processes = self.tree.processes();
             let said = self.tree.svstat(&unsettled);
+            let pipes = self.tree.pipes_of_svscan();
             let mut reasons = Vec::new();
             let looked_at = unsettled.iter().zip(&said);
             let left = looked_at.filter(|(unit, said)| {
-                let reason = self.unsettled(**unit, &processes, said);
+                let reason = self.unsettled(**unit, &processes, &pipes, said);
                 reasons.extend(reason.as_ref().err().cloned());
                 reason.is_err()
             });
@@ -282,6 +302,7 @@ impl Soak {
             self.expected[unit].settled(want);
             self.check_end(unit);
         }
+        self.dead.clear();
         self.check_logs(false);
     }
 
@@ -301,16 +322,11 @@ impl Soak {
         };
         let runs = self.tree.noted_runs(unit);
         let run = runs.iter().rfind(|run| run.pid == of.1);
-        // A logger whose pipe has died with svscan and its service.
-        let have_died = ["svscan killed", "svscanboot killed"];
-        let is_at_end = have_died.iter().any(|name| self.counts.contains_key(*name));
-        let noted = match is_at_end && self.tree.units[unit].is_log {
-            true => Some("Exited(0)"),
-            false => run.map(|run| &*run.end),
-        };
-        let told = format!("{end:?}");
+        let (told, noted) = (format!("{end:?}"), run.map(|run| &*run.end));
+        let has_lost_pipe = self.counts.contains_key("svscan killed")
+            || self.counts.contains_key("svscanboot killed");
         assert!(
-            is_true_end(&told, noted, self.killed.contains(&of)),
+            is_true_end(&told, noted, self.killed.contains(&of), has_lost_pipe),
             "{}, pid {}: the record tells {told}, noted was {noted:?}",
             self.tree.units[unit].path,
             of.1
@@ -370,7 +386,13 @@ impl Soak {
 
     /// # Errors
     /// Why the unit has not settled.
-    fn unsettled(&self, unit: usize, processes: &[Process], said: &str) -> Result<(), String> {
+    fn unsettled(
+        &self,
+        unit: usize,
+        processes: &[Process],
+        pipes: &[PathBuf],
+        said: &str,
+    ) -> Result<(), String> {
         let path = &self.tree.units[unit].path;
         let supervises = self.tree.of_unit(unit, true, processes);
         let children = self.tree.of_unit(unit, false, processes);
@@ -394,13 +416,20 @@ impl Soak {
             Want::Down => is_down && children.is_empty(),
             Want::Once => is_up || is_down && children.is_empty(),
         };
+        let has_pipe = !is_log
+            || self.tree.pipe(children.first(), 0).is_some_and(|pipe| {
+                let service = self.tree.of_unit(unit - 1, true, processes);
+                pipes.contains(&pipe)
+                    && self.tree.pipe(supervises.first(), 0) == Some(pipe.clone())
+                    && self.tree.pipe(service.first(), 1) == Some(pipe)
+            });
         let is_expected = self.expected[unit].allows(want);
-        if is_one && is_as_wanted && is_expected {
+        if is_one && is_as_wanted && is_expected && has_pipe {
             return Ok(());
         }
         Err(format!(
             "{path}: supervise {supervises:?}, running {children:?}, svstat {said:?}, \
-             expected {is_expected}, {:?}, {record:?}",
+             expected {is_expected}, has the pipe {has_pipe}, {:?}, {record:?}",
             runs.last().map(|run| run.pid)
         ))
     }

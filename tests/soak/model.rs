@@ -15,6 +15,8 @@ pub(super) struct Expected {
     commands: usize,
     /// By KILLs since then: what a supervise begins with that remembers nothing.
     forgotten: Vec<Want>,
+    /// Its supervise was killed since then: the next one may not be there yet.
+    is_orphan: bool,
     /// The tree has died in which the want was given: the next supervise does not remember it.
     is_of_old_tree: bool,
 }
@@ -27,6 +29,7 @@ impl Expected {
             commanded: vec![configured],
             commands: 0,
             forgotten: Vec::new(),
+            is_orphan: false,
             is_of_old_tree: false,
         }
     }
@@ -54,6 +57,7 @@ impl Expected {
 
     /// Its supervise was killed.
     pub(super) fn supervise_killed(&mut self) {
+        self.is_orphan = true;
         // A file `down` counts for more than what is remembered.
         if self.configured == Want::Down || self.is_of_old_tree {
             self.forgotten.push(self.configured);
@@ -63,7 +67,7 @@ impl Expected {
     /// The process was killed as long as which wants are remembered.
     pub(super) fn tree_killed(&mut self, is_started_anew: bool) {
         self.is_of_old_tree = true;
-        if is_started_anew {
+        if is_started_anew || self.is_orphan {
             self.forgotten.push(self.configured);
         }
     }
@@ -91,12 +95,21 @@ impl Expected {
 }
 
 /// Whether a process can have ended as the record has it (`told`), if it noted before how it
-/// would end by itself, and whether it was killed.
-pub(super) fn is_true_end(told: &str, noted: Option<&str>, was_killed: bool) -> bool {
+/// would end by itself, and whether it was killed, or may have lost its pipe.
+pub(super) fn is_true_end(
+    told: &str,
+    noted: Option<&str>,
+    was_killed: bool,
+    has_lost_pipe: bool,
+) -> bool {
     match told {
+        // A logger at its end of file, SIGPIPE.
+        "Exited(0)" | "Killed(13)" if has_lost_pipe => true,
         // By a command, or by the kernel (HUP) when the parent of a supervise ends.
         "Killed(15)" | "Killed(1)" => true,
         "Killed(9)" => was_killed,
+        // Its supervise was killed between fork and exec.
+        "Exited(111)" if noted.is_none() => true,
         told => noted == Some(told),
     }
 }
@@ -118,6 +131,11 @@ fn a_want_that_was_told_is_expected_until_something_may_change_it() {
     of_up.tree_killed(false);
     assert!(!of_up.allows(Want::Up));
     of_up.supervise_killed();
+    assert!(of_up.allows(Want::Up));
+    of_up.settled(Want::Down);
+    of_up.supervise_killed();
+    assert!(!of_up.allows(Want::Up));
+    of_up.tree_killed(false);
     assert!(of_up.allows(Want::Up));
     let mut of_down = Expected::new(Want::Down);
     of_down.sent(&[Want::Up]);

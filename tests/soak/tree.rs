@@ -250,14 +250,35 @@ impl Tree {
     }
 
     fn find(&self, victim: Victim, processes: &[Process]) -> Option<u32> {
-        let root = self.root.as_ref()?.pid();
         match victim {
             Victim::Supervise(unit) => self.of_unit(unit, true, processes).first().copied(),
             Victim::Child(unit) => self.of_unit(unit, false, processes).first().copied(),
-            Victim::Svscan if self.has_svscanboot => children_called(root, "svscan").pop(),
+            Victim::Svscan => self.svscan(),
             Victim::Svscanboot if !self.has_svscanboot => None,
-            Victim::Svscan | Victim::Svscanboot => Some(root),
+            Victim::Svscanboot => self.root.as_ref().map(Daemon::pid),
         }
+    }
+
+    fn svscan(&self) -> Option<u32> {
+        let root = self.root.as_ref()?.pid();
+        match self.has_svscanboot {
+            true => children_called(root, "svscan").pop(),
+            false => Some(root),
+        }
+    }
+
+    pub(super) fn pipes_of_svscan(&self) -> Vec<PathBuf> {
+        let svscan = self.svscan();
+        let opened = svscan.map(|pid| fs::read_dir(format!("/proc/{pid}/fd")));
+        let opened = opened.and_then(Result::ok).into_iter().flatten().flatten();
+        opened
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .collect()
+    }
+
+    /// What the process has open there.
+    pub(super) fn pipe(&self, pid: Option<&u32>, number: u32) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/fd/{number}", pid?)).ok()
     }
 
     /// Kills those of them that run; these, with their pids.
