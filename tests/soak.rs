@@ -291,15 +291,17 @@ impl Soak {
         assert!(self.tree.runs(), "{}", self.tree.said());
         for unit in 0..self.tree.units.len() {
             let record = self.tree.record(unit);
-            // Torn, or of a supervise that a svscan replaces just now.
-            let Some(want) = record.map(|record| record.state.want) else {
+            let Some(record) = record else {
+                // It was torn.
                 continue;
             };
+            let (want, tree) = (record.state.want, record.writer.tree);
             if !self.expected[unit].is_certain() {
                 // What was sent and not read yet comes before this.
                 self.ensure(unit, want);
             }
-            self.expected[unit].settled(want);
+            let is_of_tree = tree.map(|tree| tree.pid.get()) == Some(self.tree.root());
+            self.expected[unit].settled(want, is_of_tree);
             self.check_end(unit);
         }
         self.dead.clear();

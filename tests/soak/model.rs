@@ -18,6 +18,7 @@ pub(super) struct Expected {
     /// Its supervise was killed since then: the next one may not be there yet.
     is_orphan: bool,
     /// The tree has died in which the want was given: the next supervise does not remember it.
+    /// (Without svscanboot, a tree lives as long as its svscan.)
     is_of_old_tree: bool,
 }
 
@@ -82,15 +83,14 @@ impl Expected {
         possible.all(|want| Some(want) == first)
     }
 
-    /// It has settled: this is wanted.
-    pub(super) fn settled(&mut self, want: Want) {
+    /// It has settled: this is wanted, and its supervise is of the tree that runs now, or not.
+    pub(super) fn settled(&mut self, want: Want, is_of_tree: bool) {
         *self = Expected {
-            // Of a supervise that was not replaced.
-            is_of_old_tree: self.is_of_old_tree && self.forgotten.is_empty(),
+            before: Some(want),
+            commanded: vec![want],
+            is_of_old_tree: !is_of_tree,
             ..Expected::new(self.configured)
         };
-        self.before = Some(want);
-        self.commanded = vec![want];
     }
 }
 
@@ -122,17 +122,17 @@ fn a_want_that_was_told_is_expected_until_something_may_change_it() {
     of_up.obeyed(Want::Down);
     of_up.supervise_killed();
     assert!(!of_up.allows(Want::Up) && of_up.is_certain());
-    of_up.settled(Want::Down);
+    of_up.settled(Want::Down, true);
     of_up.sent(&[Want::Up]);
     of_up.sent(&[Want::Once]);
     of_up.obeyed(Want::Up);
     assert!(of_up.allows(Want::Once) && of_up.allows(Want::Down));
-    of_up.settled(Want::Down);
+    of_up.settled(Want::Down, true);
     of_up.tree_killed(false);
     assert!(!of_up.allows(Want::Up));
     of_up.supervise_killed();
     assert!(of_up.allows(Want::Up));
-    of_up.settled(Want::Down);
+    of_up.settled(Want::Down, true);
     of_up.supervise_killed();
     assert!(!of_up.allows(Want::Up));
     of_up.tree_killed(false);

@@ -33,8 +33,9 @@ pub(super) enum Kind {
 }
 
 /// The kinds, their names for SOAK_KINDS, and how often each is played; 0: only if it is named.
-/// (A killed svscan is not survived yet: the next one starts second supervises, which fail and
-/// say so, and the log pipes end with it.)
+/// (svscanboot stops services and loggers of an earlier one at the same time, so what is in a
+/// log pipe then can be lost; and of a supervise that is just starting when all is killed, the
+/// next svscan starts a second one, which fails on the lock and says so.)
 pub(super) const KINDS: [(Kind, &str, usize); 12] = [
     (Kind::Supervise, "supervise", 6),
     (Kind::LogSupervise, "log-supervise", 5),
@@ -45,7 +46,7 @@ pub(super) const KINDS: [(Kind, &str, usize); 12] = [
     (Kind::Want, "want", 5),
     (Kind::Tool, "tool", 2),
     (Kind::KilledTool, "killed-tool", 2),
-    (Kind::Svscan, "svscan", 0),
+    (Kind::Svscan, "svscan", 4),
     (Kind::Svscanboot, "svscanboot", 0),
     (Kind::All, "all", 0),
 ];

@@ -255,16 +255,20 @@ impl Tree {
             Victim::Child(unit) => self.of_unit(unit, false, processes).first().copied(),
             Victim::Svscan => self.svscan(),
             Victim::Svscanboot if !self.has_svscanboot => None,
-            Victim::Svscanboot => self.root.as_ref().map(Daemon::pid),
+            Victim::Svscanboot => Some(self.root()),
         }
     }
 
     fn svscan(&self) -> Option<u32> {
-        let root = self.root.as_ref()?.pid();
         match self.has_svscanboot {
-            true => children_called(root, "svscan").pop(),
-            false => Some(root),
+            true => children_called(self.root(), "svscan").pop(),
+            false => Some(self.root()),
         }
+    }
+
+    /// The pid of svscan or svscanboot.
+    pub(super) fn root(&self) -> u32 {
+        self.root.as_ref().unwrap().pid()
     }
 
     pub(super) fn pipes_of_svscan(&self) -> Vec<PathBuf> {
