@@ -288,6 +288,21 @@ fn sleeper(scratch: &Scratch, name: &str) {
     assert_eq!(finish(install).code, 0);
 }
 
+/// Waits for the process that runs `forged/supervise`.
+fn wait_forged(scratch: &Scratch) -> u32 {
+    let runs = |pid: &u32| {
+        let program = fs::read_link(format!("/proc/{pid}/exe"));
+        program.is_ok_and(|program| program == scratch.at("forged/supervise"))
+    };
+    let find = || {
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.find(runs)
+    };
+    wait_until("the forged supervise runs", || find().is_some());
+    find().unwrap()
+}
+
 #[test]
 fn a_service_of_another_user_cannot_pass_for_a_supervise_at_the_end() {
     let scratch = Scratch::new();
@@ -317,7 +332,7 @@ exec 4<>supervise/ok >/dev/null 2>&1
     let Some(mut world) = World::of_root(test, &scratch, &program, &["service"]) else {
         return;
     };
-    let forged = wait_child(world.first, "supervise");
+    let forged = wait_forged(&scratch);
     scratch.wait_up("service/evil");
     wait_until("all is there", || {
         scratch.at("service/evil/forged").exists()
@@ -356,7 +371,7 @@ fn a_set_user_id_program_cannot_pass_for_a_supervise_at_the_end() {
     let Some(mut world) = World::of_root(test, &scratch, &program, &["service"]) else {
         return;
     };
-    wait_child(world.first, "supervise");
+    wait_forged(&scratch);
     scratch.wait_up("service/evil");
     assert_eq!(world.end("TERM"), 0);
     let said = scratch.svstat("victim");
