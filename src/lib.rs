@@ -52,5 +52,6 @@ pub mod sys;
 pub mod tai64n;
 /// Record how services start, and draw it.
 pub mod timeline;
-
+/// Upgrade in place: have a supervise become the program that is installed now.
+pub(crate) mod upgrade;
 pub(crate) mod visible;

@@ -1,15 +1,15 @@
 //! Access to a service directory, for clients such as svc, svok and svstat.
 
-use crate::child::PidSpace;
+use crate::child::{Pid, PidSpace};
 use crate::error::Error;
-use crate::formats::state::{StateRecord, SvscanNote};
+use crate::formats::state::{StateRecord, SvscanNote, Upgradable};
 use crate::formats::status::Status;
-use crate::sys::{errno, fifo, file, lock};
+use crate::sys::{errno, fifo, file, lock, process};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// The directory in which a command was started, to which it returns from each service
@@ -219,10 +219,42 @@ pub fn read_status(directory: &Path) -> Result<Status, NoStatus> {
 /// holds its lock now, in this boot and the pid namespace `here`. Another user may own
 /// `supervise/`, and write there whatever he likes about his service.
 pub fn read_state(directory: &Path, here: PidSpace) -> Option<StateRecord> {
+    open_valid_state(directory, here).map(|(_, record)| record)
+}
+
+fn open_valid_state(directory: &Path, here: PidSpace) -> Option<(File, StateRecord)> {
     let (file, record) = open_state(directory)?;
     let writer = record.writer;
     let is_true = writer.space == Some(here) && lock::claimed_by(&file) == Some(writer.supervise);
-    is_true.then_some(record)
+    is_true.then_some((file, record))
+}
+
+/// A supervise that can be upgraded in place.
+pub struct UpgradableSupervise {
+    /// Its pid.
+    pub supervise: Pid,
+    /// What its record says about that.
+    pub upgradable: Upgradable,
+    /// The record was written by root or the effective user: its program may be executed.
+    pub is_trusted: bool,
+}
+
+/// The supervise of `directory`, if there is a valid record (see [`read_state`]) with the lines
+/// about upgrades.
+#[cold]
+pub fn read_upgradable(directory: &Path, here: PidSpace) -> Option<UpgradableSupervise> {
+    let (file, record) = open_valid_state(directory, here)?;
+    let mut bytes = [0; StateRecord::LONGEST];
+    let upgradable = read_whole(&file, StateRecord::OFFSET, &mut bytes, Upgradable::decode)?;
+    let supervise = record.writer.supervise;
+    let owner = file.metadata().ok()?.uid();
+    // A process of root that has the record lock has written all of a file of root.
+    let is_trusted = [0, file::euid()].contains(&owner) && process::is_trusted(supervise);
+    Some(UpgradableSupervise {
+        supervise,
+        upgradable,
+        is_trusted,
+    })
 }
 
 /// The record in `supervise/state` of `directory` that a supervise of this user wrote, also if

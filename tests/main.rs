@@ -85,3 +85,5 @@ mod tai64n;
 mod tai64nlocal;
 /// What the tree promises: docs for every command, boundaries between modules.
 mod tree;
+/// svc --upgrade: a supervise becomes the program now installed.
+mod upgrade;

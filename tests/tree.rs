@@ -203,6 +203,7 @@ fn dependencies_point_one_way() {
         ("visible.rs", &[]),
         ("formats", &["child", "formats"]),
         ("supervise/machine.rs", &["child", "formats"]),
+        ("supervise/handover.rs", &["formats"]),
         ("supervise/takeover.rs", &["child", "formats"]),
         ("svscan/plan.rs", &["child"]),
         ("svscan/service.rs", &["child"]),

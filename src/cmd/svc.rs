@@ -1,10 +1,12 @@
-//! `svc [-udopchaitkx] dir...`: send commands to supervise.
+//! `svc [-udopchaitkx] dir...`: send commands to supervise. `svc --upgrade dir...`: have it become
+//! the program that is installed now.
 
 use super::getopt;
 use crate::error::{Error, USAGE, reason};
 use crate::formats::control::Command;
 use crate::service::{self, NotSent, Origin, VisitError};
 use crate::sys::output;
+use crate::upgrade::{self, NotUpgraded, Probe};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -20,6 +22,11 @@ pub fn main() -> u8 {
 
 fn run(arguments: &[OsString]) -> Result<u8, Error> {
     let (called, words) = super::split(arguments, "svc");
+    if let [option, names @ ..] = words
+        && option == "--upgrade"
+    {
+        return Ok(upgrade(names));
+    }
     let known = Command::ALL.map(|command| command.encode().unwrap_or(0));
     let parsed = match getopt::parse(words, &known) {
         Ok(parsed) => parsed,
@@ -60,6 +67,26 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
     Ok(0)
 }
 
+/// Upgrades the supervises of these services, one after the other. 1: not all of them.
+fn upgrade(names: &[OsString]) -> u8 {
+    let mut probe = Probe::default();
+    let mut code = 0;
+    for name in names {
+        let Err(error) = upgrade::upgrade(Path::new(name), &mut probe) else {
+            continue;
+        };
+        code = 1;
+        output::err(&match error {
+            NotUpgraded::NotSent(error) => not_sent(name, &error),
+            NotUpgraded::Version => {
+                warning("", name, " runs a version that cannot be upgraded in place")
+            }
+            NotUpgraded::Because(why) => warning("unable to upgrade ", name, &format!(": {why}")),
+        });
+    }
+    code
+}
+
 /// Each letter once, at its first position.
 fn each_once(letters: &[u8]) -> Vec<u8> {
     let mut commands = Vec::new();
@@ -73,16 +100,18 @@ fn each_once(letters: &[u8]) -> Vec<u8> {
 
 fn not_sent(name: &OsStr, error: &NotSent) -> Vec<u8> {
     let (before, after) = match error {
-        NotSent::NotRunning => ("unable to control", "supervise not running"),
-        NotSent::Open(error) => ("unable to control", reason(error)),
-        NotSent::Write(error) => ("error writing commands to", reason(error)),
+        NotSent::NotRunning => ("unable to control ", "supervise not running"),
+        NotSent::Open(error) => ("unable to control ", reason(error)),
+        NotSent::Write(error) => ("error writing commands to ", reason(error)),
     };
+    warning(before, name, &[": ", after].concat())
+}
+
+fn warning(before: &str, name: &OsStr, after: &str) -> Vec<u8> {
     [
         b"svc: warning: ",
         before.as_bytes(),
-        b" ",
         name.as_bytes(),
-        b": ",
         after.as_bytes(),
         b"\n",
     ]

@@ -9,8 +9,13 @@
 //! | `h` `a` `i` `t` `k` | same | HUP, ALRM, INT, TERM, KILL |
 //! | `1` `2` `q` `w` | same | USR1, USR2, QUIT, WINCH (daemontools-encore's) |
 //! | `x` | `-x` | exit as soon as the service is down |
+//! | `^` | `--upgrade` | become the program now installed: [`UPGRADE`] |
 //!
 //! Other bytes are ignored. Source: <https://cr.yp.to/daemontools/svc.html>.
+
+/// Continue as the program now installed. No option letter, and a byte that no relative of
+/// daemontools uses: their supervisors ignore it.
+pub const UPGRADE: u8 = b'^';
 
 /// A signal that supervise sends to its service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,6 +123,7 @@ mod tests {
             .filter(|byte| Command::decode(*byte).is_some())
             .collect();
         assert_eq!(known, b"12acdhikopqtuwx");
+        assert!(!known.contains(&UPGRADE));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::sys::{clock, errno, fifo, file, lock, poll};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -24,9 +25,9 @@ pub struct ServiceDir {
     /// Whether it is a FIFO, as it should be.
     pub is_fifo: bool,
     /// Prevents end of file on `control` when the last writer closes it.
-    _control_writer: File,
+    control_writer: File,
     /// The lock, held as long as this supervise runs.
-    _lock: File,
+    lock: File,
     /// The FIFO `ok`, open for reading, which svok and svstat check. None until
     /// [`ServiceDir::announce`].
     ok: Option<File>,
@@ -78,7 +79,7 @@ impl ServiceDir {
     ///
     /// # Errors
     /// 0.76's: `unable to acquire NAME/supervise/lock` if another supervise runs here.
-    pub fn open(name: &OsStr, started_by: StartedBy) -> Result<ServiceDir, Error> {
+    pub fn open(name: &OsStr, started_by: StartedBy<'_>) -> Result<ServiceDir, Error> {
         make_supervise_directory()?;
         let acquire = |error| Error::unable("acquire", name, "/supervise/lock", error);
         let lock = file::open_append_nofollow(Path::new("supervise/lock")).map_err(acquire)?;
@@ -101,10 +102,29 @@ impl ServiceDir {
         Ok(ServiceDir {
             control,
             is_fifo,
-            _control_writer: writer,
-            _lock: lock,
+            control_writer: writer,
+            lock,
             ok: None,
         })
+    }
+
+    /// The open files as the last program of this process has handed them on, in the order of
+    /// [`ServiceDir::descriptors`].
+    pub fn handed_on([lock, control, control_writer, ok]: [File; 4]) -> ServiceDir {
+        ServiceDir {
+            control,
+            is_fifo: true,
+            control_writer,
+            lock,
+            ok: Some(ok),
+        }
+    }
+
+    /// Those of them that exist, for the next program of this process.
+    pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 4] {
+        let files = [&self.lock, &self.control, &self.control_writer].map(Some);
+        let [lock, control, writer] = files;
+        [lock, control, writer, self.ok.as_ref()].map(|file| file.map(AsFd::as_fd))
     }
 
     /// Creates and opens the FIFO `ok`: from now on the service counts as supervised.
@@ -119,6 +139,17 @@ impl ServiceDir {
         self.ok = Some(ok);
         Ok(())
     }
+}
+
+/// Whether `lock` is that of this directory, and held, and `control` is its FIFO.
+pub fn is_here(lock: &File, control: &File) -> bool {
+    let is_at = |file: &File, path| {
+        file.metadata().ok().map(|file| file::id(&file)) == file::id_at(Path::new(path))
+    };
+    is_at(lock, "supervise/lock")
+        && is_at(control, "supervise/control")
+        && fifo::is_fifo(control)
+        && lock::try_exclusive(lock).is_ok()
 }
 
 /// Errors of mkdir are not reported: opening the lock fails with the reason.

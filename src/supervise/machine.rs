@@ -26,6 +26,9 @@
 //!   as in 0.76, except a `c` when nothing was paused: that may be sent often, and only the
 //!   time of the file changes.
 
+#[path = "handover.rs"]
+mod handover;
+
 use super::takeover::Takeover;
 use crate::child::{End, Pid, ProcessId};
 use crate::formats::control::{Command, ServiceSignal};
@@ -204,7 +207,7 @@ pub enum Leaving {
 }
 
 /// The state of one supervise.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Machine {
     phase: RunPhase,
     want: Want,

@@ -48,6 +48,7 @@ fn a_million_random_steps_never_break_a_promise() {
     let (mut leaves, mut zombies) = (0, 0);
     while steps < 1_000_000 {
         let mut now = start_of_time();
+        let born = now.monotonic;
         let want = [Want::Up, Want::Down][numbers.below(2)];
         let mut machine = Machine::new(want, now);
         let mut observer = Observer {
@@ -169,6 +170,19 @@ fn a_million_random_steps_never_break_a_promise() {
                 machine.status().encode(),
                 "a change without a status, after {event:?}"
             );
+            // Whenever nothing is unanswered, the next program can continue.
+            if events.is_empty() {
+                let since_boot = SECOND + (now.monotonic - born);
+                let handover = machine.handover(now, since_boot).unwrap();
+                let resumed =
+                    Machine::resumed(&machine.state(), &handover, now, since_boot).unwrap();
+                let republish_at = resumed.republish_at.and(machine.republish_at);
+                let resumed = Machine {
+                    republish_at,
+                    ..resumed
+                };
+                assert_eq!(resumed, machine);
+            }
             if observer.leaving && !observer.running && events.is_empty() {
                 assert!(
                     observer.asked,

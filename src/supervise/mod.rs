@@ -6,7 +6,8 @@
 //!
 //! `machine` decides, `shell` acts, `dir` has the files, `state_file` writes the record,
 //! `observer` records how the service starts. After an earlier supervise was killed, `takeover`
-//! decides what to do with its service, and `adoption` watches the process.
+//! decides what to do with its service, and `adoption` watches the process. `upgrade` has it
+//! become another program, to which `handover` gives the state of the machine.
 
 mod adoption;
 pub mod dir;
@@ -16,5 +17,5 @@ pub mod shell;
 pub mod state_file;
 pub mod takeover;
 
-pub use shell::{run, run_in_child};
+pub use shell::{resume, run, run_in_child};
 pub use state_file::{StartedBy, note_svscan};

@@ -1,6 +1,11 @@
 //! The driver of supervise: wait, convert what happened to events, let the machine decide,
 //! perform its actions.
 
+#[path = "upgrade.rs"]
+mod upgrade;
+
+pub use upgrade::resume;
+
 use super::adoption::{AdoptedProcess, Processes};
 use super::dir::{self, ServiceDir};
 use super::machine::{Begin, Machine, Now, ProcessRole, SuperviseAction, SuperviseEvent};
@@ -9,7 +14,8 @@ use super::state_file::{StartedBy, StateFile};
 use super::takeover::{Takeover, takeover};
 use crate::child::{Pid, ProcessId};
 use crate::error::{self, Error, TEMPORARY};
-use crate::formats::control::{Command, ServiceSignal};
+use crate::formats::control::{Command, ServiceSignal, UPGRADE};
+use crate::formats::state::State;
 use crate::formats::status::Want;
 use crate::formats::tai64n::Tai64n;
 use crate::formats::timeline::TimelineEvent;
@@ -89,6 +95,18 @@ impl Process {
     }
 }
 
+/// What a supervise begins with, or continues with after an upgrade.
+struct Parts {
+    machine: Machine,
+    processes: Vec<Process>,
+    dir: ServiceDir,
+    state_file: StateFile,
+    is_uncertain: bool,
+    commands: u64,
+    signals: Signals,
+    predecessors: Vec<OwnedFd>,
+}
+
 /// One running supervise.
 struct Shell<'a, 'b> {
     name: &'a OsStr,
@@ -115,6 +133,8 @@ struct Shell<'a, 'b> {
     /// During a batch of more commands than one svc sends: whether a status is pending, to be
     /// written after them. None: each status is written at once.
     deferred: Option<bool>,
+    /// A command asked for an upgrade, which is made when all commands are executed.
+    is_upgrade_due: bool,
     observer: &'a mut Observer<'b>,
     /// The error with which supervise exits.
     fatal: Option<Error>,
@@ -129,7 +149,11 @@ struct Shell<'a, 'b> {
 pub fn run(name: &OsStr) -> Result<(), Error> {
     start::hand_on_descriptors();
     let inherited = OomScoreAdj::spare();
-    let started_by = StartedBy::of_this_supervise();
+    let program = child::sibling_program(PROGRAM);
+    let started_by = StartedBy {
+        program: program.as_deref(),
+        ..StartedBy::of_this_supervise()
+    };
     supervise(
         name,
         &mut Observer(None),
@@ -142,14 +166,14 @@ pub fn run(name: &OsStr) -> Result<(), Error> {
 
 /// As [`run`], in a child of svscan, which has restored its descriptors already; prints the
 /// error, if there is one, and returns the exit status. `record` records its start.
-/// `started_by` is svscan's [`StartedBy::of_children`]. svscan is exempt from the OOM killer;
+/// `started_by` is svscan's [`StartedBy::of_children`], with the program. svscan is exempt from the OOM killer;
 /// the service gets the inherited `oom_score_adj`. While one of `predecessors`, which are
 /// pidfds, has not ended, only `u` or `o` starts the service. `is_leader`: it is a process group
 /// leader without a controlling terminal. With `is_quiet`, the error was printed before.
 pub fn run_in_child(
     name: &OsStr,
     record: Option<Record<'_>>,
-    started_by: StartedBy,
+    started_by: StartedBy<'_>,
     oom_score_adj: Option<&OomScoreAdj>,
     predecessors: Vec<OwnedFd>,
     is_leader: bool,
@@ -179,7 +203,7 @@ pub fn run_in_child(
 fn supervise(
     name: &OsStr,
     observer: &mut Observer<'_>,
-    started_by: StartedBy,
+    started_by: StartedBy<'_>,
     oom_score_adj: Option<&OomScoreAdj>,
     predecessors: Vec<OwnedFd>,
     is_leader: bool,
@@ -207,27 +231,17 @@ fn supervise(
         let proc = processes.into_handle(process.pid)?;
         Some(Process::adopt(ProcessRole::Run, proc, process.start))
     });
-    let run = OsStr::new("./run");
-    let run =
-        Program::at(run, &[run]).map_err(|error| Error::unable("start", name, "/run", error))?;
-    let mut shell = Shell {
-        name,
-        run,
+    let parts = Parts {
         machine,
-        events: VecDeque::new(),
         processes: adopted.into_iter().collect(),
         dir,
         state_file,
         is_uncertain: matches!(takeover, Takeover::Unknown(_)),
         commands: 0,
         signals,
-        reads_control: true,
         predecessors,
-        oom_score_adj,
-        deferred: None,
-        observer,
-        fatal: None,
     };
+    let mut shell = Shell::new(name, parts, oom_score_adj, observer)?;
     if let Takeover::Unknown(pid) = takeover {
         shell.report_uncertainty(pid);
     }
@@ -251,13 +265,47 @@ fn supervise(
         }
         shell.reads_control = false;
     }
-    while !shell.machine.has_left() {
-        shell.run_once();
-    }
+    shell.run_to_end();
     Ok(())
 }
 
-impl Shell<'_, '_> {
+impl<'a, 'b> Shell<'a, 'b> {
+    fn new(
+        name: &'a OsStr,
+        parts: Parts,
+        oom_score_adj: Option<&'a OomScoreAdj>,
+        observer: &'a mut Observer<'b>,
+    ) -> Result<Shell<'a, 'b>, Error> {
+        let run = OsStr::new("./run");
+        let run = Program::at(run, &[run]);
+        Ok(Shell {
+            name,
+            run: run.map_err(|error| Error::unable("start", name, "/run", error))?,
+            machine: parts.machine,
+            events: VecDeque::new(),
+            processes: parts.processes,
+            dir: parts.dir,
+            state_file: parts.state_file,
+            is_uncertain: parts.is_uncertain,
+            commands: parts.commands,
+            signals: parts.signals,
+            reads_control: true,
+            predecessors: parts.predecessors,
+            oom_score_adj,
+            deferred: None,
+            is_upgrade_due: false,
+            observer,
+            fatal: None,
+        })
+    }
+
+    /// Waits for events and handles them until supervise is to exit.
+    fn run_to_end(&mut self) {
+        while !self.machine.has_left() {
+            self.run_once();
+        }
+    }
+
     /// Waits for events and handles all of them in the order of 0.76: first children that
     /// ended, then commands, then the deadline.
     fn run_once(&mut self) {
@@ -458,6 +506,7 @@ impl Shell<'_, '_> {
             let bytes = buffer.get(..count).unwrap_or_default();
             for byte in bytes {
                 self.commands = self.commands.saturating_add(1);
+                self.is_upgrade_due |= *byte == UPGRADE;
                 if let Some(command) = Command::decode(*byte) {
                     self.take(SuperviseEvent::Control(command));
                 }
@@ -469,6 +518,9 @@ impl Shell<'_, '_> {
         if self.deferred.take() == Some(true) {
             self.publish(true);
             self.take_all();
+        }
+        if std::mem::take(&mut self.is_upgrade_due) && !self.machine.has_left() {
+            self.upgrade();
         }
     }
 
@@ -514,9 +566,14 @@ impl Shell<'_, '_> {
     /// A failure is reported there, and is not an error here: the record is written again with
     /// the next status.
     fn write_state(&mut self) {
-        if self.is_uncertain {
-            return;
+        if !self.is_uncertain {
+            let state = self.state();
+            self.state_file.write(self.name, &state);
         }
+    }
+
+    /// The contents of the record.
+    fn state(&mut self) -> State {
         let mut state = self.machine.state();
         state.commands = self.commands;
         if let Some(process) = &mut state.process
@@ -526,7 +583,7 @@ impl Shell<'_, '_> {
             known.start = known.start.or_else(|| known.proc.started());
             process.start = known.start;
         }
-        self.state_file.write(self.name, &state);
+        state
     }
 
     /// Forks; the child execs the program of `role`.

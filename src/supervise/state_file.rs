@@ -8,13 +8,17 @@
 use super::takeover::{FoundRecord, Here, Past};
 use crate::child::{End, Pid, PidSpace, ProcessId};
 use crate::error::Error;
-use crate::formats::state::{ChildLine, NotedEnd, State, StateRecord, StateWriter, SvscanNote};
+use crate::formats::state::{
+    ChildLine, HANDOVER, Handover, NotedEnd, State, StateRecord, StateWriter, SvscanNote,
+    Upgradable,
+};
 use crate::softlimit::Resource;
 use crate::sys::file::{self, Access, FileId};
 use crate::sys::{clock, errno, limits, lock, output, process};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -33,23 +37,25 @@ const BYTES: u64 = StateRecord::OFFSET + StateRecord::BYTES as u64;
 
 /// What started a supervise.
 #[derive(Clone, Copy, Debug)]
-pub struct StartedBy {
+pub struct StartedBy<'a> {
     /// The scope of its pids and start times; None: unknown.
     pub space: Option<PidSpace>,
     /// The svscan that started it, if any.
     pub svscan: Option<ProcessId>,
     /// The svscanboot that started that svscan, or that svscan.
     pub tree: Option<ProcessId>,
+    /// The path of the program `supervise`, as installed, for an upgrade.
+    pub program: Option<&'a OsStr>,
 }
 
-impl StartedBy {
+impl StartedBy<'static> {
     /// For this process, a supervise that was executed.
-    pub fn of_this_supervise() -> StartedBy {
+    pub fn of_this_supervise() -> Self {
         StartedBy::below(process::parent_named(SVSCAN))
     }
 
     /// For the supervises that this process, an svscan, starts.
-    pub fn of_children() -> StartedBy {
+    pub fn of_children() -> Self {
         let own = Pid::new(std::process::id());
         StartedBy::below(own.map(|pid| ProcessId {
             pid,
@@ -57,13 +63,21 @@ impl StartedBy {
         }))
     }
 
-    fn below(svscan: Option<ProcessId>) -> StartedBy {
+    fn below(svscan: Option<ProcessId>) -> Self {
         StartedBy {
             space: process::pid_space(),
             svscan,
             tree: svscan.map(|svscan| process::above(svscan, SVSCANBOOT)),
+            program: None,
         }
     }
+}
+
+/// The path of a program, if it fits into a line of the record.
+fn as_line(path: &OsStr) -> Option<String> {
+    let path = path.to_str()?;
+    let is_line = path.len() <= Upgradable::LONGEST_PROGRAM && !path.contains('\n');
+    is_line.then(|| path.to_owned())
 }
 
 /// The record of the service in the current directory, open for writing.
@@ -75,6 +89,7 @@ pub struct StateFile {
     open: Option<OpenFile>,
     writer: StateWriter,
     sequence: u64,
+    upgradable: Upgradable,
     /// A failure was reported, and there was no success since.
     is_reported: bool,
 }
@@ -92,9 +107,15 @@ struct OpenFile {
 impl StateFile {
     /// The record of this process, which holds `supervise/lock`. The file is opened by the
     /// first write.
-    pub fn open(started_by: StartedBy) -> StateFile {
+    pub fn open(started_by: StartedBy<'_>) -> StateFile {
         StateFile {
             open: None,
+            upgradable: Upgradable {
+                format: HANDOVER,
+                program: started_by.program.and_then(as_line),
+                done: 0,
+                refused: 0,
+            },
             writer: StateWriter {
                 space: started_by.space,
                 supervise: Pid::new(std::process::id()).unwrap_or(Pid::MIN),
@@ -105,6 +126,53 @@ impl StateFile {
             sequence: 0,
             is_reported: false,
         }
+    }
+
+    /// The record `writer` in `file`, which the last program of this process has written with
+    /// [`StateFile::hand_over`], to be continued.
+    pub fn handed_over(
+        file: File,
+        id: FileId,
+        record: StateRecord,
+        upgradable: Upgradable,
+    ) -> StateFile {
+        StateFile {
+            upgradable: Upgradable {
+                format: HANDOVER,
+                done: upgradable.done.saturating_add(1),
+                ..upgradable
+            },
+            open: Some(OpenFile {
+                file,
+                id,
+                is_claimed: false,
+                is_own: true,
+            }),
+            writer: record.writer,
+            sequence: record.sequence,
+            is_reported: false,
+        }
+    }
+
+    /// The path of the program to continue as; None: it is unknown.
+    pub fn program(&self) -> Option<&str> {
+        self.upgradable.program.as_deref()
+    }
+
+    /// Writes `state` and `handover` for the next program of this process, which is to inherit
+    /// this descriptor of the file.
+    ///
+    /// # Errors
+    /// The record could not be written; see open(2), pwrite(2).
+    pub fn hand_over(&mut self, state: &State, handover: &Handover) -> io::Result<BorrowedFd<'_>> {
+        self.try_write(state, Some(handover))?;
+        let open = self.open.as_ref().ok_or(ErrorKind::NotFound)?;
+        Ok(open.file.as_fd())
+    }
+
+    /// An upgrade was refused, or failed: the next record says so.
+    pub fn note_refusal(&mut self) {
+        self.upgradable.refused = self.upgradable.refused.saturating_add(1);
     }
 
     /// The location of this supervise.
@@ -165,7 +233,7 @@ impl StateFile {
     /// service; false: try again later. Without `supervise/`, or if the limit on file sizes is
     /// smaller than a record, it does nothing.
     pub fn write(&mut self, name: &OsStr, state: &State) -> bool {
-        match self.try_write(state) {
+        match self.try_write(state, None) {
             Ok(()) => self.is_reported = false,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileTooLarge) => {
             }
@@ -180,7 +248,7 @@ impl StateFile {
         true
     }
 
-    fn try_write(&mut self, state: &State) -> io::Result<()> {
+    fn try_write(&mut self, state: &State, handover: Option<&Handover>) -> io::Result<()> {
         let there = self.open.take().and_then(|open| {
             let there = fs::symlink_metadata(PATH).ok()?;
             (open.id == file::id(&there)).then_some((open, there.len()))
@@ -197,10 +265,11 @@ impl StateFile {
             writer: self.writer,
             state: *state,
         };
+        let encode = |before: &[u8]| record.encode(before, Some(&self.upgradable), handover);
         let (bytes, offset) = match open.is_own {
-            true => (record.encode(), StateRecord::OFFSET),
+            true => (encode(&[]), StateRecord::OFFSET),
             // A child of another supervise has recorded its pid by now, if it counts.
-            false => (record.encode_after(&ChildLine::encode(None)), 0),
+            false => (encode(&ChildLine::encode(None)), 0),
         };
         if open.file.write_at(&bytes, offset)? != bytes.len() {
             return Err(ErrorKind::WriteZero.into());
@@ -278,7 +347,7 @@ pub(super) fn has_lost_its_writer() -> bool {
 /// of `started_by`, if any, because that will start another supervise when this one has exited.
 /// A file of another owner is left alone; a failure is harmless: then svscan is searched in
 /// `/proc`. `ended` is the process of the service, if this svscan has reaped that.
-pub fn note_svscan(directory: &Path, started_by: StartedBy, ended: Option<NotedEnd>) {
+pub fn note_svscan(directory: &Path, started_by: StartedBy<'_>, ended: Option<NotedEnd>) {
     let Some((space, svscan)) = started_by.space.zip(started_by.svscan) else {
         return;
     };

@@ -23,7 +23,7 @@ const STDOUT: u32 = 1;
 
 /// The supervises that were found running.
 pub(super) struct Running {
-    started_by: StartedBy,
+    started_by: StartedBy<'static>,
     handles: HashMap<Pid, Proc>,
     /// None: none was found yet.
     ends: Option<Ends>,
@@ -33,7 +33,7 @@ pub(super) struct Running {
 
 impl Running {
     /// `started_by` is what the supervises of this svscan know of it.
-    pub(super) fn new(started_by: StartedBy) -> Running {
+    pub(super) fn new(started_by: StartedBy<'static>) -> Running {
         Running {
             started_by,
             handles: HashMap::new(),

@@ -41,7 +41,7 @@ pub(super) struct Starter {
     /// Whether each supervise becomes a process group leader.
     own_groups: bool,
     /// What all supervises know of this svscan.
-    started_by: StartedBy,
+    started_by: StartedBy<'static>,
     /// The value that svscan inherited, which an executed supervise gets back.
     oom_score_adj: Option<OomScoreAdj>,
 }
@@ -72,7 +72,7 @@ impl Starter {
     }
 
     /// What all supervises know of this svscan.
-    pub(super) fn started_by(&self) -> StartedBy {
+    pub(super) fn started_by(&self) -> StartedBy<'static> {
         self.started_by
     }
 
@@ -132,7 +132,10 @@ impl Starter {
                 return supervise::run_in_child(
                     operand,
                     record,
-                    self.started_by,
+                    StartedBy {
+                        program: self.sibling.as_deref(),
+                        ..self.started_by
+                    },
                     self.oom_score_adj.as_ref(),
                     predecessors.collect(),
                     self.own_groups,

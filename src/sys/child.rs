@@ -158,6 +158,15 @@ pub fn has_ended(pid: Pid) -> bool {
     }
 }
 
+/// Whether the process `pid` is a child of this process; a zombie is one, too.
+pub fn is_child(pid: Pid) -> bool {
+    // SAFETY: a null pointer is allowed: nothing is written then.
+    unsafe {
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        libc::waitid(libc::P_PID, pid.get(), std::ptr::null_mut(), flags) == 0
+    }
+}
+
 /// Whether this process has any children, zombies included.
 pub fn has_children() -> bool {
     // SAFETY: a null pointer is allowed: nothing is written then.

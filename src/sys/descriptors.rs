@@ -2,7 +2,7 @@
 //! of the next program.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The numbers of open descriptors above 2, in ascending order.
 #[derive(Clone, Debug)]
@@ -65,6 +65,26 @@ pub fn close_all_on_exec() {
             // SAFETY: takes numbers; nothing is closed.
             unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
+    }
+}
+
+/// Whether the next program inherits `fd` (close-on-exec is cleared).
+pub fn hand_on(fd: BorrowedFd<'_>, is_inherited: bool) {
+    let flag = if is_inherited { 0 } else { libc::FD_CLOEXEC };
+    // SAFETY: takes numbers; nothing is closed.
+    unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, flag) };
+}
+
+/// The descriptor `number`, which the last program of this process has left open with
+/// [`hand_on`]. None if it is not open or not inherited on exec: so each can be taken once.
+pub fn take(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: takes numbers. It is not one of 0 to 2, and descriptors that this program opens
+    // are close-on-exec: it was inherited, and has no other owner.
+    unsafe {
+        let is_inherited = number > 2 && libc::fcntl(number, libc::F_GETFD) == 0;
+        let taken = is_inherited.then(|| OwnedFd::from_raw_fd(number))?;
+        hand_on(taken.as_fd(), false);
+        Some(taken)
     }
 }
 

@@ -23,6 +23,11 @@ pub fn too_big() -> io::Error {
     io::Error::from_raw_os_error(libc::EFBIG)
 }
 
+/// EINVAL: an argument makes no sense.
+pub fn invalid() -> io::Error {
+    io::Error::from_raw_os_error(libc::EINVAL)
+}
+
 /// EINTR: a signal interrupted the operation.
 pub fn interrupted() -> io::Error {
     io::Error::from_raw_os_error(libc::EINTR)

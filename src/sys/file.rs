@@ -312,12 +312,18 @@ pub fn is_trusted(metadata: &Metadata, user: u32) -> bool {
     metadata.is_file() && owned && metadata.mode() & 0o022 == 0
 }
 
-/// Creates an empty file of mode 0644; fails if anything exists there, even a link (O_EXCL).
+/// Creates an empty file of mode 0644, open for reading and writing; fails if anything exists
+/// there, even a link (O_EXCL).
 ///
 /// # Errors
 /// EEXIST; those of open(2).
 pub fn create_new(path: &Path) -> io::Result<File> {
+    create(path, true)
+}
+
+fn create(path: &Path, is_read: bool) -> io::Result<File> {
     OpenOptions::new()
+        .read(is_read)
         .write(true)
         .create_new(true)
         .mode(0o644)
@@ -325,16 +331,16 @@ pub fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Replaces what is at `path`, unless that is a directory, by a new empty file of mode 0644: a
-/// link is not followed, and another hard link of the old file is unaffected.
+/// Replaces what is at `path`, unless that is a directory, by a new empty file of mode 0644,
+/// open for writing: a link is not followed, and another hard link of the old file is unaffected.
 ///
 /// # Errors
 /// Those of open(2) and unlink(2).
 pub fn create_anew(path: &Path) -> io::Result<File> {
-    match create_new(path) {
+    match create(path, false) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             std::fs::remove_file(path)?;
-            create_new(path)
+            create(path, false)
         }
         result => result,
     }

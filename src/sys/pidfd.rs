@@ -27,6 +27,13 @@ impl Proc {
         Proc { pid, pidfd, gate }
     }
 
+    /// The same handle as in the last program of this process: of a child, or with the `pidfd`
+    /// of another process.
+    pub fn handed_on(pid: Pid, pidfd: Option<OwnedFd>) -> Proc {
+        let gate = None;
+        Proc { pid, pidfd, gate }
+    }
+
     /// A handle of the process `pid`, of whatever parent. Before Linux 5.3, or if a seccomp
     /// filter forbids it, there is no pidfd, and signals go to the pid.
     ///

@@ -9,7 +9,7 @@ use crate::child::Pid;
 use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal as Nix, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A signal, see signal(7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +89,19 @@ impl Signals {
         let fd = SignalFd::with_flags(&set, flags).map_err(super::io)?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None).map_err(super::io)?;
         Ok(Signals(fd))
+    }
+
+    /// The signalfd that the last program of this process has handed on; its signals are still
+    /// blocked. None if `fd` is something else.
+    pub fn handed_on(fd: OwnedFd) -> Option<Signals> {
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
+        if link.to_str() != Some("anon_inode:[signalfd]") {
+            return None;
+        }
+        // exec resets the flag.
+        default_sigchld();
+        // SAFETY: it is a signalfd.
+        Some(Signals(unsafe { SignalFd::from_owned_fd(fd) }))
     }
 
     /// The next pending signal, if any.
@@ -182,7 +195,7 @@ pub fn restore_sigpipe() {
 }
 
 /// Ignores `signal`.
-pub(super) fn ignore(signal: Signal) {
+pub fn ignore(signal: Signal) {
     // SAFETY: SIG_IGN is not a function.
     let _ = unsafe { signal::signal(signal.0, SigHandler::SigIgn) };
 }
