@@ -13,8 +13,10 @@ DYNAMIC = daemontools-rs-nss
 # Less is inlined than by default: a tenth smaller, and multilog and tai64n are no slower.
 INLINE_FLAGS = -C llvm-args=-inline-threshold=25
 # What is written begins a page of its own: how many pages that are hangs on nothing else.
+# The index of the unwind tables is for exceptions: a panic aborts, and is as well reported
+# without it.
 STATIC_FLAGS = $(INLINE_FLAGS) -C target-feature=+crt-static -C relocation-model=static \
-               -C link-arg=-Wl,-z,separate-loadable-segments
+               -C link-arg=-Wl,-z,separate-loadable-segments -C link-arg=-Wl,--no-eh-frame-hdr
 # libgcc_s is one library more to load at each start: its static half takes its place.
 DYNAMIC_FLAGS = $(INLINE_FLAGS) -C opt-level=s -L native=target/link
 # lld merges equal functions: a hundredth smaller. Other linkers do not know the option.
