@@ -100,16 +100,21 @@ fn orphans_are_reaped() {
     let scratch = Scratch::new();
     scratch.service(
         "service/sire",
-        "sh -c 'sleep 2147483646 &'; exec sleep 2147483647",
+        "sh -c 'sleep 2147483646 & sleep 2147483646 &'; exec sleep 2147483647",
     );
     let Some(mut world) = World::svscanboot("orphans_are_reaped", &scratch) else {
         return;
     };
-    let orphan = wait_child(world.first, "sleep");
-    signal(orphan, "KILL");
-    wait_until("it is reaped", || {
-        !Path::new(&format!("/proc/{orphan}")).exists()
-    });
+    let end = |orphan| {
+        signal(orphan, "KILL");
+        wait_until("it is reaped", || {
+            !Path::new(&format!("/proc/{orphan}")).exists()
+        });
+    };
+    // By svscan, and, when that is killed, by svscanboot.
+    end(wait_child(world.scanner(), "sleep"));
+    signal(world.scanner(), "KILL");
+    end(wait_child(world.first, "sleep"));
     assert_eq!(world.end("TERM"), 0);
 }
 
