@@ -276,6 +276,9 @@ fn no_more_lines_are_printed_than_asked_for_while_the_log_grows() {
     let mut command = scratch.command(Suite::Ours, "sh");
     command.args(["-c", script]);
     let mut writer = scratch.start(command, "writer");
+    wait_until("there are enough lines", || {
+        scratch.read("a/log/main/current").lines().count() > 3
+    });
     for _ in 0..50 {
         let text = printed(&scratch, &["-n3", "a"]);
         let mut numbers: Vec<u64> = text.lines().flat_map(str::parse).collect();
