@@ -6,7 +6,7 @@ use crate::formats::state::{StateRecord, SvscanNote, Upgradable};
 use crate::formats::status::Status;
 use crate::sys::{errno, fifo, file, lock, process};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, ReadDir};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -130,21 +130,26 @@ pub fn all() -> Result<Vec<OsString>, Error> {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !named => continue,
             Err(error) => return Err(Error::unable("read", root.as_os_str(), "", error)),
         };
-        let mut services: Vec<OsString> = entries
-            .flatten()
-            .filter(|entry| !is_hidden(&entry.file_name()))
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-            .map(PathBuf::into_os_string)
-            .collect();
-        services.sort();
-        let with_log = |service: OsString| {
-            let log = inside(Path::new(&service), "log");
-            [Some(service), log.is_dir().then(|| log.into_os_string())]
-        };
-        return Ok(services.into_iter().flat_map(with_log).flatten().collect());
+        return Ok(services_of(entries));
     }
     Ok(Vec::new())
+}
+
+/// The services among `entries`, as [`all`] lists them.
+pub fn services_of(entries: ReadDir) -> Vec<OsString> {
+    let mut services: Vec<OsString> = entries
+        .flatten()
+        .filter(|entry| !is_hidden(&entry.file_name()))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .map(PathBuf::into_os_string)
+        .collect();
+    services.sort();
+    let with_log = |service: OsString| {
+        let log = inside(Path::new(&service), "log");
+        [Some(service), log.is_dir().then(|| log.into_os_string())]
+    };
+    services.into_iter().flat_map(with_log).flatten().collect()
 }
 
 /// Whether svscan ignores an entry of this name.

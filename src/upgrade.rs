@@ -8,6 +8,7 @@
 //!
 //! No program is asked, and nothing is sent, if anything is in doubt.
 
+use crate::child::Pid;
 use crate::error::{TEMPORARY, reason};
 use crate::formats::control::UPGRADE;
 use crate::formats::state::HANDOVER;
@@ -45,8 +46,24 @@ pub fn numbers(word: &OsStr) -> Option<&str> {
     (format.parse() == Ok(HANDOVER)).then_some(numbers)
 }
 
+/// The directory of the question to a program; there is none of such a name.
+const QUESTION: &str = "/dev/null/";
+
+/// Whether `directory` is the question whether this program understands its format.
+pub fn is_question(directory: &OsStr) -> bool {
+    let word = directory
+        .as_encoded_bytes()
+        .strip_prefix(QUESTION.as_bytes());
+    word == Some(format!("{HANDOVER}:").as_bytes())
+}
+
+/// Answers that with yes, and returns the exit status.
+pub fn answer() -> u8 {
+    output::out(right(HANDOVER).as_bytes()).map_or(TEMPORARY, |()| 0)
+}
+
 /// The answer of a program that understands the format `format`.
-pub fn answer(format: u32) -> String {
+fn right(format: u32) -> String {
     format!("resumes {format}\n")
 }
 
@@ -65,7 +82,7 @@ impl Probe {
     fn ask(&mut self, program: &str, format: u32) -> Option<String> {
         if self.program != program || self.format != format {
             let why = match ask(program, format) {
-                Ok(said) => (said != answer(format).as_bytes()).then_some(said),
+                Ok(said) => (said != right(format).as_bytes()).then_some(said),
                 Err(error) => Some(reason(&error).as_bytes().to_vec()),
             };
             *self = Probe {
@@ -100,8 +117,8 @@ fn ask(program: &str, format: u32) -> io::Result<Vec<u8>> {
         (STDOUT, Fd::Copy(writer.as_fd())),
         (STDERR, Fd::Open(&null)),
     ];
-    let word = format!("{format}:");
-    let words = [program, "/", &word];
+    let question = format!("{QUESTION}{format}:");
+    let words = [program, &question];
     let program = Program::at(OsStr::new(program), &words)?;
     let spawn = Spawn::new().dies_with_parent().descriptors(&descriptors);
     let proc = spawn.exec(&[program], |error| {
@@ -161,4 +178,40 @@ pub fn upgrade(directory: &Path, probe: &mut Probe) -> Result<(), NotUpgraded> {
         poll::wait([], Some(now + LOOK));
     };
     Err(NotUpgraded::Because(why.to_owned()))
+}
+
+/// Upgrades the svscan of `directory`, if its program is another than the file `installed`.
+/// None: no svscan of this user runs there.
+///
+/// # Errors
+/// [`NotUpgraded`].
+#[cold]
+pub fn upgrade_svscan(directory: &Path, installed: &str) -> Option<Result<(), NotUpgraded>> {
+    let here = file::id_at(directory);
+    let is_its = |pid: &Pid| file::id_at(&process::directory_link(*pid)) == here;
+    let mut all = process::named("svscan").into_iter();
+    let pid = all.find(|pid| is_its(pid) && process::is_trusted(*pid))?;
+    let program = || file::id_at(&process::path(pid).join("exe"));
+    let new = file::id_at(Path::new(installed));
+    if program() == new {
+        return Some(Ok(()));
+    }
+    // It waits for USR2 with a signalfd. Others would die of it.
+    if !process::blocks(pid, Signal::USR2) {
+        return Some(Err(NotUpgraded::Version));
+    }
+    if let Some(why) = Probe::default().ask(installed, HANDOVER) {
+        return Some(Err(NotUpgraded::Because(why)));
+    }
+    child::kill(pid, Signal::USR2);
+    let end = clock::monotonic() + LIMIT;
+    while program() != new {
+        let now = clock::monotonic();
+        if now >= end {
+            let why = "it is not done after 10 seconds".to_owned();
+            return Some(Err(NotUpgraded::Because(why)));
+        }
+        poll::wait([], Some(now + LOOK));
+    }
+    Some(Ok(()))
 }

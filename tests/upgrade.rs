@@ -450,7 +450,7 @@ fn a_program_that_cannot_take_over_is_not_executed_and_all_is_as_before() {
         "exec sleep 1000",
         "exec sleep 1000 >/dev/null",
         // A later one, which has forgotten this format.
-        "test \"$2\" = 2: && echo resumes 2",
+        "test \"$1\" = /dev/null/2: && echo resumes 2",
     ] {
         install_script(&scratch, script);
         refuses(&cannot);
@@ -634,4 +634,129 @@ fn a_supervise_that_waits_for_another_is_not_upgraded() {
     wait_until("the other has ended", || {
         upgrade(&scratch, &["service/a"]).code == 0
     });
+}
+
+/// Runs `svscanboot --upgrade` of the programs that are installed.
+fn upgrade_tree(scratch: &Scratch) -> Output {
+    install(scratch, "builds/1", "svscanboot");
+    let mut command = scratch.command(Suite::Ours, scratch.at("programs/svscanboot"));
+    command.args(["--upgrade", "service"]);
+    finish(command)
+}
+
+#[test]
+fn a_whole_tree_goes_on_under_the_new_programs_and_svscan_starts_nothing_anew() {
+    let scratch = Scratch::new();
+    two_builds(&scratch);
+    scratch.service("service/a", COUNTS);
+    scratch.service("service/a/log", "exec cat >>../lines");
+    scratch.service("service/b", WAITS);
+    scratch.write("service/never", "no directory");
+    let svscan = svscan(&scratch);
+    let names = ["service/a", "service/a/log", "service/b"];
+    let pids = names.map(|name| scratch.wait_up(name));
+    let before = names.map(|name| everything(&scratch, name));
+    let line = command_line(svscan.pid());
+    for name in ["supervise", "svscan"] {
+        install(&scratch, "builds/1", name);
+    }
+    let output = upgrade_tree(&scratch);
+    assert_eq!(
+        output.text(),
+        "svscanboot: 4 upgraded, 0 not\n",
+        "{output:?}"
+    );
+    assert_eq!((output.code, output.errors().as_str()), (0, ""));
+    assert!(runs(&scratch, svscan.pid(), "builds/1"));
+    assert_eq!(command_line(svscan.pid()), line);
+    let lines = || scratch.read("service/a/lines").lines().count();
+    let go_on = || {
+        let count = lines();
+        wait_until("there are more lines", || lines() > count + 5);
+    };
+    go_on();
+    assert_eq!(names.map(|name| everything(&scratch, name)), before);
+    // It is the parent of the supervises, and has the pipe of the pair.
+    for (name, pid) in names.into_iter().zip(pids) {
+        let supervise = parent(pid);
+        assert_eq!(parent(supervise), svscan.pid());
+        signal(supervise, "KILL");
+        wait_until("there is another supervise", || {
+            let next = scratch.state(name, "supervise").unwrap();
+            next != supervise.to_string() && parent(next.parse().unwrap()) == svscan.pid()
+        });
+        assert_eq!(scratch.wait_up(name), pid);
+    }
+    go_on();
+    signal(pids[1], "KILL");
+    wait_until("the log is started again", || {
+        scratch
+            .pid("service/a/log")
+            .is_some_and(|pid| pid != pids[1])
+    });
+    go_on();
+    for (index, line) in scratch.read("service/a/lines").lines().enumerate() {
+        assert_eq!(line, (index + 1).to_string());
+    }
+    // Entries are noticed as before.
+    scratch.service("new", WAITS);
+    fs::rename(scratch.at("new"), scratch.at("service/new")).unwrap();
+    scratch.wait_up("service/new");
+    assert_eq!(scratch.read("svscan.err"), "");
+    // What runs the installed program is not executed again.
+    assert_eq!(
+        upgrade_tree(&scratch).text(),
+        "svscanboot: 5 upgraded, 0 not\n"
+    );
+}
+
+#[test]
+fn an_svscan_that_cannot_be_upgraded_goes_on() {
+    let scratch = Scratch::new();
+    two_builds(&scratch);
+    let mut svscan = svscan(&scratch);
+    scratch.service("service/a", WAITS);
+    scratch.wait_up("service/a");
+    install_script(&scratch, "exec sleep 1000 >/dev/null");
+    fs::rename(
+        scratch.at("programs/supervise"),
+        scratch.at("programs/svscan"),
+    )
+    .unwrap();
+    install(&scratch, "builds/1", "supervise");
+    let output = upgrade_tree(&scratch);
+    let program = scratch.at("programs/svscan");
+    let program = program.to_str().unwrap();
+    let why = format!("{program} cannot take over from it");
+    let expected = format!("svscanboot: warning: unable to upgrade svscan: {why}\n");
+    assert_eq!((output.code, output.errors()), (1, expected));
+    assert_eq!(output.text(), "svscanboot: 1 upgraded, 1 not\n");
+    assert_eq!(scratch.read("svscan.err"), "");
+    fs::remove_file(program).unwrap();
+    svscan.signal("USR2");
+    let why = "svscan: warning: unable to upgrade: file does not exist\n";
+    wait_until("it has said why", || scratch.read("svscan.err") == why);
+    scratch.service("new", WAITS);
+    fs::rename(scratch.at("new"), scratch.at("service/new")).unwrap();
+    scratch.wait_up("service/new");
+    assert!(svscan.runs());
+}
+
+#[test]
+fn another_svscan_is_sent_nothing() {
+    let scratch = Scratch::new();
+    two_builds(&scratch);
+    if !Path::new("/usr/bin/svscan").exists() {
+        return;
+    }
+    scratch.service("service/a", WAITS);
+    let mut svscan = scratch.daemon(Suite::Reference, "svscan", &["service"], "svscan");
+    scratch.wait_up("service/a");
+    let output = upgrade_tree(&scratch);
+    let version = "runs a version that cannot be upgraded in place";
+    let expected = format!(
+        "svscanboot: warning: service/a {version}\nsvscanboot: warning: svscan {version}\n"
+    );
+    assert_eq!((output.code, output.errors()), (1, expected));
+    assert!(svscan.runs() && scratch.pid("service/a").is_some());
 }

@@ -1,9 +1,7 @@
 //! `supervise dir`: keep one service running. `supervise dir FORMAT:NUMBERS` continues with a
-//! service after an upgrade in place; without NUMBERS it answers whether it could.
+//! service after an upgrade in place.
 
-use crate::error::{Error, TEMPORARY};
-use crate::formats::state::HANDOVER;
-use crate::sys::output;
+use crate::error::Error;
 use crate::{supervise, upgrade};
 use std::ffi::OsString;
 
@@ -14,14 +12,11 @@ pub fn main() -> u8 {
 
 fn run(arguments: &[OsString]) -> Result<u8, Error> {
     match arguments {
+        [_, dir] if upgrade::is_question(dir) => Ok(upgrade::answer()),
         [_, dir] => supervise::run(dir).map(|()| 0),
-        [called, dir, word] if let Some(numbers) = upgrade::numbers(word) => match numbers {
-            "" => {
-                let said = output::out(upgrade::answer(HANDOVER).as_bytes());
-                Ok(said.map_or(TEMPORARY, |()| 0))
-            }
-            numbers => supervise::resume(called, dir, numbers).map(|()| 0),
-        },
+        [called, dir, word] if let Some(numbers) = upgrade::numbers(word) => {
+            supervise::resume(called, dir, numbers).map(|()| 0)
+        }
         _ => Err(Error::Usage("usage: supervise dir")),
     }
 }

@@ -45,7 +45,7 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
         {
             Some(Ok(())) => continue,
             Some(Err(error @ NotSent::Write(_))) => {
-                output::err(&not_sent(name, &error));
+                output::err(&not_sent(b"svc", name, &error));
                 continue;
             }
             _ => {}
@@ -53,7 +53,7 @@ fn run(arguments: &[OsString]) -> Result<u8, Error> {
         // The error is printed before the chdir back, which may fail.
         let visit = origin.visit(name, || {
             if let Err(error) = service::send(Path::new(""), &commands, true) {
-                output::err(&not_sent(name, &error));
+                output::err(&not_sent(b"svc", name, &error));
             }
         });
         match visit {
@@ -76,15 +76,23 @@ fn upgrade(names: &[OsString]) -> u8 {
             continue;
         };
         code = 1;
-        output::err(&match error {
-            NotUpgraded::NotSent(error) => not_sent(name, &error),
-            NotUpgraded::Version => {
-                warning("", name, " runs a version that cannot be upgraded in place")
-            }
-            NotUpgraded::Because(why) => warning("unable to upgrade ", name, &format!(": {why}")),
-        });
+        output::err(&not_upgraded(b"svc", name, error));
     }
     code
+}
+
+/// The warning of `program` about the service `name`.
+pub(super) fn not_upgraded(program: &[u8], name: &OsStr, error: NotUpgraded) -> Vec<u8> {
+    match error {
+        NotUpgraded::NotSent(error) => not_sent(program, name, &error),
+        NotUpgraded::Version => {
+            let what = " runs a version that cannot be upgraded in place";
+            warning(program, "", name, what)
+        }
+        NotUpgraded::Because(why) => {
+            warning(program, "unable to upgrade ", name, &format!(": {why}"))
+        }
+    }
 }
 
 /// Each letter once, at its first position.
@@ -98,18 +106,19 @@ fn each_once(letters: &[u8]) -> Vec<u8> {
     commands
 }
 
-fn not_sent(name: &OsStr, error: &NotSent) -> Vec<u8> {
+fn not_sent(program: &[u8], name: &OsStr, error: &NotSent) -> Vec<u8> {
     let (before, after) = match error {
         NotSent::NotRunning => ("unable to control ", "supervise not running"),
         NotSent::Open(error) => ("unable to control ", reason(error)),
         NotSent::Write(error) => ("error writing commands to ", reason(error)),
     };
-    warning(before, name, &[": ", after].concat())
+    warning(program, before, name, &[": ", after].concat())
 }
 
-fn warning(before: &str, name: &OsStr, after: &str) -> Vec<u8> {
+fn warning(program: &[u8], before: &str, name: &OsStr, after: &str) -> Vec<u8> {
     [
-        b"svc: warning: ",
+        program,
+        b": warning: ",
         before.as_bytes(),
         name.as_bytes(),
         after.as_bytes(),

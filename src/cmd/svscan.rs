@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::svscan::{self, ScanOptions};
+use crate::upgrade;
 use std::ffi::OsString;
 
 const SHARED_GROUP: &str = "--shared-group";
@@ -10,10 +11,20 @@ const TIMELINE: &str = "--timeline";
 /// The program. As in 0.76, arguments after the directory are ignored.
 pub fn main() -> u8 {
     super::main("svscan", |arguments| {
-        let (_, words) = super::split(arguments, "svscan");
+        let (called, given) = super::split(arguments, "svscan");
         let usage = "usage: svscan [--shared-group] [--timeline file] [dir]";
-        let (options, words) = options(words, usage)?;
-        svscan::run(words.first().map(AsRef::as_ref), options).map(|()| 0)
+        let (options, rest) = options(given, usage)?;
+        let dir = rest.first().map(AsRef::as_ref);
+        if dir.is_some_and(upgrade::is_question) {
+            return Ok(upgrade::answer());
+        }
+        // Only a start is recorded.
+        let later = ScanOptions {
+            timeline: None,
+            ..options
+        };
+        let again = [&[called.to_owned()], words(later).as_slice(), rest].concat();
+        svscan::run(dir, options, again).map(|()| 0)
     })
 }
 

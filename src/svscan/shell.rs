@@ -16,6 +16,7 @@ use crate::formats::state::NotedEnd;
 use crate::formats::timeline::TimelineEvent;
 use crate::service::{self, is_hidden};
 use crate::supervise;
+use crate::sys::exec::Program;
 use crate::sys::poll::{self, PollEvent};
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::watch::{Change, How};
@@ -34,8 +35,9 @@ use std::time::Instant;
 /// The maximum number of buffers of inotify events to read before anything else is done.
 const CHANGE_BUFFERS: usize = 64;
 
-/// The signals to wait for. ALRM requests a scan, as in s6 and in patched daemontools.
-const SIGNALS: [Signal; 2] = [Signal::CHLD, Signal::ALRM];
+/// The signals to wait for. ALRM requests a scan, as in s6 and in patched daemontools. USR2
+/// requests an upgrade.
+const SIGNALS: [Signal; 3] = [Signal::CHLD, Signal::ALRM, Signal::USR2];
 
 /// One running svscan.
 struct Shell {
@@ -56,6 +58,19 @@ struct Shell {
     reported: Reported,
     /// The recorder of the start-up; None if it is complete, or without `--timeline`.
     timeline: Option<Recorder>,
+    upgrade: Upgrade,
+}
+
+/// What svscan needs to become the program now installed.
+struct Upgrade {
+    /// USR2 has asked for it.
+    is_due: bool,
+    /// The path of the program; None: unknown.
+    program: Option<OsString>,
+    /// The command line.
+    words: Vec<OsString>,
+    /// The directory in which svscan was started.
+    origin: io::Result<File>,
 }
 
 /// A supervise to be started.
@@ -69,11 +84,16 @@ struct Start {
 /// to share most of svscan's memory, small enough for the first to start at once.
 const BATCH: usize = 64;
 
-/// Runs svscan in `dir`, or in the current directory; never returns once it has begun.
+/// Runs svscan in `dir`, or in the current directory; never returns once it has begun. `again` is
+/// the command line for an upgrade.
 ///
 /// # Errors
 /// `unable to open TIMELINE`, `unable to chdir to DIR`.
-pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
+pub fn run(
+    dir: Option<&OsStr>,
+    options: ScanOptions<'_>,
+    again: Vec<OsString>,
+) -> Result<(), Error> {
     let began = options.timeline.map(|path| (path, Beginning::now()));
     heap::begin();
     start::hand_on_descriptors();
@@ -84,6 +104,12 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
     // Before the current directory changes.
     let timeline = began.map(|(path, began)| heap::outside(|| Recorder::open(path, began)));
     let timeline = timeline.transpose()?;
+    let upgrade = Upgrade {
+        is_due: false,
+        program: child::sibling_program(super::PROGRAM),
+        words: again,
+        origin: file::open_directory(Path::new(".")),
+    };
     if let Some(dir) = dir {
         std::env::set_current_dir(dir)
             .map_err(|error| Error::unable("chdir to", dir, "", error))?;
@@ -104,6 +130,7 @@ pub fn run(dir: Option<&OsStr>, options: ScanOptions<'_>) -> Result<(), Error> {
         orphans: Orphans::default(),
         reported: Reported::default(),
         timeline,
+        upgrade,
     };
     if let Some(timeline) = &mut shell.timeline {
         timeline.begin();
@@ -154,6 +181,32 @@ impl Shell {
         let actions = self.plan.tick(now);
         self.perform(actions);
         self.perform(self.plan.check_nameless());
+        if std::mem::take(&mut self.upgrade.is_due) {
+            let error = self.become_installed();
+            let error = Error::unable_to("upgrade", error);
+            output::err_nonblocking(&error.warning(super::PROGRAM));
+        }
+    }
+
+    /// Becomes the program now installed, which finds the supervises as after svscan was killed.
+    /// Returns why that is impossible, with everything as before.
+    #[cold]
+    fn become_installed(&self) -> io::Error {
+        let exec = || {
+            let path = self.upgrade.program.as_deref().ok_or(ErrorKind::NotFound)?;
+            let program = Program::at(path, &self.upgrade.words)?;
+            let here = file::open_directory(Path::new("."))?;
+            if let Ok(origin) = &self.upgrade.origin {
+                file::change_directory(origin)?;
+            }
+            let error = self.starter.exec(&program);
+            let _ = file::change_directory(&here);
+            Err(error)
+        };
+        exec().map_or_else(
+            |error| error,
+            |never: std::convert::Infallible| match never {},
+        )
     }
 
     /// Handles inotify events, up to [`CHANGE_BUFFERS`] buffers at a time: ended supervises
@@ -247,7 +300,8 @@ impl Shell {
     /// Takes the pending signals; returns whether ALRM requested a scan.
     fn take_signals(&mut self) -> bool {
         // At most one of each is pending.
-        let signals = [self.signals.next(), self.signals.next()];
+        let signals = SIGNALS.map(|_| self.signals.next());
+        self.upgrade.is_due |= signals.contains(&Some(Signal::USR2));
         if signals.contains(&Some(Signal::CHLD)) {
             self.reap();
         }

@@ -19,6 +19,7 @@ use crate::sys::exec::Program;
 use crate::sys::file::{self, FileId};
 use crate::sys::limits::{OpenFiles, raise_open_files};
 use crate::sys::oom::OomScoreAdj;
+use crate::sys::signals::Signal;
 use crate::sys::spawn::{self, Fd, STDIN, STDOUT, Spawn, SpawnError, Step};
 use crate::sys::{child, heap, output, pidfd, process, signals, terminal};
 use crate::timeline::recorder::{Record, Recorder};
@@ -69,6 +70,25 @@ impl Starter {
             started_by: StartedBy::of_children(),
             oom_score_adj: OomScoreAdj::spare(),
         }
+    }
+
+    /// Execs `program`, with the limit and the `oom_score_adj` that svscan inherited. If that
+    /// fails, they are those of svscan again.
+    #[cold]
+    pub(super) fn exec(&self, program: &Program) -> io::Error {
+        if let Some(limit) = self.open_files {
+            limit.restore();
+        }
+        if let Some(inherited) = &self.oom_score_adj {
+            inherited.restore();
+        }
+        let error = program.exec();
+        raise_open_files();
+        if self.oom_score_adj.is_some() {
+            OomScoreAdj::spare();
+        }
+        signals::ignore(Signal::PIPE);
+        error
     }
 
     /// What all supervises know of this svscan.

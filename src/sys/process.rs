@@ -2,6 +2,7 @@
 
 use super::file::{self, FileId};
 use super::lock::{self, LockId};
+use super::signals::Signal;
 use crate::child::{Pid, PidSpace, ProcessId};
 use std::collections::HashMap;
 use std::io::Read;
@@ -289,6 +290,15 @@ pub fn is_of(pid: Pid, users: &[u32]) -> bool {
 /// Whether the four ids (real, effective, saved, file system) are all among `users`.
 fn are_all_of(ids: &[u32], users: &[u32]) -> bool {
     ids.len() == 4 && ids.iter().all(|id| users.contains(id))
+}
+
+/// Whether the process `pid` blocks `signal`.
+pub fn blocks(pid: Pid, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(path(pid).join("status")).unwrap_or_default();
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigBlk:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal.raw() - 1)) != 0)
 }
 
 /// The user ids in `/proc/PID/status`.
