@@ -277,7 +277,6 @@ situations! { dies_of
     kill("KILL");
     quit("QUIT");
     usr1("USR1");
-    usr2("USR2");
 }
 
 /// What svscan makes of a change: what is in the scan directory besides the service `s`,
