@@ -135,7 +135,6 @@ impl Starter {
             child = child.directory(Path::new(name));
         }
         let started = child.start(|ready| {
-            heap::end();
             // The child's copy; that of svscan is unaffected.
             let record = timeline
                 .take()

@@ -251,7 +251,7 @@ pub fn outside<T>(make: impl FnOnce() -> T) -> T {
 }
 
 /// In a child, which has no heap, before it allocates anything.
-pub fn end() {
+pub(super) fn end() {
     STATE.store(OFF, Ordering::Relaxed);
 }
 
@@ -261,6 +261,8 @@ mod tests {
     use crate::child::End;
     use crate::numbers::Numbers;
     use crate::sys::child;
+    use crate::sys::spawn::Spawn;
+    use std::path::Path;
 
     fn layout(size: usize) -> Layout {
         Layout::from_size_align(size, 8).unwrap()
@@ -349,15 +351,18 @@ mod tests {
             );
             assert!(kept.iter().all(|word| is_in_heap(word).is_none()));
             let address = BEGIN.load(Ordering::Relaxed);
-            let grandchild = child::spawn(|| {
-                end();
+            // Longer than a path that std copies to the stack.
+            let path = outside(|| "./".repeat(500));
+            let grandchild = Spawn::new().directory(Path::new(&path)).start(|ready| {
+                assert!(ready.is_ok());
                 assert!(!is_mapped(address));
                 let mut kept = kept.clone();
                 kept.push("last".to_owned());
                 assert_eq!(kept.len(), 1003);
                 0
             });
-            assert_eq!(grandchild.and_then(child::wait).unwrap(), End::Exited(0));
+            let grandchild = grandchild.and_then(|proc| child::wait(proc.pid()));
+            assert_eq!(grandchild.unwrap(), End::Exited(0));
             assert!(is_mapped(address));
             drop(kept);
             words.push("after".to_owned());

@@ -17,7 +17,7 @@ use super::exec::Program;
 use super::oom::OomScoreAdj;
 use super::pidfd::Proc;
 use super::signals::{self, Signal};
-use super::{descriptors, file};
+use super::{descriptors, file, heap};
 use crate::child::Pid;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::fs::File;
@@ -190,6 +190,7 @@ impl<'a> Spawn<'a> {
         match unsafe { fork()? } {
             Some(pid) => Ok(Proc::of_child(pid, writer)),
             None => {
+                heap::end();
                 // Its own copy would prevent end of file.
                 drop(writer);
                 let pass = |reader: &mut PipeReader| reader.read_exact(&mut [0]).is_ok();
