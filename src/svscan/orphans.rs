@@ -23,13 +23,16 @@ pub(super) struct Orphans {
 type ToNote = Option<(PathBuf, NotedEnd)>;
 
 impl Orphans {
-    /// A supervise was killed, and `pid` was the process of its service.
-    pub(super) fn orphaned(&mut self, pid: Pid, directory: PathBuf) -> ToNote {
+    /// A supervise was killed, and `pid` was the process of its service. `is_child`: svscan is
+    /// its parent now; otherwise nobody tells svscan when it ends.
+    pub(super) fn orphaned(&mut self, pid: Pid, directory: PathBuf, is_child: bool) -> ToNote {
         let mut recent = self.recent.iter();
         match recent.rfind(|ended| ended.process.pid == pid) {
             Some(ended) => Some((directory, *ended)),
             None => {
-                self.running.insert(pid, directory);
+                if is_child {
+                    self.running.insert(pid, directory);
+                }
                 None
             }
         }
@@ -68,11 +71,16 @@ mod tests {
             Some((PathBuf::from("a"), NotedEnd { process, end }))
         };
         let mut orphans = Orphans::default();
-        assert_eq!(orphans.orphaned(process(1).pid, "a".into()), None);
+        assert_eq!(orphans.orphaned(process(1).pid, "a".into(), true), None);
         assert_eq!(orphans.ended(process(2), end), None);
         assert_eq!(orphans.ended(process(1), end), noted(1));
         assert_eq!(orphans.ended(process(1), End::Killed(9)), None);
-        assert_eq!(orphans.orphaned(process(2).pid, "a".into()), noted(2));
+        assert_eq!(
+            orphans.orphaned(process(2).pid, "a".into(), false),
+            noted(2)
+        );
+        assert_eq!(orphans.orphaned(process(3).pid, "a".into(), false), None);
+        assert!(orphans.running.is_empty());
     }
 
     #[test]
@@ -82,7 +90,8 @@ mod tests {
             assert_eq!(orphans.ended(process(pid), End::Exited(0)), None);
         }
         assert_eq!(orphans.recent.len(), RECENT);
-        assert_eq!(orphans.orphaned(process(1).pid, "a".into()), None);
-        assert!(orphans.orphaned(process(999).pid, "a".into()).is_some());
+        assert_eq!(orphans.orphaned(process(1).pid, "a".into(), true), None);
+        let known = orphans.orphaned(process(999).pid, "a".into(), true);
+        assert!(known.is_some());
     }
 }

@@ -353,7 +353,9 @@ impl Shell {
         let record = service::last_state(&directory);
         let record = record.filter(|record| record.writer.supervise == supervise);
         if let Some(process) = record.and_then(|record| record.state.process) {
-            let ended = self.orphans.orphaned(process.pid, directory);
+            // Not if the supervise was started by an earlier svscan.
+            let is_child = child::is_child(process.pid);
+            let ended = self.orphans.orphaned(process.pid, directory, is_child);
             self.note_end(ended);
         }
     }
