@@ -52,19 +52,13 @@ impl Running {
     /// it cannot get the lock.
     pub(super) fn find(&mut self, directory: &Path, is_known: impl Fn(Pid) -> bool) -> Option<Pid> {
         let pid = self.supervise_in(directory).filter(|pid| !is_known(*pid))?;
-        let watched = self.watch(pid, directory);
-        if watched.is_none() {
-            // The lock may have another holder by now.
-            self.locks.clear();
-        }
-        watched
+        self.watch(pid, directory)
     }
 
     fn watch(&mut self, pid: Pid, directory: &Path) -> Option<Pid> {
         let proc = Proc::open(pid).ok()?;
         // Another process may have got its pid before the handle was opened.
-        let is_there = file::id_at(&process::directory_link(pid)) == file::id_at(directory);
-        if !is_there || !process::is_own(pid, SUPERVISE) {
+        if !runs_in(pid, directory) {
             return None;
         }
         if self.ends.is_none() {
@@ -81,10 +75,16 @@ impl Running {
             return None;
         };
         let space = self.started_by.space?;
-        match service::read_state(directory, space) {
+        let found = match service::read_state(directory, space) {
             Some(record) => Some(record.writer.supervise),
             None => self.holder_of_lock(&service::inside(directory, "supervise/lock")),
+        };
+        let found = found.filter(|pid| runs_in(*pid, directory));
+        if found.is_none() {
+            // The lock may have another holder by now.
+            self.locks.clear();
         }
+        found
     }
 
     /// A child of a killed supervise has its files until it execs the service: so it counts who
@@ -129,35 +129,48 @@ impl Running {
     }
 
     /// The pipe between `service` and its log that an earlier svscan made, if somebody still
-    /// has it and it can be opened. The supervises have it as stdout and stdin. If both are
-    /// gone, the processes of the service and its log have it, unless they have redirected
-    /// that: so it must be the same pipe for both, or one without a reader.
+    /// has it and it can be opened: the stdin of the log's supervise, or the stdout of the
+    /// service's. If both are gone, the processes of the service and its log have it, unless
+    /// they have redirected that.
+    ///
+    /// A stdout can be another pipe: one to readproctitle, if the supervise was started before
+    /// there was a `log`. So a reader must be the log's process.
     pub(super) fn pipe(&mut self, service: &Path) -> Option<(PipeReader, PipeWriter)> {
         let log = service.join("log");
-        let found = [(service, STDOUT), (&log, STDIN)].into_iter();
-        let mut found = found.filter_map(|(directory, fd)| {
-            let pid = self.supervise_in(directory)?;
-            let is_own = process::is_own(pid, SUPERVISE);
-            is_own.then(|| FoundPipe::of(pid, fd)).flatten()
-        });
-        if let Some(pipe) = found.next() {
+        let mut of_supervise =
+            |directory: &Path, fd| FoundPipe::of(self.supervise_in(directory)?, fd);
+        if let Some(pipe) = of_supervise(&log, STDIN) {
             return pipe.open().ok();
         }
-        let of_process = |directory: &Path, fd| {
-            let StateRecord { writer, state, .. } = service::last_state(directory)?;
-            // Not a record of another boot, nor that of a directory that this is a copy of.
-            let is_valid = writer.space.is_some()
-                && writer.space == self.started_by.space
-                && writer.directory.is_some()
-                && writer.directory == file::id_at(directory);
-            let process = state.process.filter(|_| is_valid)?;
-            let is_running = process::is_running(process);
-            is_running.then(|| FoundPipe::of(process.pid, fd)).flatten()
-        };
-        let pipe = of_process(service, STDOUT)?;
-        let is_same = || of_process(&log, STDIN).is_some_and(|read| read.id() == pipe.id());
-        (!pipe.has_reader() || is_same()).then(|| pipe.open().ok())?
+        let written = of_supervise(service, STDOUT);
+        let log = self.process_of(&log);
+        let read = log.and_then(|pid| FoundPipe::of(pid, STDIN));
+        // It cannot be seen if it is another user's: then the supervise is believed.
+        let is_hidden = written.is_some() && log.is_some() && read.is_none();
+        let of_process = || FoundPipe::of(self.process_of(service)?, STDOUT);
+        let pipe = written.or_else(of_process)?;
+        let is_same = read.is_some_and(|read| read.id() == pipe.id());
+        (is_same || is_hidden || !pipe.has_reader()).then(|| pipe.open().ok())?
     }
+
+    /// The running process of the service in `directory`, by the record of its last supervise.
+    fn process_of(&self, directory: &Path) -> Option<Pid> {
+        let StateRecord { writer, state, .. } = service::last_state(directory)?;
+        // Not a record of another boot, nor that of a directory that this is a copy of.
+        let is_valid = writer.space.is_some()
+            && writer.space == self.started_by.space
+            && writer.directory.is_some()
+            && writer.directory == file::id_at(directory);
+        let process = state.process.filter(|_| is_valid)?;
+        process::is_running(process).then_some(process.pid)
+    }
+}
+
+/// Whether `pid` is a supervise of this user in `directory`. In this order: another user's
+/// process may be where a stat(2) never returns.
+fn runs_in(pid: Pid, directory: &Path) -> bool {
+    process::is_own(pid, SUPERVISE)
+        && file::id_at(&process::directory_link(pid)) == file::id_at(directory)
 }
 
 /// The number of SIGKILL, which stands for any end that nobody asked for.

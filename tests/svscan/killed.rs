@@ -310,3 +310,43 @@ fn svscan_notes_how_the_service_of_a_killed_supervise_ends() {
     strace.signal("KILL");
     strace.wait();
 }
+
+/// The service was started without a log, so its stdout is that of svscan: a pipe.
+#[test]
+fn a_log_that_was_added_does_not_read_from_the_pipe_that_svscan_writes_to() {
+    let scratch = Scratch::new();
+    scratch.service("scan/a", WAITS);
+    let start = || {
+        let mut command = scratch.command(Suite::Ours, "sh");
+        command.args(["-c", "svscan scan 2>&1 | cat > printed"]);
+        let shell = scratch.start(command, "svscan");
+        let is_svscan = |pid: &u32| {
+            super::words(*pid)
+                .first()
+                .is_some_and(|word| word == "svscan")
+        };
+        let found = || children(shell.pid()).into_iter().find(is_svscan);
+        wait_until("svscan runs", || found().is_some());
+        let svscan = found().unwrap();
+        (shell, svscan)
+    };
+    let (_first, old) = start();
+    let main = scratch.wait_up("scan/a");
+    scratch.service("scan/a/log", "exec cat > got");
+    kill(old);
+    let (_second, svscan) = start();
+    let logger = scratch.wait_up("scan/a/log");
+    let read = pipe(supervise_of(&scratch, "a/log"), 0);
+    assert_ne!(read, pipe(main, 1));
+    // A restart connects the two.
+    let supervise = supervise_of(&scratch, "a");
+    svc(&scratch, "-dx", "scan/a");
+    wait_until("it is replaced", || {
+        !is_alive(supervise) && supervise_of(&scratch, "a") != supervise
+    });
+    assert_eq!(pipe(scratch.wait_up("scan/a"), 1), read);
+    assert_eq!(scratch.wait_up("scan/a/log"), logger);
+    svc(&scratch, "-dx", "scan/a");
+    svc(&scratch, "-dx", "scan/a/log");
+    kill(svscan);
+}
