@@ -10,7 +10,7 @@ use crate::sys::fifo::FoundPipe;
 use crate::sys::lock::{self, LockId};
 use crate::sys::pidfd::{Ends, Proc};
 use crate::sys::signals::Signal;
-use crate::sys::{file, process};
+use crate::sys::{clock, file, poll, process};
 use std::collections::HashMap;
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -96,6 +96,12 @@ impl Running {
             self.locks = held.filter_map(|lock| Some((lock.id, lock.pid?))).collect();
         }
         self.locks.get(&id).copied()
+    }
+
+    /// Whether the supervise `pid` is one of them and has ended.
+    pub(super) fn has_ended(&self, pid: Pid) -> bool {
+        let proc = self.handles.get(&pid);
+        proc.is_some_and(|proc| poll::wait([proc.end()], Some(clock::monotonic())) == [true])
     }
 
     /// The supervises among them that have ended.

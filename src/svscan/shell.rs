@@ -233,7 +233,8 @@ impl Shell {
         };
         let is_over = |entry: OsString| {
             let mut running = self.plan.running(&entry).peekable();
-            running.peek().is_some() && running.all(child::has_ended)
+            let has_ended = |pid| child::has_ended(pid) || self.running.has_ended(pid);
+            running.peek().is_some() && running.all(has_ended)
         };
         let mut replaced = changes.iter().flat_map(|change| match change {
             Change::Entry {
@@ -245,6 +246,7 @@ impl Shell {
         });
         if replaced.any(is_over) {
             self.reap();
+            self.take_ends();
         }
     }
 
@@ -508,13 +510,17 @@ impl Shell {
     fn start_all(&mut self, starts: Vec<Start>) -> Vec<ScanAction> {
         let mut answers = Vec::with_capacity(starts.len());
         let recorded = self.timeline.as_ref().map_or(0, |_| starts.len());
-        let mut forked = Vec::with_capacity(recorded);
+        let mut begun = Vec::with_capacity(recorded);
         for Start { id, kind, name } in &starts {
             let pipe = self.pipes.get(id);
-            if recorded > 0 {
-                forked.push(clock::monotonic());
-            }
             let found = (self.running).find(&path(name, *kind), |pid| self.plan.has(pid));
+            if recorded > 0 {
+                let event = match found {
+                    Some(_) => TimelineEvent::Other,
+                    None => TimelineEvent::Forked,
+                };
+                begun.push((event, clock::monotonic()));
+            }
             if let Some(pid) = found {
                 answers.push((Ok(pid), clock::monotonic()));
                 continue;
@@ -529,8 +535,8 @@ impl Shell {
             answers.push((answer, clock::monotonic()));
         }
         if let Some(timeline) = &mut self.timeline {
-            for (Start { kind, name, .. }, at) in starts.iter().zip(forked) {
-                timeline.note(TimelineEvent::Forked, at, name, *kind == SuperviseKind::Log);
+            for (Start { kind, name, .. }, (event, at)) in starts.iter().zip(begun) {
+                timeline.note(event, at, name, *kind == SuperviseKind::Log);
             }
         }
         let mut actions = Vec::new();

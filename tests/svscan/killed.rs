@@ -350,3 +350,45 @@ fn a_log_that_was_added_does_not_read_from_the_pipe_that_svscan_writes_to() {
     svc(&scratch, "-dx", "scan/a/log");
     kill(svscan);
 }
+
+/// As it is where svscan has started the supervise.
+#[test]
+fn a_directory_made_in_place_of_one_whose_found_supervise_has_just_ended_is_a_new_one() {
+    let scratch = Scratch::new();
+    scratch.service("scan/a", WAITS);
+    scratch.service("template", WAITS);
+    scratch.service("template/log", "exec cat >> got");
+    scratch.write("template/down", "");
+    let first = svscan(&scratch);
+    scratch.wait_up("scan/a");
+    let second = replace(&scratch, first, &["a"]);
+    second.signal("STOP");
+    svc(&scratch, "-dx", "scan/a");
+    wait_until("supervise has ended", || {
+        scratch.svstat("scan/a") == "supervise not running"
+    });
+    shell(&scratch, "rm -r scan/a; cp -r template scan/a");
+    second.signal("CONT");
+    scratch.wait_supervised("scan/a/log");
+    assert_eq!(scratch.pid("scan/a"), None);
+}
+
+#[test]
+fn a_timeline_tells_that_a_supervise_was_found_and_not_forked() {
+    let scratch = Scratch::new();
+    scratch.service("scan/a", WAITS);
+    let mut first = svscan(&scratch);
+    scratch.wait_up("scan/a");
+    first.signal("KILL");
+    first.wait();
+    let words = ["--timeline", "times", "scan"];
+    let _second = scratch.daemon(Suite::Ours, "svscan", &words, "svscan");
+    wait_until("all are found", || {
+        scratch.read("times").contains("scanned ")
+    });
+    let times = scratch.read("times");
+    assert!(
+        times.contains("\nother ") && !times.contains("forked "),
+        "{times}"
+    );
+}
