@@ -33,9 +33,10 @@ pub(super) enum Kind {
 }
 
 /// The kinds, their names for SOAK_KINDS, and how often each is played; 0: only if it is named.
-/// (svscanboot stops services and loggers of an earlier one at the same time, so what is in a
-/// log pipe then can be lost; and of a supervise that is just starting when all is killed, the
-/// next svscan starts a second one, which fails on the lock and says so.)
+/// (svscanboot sends `d` to the loggers of an earlier one together with their services, so what
+/// is in a pipe then is lost. After all was killed, the next svscan does not see a supervise
+/// that is not ready yet, and starts a second one, which says that it cannot have the lock; nor
+/// the pipe of a process that is not in the record yet.)
 pub(super) const KINDS: [(Kind, &str, usize); 12] = [
     (Kind::Supervise, "supervise", 6),
     (Kind::LogSupervise, "log-supervise", 5),

@@ -271,12 +271,13 @@ impl Tree {
         self.root.as_ref().unwrap().pid()
     }
 
-    pub(super) fn pipes_of_svscan(&self) -> Vec<PathBuf> {
+    pub(super) fn pipes_of_svscan(&self) -> Vec<Option<PathBuf>> {
         let svscan = self.svscan();
         let opened = svscan.map(|pid| fs::read_dir(format!("/proc/{pid}/fd")));
         let opened = opened.and_then(Result::ok).into_iter().flatten().flatten();
         opened
             .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .map(Some)
             .collect()
     }
 
