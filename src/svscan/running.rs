@@ -140,7 +140,8 @@ impl Running {
     /// they have redirected that.
     ///
     /// A stdout can be another pipe: one to readproctitle, if the supervise was started before
-    /// there was a `log`. So a reader must be the log's process.
+    /// there was a `log`. So both must have been started by one svscan, or a reader must be the
+    /// log's process.
     pub(super) fn pipe(&mut self, service: &Path) -> Option<(PipeReader, PipeWriter)> {
         let log = service.join("log");
         let mut of_supervise =
@@ -149,26 +150,33 @@ impl Running {
             return pipe.open().ok();
         }
         let written = of_supervise(service, STDOUT);
-        let log = self.process_of(&log);
-        let read = log.and_then(|pid| FoundPipe::of(pid, STDIN));
-        // It cannot be seen if it is another user's: then the supervise is believed.
-        let is_hidden = written.is_some() && log.is_some() && read.is_none();
-        let of_process = || FoundPipe::of(self.process_of(service)?, STDOUT);
-        let pipe = written.or_else(of_process)?;
+        let [main, log] = [service, &log].map(|directory| self.record_of(directory));
+        let svscan = |record: Option<StateRecord>| record?.writer.svscan;
+        let process = |record: Option<StateRecord>| {
+            let process = record?.state.process?;
+            process::is_running(process).then_some(process.pid)
+        };
+        let log_pid = process(log);
+        let read = log_pid.and_then(|pid| FoundPipe::of(pid, STDIN));
+        let is_connected = svscan(main).is_some_and(|main| svscan(log) == Some(main))
+            // It cannot be seen if it is another user's.
+            || (log_pid.is_some() && read.is_none());
+        let is_connected = is_connected && written.is_some();
+        let pipe = written.or_else(|| FoundPipe::of(process(main)?, STDOUT))?;
         let is_same = read.is_some_and(|read| read.id() == pipe.id());
-        (is_same || is_hidden || !pipe.has_reader()).then(|| pipe.open().ok())?
+        (is_connected || is_same || !pipe.has_reader()).then(|| pipe.open().ok())?
     }
 
-    /// The running process of the service in `directory`, by the record of its last supervise.
-    fn process_of(&self, directory: &Path) -> Option<Pid> {
-        let StateRecord { writer, state, .. } = service::last_state(directory)?;
+    /// The record of the last supervise in `directory`.
+    fn record_of(&self, directory: &Path) -> Option<StateRecord> {
+        let record = service::last_state(directory)?;
+        let writer = record.writer;
         // Not a record of another boot, nor that of a directory that this is a copy of.
         let is_valid = writer.space.is_some()
             && writer.space == self.started_by.space
             && writer.directory.is_some()
             && writer.directory == file::id_at(directory);
-        let process = state.process.filter(|_| is_valid)?;
-        process::is_running(process).then_some(process.pid)
+        is_valid.then_some(record)
     }
 }
 

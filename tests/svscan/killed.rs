@@ -392,3 +392,27 @@ fn a_timeline_tells_that_a_supervise_was_found_and_not_forked() {
         "{times}"
     );
 }
+
+/// Its end of the pipe is open, so that the pipe has a reader, but none that is the logger.
+#[test]
+fn the_pipe_is_found_while_the_svscan_before_has_not_ended() {
+    let scratch = Scratch::new();
+    numbers(&scratch, "scan/a");
+    let mut first = svscan(&scratch);
+    let whole = pipe(scratch.wait_up("scan/a"), 1);
+    wait_more_lines(&scratch, "a");
+    first.signal("STOP");
+    let logger = scratch.wait_up("scan/a/log");
+    let old = supervise_of(&scratch, "a/log");
+    for pid in [old, logger] {
+        kill(pid);
+    }
+    let _second = start(&scratch, &["a"]);
+    wait_until("there is another supervise", || {
+        scratch.state("scan/a/log", "supervise") != Some(old.to_string())
+    });
+    assert_eq!(pipe(supervise_of(&scratch, "a/log"), 0), whole);
+    first.signal("KILL");
+    first.wait();
+    wait_more_lines(&scratch, "a");
+}
