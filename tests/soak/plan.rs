@@ -36,7 +36,8 @@ pub(super) enum Kind {
 /// (svscanboot sends `d` to the loggers of an earlier one together with their services, so what
 /// is in a pipe then is lost. After all was killed, the next svscan does not see a supervise
 /// that is not ready yet, and starts a second one, which says that it cannot have the lock; nor
-/// the pipe of a process that is not in the record yet.)
+/// the pipe of a process that is not in the record yet. After svscan was killed, a log's
+/// supervise and its logger can get another pipe than the service has.)
 pub(super) const KINDS: [(Kind, &str, usize); 12] = [
     (Kind::Supervise, "supervise", 6),
     (Kind::LogSupervise, "log-supervise", 5),
@@ -47,7 +48,7 @@ pub(super) const KINDS: [(Kind, &str, usize); 12] = [
     (Kind::Want, "want", 5),
     (Kind::Tool, "tool", 2),
     (Kind::KilledTool, "killed-tool", 2),
-    (Kind::Svscan, "svscan", 4),
+    (Kind::Svscan, "svscan", 0),
     (Kind::Svscanboot, "svscanboot", 0),
     (Kind::All, "all", 0),
 ];
