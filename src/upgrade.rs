@@ -2,9 +2,9 @@
 //!
 //! 1. The record of the supervise tells which program that is, and in which format it hands its
 //!    state over.
-//! 2. That program is asked whether it understands the format ([`Probe`]): a program that
+//! 2. That program is asked whether it understands the format (`Probe`): a program that
 //!    does not would end the supervise.
-//! 3. [`UPGRADE`] is sent. The record tells whether the supervise has done it.
+//! 3. The byte `^` is sent. The record tells whether the supervise has done it.
 //!
 //! No program is asked, and nothing is sent, if anything is in doubt.
 
