@@ -391,6 +391,7 @@ fn a_service_whose_supervise_has_left_and_whose_entry_is_gone_is_down() {
     scratch.service("a", STUBBORN);
     scratch.link("a");
     let pid = wait_stubborn(&scratch);
+    let supervise: u32 = scratch.state("a", "supervise").unwrap().parse().unwrap();
     let output = std::thread::scope(|scope| {
         let output = scope.spawn(|| svcstop(&scratch, &["a"]));
         wait_until("svcstop has sent its command", || {
@@ -402,7 +403,14 @@ fn a_service_whose_supervise_has_left_and_whose_entry_is_gone_is_down() {
     });
     assert_eq!(output.code, 0, "{output:?}");
     assert!(!is_alive(pid));
-    assert_eq!(crate::harness::children(svscan.pid()), [0; 0]);
+    // Only what the service has left behind.
+    let children = crate::harness::children(svscan.pid());
+    assert!(!children.contains(&supervise), "{children:?}");
+    let is_supervise = |pid: &u32| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.is_ok_and(|name| name == "supervise\n")
+    };
+    assert!(!children.iter().any(is_supervise), "{children:?}");
 }
 
 #[test]
