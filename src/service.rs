@@ -2,8 +2,10 @@
 
 use crate::child::{Pid, PidSpace};
 use crate::error::Error;
-use crate::formats::state::{StateRecord, SvscanNote, Upgradable};
+use crate::formats::handover::Upgradable;
+use crate::formats::state::StateRecord;
 use crate::formats::status::Status;
+use crate::formats::svscan_note::SvscanNote;
 use crate::sys::{errno, fifo, file, lock, process};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, ReadDir};

@@ -11,7 +11,7 @@
 use crate::child::Pid;
 use crate::error::{TEMPORARY, reason};
 use crate::formats::control::UPGRADE;
-use crate::formats::state::HANDOVER;
+use crate::formats::handover::HANDOVER;
 use crate::service::{self, Control, NotSent};
 use crate::sys::exec::Program;
 use crate::sys::signals::Signal;

@@ -11,17 +11,12 @@
 //! keep their names and meanings in all later versions, and are read from every version. A
 //! record of a later version may be longer. Unknown keys are ignored.
 
+use super::handover::{Handover, Upgradable};
+use super::key_values::{Fields, Text};
+use super::status::{Status, Want};
+use super::tai64n::Tai64n;
 use crate::child::{End, Pid, PidSpace, ProcessId};
-use crate::formats::journal::hash;
-use crate::formats::status::{Status, Want};
-use crate::formats::tai64n::Tai64n;
-use std::io::Write;
 use std::time::Duration;
-
-const VERSION: u32 = 1;
-
-/// The length of the last line: a word and 16 digits.
-const SUM: usize = 21;
 
 /// The phase of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,7 +101,7 @@ impl StateWriter {
         let text = String::from_utf8_lossy(bytes);
         let fields = Fields(&text);
         let space = fields.space().flatten();
-        space.is_some() && space == self.space && fields.directory() == self.directory
+        space.is_some() && space == self.space && fields.file("directory") == self.directory
     }
 }
 
@@ -150,14 +145,13 @@ impl StateRecord {
             Want::Down => "down",
             Want::Once => "once",
         };
-        let mut text = Text::after(before);
+        let mut text = Text::after(before, Self::BYTES);
         text.line("sequence", self.sequence);
         text.space(writer.space);
         text.line("supervise", writer.supervise);
         text.process("svscan", "svscan-start", writer.svscan);
         text.process("tree", "tree-start", writer.tree);
-        let (device, inode) = writer.directory.unwrap_or_default();
-        text.line("directory", format_args!("{device}:{inode}"));
+        text.file("directory", writer.directory.unwrap_or_default());
         text.line("phase", phase);
         text.line("want", want);
         text.process("pid", "start", state.process);
@@ -189,7 +183,7 @@ impl StateRecord {
         StateRecord::of(&Fields::open(bytes)?)
     }
 
-    fn of(fields: &Fields<'_>) -> Option<StateRecord> {
+    pub(super) fn of(fields: &Fields<'_>) -> Option<StateRecord> {
         let flag = |key| fields.value(key) == Some("yes");
         Some(StateRecord {
             sequence: fields.number("sequence").unwrap_or(0),
@@ -198,7 +192,7 @@ impl StateRecord {
                 supervise: fields.number("supervise")?,
                 svscan: fields.process("svscan", "svscan-start").flatten(),
                 tree: fields.process("tree", "tree-start").flatten(),
-                directory: fields.directory(),
+                directory: fields.file("directory"),
             },
             state: State {
                 phase: match fields.value("phase")? {
@@ -219,140 +213,19 @@ impl StateRecord {
                 since: fields.moment("since").unwrap_or_default(),
                 commands: fields.number("commands").unwrap_or(0),
                 starts: fields.number("starts").unwrap_or(0),
-                last_end: fields.last_end(),
+                last_end: last_end(fields),
             },
         })
     }
 }
 
-/// The number of the format of [`Handover`], and of the descriptors that are handed on with it.
-pub const HANDOVER: u32 = 1;
-
-/// The lines of the record about upgrades in place.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Upgradable {
-    /// The supervise hands over in this format ([`HANDOVER`]).
-    pub format: u32,
-    /// The path of its program, as installed; None: it cannot be upgraded.
-    pub program: Option<String>,
-    /// The number of its upgrades.
-    pub done: u64,
-    /// The number of upgrades that it has refused, or that failed.
-    pub refused: u64,
-}
-
-impl Upgradable {
-    /// The maximum length of the path: every record has room for that.
-    pub const LONGEST_PROGRAM: usize = 128;
-
-    fn encode(&self, text: &mut Text) {
-        text.line("handover", self.format);
-        if let Some(program) = &self.program {
-            text.line("program", program);
-        }
-        text.line("upgrades", self.done);
-        text.line("upgrades-refused", self.refused);
-    }
-
-    /// These lines of a record; None if it does not have them.
-    pub fn decode(record: &[u8]) -> Option<Upgradable> {
-        Upgradable::of(&Fields::open(record)?)
-    }
-
-    fn of(fields: &Fields<'_>) -> Option<Upgradable> {
-        Some(Upgradable {
-            format: fields.number("handover")?,
-            program: fields.value("program").map(str::to_owned),
-            done: fields.number("upgrades")?,
-            refused: fields.number("upgrades-refused")?,
-        })
-    }
-}
-
-/// What a supervise hands over to its next program, besides the [`State`]: lines of the record
-/// that is written just before the exec.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Handover {
-    /// The phase.
-    pub phase: HandoverPhase,
-    /// As in the status.
-    pub since: Tai64n,
-    /// The last start or failed fork, as time since boot (CLOCK_BOOTTIME).
-    pub last_try: Option<Duration>,
-    /// The status could not be written.
-    pub is_unpublished: bool,
-}
-
-/// The phase of a service that is handed over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HandoverPhase {
-    /// It has no process, and will not be restarted.
-    Down,
-    /// A start is due.
-    Waiting {
-        /// `u` or `o` requested it.
-        is_asked_for: bool,
-        /// The number of failed forks.
-        failed_forks: u32,
-    },
-    /// It runs.
-    Up {
-        /// No command was received since its start.
-        is_quiet: bool,
-    },
-    /// This process has ended and is not reaped.
-    Zombie(Pid),
-}
-
-impl Handover {
-    fn encode(&self, text: &mut Text) {
-        let (phase, flag, number) = match self.phase {
-            HandoverPhase::Down => (0, false, 0),
-            HandoverPhase::Waiting {
-                is_asked_for,
-                failed_forks,
-            } => (1, is_asked_for, failed_forks),
-            HandoverPhase::Up { is_quiet } => (2, is_quiet, 0),
-            HandoverPhase::Zombie(pid) => (3, false, pid.get()),
-        };
-        let [flag, is_unpublished] = [flag, self.is_unpublished].map(u8::from);
-        let tried = self.last_try.map_or(0, |at| at.as_nanos());
-        let numbers = format_args!("{phase} {flag} {number} {tried} {is_unpublished}");
-        text.line("resume", numbers);
-        text.moment("resume-since", self.since);
-    }
-
-    /// A record that was written to hand over, with all of its lines.
-    pub fn decode(record: &[u8]) -> Option<(StateRecord, Upgradable, Handover)> {
-        let fields = Fields::open(record)?;
-        let handover = Handover::of(&fields)?;
-        Some((
-            StateRecord::of(&fields)?,
-            Upgradable::of(&fields)?,
-            handover,
-        ))
-    }
-
-    fn of(fields: &Fields<'_>) -> Option<Handover> {
-        let mut words = fields.value("resume")?.split(' ');
-        let mut next = || words.next()?.parse::<u64>().ok();
-        let (phase, flag, number) = (next()?, next()? != 0, u32::try_from(next()?).ok()?);
-        Some(Handover {
-            phase: match phase {
-                0 => HandoverPhase::Down,
-                1 => HandoverPhase::Waiting {
-                    is_asked_for: flag,
-                    failed_forks: number,
-                },
-                2 => HandoverPhase::Up { is_quiet: flag },
-                3 => HandoverPhase::Zombie(Pid::new(number)?),
-                _ => return None,
-            },
-            last_try: Some(Duration::from_nanos(next()?)).filter(|at| !at.is_zero()),
-            is_unpublished: next()? != 0,
-            since: fields.moment("resume-since")?,
-        })
-    }
+fn last_end(fields: &Fields<'_>) -> Option<LastEnd> {
+    Some(LastEnd {
+        pid: fields.number("ended-pid")?,
+        end: fields.end(),
+        at: fields.moment("ended-at")?,
+        lived: Duration::from_millis(fields.number("ended-lived")?),
+    })
 }
 
 /// The first line of the file: the last process that execed the service. That process writes it
@@ -398,193 +271,17 @@ impl ChildLine {
     }
 }
 
-/// `supervise/svscan`: an svscan that watches the service although it did not start its
-/// supervise, or has reaped the process of the service. In the same text format as the record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SvscanNote {
-    /// The scope of the pids and start times in it.
-    pub space: PidSpace,
-    /// The svscan.
-    pub svscan: ProcessId,
-    /// The last process of the service that svscan has reaped, because its supervise was killed.
-    pub ended: Option<NotedEnd>,
-}
-
-/// How a process ended, according to svscan.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NotedEnd {
-    /// The process.
-    pub process: ProcessId,
-    /// Its end.
-    pub end: End,
-}
-
-impl SvscanNote {
-    /// The size of the file.
-    pub const BYTES: usize = 256;
-
-    /// The contents of the file.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut text = Text::after(&[]);
-        text.space(Some(self.space));
-        text.process("svscan", "svscan-start", Some(self.svscan));
-        if let Some(NotedEnd { process, end }) = self.ended {
-            text.process("ended-pid", "ended-start", Some(process));
-            text.end(end);
-        }
-        text.seal(Self::BYTES)
-    }
-
-    /// The inverse of [`SvscanNote::encode`]; None for anything else.
-    pub fn decode(bytes: &[u8]) -> Option<SvscanNote> {
-        let fields = Fields::open(bytes)?;
-        Some(SvscanNote {
-            space: fields.space()??,
-            svscan: fields.process("svscan", "svscan-start")??,
-            ended: fields.noted_end(),
-        })
-    }
-}
-
-/// A text of lines that is being written.
-struct Text {
-    bytes: Vec<u8>,
-    /// Where it begins in `bytes`.
-    start: usize,
-}
-
-impl Text {
-    /// A text behind `before`.
-    fn after(before: &[u8]) -> Text {
-        let start = before.len();
-        let mut bytes = Vec::with_capacity(start + StateRecord::BYTES);
-        bytes.extend_from_slice(before);
-        let mut text = Text { bytes, start };
-        text.line("version", VERSION);
-        text
-    }
-
-    fn line(&mut self, key: &str, value: impl std::fmt::Display) {
-        // Writing to a vector does not fail.
-        let _ = writeln!(self.bytes, "{key} {value}");
-    }
-
-    fn flag(&mut self, key: &str, is_so: bool) {
-        self.line(key, if is_so { "yes" } else { "no" });
-    }
-
-    fn moment(&mut self, key: &str, moment: Tai64n) {
-        self.line(key, String::from_utf8_lossy(&moment.text()));
-    }
-
-    /// Without a process both are 0.
-    fn process(&mut self, pid: &str, start: &str, process: Option<ProcessId>) {
-        self.line(pid, process.map_or(0, |process| process.pid.get()));
-        let started = process.and_then(|process| process.start);
-        self.line(start, started.unwrap_or(0));
-    }
-
-    fn end(&mut self, end: End) {
-        match end {
-            End::Exited(code) => self.line("ended-exit", code),
-            End::Killed(signal) => self.line("ended-signal", signal),
-        }
-    }
-
-    fn space(&mut self, space: Option<PidSpace>) {
-        let boot = space.map_or(0, |space| u128::from_be_bytes(space.boot));
-        self.line("boot", format_args!("{boot:032x}"));
-        self.line("namespace", space.map_or(0, |space| space.namespace));
-    }
-
-    /// Pads it to `size` bytes, including the checksum.
-    fn seal(mut self, size: usize) -> Vec<u8> {
-        let bytes = &mut self.bytes;
-        let padded = self.start + size.saturating_sub(1 + SUM);
-        bytes.resize(padded.max(bytes.len()), b' ');
-        bytes.push(b'\n');
-        let sum = hash(bytes.get(self.start..).unwrap_or_default());
-        let _ = writeln!(bytes, "sum {sum:016x}");
-        self.bytes
-    }
-}
-
-/// A text of lines that was read.
-struct Fields<'a>(&'a str);
-
-impl<'a> Fields<'a> {
-    /// None if the checksum is wrong.
-    fn open(bytes: &'a [u8]) -> Option<Fields<'a>> {
-        let (text, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
-        let written = sum.strip_prefix(b"sum ")?.strip_suffix(b"\n")?;
-        let is_right = written == format!("{:016x}", hash(text)).as_bytes();
-        let fields = Fields(std::str::from_utf8(text).ok().filter(|_| is_right)?);
-        // Every version has its number here; the keys that are read here are in all versions.
-        fields.number::<u32>("version")?;
-        Some(fields)
-    }
-
-    /// The first line of that key counts.
-    fn value(&self, key: &str) -> Option<&'a str> {
-        let mut lines = self.0.lines();
-        lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
-    }
-
-    fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
-        self.value(key)?.parse().ok()
-    }
-
-    fn moment(&self, key: &str) -> Option<Tai64n> {
-        Tai64n::parse(self.value(key)?.as_bytes().try_into().ok()?)
-    }
-
-    fn process(&self, pid: &str, start: &str) -> Option<Option<ProcessId>> {
-        let (pid, start) = (self.number(pid)?, self.number(start)?);
-        let start = Some(start).filter(|start| *start != 0);
-        Some(Pid::new(pid).map(|pid| ProcessId { pid, start }))
-    }
-
-    fn space(&self) -> Option<Option<PidSpace>> {
-        let boot = u128::from_str_radix(self.value("boot")?, 16).ok()?;
-        let namespace = self.number("namespace")?;
-        let boot = boot.to_be_bytes();
-        Some((namespace != 0).then_some(PidSpace { boot, namespace }))
-    }
-
-    fn directory(&self) -> Option<(u64, u64)> {
-        let (device, inode) = self.value("directory")?.split_once(':')?;
-        let inode = inode.parse().ok().filter(|inode| *inode != 0)?;
-        Some((device.parse().ok()?, inode))
-    }
-
-    fn end(&self) -> Option<End> {
-        let exited = self.number("ended-exit").map(End::Exited);
-        exited.or_else(|| self.number("ended-signal").map(End::Killed))
-    }
-
-    fn noted_end(&self) -> Option<NotedEnd> {
-        Some(NotedEnd {
-            process: self.process("ended-pid", "ended-start")??,
-            end: self.end()?,
-        })
-    }
-
-    fn last_end(&self) -> Option<LastEnd> {
-        Some(LastEnd {
-            pid: self.number("ended-pid")?,
-            end: self.end(),
-            at: self.moment("ended-at")?,
-            lived: Duration::from_millis(self.number("ended-lived")?),
-        })
-    }
-}
+#[cfg(test)]
+pub(super) use tests::some;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::journal::hash;
+    use crate::formats::key_values::SUM;
     use crate::numbers::Numbers;
 
-    fn some(numbers: &mut Numbers) -> StateRecord {
+    pub(in crate::formats) fn some(numbers: &mut Numbers) -> StateRecord {
         let small = |numbers: &mut Numbers| numbers.next() >> numbers.below(64);
         let pid = |numbers: &mut Numbers| Pid::new(numbers.next() as u32 | 1).unwrap();
         let process = |numbers: &mut Numbers| {
@@ -685,107 +382,7 @@ mod tests {
             let bytes = record.encode(&[], None, None);
             assert_eq!(bytes.len(), StateRecord::BYTES);
             assert_eq!(StateRecord::decode(&bytes), Some(record));
-            let space = record.writer.space;
-            if let (Some(space), Some(svscan)) = (space, record.writer.svscan) {
-                let ended = record.state.process.map(|process| NotedEnd {
-                    process,
-                    end: End::Exited(numbers.next() as u8),
-                });
-                let note = SvscanNote {
-                    space,
-                    svscan,
-                    ended,
-                };
-                assert_eq!(note.encode().len(), SvscanNote::BYTES);
-                assert_eq!(SvscanNote::decode(&note.encode()), Some(note));
-            }
         }
-    }
-
-    #[test]
-    fn what_is_handed_over_survives_a_round_trip_and_always_has_room() {
-        let mut numbers = Numbers(5);
-        for round in 0..2_000 {
-            let mut record = some(&mut numbers);
-            let largest = round == 0;
-            if largest {
-                let pid = Pid::MAX;
-                let id = Some(ProcessId {
-                    pid,
-                    start: Some(u64::MAX),
-                });
-                let moment = Tai64n {
-                    seconds: u64::MAX,
-                    nanoseconds: u32::MAX,
-                };
-                let space = PidSpace {
-                    boot: [255; 16],
-                    namespace: u64::MAX,
-                };
-                record = StateRecord {
-                    sequence: u64::MAX,
-                    writer: StateWriter {
-                        space: Some(space),
-                        supervise: pid,
-                        svscan: id,
-                        tree: id,
-                        directory: Some((u64::MAX, u64::MAX)),
-                    },
-                    state: State {
-                        phase: ServicePhase::Waiting,
-                        want: Want::Once,
-                        paused: true,
-                        leaving: true,
-                        process: id,
-                        since: moment,
-                        commands: u64::MAX,
-                        starts: u64::MAX,
-                        last_end: Some(LastEnd {
-                            pid,
-                            end: Some(End::Killed(255)),
-                            at: moment,
-                            lived: Duration::from_millis(u64::MAX),
-                        }),
-                    },
-                };
-            }
-            let number = |numbers: &mut Numbers| match largest {
-                true => u64::MAX,
-                false => numbers.next() >> numbers.below(64),
-            };
-            let upgradable = Upgradable {
-                format: u32::MAX,
-                program: Some("/".repeat(Upgradable::LONGEST_PROGRAM)),
-                done: number(&mut numbers),
-                refused: number(&mut numbers),
-            };
-            let failed_forks = number(&mut numbers) as u32;
-            let handover = Handover {
-                phase: numbers.pick(&[
-                    HandoverPhase::Down,
-                    HandoverPhase::Waiting {
-                        is_asked_for: true,
-                        failed_forks,
-                    },
-                    HandoverPhase::Up { is_quiet: true },
-                    HandoverPhase::Zombie(Pid::MAX),
-                ]),
-                since: record.state.since,
-                last_try: (!numbers.one_in(3))
-                    .then(|| Duration::from_nanos(number(&mut numbers) | 1)),
-                is_unpublished: numbers.one_in(2),
-            };
-            let bytes = record.encode(&[], Some(&upgradable), None);
-            assert_eq!(Upgradable::decode(&bytes).as_ref(), Some(&upgradable));
-            assert_eq!(Handover::decode(&bytes), None);
-            assert_eq!(bytes.len(), StateRecord::BYTES);
-            let bytes = record.encode(&[], Some(&upgradable), Some(&handover));
-            let all = Some((record, upgradable, handover));
-            assert_eq!(Handover::decode(&bytes), all);
-            assert_eq!(bytes.len(), StateRecord::BYTES);
-        }
-        let before = some(&mut numbers).encode(&[], None, None);
-        assert_eq!(Upgradable::decode(&before), None);
     }
 
     #[test]

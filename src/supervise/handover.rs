@@ -2,7 +2,8 @@
 //! machine that continues with it there. No I/O.
 
 use super::{Attempt, Leaving, Machine, Now, RunPhase};
-use crate::formats::state::{Handover, HandoverPhase, State};
+use crate::formats::handover::{Handover, HandoverPhase};
+use crate::formats::state::State;
 use std::time::Duration;
 
 impl Machine {

@@ -8,10 +8,9 @@
 use super::takeover::{FoundRecord, Here, Past};
 use crate::child::{End, Pid, PidSpace, ProcessId};
 use crate::error::Error;
-use crate::formats::state::{
-    ChildLine, HANDOVER, Handover, NotedEnd, State, StateRecord, StateWriter, SvscanNote,
-    Upgradable,
-};
+use crate::formats::handover::{HANDOVER, Handover, Upgradable};
+use crate::formats::state::{ChildLine, State, StateRecord, StateWriter};
+use crate::formats::svscan_note::{NotedEnd, SvscanNote};
 use crate::softlimit::Resource;
 use crate::sys::file::{self, Access, FileId};
 use crate::sys::{clock, errno, limits, lock, output, process};

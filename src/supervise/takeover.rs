@@ -10,8 +10,9 @@
 //! [tree]: crate::formats::state::StateWriter::tree
 
 use crate::child::{End, Pid, PidSpace, ProcessId};
-use crate::formats::state::{ChildLine, LastEnd, NotedEnd, ServicePhase, State, StateRecord};
+use crate::formats::state::{ChildLine, LastEnd, ServicePhase, State, StateRecord};
 use crate::formats::status::Want;
+use crate::formats::svscan_note::NotedEnd;
 use crate::formats::tai64n::Tai64n;
 use std::time::Duration;
 

@@ -4,7 +4,8 @@
 use super::{AdoptedProcess, Observer, PROGRAM, Parts, Process, ProcessRole, Shell, line, now};
 use crate::child::Pid;
 use crate::error::{Error, reason};
-use crate::formats::state::{HANDOVER, Handover, HandoverPhase, StateRecord};
+use crate::formats::handover::{HANDOVER, Handover, HandoverPhase};
+use crate::formats::state::StateRecord;
 use crate::supervise::dir::{self, ServiceDir};
 use crate::supervise::machine::Machine;
 use crate::supervise::state_file::StateFile;

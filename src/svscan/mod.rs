@@ -3,7 +3,7 @@
 //!
 //! `plan`, `settling` and `late` decide, `shell` acts, `observe` examines new directories,
 //! `starter` starts supervises, `running` finds those that an earlier svscan started, `orphans`
-//! notes the ends of services whose supervise was killed, `watched` manages the inotify watches. Source of the rules:
+//! decides whose end is noted, `watched` manages the inotify watches. Source of the rules:
 //! <https://cr.yp.to/daemontools/svscan.html>, and Debian's package where that page is silent.
 //! Unlike 0.76, which polls every five seconds, this one sleeps until the kernel reports a
 //! change (inotify); where inotify is not reliable, it polls every five seconds, too.

@@ -3,7 +3,7 @@
 //! adopted them. (Since Linux 6.15 the kernel tells that, too.)
 
 use crate::child::{End, Pid, ProcessId};
-use crate::formats::state::NotedEnd;
+use crate::formats::svscan_note::NotedEnd;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 

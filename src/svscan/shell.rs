@@ -12,7 +12,7 @@ use super::starter::{Starter, suffix};
 use super::watched::Watched;
 use crate::child::{End, Pid, ProcessId};
 use crate::error::Error;
-use crate::formats::state::NotedEnd;
+use crate::formats::svscan_note::NotedEnd;
 use crate::formats::timeline::TimelineEvent;
 use crate::service::{self, is_hidden};
 use crate::supervise;

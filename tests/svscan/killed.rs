@@ -87,6 +87,18 @@ fn pipe(pid: u32, fd: u32) -> String {
     link.to_string_lossy().into_owned()
 }
 
+/// Has svscan replace the supervises of `a` and its log, which get the pipe `whole`.
+fn replace_both(scratch: &Scratch, whole: &str) {
+    for (name, fd) in [("a", 1), ("a/log", 0)] {
+        let old = supervise_of(scratch, name);
+        svc(scratch, "-dx", &format!("scan/{name}"));
+        wait_until("it is replaced", || {
+            !is_alive(old) && supervise_of(scratch, name) != old
+        });
+        assert_eq!(pipe(supervise_of(scratch, name), fd), whole);
+    }
+}
+
 #[test]
 fn the_next_svscan_starts_nothing_twice_and_watches_what_runs() {
     let scratch = Scratch::new();
@@ -181,14 +193,7 @@ fn whichever_end_of_the_pipe_ends_after_svscan_was_killed_no_line_is_lost() {
         assert_eq!(ends, [whole.clone(), whole.clone()], "{killed:?}");
     }
     // So do their supervises.
-    for (name, fd) in [("a", 1), ("a/log", 0)] {
-        let old = supervise_of(&scratch, name);
-        svc(&scratch, "-dx", &format!("scan/{name}"));
-        wait_until("it is replaced", || {
-            !is_alive(old) && supervise_of(&scratch, name) != old
-        });
-        assert_eq!(pipe(supervise_of(&scratch, name), fd), whole);
-    }
+    replace_both(&scratch, &whole);
     wait_more_lines(&scratch, "a");
     // The log sees its end of file as ever.
     svscan.signal("KILL");
@@ -223,14 +228,7 @@ fn without_the_right_to_trace_processes_the_pipes_are_found_all_the_same() {
     first.signal("KILL");
     first.wait();
     let _second = start();
-    for (name, fd) in [("a", 1), ("a/log", 0)] {
-        let old = supervise_of(&scratch, name);
-        svc(&scratch, "-dx", &format!("scan/{name}"));
-        wait_until("it is replaced", || {
-            !is_alive(old) && supervise_of(&scratch, name) != old
-        });
-        assert_eq!(pipe(supervise_of(&scratch, name), fd), whole);
-    }
+    replace_both(&scratch, &whole);
     wait_more_lines(&scratch, "a");
 }
 
